@@ -22,6 +22,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ import uvloop
 from bench import report
 from bench.fleet.figures import Run, line, put
 from bench.fleet.phases import Fleet, Plan
-from bench.fleet.server import Program, allow_descriptors, flush_ms, standing
-from bench.fleet.speech import speech_of
+from bench.fleet.server import Program, Server, allow_descriptors, flush_ms, free_port, standing
+from bench.fleet.speech import Speech, speech_of
 from bench.revision import HERE, checked_out
 from bench.standing import Broken
 
@@ -77,7 +78,7 @@ def read_arguments() -> argparse.Namespace:
         metavar="DIR",
         help="where the databases are, /dev/shm for example where others use the disk (TMPDIR)",
     )
-    parser.add_argument("--port", type=int, default=9643, help="on 127.0.0.1 (9643)")
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (one that is free)")
     parser.add_argument(
         "-o", dest="output", choices=("text", "json"), default="text", help="on standard output"
     )
@@ -99,7 +100,6 @@ def main() -> int:
     gc.set_threshold(200_000, 50, 100)  # the simulation's own pauses are not the server's
     content: dict[str, Any] = {"machine": report.machine(), "runs": []}
     try:
-        allow_descriptors(max(arguments.agents))
         with ExitStack() as stack:
             measure(arguments, content, stack)
     except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def main() -> int:
         print(json.dumps(content, indent=2))
     if not arguments.dry:
         report.write("fleet.json", content)
-    return 0
+    return int(any("stopped" in run for run in content["runs"]))
 
 
 def measure(arguments: argparse.Namespace, content: dict[str, Any], stack: ExitStack) -> None:
@@ -145,6 +145,7 @@ def one_run(
     before: Run | None,
     name: str,
 ) -> Run:
+    """One fleet on one server; a run that cannot go on says why under ``stopped``."""
     run: Run = {}
     to = sys.stderr if arguments.output == "json" else sys.stdout
 
@@ -152,11 +153,33 @@ def one_run(
         put(run, place, value)
         print(line(run, place, before, name), file=to, flush=True)
 
-    speaks, speaker = speech_of(program.source)
-    print(f"\n{program.name}: {speaks}", file=to, flush=True)
+    print(f"\n{program.name}", file=to, flush=True)
     found("agents", agents)
-    found("load", os.getloadavg()[0])
-    found("flush_ms", flush_ms(folder))
+    try:
+        speech = speech_of(program.source)
+        allow_descriptors(agents, speech.connections)
+        found("speaks", speech.name)
+        found("load", os.getloadavg()[0])
+        found("flush_ms", flush_ms(folder))
+        began = time.perf_counter()
+        own = folder / f"{program.name}-{agents}"
+        with standing(program, own, arguments.port or free_port(), agents) as server:
+            found("filled_s", time.perf_counter() - began)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(simulate(server, speech, arguments, agents, found))
+    except Broken as problem:
+        run["stopped"] = str(problem)
+        tell(f"{program.name}: {problem}")
+    return run
+
+
+async def simulate(
+    server: Server,
+    speech: Speech,
+    arguments: argparse.Namespace,
+    agents: int,
+    found: Callable[[str, object], None],
+) -> None:
     plan = Plan(
         agents,
         arguments.phases,
@@ -165,20 +188,7 @@ def one_run(
         idle=arguments.idle,
         asking=arguments.asking,
     )
-    began = time.perf_counter()
-    with standing(program, folder / f"{program.name}-{agents}", arguments.port, agents) as server:
-        found("filled_s", time.perf_counter() - began)
-
-        async def simulate() -> None:
-            await Fleet(server, speaker, plan, found).run()
-
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(simulate())
-        except Broken as problem:
-            run["stopped"] = str(problem)
-            tell(f"{program.name}: {problem}")
-    return run
+    await Fleet(server, speech, plan, found).run()
 
 
 def tell(text: str) -> None:

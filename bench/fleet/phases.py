@@ -13,7 +13,7 @@ from bench.fleet.agent import Agent, World
 from bench.fleet.askers import Asker, Crowd, Times
 from bench.fleet.figures import all_after, count_after, share_of_core
 from bench.fleet.server import Server
-from bench.fleet.speech import Speaker
+from bench.fleet.speech import Speech
 from bench.fleet.tls import trusting_context
 from bench.series import quantile
 from bench.standing import Broken
@@ -41,14 +41,16 @@ class Fleet:
     """A run under way."""
 
     def __init__(
-        self, server: Server, speaker: Speaker, plan: Plan, tell: Callable[[str, object], None]
+        self, server: Server, speech: Speech, plan: Plan, tell: Callable[[str, object], None]
     ) -> None:
         self._server, self._plan, self._tell = server, plan, tell
         self._admin = server.admin
         self._world = World(
             ("127.0.0.1", server.port), self._admin["tenant_id"], trusting_context()
         )
-        self._agents: list[Agent] = [speaker(self._world, each) for each in range(plan.agents)]
+        self._agents: list[Agent] = [
+            speech.speaker(self._world, each) for each in range(plan.agents)
+        ]
         self._failures: list[str] = []
         self._askers: list[Asker] = []
         self._lags: list[float] = []

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import resource
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,8 +21,7 @@ from bench.series import median
 from bench.standing import Broken
 
 PER_POLICY = 100  # machines
-CONNECTIONS = 3  # of an agent at most at once: a stream, calls, a token asked for
-SPARE_DESCRIPTORS = 1024  # files of the server's own, askers
+SPARE_DESCRIPTORS = 1024  # the server's own files, askers, connections that are given up
 MOST_DESCRIPTORS = 65_536
 _START_SECONDS = 60.0
 _FLUSHES = 50
@@ -167,6 +167,14 @@ def _public_key(number: int) -> str:
     return base64.urlsafe_b64encode(key).decode().rstrip("=")
 
 
+def free_port() -> int:
+    """A port of the loopback that nobody has now."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port: int = trial.getsockname()[1]
+        return port
+
+
 def flush_ms(folder: Path) -> float:
     """What it takes here to have four kilobytes on disk, median: on a busy machine ten times more."""
     times: list[float] = []
@@ -192,19 +200,21 @@ def standing(program: Program, folder: Path, port: int, agents: int) -> Iterator
         server.stop()
 
 
-def allow_descriptors(agents: int) -> None:
-    """Let this process and those that it starts hold CONNECTIONS of each agent.
+def allow_descriptors(agents: int, connections: int) -> None:
+    """Let this process and those that it starts hold so many connections of each agent.
 
     Raises Broken where the hard limit is below that and may not be raised.
     """
-    needed = agents * CONNECTIONS + SPARE_DESCRIPTORS
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = agents * connections + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(needed, min(hard, MOST_DESCRIPTORS))
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+        if wanted > soft:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
     except (OSError, ValueError):
         raise Broken(
-            f"{agents} agents need {needed} open files a process, and the hard limit here is "
-            f"{hard}. Raise it (as root: ulimit -n {needed}), or ask for at most "
-            f"{(hard - SPARE_DESCRIPTORS) // CONNECTIONS} agents."
+            f"{agents} agents that hold {connections} connections each need {needed} open files in "
+            f"one process. The hard limit here is {hard}, and this process may not raise it: raise "
+            f"it (ulimit -n {needed}, as root or in a container's settings), or ask for at most "
+            f"{(hard - SPARE_DESCRIPTORS) // connections} agents."
         ) from None

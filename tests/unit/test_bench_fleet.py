@@ -106,8 +106,7 @@ def test_what_is_no_answer_is_told_as_a_loss() -> None:
 
 
 def test_some_simulated_agent_speaks_what_this_tree_does() -> None:
-    name, _ = speech_of(HERE)
-    assert name
+    assert speech_of(HERE).connections >= 1
 
 
 def test_a_revision_that_no_simulated_agent_speaks_is_said(tmp_path: Path) -> None:

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.fleet.agent import Agent, World
 from bench.fleet.speech import line, sse
 from bench.standing import Broken
 
-Speaker = Callable[[World, int], Agent]
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What a revision speaks, and how an agent of it is made."""
+
+    name: str
+    speaker: Callable[[World, int], Agent]
+    connections: int  # of an agent, at most at once in its usual course
 
 
-def speech_of(source: Path) -> tuple[str, Speaker]:
-    """The name of what the tree in ``source`` speaks, and how an agent of it is made."""
+LINE = Speech("one WebSocket: beats, pushes, news", line.LineAgent, 1)
+# A stream, calls, and a token that is asked for.
+STREAM = Speech("state and reports over HTTP, a stream of generations", sse.SseAgent, 3)
+
+
+def speech_of(source: Path) -> Speech:
+    """What the tree in ``source`` speaks; raises Broken for what nobody here does."""
     faces = [path.read_text() for path in (source / "src/bascule/api").rglob("*.py")]
     if any("protocol.line" in text and "Challenge" in text for text in faces):
-        return "one WebSocket: beats, pushes, news", line.LineAgent
+        return LINE
     if any("/stream" in text and "GenerationStream" in text for text in faces):
-        return "state and reports over HTTP, a stream of generations", sse.SseAgent
+        return STREAM
     raise Broken(
         f"No simulated agent speaks what the server in {source} does: its API has neither a line "
         "(bascule.protocol.line) nor a stream of generations. Write a module beside "
