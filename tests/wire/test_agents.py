@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from starlette.types import Message
 
+from bascule.api.networks import AGENTS_KNOWN_FOR
+from bascule.bootstrap.serve import remember_networks
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
+from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.ids import ResourceId
 from bascule.errors import Unavailable
+from bascule.interfaces.points import Contact
+from bascule.interfaces.store import Transaction
 from bascule.services import fleet, grants
+from bascule.services.act import Act
 from bascule.services.denials import RECORDED_PER_SOURCE
 from bascule.services.machines import delete_machine
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
@@ -446,3 +454,30 @@ def test_a_doubted_agent_is_believed_again_by_a_call(house: House, uid: str) -> 
     assert house.call("POST", path).json() == {"isChanged": True}
     assert house.call("POST", path).json() == {"isChanged": False}
     assert house.events("AgentBelieved") == ["AgentBelieved"]
+
+
+def test_where_agents_were_a_day_ago_is_known_to_the_next_start(house: House) -> None:
+    """Their handshakes have turns of their own, also right after a start (EDGES H8)."""
+    heard_from(house, "web-1", "192.0.2.1/32", house.clock.now() - timedelta(seconds=5))
+    heard_from(house, "db-1", "192.0.2.2/32", house.clock.now() - timedelta(seconds=90_000))
+    asyncio.run(remember_networks(house.state))
+    networks, at = house.state.agent_networks, house.clock.boottime()
+    assert networks.has("192.0.2.1/32", at)
+    assert networks.has("192.0.2.1/32", at + AGENTS_KNOWN_FOR - 6)
+    assert not networks.has("192.0.2.1/32", at + AGENTS_KNOWN_FOR)
+    assert not networks.has("192.0.2.2/32", at)
+
+
+def heard_from(house: House, name: str, network: str, at: datetime) -> None:
+    """A machine's agent comes from a network, and is last heard there at that time."""
+    uid = house.add_machine(name)
+    house.enrol(name)
+
+    def hear(tx: Transaction, act: Act) -> None:
+        point = tx.agent_of(uid)
+        assert point is not None
+        tx.put_enforcement_point(replace(point, last_contact_at=at - timedelta(seconds=9)))
+        contact = Contact(uid, point.public_key, at, network=network)
+        tx.put_contacts([contact], act.now, SILENCE_BOUND)
+
+    house.do(hear)

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -282,6 +283,19 @@ def _serve(
     )
 
 
+async def remember_networks(state: AppState) -> None:
+    """Where agents were before this start: they come back first (EDGES H8)."""
+    from bascule.api.networks import AGENTS_KNOWN_FOR
+
+    clock = state.services.clock
+    now, at = clock.now(), clock.boottime()
+    since = now - timedelta(seconds=AGENTS_KNOWN_FOR)
+    known = await state.services.read(lambda reader: reader.networks_of_points(since))
+    for uid, (network, heard) in known.items():
+        ago = max(0.0, (now - heard).total_seconds())  # a clock that went back makes none newer
+        state.agent_networks.note(uid, network, at - ago)
+
+
 @contextlib.asynccontextmanager
 async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
@@ -290,6 +304,7 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
     from bascule.services.watch import watch
 
     services = state.services
+    await remember_networks(state)
     watching = (
         asyncio.create_task(state.lines.run()),
         asyncio.create_task(watch(services)),
