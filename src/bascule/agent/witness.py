@@ -1,12 +1,12 @@
 """The host as a witness of the server's record (EDGES B9, E2).
 
-With each state the server tells where the chain of its record ends. The agent keeps the
-furthest place that it was told of, and at each asking wants to hear the hash of that place
-again. A chain that is shorter now, or has another hash there, is another past: it is kept
-as evidence, reported, and stays a weakness until root removes the file. From then on the
-new chain is witnessed, the evidence stays. A server that was restored from a backup does
-this too; its owner knows then why. Another installation, at which root enrolled this agent,
-has another record: what was seen of the one before is kept aside.
+With each state the server tells where the chain of its record ends, and in between, on the line,
+how far it has come. The agent keeps the furthest place that a state told and the furthest that was
+told since, and at each asking wants to hear the hashes of both again. A chain that is shorter now,
+or has another hash there, is another past: it is kept as evidence, reported, and stays a weakness
+until root removes the file. From then on the new chain is witnessed, the evidence stays. A server
+that was restored from a backup does this too; its owner knows then why. Another installation, at
+which root enrolled this agent, has another record: what was seen of the one before is kept aside.
 
 Once a day the place and the time are kept as a mark. The floor that the server told first is
 the one that holds here: when the record begins behind a mark that is younger, events were
@@ -39,6 +39,7 @@ log = structlog.get_logger("bascule.agent")
 
 FILE = "witness.json"
 KEPT_ASIDE = "witness.previous.json"  # what was seen of another installation
+RECORD_SEEN = "record seen"  # the fact of a report that names the furthest place
 MARK_EVERY = timedelta(days=1)
 MOST_MARKS = 400
 SLACK = timedelta(hours=1)  # between this host's clock and the server's, and for sealing
@@ -60,7 +61,8 @@ class Witness:
         """``tenant_id`` names the installation; empty: whichever it is."""
         self._path = directory / FILE if directory is not None else None
         self._tenant_id = tenant_id
-        self.head = ChainHead()  # the furthest that we were told of
+        self.head = ChainHead()  # the furthest that a state told
+        self.told = ChainHead()  # what was told beyond it, not verified yet
         self.first: tuple[ChainHead, str] | None = None  # what was contradicted, and how
         self.floor: timedelta | None = None  # as it was first told; None: not yet
         self.marks: tuple[Mark, ...] = ()  # oldest first
@@ -74,12 +76,23 @@ class Witness:
         if told is None:
             return  # nothing that can be read
         head = ChainHead(told.position, told.hash)
-        what = _contradiction(self.head, head, told)
-        if what:
-            self._dispute(self.head, what)
-            self.marks = ()  # of another chain
-        self.head = head
+        for kept, again in ((self.head, told.seen_hash), (self.told, told.told_hash)):
+            what = _contradiction(kept, head, again, told.begin)
+            if what:
+                self._dispute(kept, what)
+                self.marks = ()  # of another chain
+                break
+        self.head, self.told = head, ChainHead()
         self._mark(head, told, now)
+
+    def hear(self, head: ChainHead) -> None:
+        """Keep where the record ends as the server told unasked, for the next state to confirm."""
+        for kept in (self.head, self.told):
+            if head.position == kept.position and head.hash != kept.hash:
+                self._dispute(kept, _another(kept))
+                return
+        if head.position > max(self.head.position, self.told.position):
+            self.told = head
 
     def _dispute(self, seen: ChainHead, what: str) -> None:
         log.error("the server's record is not the one that was seen", what=what)
@@ -120,12 +133,13 @@ class Witness:
     def facts(self) -> dict[str, str]:
         if not self.head.position:
             return {}
-        return {"record seen": f"event {self.head.position}, {self.head.hash[:16]}"}
+        return {RECORD_SEEN: f"event {self.head.position}, {self.head.hash[:16]}"}
 
     def status(self) -> dict[str, Any]:
         """What ``bascule audit verify --witness`` reads."""
         return {
             "head": {"position": self.head.position, "hash": self.head.hash},
+            "told": {"position": self.told.position, "hash": self.told.hash},
             "first": None
             if self.first is None
             else {
@@ -157,7 +171,7 @@ class Witness:
             log.error("what was seen of the record is not on disk", why=error.message)
 
     def _state(self) -> tuple[object, ...]:
-        return (self.head, self.first, self.floor, self.marks)
+        return (self.head, self.told, self.first, self.floor, self.marks)
 
     def _record(self) -> dict[str, Any]:
         named = {"tenantId": self._tenant_id} if self._tenant_id else {}
@@ -173,6 +187,7 @@ class Witness:
                 self._path.replace(self._path.with_name(KEPT_ASIDE))
                 return
             self.head = _read_head(data.get("head")) or ChainHead()
+            self.told = _read_head(data.get("told")) or ChainHead()
             first = _read_head(data.get("first"))
             self.first = (first, str(data["first"].get("what", ""))) if first is not None else None
             self.floor = _read_floor(data)
@@ -180,16 +195,23 @@ class Witness:
             self._saved = self._state()
 
 
-def _contradiction(kept: ChainHead, head: ChainHead, told: RecordMark) -> str:
-    """How what is told now differs from what was seen; empty when it goes on from there."""
+def _contradiction(kept: ChainHead, head: ChainHead, again: str | None, begin: int | None) -> str:
+    """How the record that ends at ``head`` differs from one that went through ``kept``; empty when
+    it goes on from there. ``again`` is the hash that it has there now.
+    """
     if head.position < kept.position:
         return f"it ends at event {head.position}, but reached event {kept.position} before"
     if kept.position == 0:
         return ""
-    again = head.hash if head.position == kept.position else told.seen_hash
-    if again is None and told.begin is not None and told.begin >= kept.position:
+    if head.position == kept.position:
+        again = head.hash
+    if again is None and begin is not None and begin >= kept.position:
         return ""  # retention deleted it, which the record itself tells
-    return "" if again == kept.hash else f"event {kept.position} has changed"
+    return "" if again == kept.hash else _another(kept)
+
+
+def _another(kept: ChainHead) -> str:
+    return f"event {kept.position} has changed"
 
 
 def _deleted(begin: int, mark: Mark, floor: timedelta) -> str:
