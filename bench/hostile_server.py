@@ -14,11 +14,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.e2e.hostile_server import HostileServer, attacks
+from bascule.agent.line_link import ALONE_SECONDS
+from tests.e2e.hostile_server import HostileServer, attacks, line_attacks, says
 from tests.e2e.small_world import SmallWorld
 
 SECONDS = 15.0
 IDLE = "nothing: an honest server"
+ATTACKS = {
+    **{f"call: {name}": each for name, each in attacks().items()},
+    **{f"line: {name}": ("line", each) for name, each in line_attacks().items()},
+}
 
 
 def peak_megabytes(pid: int) -> float:
@@ -37,11 +42,13 @@ def measure(name: str) -> str:
             HostileServer(world.network.inner, folder / "hostile") as hostile,
         ):
             if name != IDLE:
-                route, evil = attacks()[name]
+                route, evil = ATTACKS[name]
                 hostile.evils[route] = evil
+                if route != "line":  # only a call is answered like this, and only then is one made
+                    hostile.evils["line"] = says({}, 400)
             hostile.enrol(world.state)
             agent = world.start_agent()
-            time.sleep(SECONDS)
+            time.sleep(SECONDS + (ALONE_SECONDS if "line" in hostile.evils else 0.0))
             if not agent.is_alive:
                 return f"the agent is dead: {agent.log.read_text()[-200:]!r}"
             peak = peak_megabytes(agent.innermost())
@@ -62,8 +69,8 @@ def _told(world: SmallWorld) -> str:
 def main() -> None:
     if len(sys.argv) > 1:
         os.environ["PYTHONPATH"] = sys.argv[1]
-    for name in (IDLE, *attacks()):
-        print(f"{name:36}{measure(name)}", flush=True)
+    for name in (IDLE, *ATTACKS):
+        print(f"{name:44}{measure(name)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,11 @@ from bascule.domain.desired import Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.identity.tls import CertificateKeeper
+from bascule.protocol.frames import Opcode, frame
+from bascule.protocol.line import Ask, Challenge, Hint, Reported, Taken, write
 from tests.e2e.handing import body_of, handing_server
 from tests.netns.network import INNER, Space
+from tests.support.line_peer import Gone, Peer
 
 PORT = 9444
 UID = "3f0c9d2e-0000-4000-8000-000000000001"
@@ -51,12 +54,17 @@ class Here:
 
 
 class HostileServer:
-    """On ``INNER``:9444 of ``space``, or here; ``evils`` by the last word of the path asked for."""
+    """On ``INNER``:9444 of ``space``, or here; ``evils`` by the last word of the path asked for.
+
+    What is told on a line, of an evil or an honest one, is counted as asked: "ask", "reported".
+    """
 
     def __init__(self, space: Space | Here, folder: Path) -> None:
         is_here = isinstance(space, Here)
         self._address, port = (Here.address, Here.port) if is_here else (INNER, PORT)
         self.evils: dict[str, Evil] = {}
+        self.told_state: Callable[[str], bytes] = honest_state  # texts on a line
+        self.told_report: Callable[[str], bytes] = honest_report
         self.asked: Counter[str] = Counter()
         self.ending = threading.Event()
         self._keeper = CertificateKeeper(folder, (self._address,))
@@ -100,11 +108,11 @@ class HostileServer:
         self.asked[route] += 1
         body_of(handler)
         handler.close_connection = True
-        with contextlib.suppress(OSError, ssl.SSLError):
+        with contextlib.suppress(OSError, ssl.SSLError, Gone):
             self.evils.get(route, self._honest(route))(handler)
 
     def _honest(self, route: str) -> Evil:
-        if route == "stream":
+        if route == "line":
             return lambda handler: self.announce(handler, 1.0)
         answers: Mapping[str, object] = {
             "token": {"access_token": "a-token", "expires_in": 3600},
@@ -116,13 +124,31 @@ class HostileServer:
         return says(answers.get(route, {}))
 
     def announce(self, handler: BaseHTTPRequestHandler, every: float) -> None:
-        """A stream with another generation each time, until the agent hangs up or this ends."""
-        start_of(handler, {"Content-Type": "text/event-stream"})
-        number = 1
-        while not self.ending.is_set():
-            number += 1
-            handler.wfile.write(f'data: {{"generation": {number}}}\n\n'.encode())
-            self.ending.wait(every)
+        """A line with another generation each time, until the agent hangs up or this ends."""
+        peer, number = Peer(handler), 1
+        with contextlib.suppress(Gone):
+            peer.prove()
+            while not self.ending.is_set():
+                number += 1
+                peer.send(Hint("", number))
+                self._answer_over(peer, every)
+
+    def _answer_over(self, peer: Peer, seconds: float) -> None:
+        """What is asked on a line meanwhile is answered as ``tells`` has it."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                message = peer.next(left)
+            except Gone as error:
+                if isinstance(error.__cause__, TimeoutError):
+                    return
+                raise
+            if isinstance(message, Ask):
+                self.asked["ask"] += 1
+                peer.send(self.told_state(message.nonce))
+            elif isinstance(message, Reported):
+                self.asked["reported"] += 1
+                peer.send(self.told_report(message.id))
 
     def close(self) -> None:
         self.ending.set()
@@ -135,6 +161,20 @@ class HostileServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def honest_state(nonce: str) -> bytes:
+    return told(nonce, state(1))
+
+
+def told(nonce: str, answer: object) -> bytes:
+    """The text of a state on a line."""
+    said = {"kind": "state", "machine": "", "nonce": nonce, "state": answer}
+    return json.dumps(said).encode()
+
+
+def honest_report(key: str) -> bytes:
+    return write(Taken(key, 1))
 
 
 def state(generation: int, leases: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -243,6 +283,73 @@ def attacks(large: int = 60) -> dict[str, tuple[str, Evil]]:
             says({"access_token": "t" * large * _MEGABYTE, "expires_in": 3600}),
         ),
         "a large answer to a report": ("report", gives(large_state(large))),
-        "a line without end": ("stream", without_end(b"x" * 1024)),
-        "lines without end": ("stream", without_end(b'data: {"generation": 1}\n', 256)),
     }
+
+
+def line_attacks(large: int = 60) -> dict[str, Evil]:
+    """The same on a line, by name. ``large`` is in MB, of a message whose length is told."""
+    size = large * _MEGABYTE
+    leases, objects = large_state(large), b'{"a":[{}' + b",{}" * 2_400_000 + b"]}"
+
+    def fragments(handler: BaseHTTPRequestHandler) -> None:
+        """One message in empty fragments that never ends."""
+        peer = proved(handler)
+        peer.send_raw(bytes((Opcode.TEXT, 0)))
+        _flood(peer, bytes((Opcode.CONTINUATION, 0)), 64)
+
+    def large_answer(handler: BaseHTTPRequestHandler) -> None:
+        peer = proved(handler)
+        _answer(peer, peer.take(Ask).nonce, leases)
+
+    def empty_objects(handler: BaseHTTPRequestHandler) -> None:
+        peer = proved(handler)
+        _answer(peer, peer.take(Ask).nonce, objects)
+
+    return {
+        "a large answer": large_answer,
+        "an answer of empty objects": empty_objects,
+        "a large message unasked": lambda handler: proved(handler).send(b"x" * size),
+        "a large message before the proof": lambda handler: Peer(handler).send(b"x" * size),
+        "fragments without end": fragments,
+        "pings without end": lambda handler: _flood(
+            proved(handler), frame(Opcode.PING, b"x" * 125), 64
+        ),
+        "empty messages without end": lambda handler: _flood(
+            proved(handler), frame(Opcode.TEXT, b"{}"), 64
+        ),
+        "hints without end": lambda handler: _flood(
+            proved(handler), frame(Opcode.TEXT, write(Hint("", 7))), 64
+        ),
+        "challenges without end": lambda handler: _flood(
+            Peer(handler), frame(Opcode.TEXT, write(Challenge("c" * 43))), 64
+        ),
+        "a nested message": lambda handler: proved(handler).send(
+            b'{"kind":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+        ),
+        "headers without end": without_end(
+            _LONG_HEADER, 64, b"HTTP/1.1 101 Switching Protocols\r\n"
+        ),
+    }
+
+
+def proved(handler: BaseHTTPRequestHandler) -> Peer:
+    peer = Peer(handler)
+    peer.prove()
+    return peer
+
+
+def _answer(peer: Peer, nonce: str, state: bytes) -> None:
+    """In pieces, so that this end keeps no second copy of it."""
+    head = b'{"kind":"state","machine":"","nonce":"' + nonce.encode() + b'","state":'
+    length = len(head) + len(state) + 1
+    peer.send_raw(bytes((Opcode.TEXT | 0x80, 127)) + length.to_bytes(8))
+    for piece in (head, state, b"}"):
+        peer.send_raw(piece)
+
+
+def _flood(peer: Peer, data: bytes, megabytes: int) -> None:
+    """Bounded, should the agent take it all."""
+    block = data * max(1, 65_536 // len(data))
+    with contextlib.suppress(Gone):
+        for _ in range(megabytes * _MEGABYTE // len(block)):
+            peer.send_raw(block)

@@ -1,22 +1,30 @@
 """Somebody in the middle who delays and replays what the server says to its agent.
 
-He holds the server's own certificate (the worst case: TLS does not stop him), ends the agent's
-TLS and speaks to the server himself. What he may do is set on the object at any time.
+They hold the server's own certificate (the worst case: TLS does not stop them), end the agent's TLS
+and speak to the server themselves. What they do is set on the object at any time; messages of the
+line may overtake each other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from bascule.agent.websocket import WebSocket
+from bascule.clocks import SystemClock
+from bascule.errors import ServerUnreachable
+from bascule.protocol.frames import Opcode, frame
+from bascule.protocol.line import LARGEST_STATE, Hint, write
 from tests.e2e.handing import body_of, handing_server
 from tests.netns.network import INNER, Space
+from tests.support.line_peer import Gone, Peer
 
 PORT = 9443
 _DROPPED = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -26,12 +34,17 @@ class SlowProxy:
     """In ``space``, on INNER:9443; everything goes to INNER:``upstream``."""
 
     def __init__(self, space: Space, data: Path, upstream: int) -> None:
-        self.stream_delay = 0.0  # seconds before an announcement is passed on
-        self.state_delay = 0.0  # seconds before a state is passed on
-        self.drip = 0.0  # seconds over which a state's bytes are spread
-        self.replay: bytes | None = None  # sent instead of every state
-        self.last_state = b""
+        self.news_delay = 0.0  # seconds before what was not asked for is passed on
+        self.drops_hints = False  # and beats' generations: of news only pushes are passed on
+        self.hints_only = False  # as for a state that is too large to be pushed
+        self.state_delay = 0.0  # seconds before an answer with a state is passed on
+        self.drip = 0.0  # seconds over which such an answer's bytes are spread
+        self.replay: dict[str, Any] | None = None  # the state of every answer
+        self.last_state: dict[str, Any] = {}
         self.states = 0  # answered
+        self.pushes: list[bytes] = []  # passed on
+        self._peer: Peer | None = None
+        self._clock = SystemClock()
         self._trust = ssl.create_default_context(cafile=str(data / "ca.pem"))
         self._upstream = upstream
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -46,8 +59,17 @@ class SlowProxy:
         self._thread = threading.Thread(target=serve, daemon=True)
         self._thread.start()
 
+    @property
+    def line(self) -> Peer:
+        """The agent's newest."""
+        assert self._peer is not None, "there was none yet"
+        return self._peer
+
     def forward(self, handler: BaseHTTPRequestHandler) -> None:
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        with contextlib.suppress(OSError, http.client.HTTPException, ServerUnreachable, Gone):
+            if handler.path.endswith("/line"):
+                self._pass_line(handler)
+                return
             body = body_of(handler)
             upstream = http.client.HTTPSConnection(
                 INNER, self._upstream, context=self._trust, timeout=60
@@ -55,43 +77,81 @@ class SlowProxy:
             with contextlib.closing(upstream):
                 headers = {k: v for k, v in handler.headers.items() if k.lower() not in _DROPPED}
                 upstream.request(handler.command, handler.path, body or None, headers)
-                answer = upstream.getresponse()
-                if handler.path.partition("?")[0].endswith("/stream"):
-                    self._pass_stream(handler, answer)
-                else:
-                    self._pass_whole(handler, answer)
+                self._pass_whole(handler, upstream.getresponse())
 
-    def _pass_stream(
-        self, handler: BaseHTTPRequestHandler, answer: http.client.HTTPResponse
-    ) -> None:
-        handler.close_connection = True
-        self._head(handler, answer)
-        handler.end_headers()
-        while line := answer.readline():
-            if line.startswith(b"event"):
-                time.sleep(self.stream_delay)
-            handler.wfile.write(line)
-            handler.wfile.flush()
+    def _pass_line(self, handler: BaseHTTPRequestHandler) -> None:
+        endpoint = f"https://{INNER}:{self._upstream}"
+        upstream = WebSocket(endpoint, handler.path, self._trust, self._clock, LARGEST_STATE)
+        self._peer = peer = Peer(handler)
+        asked: set[str] = set()
+
+        def pass_up() -> None:
+            with contextlib.suppress(Gone, ServerUnreachable):
+                while True:
+                    text = peer.next_text(60.0)
+                    told = json.loads(text)
+                    if told["kind"] == "ask":
+                        asked.add(told["nonce"])
+                    upstream.send(text)
+            upstream.close()
+
+        thread = threading.Thread(target=pass_up, daemon=True)
+        thread.start()
+        try:
+            for text in upstream.messages(60.0):
+                told = json.loads(text)
+                if told["kind"] == "state" and told["nonce"] in asked:
+                    self._answer(peer, told)
+                elif told["kind"] in ("beat", "hint", "state"):
+                    self._pass_news(peer, told, text)
+                else:
+                    peer.send(text)
+        finally:
+            peer.close()
+            upstream.release()
+
+    def _answer(self, peer: Peer, told: dict[str, Any]) -> None:
+        self.last_state = told["state"]
+        if self.replay is not None:
+            told["state"] = self.replay
+        data = frame(Opcode.TEXT, json.dumps(told).encode())
+        time.sleep(self.state_delay)
+        if self.drip:
+            for byte in data:
+                peer.send_raw(bytes([byte]))
+                time.sleep(self.drip / len(data))
+        else:
+            peer.send_raw(data)
+        self.states += 1
+
+    def _pass_news(self, peer: Peer, told: dict[str, Any], text: bytes) -> None:
+        if told["kind"] == "state":
+            if self.hints_only:
+                text = write(Hint("", told["state"]["generation"]))
+            else:
+                self.pushes.append(text)
+        elif self.drops_hints:
+            if told["kind"] == "hint":
+                return
+            text = json.dumps({**told, "generations": {}}).encode()
+
+        def send() -> None:
+            with contextlib.suppress(Gone):
+                peer.send(text)
+
+        if self.news_delay:
+            threading.Timer(self.news_delay, send).start()
+        else:
+            send()
 
     def _pass_whole(
         self, handler: BaseHTTPRequestHandler, answer: http.client.HTTPResponse
     ) -> None:
         content = answer.read()
-        is_state = handler.path.partition("?")[0].endswith("/state") and answer.status == 200
-        if is_state:
-            self.last_state = content
-            content = self.replay or content
-            time.sleep(self.state_delay)
         self._head(handler, answer)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
-        pause = self.drip / len(content) if is_state and self.drip else 0.0
-        for byte in content if pause else ():
-            handler.wfile.write(bytes([byte]))
-            handler.wfile.flush()
-            time.sleep(pause)
-        handler.wfile.write(b"" if pause else content)
-        self.states += is_state
+        handler.wfile.write(content)
 
     @staticmethod
     def _head(handler: BaseHTTPRequestHandler, answer: http.client.HTTPResponse) -> None:

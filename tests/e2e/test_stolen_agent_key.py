@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.enrolment import load_identity, trust_of
-from bascule.agent.link import HttpLink
+from bascule.agent.http_link import HttpLink
 from bascule.client import policies
 from bascule.clocks import SystemClock
 from bascule.domain.machine import ClosedPort

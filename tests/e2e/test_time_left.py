@@ -57,17 +57,55 @@ def _open_from_to(world: SmallWorld, seconds: float) -> tuple[float, float]:
     return times[0], times[-1]
 
 
-def test_a_silent_stream_never_moves_the_end(world: SmallWorld, proxy: SlowProxy) -> None:
-    """The hint comes far too late; the agent asks by itself, and what it hears ends on time."""
-    time.sleep(1.0)  # until the stream is there
-    proxy.stream_delay = 30.0
+def test_news_that_is_held_back_never_moves_the_end(world: SmallWorld, proxy: SlowProxy) -> None:
+    """A push is read four seconds late, and ends on time: it counts from when its nonce was sent."""
+    time.sleep(11.0)  # until a beat was echoed
+    proxy.drops_hints = True
+    proxy.news_delay = 4.0
+    began = time.monotonic()
     end = world.end_of(world.request(22, 9, wait=0))
-    _, last = _open_from_to(world, 10.5)
+    first, last = _open_from_to(world, 10.5)
+    assert first - began > 3.0
     assert last < end + 0.25
+    assert proxy.pushes
+
+
+def test_a_replayed_push_lengthens_nothing(world: SmallWorld, proxy: SlowProxy) -> None:
+    """Said again ten times, and again to a new line of the same agent."""
+    time.sleep(11.0)
+    proxy.drops_hints = True
+    end = world.end_of(world.request(22, 6))
+    (push,) = proxy.pushes
+    for _ in range(10):
+        time.sleep(0.2)
+        proxy.line.send(push)
+    line = proxy.line
+    line.close()
+    assert until(lambda: proxy.line is not line, 20)
+    sleep_until(end + 0.25)
+    assert not world.lets_in(22)
+    proxy.line.send(push)
+    assert not until(lambda: world.lets_in(22), 1.0)
+
+
+def test_a_line_that_is_cut_off_is_made_again_and_ends_are_kept(
+    world: SmallWorld, proxy: SlowProxy
+) -> None:
+    """Held back altogether, both ends give it up; what is open ends by itself meanwhile."""
+    end = world.end_of(world.request(22, 5))
+    assert world.lets_in(22)
+    proxy.news_delay = 60.0
+    sleep_until(end + 0.25)
+    assert not world.lets_in(22)
+    proxy.news_delay = 0.0
+    made = world.request(22, 600, wait=0)
+    assert until(lambda: world.lets_in(22), 45), world.logs()
+    assert world.port_of(made).state in ("opening", "open")
 
 
 def test_a_slow_answer_is_counted_from_the_question(world: SmallWorld, proxy: SlowProxy) -> None:
-    time.sleep(1.0)  # until the stream is there, and no older question is on its way
+    time.sleep(1.0)  # until no older question is on its way
+    proxy.hints_only = True
     proxy.state_delay = 3.0
     began = time.monotonic()
     end = world.end_of(world.request(22, 9, wait=0))
@@ -79,7 +117,8 @@ def test_a_slow_answer_is_counted_from_the_question(world: SmallWorld, proxy: Sl
 def test_an_answer_that_took_half_a_minute_opens_nothing(
     world: SmallWorld, proxy: SlowProxy
 ) -> None:
-    """It is not even waited for: a call has twenty seconds in all, however it drips."""
+    """It is not even waited for: an answer has twenty seconds in all, however it drips."""
+    proxy.hints_only = True
     proxy.drip = 31.0
     made = world.request(22, 600, wait=0)
     before = proxy.states
@@ -92,9 +131,10 @@ def test_an_answer_that_took_half_a_minute_opens_nothing(
 
 def test_replayed_states_open_and_lengthen_nothing(world: SmallWorld, proxy: SlowProxy) -> None:
     """Of the same generation: it does not lengthen. Of an older one: it does not open again."""
+    proxy.hints_only = True
     end = world.end_of(world.request(22, 5))
     proxy.replay = proxy.last_state
-    assert b'"leases":[{' in proxy.replay
+    assert proxy.replay["leases"]
     old = proxy.replay
     for _ in range(4):
         _hears_again(world, proxy)
@@ -105,7 +145,7 @@ def test_replayed_states_open_and_lengthen_nothing(world: SmallWorld, proxy: Slo
     assert world.lets_in(22)
     proxy.replay = proxy.last_state
     world.ask(lambda c: access.revoke(c, made, kill=False))
-    assert world.lets_in(22, wait=0.05), "he may hold a revocation back, until the lease's end"
+    assert world.lets_in(22, wait=0.05), "they may hold a revocation back, until the lease's end"
     proxy.replay = None
     world.wait_state(made, "closed", 30)
     proxy.replay = old

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.sockets
 ACCEPTED = (200, {"tenantId": "t", "machineId": "/m", "machineUid": "uid"})
 REFUSED = (403, {"error": {"message": "the token is not known"}})
 CLOCK = SystemClock()
-STATE_PATH = "/bascule/agents/uid/state"
+STATE_PATH = "/bascule/points/uid/state"
 STATE = encode(State(DesiredState("uid-web", 1, frozenset(), {}, ())))
 
 NEEDS = NftablesHost.needs.unit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bascule.agent.link import KeyRefused
+from bascule.agent.link import KeyRefused, Listener
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, MOST_WAKES, AgentLoop
 from bascule.agent.state import StateRefused
@@ -85,7 +85,7 @@ def test_every_pass_enforces_however_asking_fails(tmp_path: Path, fault: Excepti
     line = Faulty(asked=fault)
     loop = loop_on(line, driver, clock, tmp_path)
     for generation in range(2, 102):
-        loop._on_generation(generation)
+        loop.on_generation(generation)
         driver.firewall.damage()
         clock.pass_time(1.0)
         loop.step()
@@ -118,20 +118,18 @@ def test_the_rest_of_a_pass_is_done_however_telling_fails(tmp_path: Path, fault:
         assert not loop.status()["connected"]
 
 
-def test_a_stream_wakes_ten_passes_a_second_at_most(tmp_path: Path) -> None:
-    """Each pass reads the firewall and asks the server: a stream must not set the pace of either.
+def test_a_line_wakes_ten_passes_a_second_at_most(tmp_path: Path) -> None:
+    """Each pass reads the firewall and asks the server: a line must not set the pace of either.
     What is announced last is asked for all the same."""
 
     class Announcing(Line):
         is_over = threading.Event()
 
-        def listen(
-            self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]
-        ) -> None:
+        def listen(self, listener: Listener, is_stopping: Callable[[], bool]) -> None:
             ends = time.monotonic() + 2.5
             while time.monotonic() < ends and not is_stopping():
                 self.generation += 1
-                on_generation(self.generation)
+                listener.on_generation(self.generation)
                 time.sleep(0.001)
             self.is_over.set()
             while not is_stopping():
@@ -163,13 +161,13 @@ def test_answers_of_no_use_are_asked_for_once_a_second(tmp_path: Path) -> None:
     line = Faulty(asked=StateRefused("cannot be"))
     loop = loop_on(line, FakeDriver(FakeFirewall(clock)), clock, tmp_path)
     for generation in range(2, 102):
-        loop._on_generation(generation)
+        loop.on_generation(generation)
         clock.pass_time(0.1)
         loop.step()
     assert 9 <= len(line.asked) <= 25, "and by its polls, which come seldomer"
 
 
-def test_answers_to_reports_wake_no_more_passes_than_a_stream(tmp_path: Path) -> None:
+def test_answers_to_reports_wake_no_more_passes_than_a_line(tmp_path: Path) -> None:
     """An answer with another generation is an announcement."""
     clock = SetClock()
 
@@ -192,5 +190,5 @@ def test_announcements_do_not_pile_up_while_a_pass_takes_long(tmp_path: Path) ->
     clock = SetClock()
     loop = loop_on(Line(), FakeDriver(FakeFirewall(clock)), clock, tmp_path)
     for generation in range(2, 10_000):
-        loop._on_generation(generation)
+        loop.on_generation(generation)
     assert loop._inbox._queue.qsize() <= 1

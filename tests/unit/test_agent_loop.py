@@ -12,6 +12,7 @@ import pytest
 
 from bascule.agent import inbox
 from bascule.agent.inbox import Command
+from bascule.agent.link import Listener, WithoutLine
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, NOT_TIDIED, WATCH_SECONDS, AgentLoop
 from bascule.agent.reporting import MOST_DRIFT, POLL_SECONDS
@@ -44,7 +45,7 @@ class Memory:
         pass
 
 
-class Line:
+class Line(WithoutLine):
     """A server whose generation moves while its answer is on the way."""
 
     def __init__(self) -> None:
@@ -62,8 +63,8 @@ class Line:
     def send_report(self, report: Report) -> int:
         return report.generation
 
-    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
-        on_generation(self.generation)
+    def listen(self, listener: Listener, is_stopping: Callable[[], bool]) -> None:
+        listener.on_generation(self.generation)
 
 
 def loop_of(
@@ -100,7 +101,7 @@ def test_what_is_announced_while_an_answer_is_on_its_way_is_asked_for_again(
     def announce() -> None:
         line.meanwhile = lambda: None
         line.generation = 2
-        loop._on_generation(2)
+        loop.on_generation(2)
 
     line.meanwhile = announce
     loop.step()
@@ -226,7 +227,7 @@ def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
     assert driver.firewall.connect("192.0.2.1", ssh.port)
     line.state = replace(line.state, generation=2, leases=())
     driver.is_failing = is_failing
-    loop._on_generation(2)
+    loop.on_generation(2)
     loop.step()
     assert [(each.in_force, each.sessions) for each in line.told] == [
         ({"g"}, {}),
@@ -259,7 +260,7 @@ def test_that_it_is_shut_is_said_although_connections_cannot_be_counted(tmp_path
     driver.is_failing = True
     witness.take(RecordMark(7, "7" * 64), datetime(2030, 1, 31, tzinfo=UTC))
     clock.pass_time(SAVE_SECONDS)
-    loop._on_generation(2)
+    loop.on_generation(2)
     loop.step()
     assert [(each.generation, each.in_force, each.sessions) for each in line.told] == [
         (1, {"g"}, {}),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bascule.agent.enrolment import enrol, parse_token, trust_of
-from bascule.agent.link import HttpLink
+from bascule.agent.http_link import HttpLink
 from bascule.clocks import SystemClock
 from bascule.protocol.report import Report
 from tests.wire.running import Server

@@ -30,7 +30,7 @@ from azure.mgmt.security.models import (
 )
 
 from bascule.agent.enrolment import enrol, parse_token, trust_of
-from bascule.agent.link import HttpLink
+from bascule.agent.http_link import HttpLink
 from bascule.clocks import SystemClock
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol

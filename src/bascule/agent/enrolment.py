@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
 from bascule.agent.answers import LARGEST_ANSWER, read_object, reason_of
-from bascule.agent.link import PATIENCE, WITHIN, HttpLink, Identity
+from bascule.agent.http_link import PATIENCE, WITHIN, HttpLink
+from bascule.agent.link import Identity
 from bascule.client.https import Https, HttpsFailure
 from bascule.client.obstacles import unreachable
 from bascule.client.pin import fetch_ca

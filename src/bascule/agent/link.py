@@ -1,64 +1,25 @@
-"""The agent's line to its server: prove who we are, listen, ask, report.
+"""What an agent's loop needs of its server, however the two are connected.
 
-The proof is a signed assertion (RFC 7523, Ed25519 as in RFC 8037) for a short-lived
-token. A stream says only that a newer generation exists; the state itself is asked for,
-and its time left counts from the moment of asking (EDGES A8).
+The state is asked for, and reports are sent; a line (``line_link``) also tells that something is
+newer, pushes states and asks for echoes of its beats.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ssl
-import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import timedelta
+from typing import Protocol
 
-from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
-from bascule.agent.state import read_state
-from bascule.agent.witness import Witness
-from bascule.client.assertion import make_assertion
-from bascule.client.https import Https, HttpsFailure, Response
 from bascule.domain.desired import DesiredState
-from bascule.domain.features import KNOWN
-from bascule.domain.times import parse_instant
-from bascule.errors import AuthenticationFailed, BasculeError, InvalidInput, ServerUnreachable
-from bascule.interfaces.clock import Clock
-from bascule.protocol.codec import decode, encode
-from bascule.protocol.report import Announced, Report
-
-PATIENCE = 10.0  # seconds for one answer to go on
-WITHIN = 20.0  # seconds for all of one, however it drips
-STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
-KNOWS = ",".join(sorted(KNOWN))  # so that the server tells no more (EDGES F4)
-LINES_A_SECOND = 300  # of the stream; an announcement has three
-RENEW_BEFORE = 60.0  # seconds of a token's life
-LONGEST_LIFE = 86_400  # seconds of a token
-LONGEST_TOKEN = 16_384  # characters
-OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+from bascule.errors import AuthenticationFailed
+from bascule.protocol.report import Report
 
 
 class KeyRefused(AuthenticationFailed):
-    """The server does not know this agent's key: everything must be closed (EDGES A12)."""
+    """The server does not know this agent's key: every opening must be closed (EDGES A12)."""
 
     code = "AgentKeyRefused"
-
-
-class Link(Protocol):
-    """Where desired state comes from and reports go to."""
-
-    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
-        """The state as of now; ``meanwhile`` is called while the answer is on its way."""
-        ...
-
-    def send_report(self, report: Report) -> int: ...
-
-    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
-        """Block, calling back at each announced generation, until the stream ends."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,193 +30,100 @@ class Identity:
     private_key: bytes  # Ed25519, raw 32 bytes
 
 
-class HttpLink:
-    """A Link over HTTPS. ``listen`` may run in another thread than the rest."""
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A state that was not asked for."""
 
-    def __init__(
-        self,
-        identity: Identity,
-        trust: ssl.SSLContext,
-        clock: Clock,
-        witness: Witness | None = None,
-    ) -> None:
-        self._identity = identity
-        self._witness = witness or Witness()
-        self._clock = clock
-        self._trust = trust
-        self._calls = Https(identity.server, trust)
-        self._streams = Https(identity.server, trust)
-        self._sign_ins = threading.Lock()  # both threads may need a token
-        self._token = ""
-        self._token_ends = 0.0
+    state: DesiredState
+    asked_at: float  # from when its times count (CLOCK_BOOTTIME seconds)
+
+
+class Listener(Protocol):
+    """Whom the thread of ``listen`` tells what came. Each call returns at once."""
+
+    def on_line(self, acknowledged: str) -> None:
+        """A line lives; with the digest of the last report that the server took."""
+        ...
+
+    def on_generation(self, generation: int) -> None:
+        """The server's, as of now."""
+        ...
+
+    def on_push(self, generation: int) -> None:
+        """A state of this generation can be had from ``pushed``."""
+        ...
+
+    def on_doubt(self) -> None:
+        """Something came that cannot be used: the state is to be asked for."""
+        ...
+
+    def on_report_wanted(self) -> None: ...
+
+
+class Link(Protocol):
+    """Where desired state comes from and reports go to."""
 
     @property
-    def _base(self) -> str:
-        return f"/bascule/agents/{self._identity.machine_uid}"
+    def has_line(self) -> bool:
+        """The server tells what is new, and hears that this agent lives, without being asked."""
+        ...
+
+    @property
+    def may_poll(self) -> bool:
+        """No line has lived for so long that the state is to be polled."""
+        ...
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
-        path = f"{self._base}/state?seen={self._witness.head.position}&knows={KNOWS}"
-        answer = self._call("GET", path, meanwhile=meanwhile)
-        state = read_state(answer)
-        self._witness.take(state.record, self._clock.now())
-        return state.desired
+        """The state as of now; ``meanwhile`` is called while the answer is on its way."""
+        ...
 
     def send_report(self, report: Report) -> int:
-        answer = self._call("POST", f"{self._base}/report", encode(report))
-        return _generation(answer)
+        """Returns the server's generation."""
+        ...
 
-    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
-        try:
-            status, lines = self._streams.lines(
-                f"{self._base}/stream", self._headers(), STREAM_SILENCE_SECONDS
-            )
-            if status in (401, 403):
-                self._token = ""
-            if status != 200:
-                self._streams.close()
-                raise ServerUnreachable(f"The stream was refused: HTTP {status}.")
-            for line in paced(lines, self._clock):
-                if is_stopping():
-                    return
-                if line.startswith("data:"):
-                    on_generation(_generation(read_object(line[5:].encode())))
-        except (HttpsFailure, ValueError) as error:
-            raise ServerUnreachable(f"The stream from the server broke: {error}.") from error
+    def listen(self, listener: Listener, is_stopping: Callable[[], bool]) -> None:
+        """Block, telling what comes, until the connection ends."""
+        ...
 
-    def close(self) -> None:
-        self._calls.close()
+    def come_back_within(self, *, holds_leases: bool) -> float:
+        """Seconds within which to connect again after a loss, at a random moment."""
+        ...
 
-    def _headers(self) -> dict[str, str]:
-        with self._sign_ins:
-            if self._clock.boottime() > self._token_ends - RENEW_BEFORE or not self._token:
-                self._sign_in()
-            return {"Authorization": f"Bearer {self._token}"}
+    def pushed(self) -> Pushed | None:
+        """The newest state that was pushed and not taken yet."""
+        ...
 
-    def _sign_in(self) -> None:
-        asked = self._clock.boottime()
-        now = self._clock.now().timestamp()
-        response = self._ask_token(now)
-        codes = _json(response).get("error_codes")
-        if isinstance(codes, list) and OFF_THE_CLOCK in codes:
-            # Our clock or the server's is wrong. It is the server that must believe the
-            # assertion's times, so they are written by the time that its refusal tells.
-            response = self._ask_token(_time_told(response, now))
-        answer = _json(response)
-        if response.status in (400, 401) and answer.get("error") == "invalid_client":
-            why = str(answer.get("error_description", "The agent's key was refused."))
-            raise KeyRefused(why[:LONGEST_REASON])
-        if response.status != 200:
-            raise ServerUnreachable(f"The server issued no token: HTTP {response.status}.")
-        token, life = answer.get("access_token"), answer.get("expires_in")
-        if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN:
-            raise ServerUnreachable("The server issued a token that cannot be used.")
-        if type(life) is not int or not 0 < life <= LONGEST_LIFE:
-            raise ServerUnreachable("The server issued a token with an invalid lifetime.")
-        self._token, self._token_ends = token, asked + life
+    def begin_pass(self) -> None:
+        """What is read back from here on answers the beats that came before."""
+        ...
 
-    def _ask_token(self, now: float) -> Response:
-        identity = self._identity
-        path = f"/{identity.tenant_id}/oauth2/v2.0/token"
-        assertion = make_assertion(
-            identity.private_key,
-            identity.machine_uid,
-            f"{identity.server}{path}",
-            int(now),
-            str(uuid.uuid4()),
-        )
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": identity.machine_uid,
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": assertion,
-            "scope": f"{identity.server}/.default",
-        }
-        # A connection of its own: the stream's thread may sign in while the loop's calls.
-        https = Https(identity.server, self._trust)
-        try:
-            return self._send(
-                lambda: https.request(
-                    "POST",
-                    path,
-                    form=form,
-                    patience=PATIENCE,
-                    within=WITHIN,
-                    largest=LARGEST_ANSWER,
-                )
-            )
-        finally:
-            https.close()
+    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
+        """The pass is over, whole and intact; the digests are those of ``Echo``."""
+        ...
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        meanwhile: Callable[[], None] = lambda: None,
-    ) -> Mapping[str, Any]:
-        for is_last in (False, True):
-            response = self._send(
-                lambda: self._calls.request(
-                    method,
-                    path,
-                    body=body,
-                    headers=self._headers(),
-                    patience=PATIENCE,
-                    within=WITHIN,
-                    largest=LARGEST_ANSWER,
-                    meanwhile=meanwhile,
-                )
-            )
-            if response.status == 200:
-                return _json(response)
-            code = reason_of(_json(response), "", "code")
-            if code == "AgentUnknown":
-                raise KeyRefused("The server no longer knows this agent's machine.")
-            if response.status != 401 or is_last:
-                raise ServerUnreachable(
-                    f"{method} {path} was answered with HTTP {response.status} {code}."
-                )
-            self._token = ""  # expired or revoked: prove ourselves anew, once
-        raise AssertionError  # the loop returns or raises
-
-    def _send(self, call: Callable[[], Response]) -> Response:
-        try:
-            return call()
-        except HttpsFailure as error:
-            raise ServerUnreachable(f"{self._identity.server} did not answer: {error}.") from error
+    def clock_skew(self) -> timedelta | None:
+        """By how much this host's clock is ahead of the server's; None: not known."""
+        ...
 
 
-def _json(response: Response) -> dict[str, Any]:
-    """The object that was answered; empty when there is none that can be read."""
-    with contextlib.suppress(ValueError):
-        return read_object(response.content)
-    return {}
+class WithoutLine:
+    """The part of a Link that polls and has no line."""
 
+    has_line = False
+    may_poll = True
 
-def _generation(answer: Mapping[str, Any]) -> int:
-    """A generation that can be; raises ServerUnreachable."""
-    try:
-        return decode(Announced, answer).generation
-    except InvalidInput as error:
-        raise ServerUnreachable(f"The server sent no valid generation: {error.message}") from error
+    def come_back_within(self, *, holds_leases: bool) -> float:
+        del holds_leases
+        return 0.0
 
+    def pushed(self) -> Pushed | None:
+        return None
 
-def _time_told(response: Response, otherwise: float) -> float:
-    """By which time the server judges, in seconds since the epoch.
+    def begin_pass(self) -> None:
+        pass
 
-    Its Date header (RFC 9110 6.6.1) is its wall clock, which may have been set back since.
-    """
-    try:
-        return parse_instant(_json(response)["timestamp"]).timestamp()
-    except (KeyError, BasculeError, TypeError):
-        return otherwise
+    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
+        pass
 
-
-def paced(lines: Iterator[str], clock: Clock) -> Iterator[str]:
-    """The lines, LINES_A_SECOND of them at most: what a server sends faster waits in its hands."""
-    began = clock.boottime()
-    for count, line in enumerate(lines, start=1):
-        yield line
-        if count % LINES_A_SECOND == 0:
-            time.sleep(max(0.0, min(1.0, began + 1.0 - clock.boottime())))
-            began = clock.boottime()
+    def clock_skew(self) -> timedelta | None:
+        return None

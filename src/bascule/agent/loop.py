@@ -1,10 +1,11 @@
 """The agent's loop: wake, ask, reconcile, report; and again.
 
 Threads: the loop owns the reconciler and the driver; one more thread listens to the
-stream, one to the control socket, and both only put wake-ups and commands in the queue.
+line, one to the control socket, and both only put wake-ups and commands in the queue.
 
-What wakes it: the stream, the end of a lease, a command, the poll (the truth when a hint
-is lost), the watch over our rules. Nothing that the server says, or fails to say, keeps a pass
+What wakes it: the line, the end of a lease, a command, the poll (where there is no line),
+the watch over our rules. A beat of the line is echoed by the first whole pass that began after it
+came: a loop whose passes fail is silent. Nothing that the server says, or fails to say, keeps a pass
 from enforcing what is held (EDGES E4); only an error of the firewall at the start ends it.
 """
 
@@ -23,7 +24,7 @@ import structlog
 from bascule.agent.inbox import Command, Inbox
 from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
-from bascule.agent.reporting import POLL_SECONDS, Reports
+from bascule.agent.reporting import POLL_SECONDS, Reports, Way
 from bascule.agent.state import StateRefused
 from bascule.agent.status import held_status
 from bascule.agent.witness import Witness
@@ -44,8 +45,9 @@ UNMANAGED = "the firewall cannot be managed: nothing is known to be closed or op
 CANNOT_BE = "the server sent an invalid state: the agent keeps its current one"
 NOT_TIDIED = "existing connections cannot be managed: none is admitted again, and none is ended"
 WATCH_SECONDS = 2.0  # how often our rules are read back
+ASK_SECONDS = 3600.0  # with a quarter of jitter: while a line tells what is new
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
-STEADY_SECONDS = 2.0  # a stream that worked for so long is asked for again at once
+STEADY_SECONDS = 2.0  # a line that lived for so long is made again without a longer wait
 REFUSED_RETRY = 10.0
 MOST_WAKES = 10  # passes that the server may wake in any one second (EDGES E4)
 
@@ -73,11 +75,12 @@ class AgentLoop:
         self._inbox = Inbox()
         self._stopping = threading.Event()
         self._announced = -1
-        # Set by the stream, cleared before asking: what is announced while an answer is on
+        # Set by the line, cleared before asking: what is announced while an answer is on
         # its way is asked for once more.
         self._is_announced = threading.Event()
         self._wakes: deque[float] = deque(maxlen=MOST_WAKES)  # when an announcement had us ask
-        self._next_poll = 0.0
+        self._next_ask = 0.0  # while a line lives
+        self._next_poll = 0.0  # otherwise
         self._retry = SHORTEST_RETRY
         self._local = local
         self._witness = witness or Witness()
@@ -91,6 +94,10 @@ class AgentLoop:
             driver_name,
             own_weaknesses,
         )
+        self._is_woken = threading.Event()
+        self._ended: BasculeError | None = None  # why the last line did
+        self._acknowledged: str | None = None  # what a new line told of our reports
+        self._is_report_wanted = threading.Event()
         self._is_connected: bool | None = None  # it answers, and is told what there is
         self._unheard = "the server has not been contacted yet"  # why its last answer was of no use
         self._outcome: Outcome | None = None  # of the last pass
@@ -115,10 +122,26 @@ class AgentLoop:
         """Run ``work`` in the loop's thread and return what it returns (``Inbox.ask``)."""
         return self._inbox.ask(work, seconds)
 
-    def _on_generation(self, generation: int) -> None:
+    def on_line(self, acknowledged: str) -> None:
+        """A new line may have missed anything: the state is asked for."""
+        self._acknowledged = acknowledged
+        self.on_doubt()
+
+    def on_generation(self, generation: int) -> None:
         if generation != self._announced:
             self._announced = generation
             self._hint()
+
+    def on_push(self, generation: int) -> None:
+        self._announced = max(self._announced, generation)
+        self._hint()
+
+    def on_doubt(self) -> None:
+        self._announced = -1  # no push is of it
+        self._hint()
+
+    def on_report_wanted(self) -> None:
+        self._is_report_wanted.set()
 
     def _hint(self) -> None:
         if not self._is_announced.is_set():  # else the pass is under way that asks for it
@@ -130,25 +153,45 @@ class AgentLoop:
         while not self._stopping.is_set():
             started = self._clock.boottime()
             try:
-                self._link.listen(self._on_generation, self._stopping.is_set)
+                self._link.listen(self, self._stopping.is_set)
+                ended: BasculeError = ServerUnreachable("The connection to the server ended.")
             except BasculeError as error:
-                log.debug("stream ended", why=error.message)
-            except Exception:
-                log.exception("stream failed")  # a fault of ours: asked for again like any other
-            lasted = self._clock.boottime() - started
-            if self._announced >= 0 and lasted > STEADY_SECONDS:
+                log.debug("line ended", why=error.message)
+                ended = error
+            except Exception as error:  # a fault of ours: made again like any other
+                log.exception("line failed")
+                ended = _fault_of_ours(error)
+            self._announced = -1
+            self._ended = ended
+            if isinstance(ended, KeyRefused):  # every opening is closed at once (EDGES A12)
+                self._is_woken.set()
+                self._inbox.wake()
+                self._stopping.wait(random.uniform(REFUSED_RETRY / 2, REFUSED_RETRY))  # noqa: S311  # reason: jitter
+                continue
+            if self._clock.boottime() - started > STEADY_SECONDS:
                 retry = SHORTEST_RETRY
             # Full jitter: after a server's restart not all its agents come at once.
-            self._stopping.wait(random.uniform(0, retry))  # noqa: S311  # reason: not a secret
+            within = max(self._told_to_wait(), min(retry, self._patience()))
+            self._stopping.wait(random.uniform(0, within))  # noqa: S311  # reason: jitter
             retry = min(retry * 2, LONGEST_RETRY)
-            self._announced = -1
-            self._hint()
+
+    def _told_to_wait(self) -> float:
+        return self._link.come_back_within(holds_leases=self._holds_leases())
+
+    def _patience(self) -> float:
+        """At most so long without word of the server: less for who holds something open, and for
+        whom the server has told when to come, which spreads its agents itself.
+        """
+        return 1.0 if self._holds_leases() or self._told_to_wait() else LONGEST_RETRY
+
+    def _holds_leases(self) -> bool:
+        return bool(self._reconciler.held.leases)
 
     # -- the loop's thread --------------------------------------------------------------
 
     def run(self) -> None:
         """Until ``stop``; what is open stays open until its end, and closed ports stay closed."""
-        threading.Thread(target=self._listen, name="stream", daemon=True).start()
+        threading.Thread(target=self._listen, name="line", daemon=True).start()
         while not self._stopping.is_set():
             self._inbox.obey(self._wait())
             if self._stopping.is_set():
@@ -176,12 +219,15 @@ class AgentLoop:
         What is reported open is remembered with its end: after a death right then, an answer of
         before that is given once more opens nothing for longer (EDGES A8).
         """
+        self._link.begin_pass()
+        self._is_woken.clear()
+        self._heed_end()
         now = self._clock.boottime()
         is_hinted = self._is_announced.is_set() and now >= self._next_wake()
-        if is_hinted or now >= self._next_poll:
+        if self._can_ask() and (is_hinted or now >= self._next_asking()):
             self._wakes.extend([now] * is_hinted)
             self._is_announced.clear()
-            self._ask_server()
+            self._ask_server(is_hinted=is_hinted)
         outcome = self._enforce()
         self._reconciler.save()
         self._witness.save(self._clock.boottime())
@@ -193,7 +239,24 @@ class AgentLoop:
             self._report(outcome)
         if not is_first:
             self._tidy()
+        if outcome.observed.is_intact:
+            reports = self._reports
+            self._link.end_pass(outcome.generation, reports.read, reports.acknowledged)
         self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
+
+    def _heed_end(self) -> None:
+        """What the end of a line means to the loop."""
+        ended, self._ended = self._ended, None
+        if isinstance(ended, KeyRefused):
+            self._refused(ended)
+        elif ended is not None and not self._can_ask():
+            self._lost(ended)
+
+    def _can_ask(self) -> bool:
+        return self._link.has_line or self._link.may_poll
+
+    def _next_asking(self) -> float:
+        return self._next_ask if self._link.has_line else self._next_poll
 
     def _tidy(self) -> None:
         try:
@@ -231,12 +294,16 @@ class AgentLoop:
 
     def _wait(self) -> Command | None:
         """The next command; None when it is time for a pass."""
-        due = min(self._next_poll, self._next_try, self._clock.boottime() + WATCH_SECONDS)
+        due = min(self._next_try, self._clock.boottime() + WATCH_SECONDS)
+        if self._can_ask():
+            due = min(due, self._next_asking())
         end = self._reconciler.next_end()
         if end is not None:
             due = min(due, end + 0.01)
         while not self._stopping.is_set():
-            if self._is_announced.is_set():
+            if self._is_woken.is_set():
+                return None
+            if self._is_announced.is_set() and self._can_ask():
                 due = min(due, self._next_wake())
             try:
                 command = self._inbox.take(max(0.0, due - self._clock.boottime()))
@@ -255,13 +322,14 @@ class AgentLoop:
             return self._wakes[-1] + 1.0
         return self._wakes[0] + 1.0 if len(self._wakes) == MOST_WAKES else 0.0
 
-    def _ask_server(self) -> None:
+    def _ask_server(self, *, is_hinted: bool) -> None:
         """Ask, and hold what is answered. Whatever goes wrong in it, the pass goes on to enforce
         what is held (EDGES E4).
         """
         before, self._unheard = self._unheard, ""
         try:
-            self._ask()
+            if not (is_hinted and self._is_connected and not before and self._take_push()):
+                self._ask()
         except KeyRefused as error:
             self._refused(error)
         except StateRefused as error:
@@ -278,13 +346,22 @@ class AgentLoop:
                 log.exception("asking the server failed")
             self._lost(_fault_of_ours(error))
 
+    def _take_push(self) -> bool:
+        """Hold a state that was pushed; False when there is none of what was announced."""
+        pushed = self._link.pushed()
+        if pushed is None or pushed.state.generation != self._announced:
+            return False
+        return self._reconciler.take(pushed.state, pushed.asked_at)
+
     def _ask(self) -> None:
         asked_at = self._clock.boottime()
         state = self._link.fetch_state(self._reconciler.look_ahead)
         self._reconciler.forget_note(CANNOT_BE)
         if self._reconciler.take(state, asked_at):
             self._retry = SHORTEST_RETRY
-            self._next_poll = self._clock.boottime() + POLL_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
+            now, jitter = self._clock.boottime(), random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
+            self._next_ask = now + ASK_SECONDS * jitter
+            self._next_poll = now + POLL_SECONDS * jitter
         else:
             log.warning(
                 "state ignored: it came too late or is superseded", generation=state.generation
@@ -293,7 +370,8 @@ class AgentLoop:
         if not self._is_connected:
             log.info("connected", generation=state.generation)
             self._is_connected = True
-            self._reports.forget_known()
+            if not self._link.has_line:  # nobody said what the server has taken
+                self._reports.forget_known()
 
     def _refused(self, error: BasculeError) -> None:
         if not self._reconciler.held.is_refused or self._is_connected is not False:
@@ -303,7 +381,7 @@ class AgentLoop:
         self._reconciler.end_all()
         self._is_connected = False
         self._unheard = error.message
-        self._next_poll = self._clock.boottime() + REFUSED_RETRY
+        self._next_ask = self._next_poll = self._clock.boottime() + REFUSED_RETRY
 
     def _lost(self, error: BasculeError) -> None:
         if self._is_connected is not False:
@@ -313,12 +391,13 @@ class AgentLoop:
         self._back_off()
 
     def _back_off(self) -> None:
-        self._next_poll = self._clock.boottime() + random.uniform(self._retry / 2, self._retry)  # noqa: S311  # reason: jitter
+        wait = random.uniform(self._retry / 2, self._retry)  # noqa: S311  # reason: jitter
+        self._next_ask = self._next_poll = self._clock.boottime() + wait
         self._retry = min(self._retry * 2, LONGEST_RETRY)
 
     def _report(self, outcome: Outcome) -> None:
-        """Report what is new at once, and at each poll that all is as it was."""
-        report = self._reports.of_pass(outcome, is_connected=bool(self._is_connected))
+        """Report what is new at once; without a line, at each poll that all is as it was."""
+        report = self._reports.of_pass(outcome, self._way())
         if report is None:
             return
         server_generation = self._send(report)
@@ -327,10 +406,19 @@ class AgentLoop:
 
     def _report_fault(self) -> None:
         attempts = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
-        is_connected = bool(self._is_connected)
-        report = self._reports.of_fault(self._fault, attempts, is_connected=is_connected)
+        report = self._reports.of_fault(self._fault, attempts, self._way())
         if report is not None:
             self._send(report)
+
+    def _way(self) -> Way:
+        """How to report now; where the server wants all of it, all of it is news."""
+        acknowledged, self._acknowledged = self._acknowledged, None
+        is_unlike = acknowledged is not None and acknowledged != self._reports.acknowledged
+        if self._is_report_wanted.is_set() or is_unlike:
+            self._is_report_wanted.clear()
+            self._reports.forget_known()
+        is_open = bool(self._is_connected) and self._can_ask()
+        return Way(is_open, not self._link.has_line, self._link.clock_skew())
 
     def _send(self, report: Report) -> int | None:
         """The server's generation; None when it did not take the report."""

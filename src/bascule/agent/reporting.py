@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -16,6 +16,7 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
+from bascule.agent.news import News, is_news, news_of
 from bascule.agent.witness import Witness
 from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
 from bascule.errors import EnforcementFailed
@@ -28,6 +29,15 @@ log = structlog.get_logger("bascule.agent")
 
 MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
 POLL_SECONDS = 15.0  # with a quarter of jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a report would reach the server now."""
+
+    is_open: bool
+    is_polled: bool  # the server hears that this agent lives by its reports alone
+    skew: timedelta | None = None  # of this host's clock against the server's; None: not known
 
 
 class Reports:
@@ -55,9 +65,10 @@ class Reports:
         self._knocks = KnockTally()
         self._drift: list[str] = []
         self._more_drift = 0
-        self._news: tuple[object, ...] = ()  # what the report made last says
-        self._known: tuple[object, ...] = ()  # what the server has taken of it
+        self._news: News | None = None  # of the report made last
+        self._known: News | None = None  # of what the server has taken; None: report all of it
         self._taken_at = float("-inf")
+        self.acknowledged = ""  # digest of the report that was taken last
 
     def add_drift(self, drift: str) -> None:
         """Keep what was changed by somebody else and put back."""
@@ -66,60 +77,53 @@ class Reports:
         else:
             self._more_drift += 1
 
-    def of_pass(self, outcome: Outcome, *, is_connected: bool) -> Report | None:
+    @property
+    def read(self) -> str:
+        """Digest of what the last pass read back."""
+        return self._news.digest if self._news is not None else ""
+
+    def of_pass(self, outcome: Outcome, way: Way) -> Report | None:
         """What is new, or all of it if a poll is due; None when there is nothing to send."""
-        sessions = self._count_sessions()
         attempts, now = outcome.observed.blocked_attempts, self._clock.boottime()
-        weaknesses, held_locally = self.weaknesses(), self._held_locally()
-        self._news = (
-            outcome.generation,
-            outcome.in_force,
-            attempts,
-            None if sessions is None else tuple(sorted(sessions.items())),
-            len(self._drift) + self._more_drift,
-            self._local.pending(),
-            len(self._reconciler.notes),
-            self._witness.pending(),
-            weaknesses,
-            frozenset(self._reconciler.refused),
-            frozenset(each.id for each in held_locally),
-            frozenset(self._reconciler.earlier_ends().items()),
-        )
-        if not is_connected or self._is_known():
-            self._knocks.look_seldom(attempts, self._driver.blocked, now)
-            return None
-        if not outcome.observed.is_intact:
-            return None  # what is not known to be so is not reported; the next pass heals it
-        self._knocks.look(attempts, self._driver.blocked, now)
-        return replace(
-            self._state_of_agent(weaknesses, attempts),
+        report = replace(
+            self._state_of_agent(self.weaknesses(), attempts),
             generation=outcome.generation,
             in_force=outcome.in_force,
             knocks=self._knocks.batch(now),
-            sessions=sessions,
+            sessions=self._count_sessions(),
             drift=self._told_drift(),
             local_openings=self._local.pending(),
             disputes=self._witness.pending(),
             closed=self._reconciler.kept_closed(outcome.observed),
             refused=self._reconciler.refused,
             ends=self._earlier_ends(),
-            held_locally=held_locally,
+            held_locally=self._held_locally(),
         )
+        self._news = news_of(report, self._reconciler.earlier_ends(), way.skew)
+        if not way.is_open or not self._is_due(self._news, way):
+            self._knocks.look_seldom(attempts, self._driver.blocked, now)
+            return None
+        if not outcome.observed.is_intact:
+            return None  # what is not known to be so is not reported; the next pass heals it
+        self._knocks.look(attempts, self._driver.blocked, now)
+        return replace(report, knocks=self._knocks.batch(now), digest=self._news.digest)
 
-    def of_fault(self, fault: str, attempts: int, *, is_connected: bool) -> Report | None:
+    def of_fault(self, fault: str, attempts: int, way: Way) -> Report | None:
         """That the agent lives and can enforce nothing; None when the server knows.
 
         It is of no generation: it settles no grant, and closes none in the server's books that the
         kernel may still admit.
         """
-        self._news = (fault,)
-        if not is_connected or self._is_known():
+        report = self._state_of_agent(self.weaknesses(fault), attempts)
+        self._news = news_of(report, {}, way.skew)
+        if not way.is_open or not self._is_due(self._news, way):
             return None
-        return self._state_of_agent(self.weaknesses(fault), attempts)
+        return replace(report, digest=self._news.digest)
 
     def take(self, report: Report) -> None:
         """The server has this report, the last that was made."""
         self._known, self._taken_at = self._news, self._clock.boottime()
+        self.acknowledged = report.digest
         del self._reconciler.notes[: len(report.notes)]
         if report.drift:
             self._drift.clear()
@@ -130,7 +134,7 @@ class Reports:
 
     def forget_known(self) -> None:
         """Report all of it next time: the server may be another, or an older one."""
-        self._known = ()
+        self._known = None
 
     def weaknesses(self, fault: str = "") -> tuple[Weakness, ...]:
         """What the owner should know; some come and go with other programs' rules."""
@@ -162,9 +166,9 @@ class Reports:
             capabilities=self._driver.capabilities,
         )
 
-    def _is_known(self) -> bool:
-        is_recent = self._clock.boottime() - self._taken_at < POLL_SECONDS / 1.5
-        return is_recent and self._news == self._known
+    def _is_due(self, news: News, way: Way) -> bool:
+        since = self._clock.boottime() - self._taken_at
+        return (way.is_polled and since >= POLL_SECONDS / 1.5) or is_news(news, self._known, since)
 
     def _count_sessions(self) -> Mapping[str, int] | None:
         """None when connections cannot be listed; closed ports are reported all the same (EDGES A3)."""

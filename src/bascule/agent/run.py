@@ -34,7 +34,8 @@ from bascule.agent.enrolment import (
 from bascule.agent.farewell import last_report, tell_server
 from bascule.agent.guard_file import guard_of_host
 from bascule.agent.leave import LOCK_FILE, remove_files
-from bascule.agent.link import HttpLink, Identity
+from bascule.agent.line_link import LineLink
+from bascule.agent.link import Identity
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
 from bascule.agent.memory import HeldFile
@@ -73,7 +74,7 @@ class AgentProcess:
         self._manager = ServiceManager.from_environment()
         self._stopping = threading.Event()
         self._loop: AgentLoop | None = None
-        self._link: HttpLink | None = None
+        self._link: LineLink | None = None
         self._lock = lock_state(paths.state)
         self._memory = HeldFile(paths.state, clock)
         self._reconciler = Reconciler(driver, self._memory, clock, guard_of_host(paths.guard))
@@ -91,7 +92,7 @@ class AgentProcess:
         if identity is None:
             return 0
         witness = Witness(self._paths.state, identity.tenant_id)
-        link = HttpLink(identity, trust_of(self._paths.state), self._clock, witness)
+        link = LineLink(identity, trust_of(self._paths.state), self._clock, witness)
         self._link = link
         unkept = self._firewall.needs.unkept
         own_weaknesses = (unkept(),) if unkept and not self._manager.is_present else ()

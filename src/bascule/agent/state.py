@@ -17,11 +17,15 @@ class StateRefused(ServerUnreachable):
 
     code = "StateRefused"
 
+    @classmethod
+    def of(cls, error: InvalidInput) -> StateRefused:
+        words = error.message[:_WORDS]
+        return cls(f"The server sent an invalid state: {words}")
+
 
 def read_state(data: Mapping[str, Any]) -> State:
     """The state that the server sent; anything unexpected or out of bounds raises StateRefused."""
     try:
         return decode(State, data)
     except InvalidInput as error:
-        words = error.message[:_WORDS]
-        raise StateRefused(f"The server sent an invalid state: {words}") from error
+        raise StateRefused.of(error) from error

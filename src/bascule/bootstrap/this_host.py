@@ -17,7 +17,7 @@ import structlog
 
 from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.guard_file import DEFAULT_PATH, guard_of_host
-from bascule.agent.link import KeyRefused
+from bascule.agent.link import KeyRefused, Listener, WithoutLine
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
@@ -76,7 +76,7 @@ def enrol_this_host(
     return machine
 
 
-class LocalLink:
+class LocalLink(WithoutLine):
     """A Link that calls the services of this process from the loop's threads."""
 
     def __init__(
@@ -113,8 +113,8 @@ class LocalLink:
         if point is not None and point.public_key != IN_PROCESS_KEY:
             raise KeyRefused("Another agent is enrolled for this machine.")
 
-    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
-        self._run(self._follow(on_generation, is_stopping), seconds=None)
+    def listen(self, listener: Listener, is_stopping: Callable[[], bool]) -> None:
+        self._run(self._follow(listener.on_generation, is_stopping), seconds=None)
 
     async def _follow(
         self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]

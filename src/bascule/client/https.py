@@ -30,7 +30,6 @@ from bascule import __version__
 CONNECT_SECONDS = 8.0
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a page of a thousand requests has about two million
 LARGEST_HEAD = 1024 * 1024  # bytes before an answer that goes on
-LONGEST_LINE = 65_536  # bytes, of an answer that goes on
 LONGEST_PIECE = 65_536
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 _GONE = (  # how a kept connection that the server has closed meanwhile shows
@@ -136,18 +135,6 @@ class Https:
             with contextlib.suppress(OSError):  # closed meanwhile
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own would wait its turn
 
-    def lines(
-        self, path: str, headers: Mapping[str, str], silence: float
-    ) -> tuple[int, Iterator[str]]:
-        """GET an answer that goes on: its status, and its lines as they come.
-
-        ``silence`` is the most seconds between two of them; a longer line than LONGEST_LINE
-        comes in parts. The iterator raises HttpsFailure when the connection breaks; it ends
-        when the answer does.
-        """
-        answer = self._begin(path, headers, silence)
-        return answer.status, self._lines_of(answer)
-
     def pieces(
         self,
         path: str,
@@ -157,7 +144,8 @@ class Https:
     ) -> tuple[int, Iterator[bytes]]:
         """GET an answer of any length: its status, and its bytes as they come.
 
-        As ``lines``; an answer that ends before its end raises HttpsFailure too.
+        ``silence`` is the most seconds between two of them. The iterator raises HttpsFailure when the
+        connection breaks, and when the answer ends before its end.
         """
         answer = self._begin(f"{path}?{urlencode(params)}", headers, silence)
         return answer.status, self._pieces_of(answer)
@@ -178,16 +166,6 @@ class Https:
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise HttpsFailure(_words(error)) from error
-
-    def _lines_of(self, answer: http.client.HTTPResponse) -> Iterator[str]:
-        try:
-            while line := answer.readline(LONGEST_LINE):
-                yield line.decode("utf-8", errors="replace").rstrip("\r\n")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise HttpsFailure(_words(error)) from error
-        finally:
-            answer.close()
-            self.close()
 
     def _pieces_of(self, answer: http.client.HTTPResponse) -> Iterator[bytes]:
         try:
@@ -304,6 +282,25 @@ def _words(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.strerror:
         return error.strerror  # without "[Errno 111]"
     return str(error) or type(error).__name__
+
+
+def dial(
+    endpoint: str, trust: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLSocket:
+    """A TLS connection to ``https://host[:port]``, by the proxy if one is set; raises HttpsFailure.
+
+    ``session`` is one that this server made for the same ``trust``, to be resumed (RFC 8446 2.2).
+    """
+    connection = _connect(endpoint, trust)
+    connection.timeout = CONNECT_SECONDS
+    try:
+        # Its own connect() would begin TLS without the session.
+        http.client.HTTPConnection.connect(connection)
+        host = urlsplit(endpoint).hostname
+        return trust.wrap_socket(connection.sock, server_hostname=host, session=session)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.close()
+        raise HttpsFailure(_words(error)) from error
 
 
 def _connect(endpoint: str, trust: ssl.SSLContext) -> http.client.HTTPSConnection:

@@ -29,6 +29,7 @@ MOST_KNOCKS = 256
 MOST_FACTS = 64
 MOST_CLOSED = 1024
 MOST_REFUSED = 4096  # grants by a guard; of more, patience ends the rest
+MAXIMUM_SKEW = timedelta(seconds=30)  # of a host's clock, until its machine says so
 
 Note = Annotated[str, Crop(LONGEST_NOTE)]
 

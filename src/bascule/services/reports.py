@@ -31,7 +31,7 @@ from bascule.interfaces.listing import ListingWrites
 from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import PointWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
-from bascule.protocol.report import Report
+from bascule.protocol.report import MAXIMUM_SKEW, Report
 from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.bindings import (
@@ -75,7 +75,6 @@ class ReportWrites(
     """All that a report settles."""
 
 
-MAXIMUM_SKEW = timedelta(seconds=30)
 # Generations that an agent may be ahead of a server from an older backup: no backup misses more
 # changes of one machine, and a point that lies cannot count its number up to the end of numbers.
 MOST_AHEAD = 1_000_000

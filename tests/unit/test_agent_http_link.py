@@ -1,10 +1,9 @@
-"""What a server answers, and what the agent makes of it: over TLS, by the agent's own link."""
+"""What a server answers a call, and what the agent makes of it: over TLS, by its own link."""
 
 from __future__ import annotations
 
 import hashlib
 import ssl
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import TypeVar
 
 import pytest
 
-from bascule.agent import link as agent_link
+from bascule.agent import http_link
 from bascule.agent.answers import DEEPEST, LARGEST_ANSWER, MOST_VALUES, read_object
 from bascule.agent.enrolment import EnrolmentToken, enrol, load_identity, trust_of
-from bascule.agent.link import LINES_A_SECOND, HttpLink, KeyRefused, paced
+from bascule.agent.http_link import HttpLink
+from bascule.agent.link import KeyRefused
 from bascule.clocks import SystemClock
 from bascule.errors import AuthenticationFailed, ServerUnreachable
 from bascule.protocol.report import Report
@@ -52,16 +52,9 @@ def tell(link: HttpLink) -> object:
     return link.send_report(REPORT)
 
 
-def hear(link: HttpLink) -> object:
-    heard: list[int] = []
-    link.listen(heard.append, lambda: len(heard) > 2)
-    return heard
-
-
 def test_an_honest_server_is_heard(link: HttpLink) -> None:
     assert ask(link)
     assert tell(link) == 1
-    assert hear(link)
 
 
 TOKEN = {"access_token": "a", "expires_in": 3600}
@@ -95,10 +88,6 @@ ODD: list[tuple[str, Evil, Callable[[HttpLink], object]]] = [
     ("token", says({**TOKEN, "expires_in": float("nan")}), ask),
     ("token", says({**TOKEN, "expires_in": 10**12}), ask),
     ("token", says({"error_codes": [700024], "timestamp": "9999-12-31T23:59:59Z"}, 400), ask),
-    ("stream", gives(b"data: 7\n"), hear),
-    ("stream", gives(b'data: {"generation": [1]}\n'), hear),
-    ("stream", gives(b"data: " + b"[" * 60_000 + b"\n"), hear),
-    ("stream", says({}, 500), hear),
 ]
 
 
@@ -139,27 +128,17 @@ def test_no_answer_takes_much_memory(
     hostile: HostileServer, link: HttpLink, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One state of 60 MB took 1.5 GB of a host (EDGES E4)."""
-    monkeypatch.setattr(agent_link, "WITHIN", 5.0)  # where size alone would take longer to end it
+    monkeypatch.setattr(http_link, "WITHIN", 5.0)  # where size alone would take longer to end it
     route, evil = attacks(LARGE)[name]
     hostile.evils[route] = evil
-    calls = {"state": ask, "token": ask, "report": tell, "stream": hear}
+    calls = {"state": ask, "token": ask, "report": tell}
 
     def attacked() -> None:
-        try:
+        with pytest.raises(ServerUnreachable):
             calls[route](link)
-        except ServerUnreachable:
-            return
-        assert route == "stream", "nothing of the others can be used"
 
     assert peak_of(attacked) < PEAK
     assert hostile.asked[route] == 1
-
-
-def test_lines_of_a_stream_are_read_at_a_bounded_pace() -> None:
-    """Else a server that sends without end has a core of the host read it."""
-    began = time.monotonic()
-    assert len(list(paced(iter(["data: {}"] * (2 * LINES_A_SECOND)), SystemClock()))) == 600
-    assert time.monotonic() - began > 1.9
 
 
 def test_enrolment_has_the_same_bounds(hostile: HostileServer, tmp_path: Path) -> None:

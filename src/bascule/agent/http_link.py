@@ -1,0 +1,203 @@
+"""What an agent asks and reports while it has no line: one HTTPS call each.
+
+Some proxies pass no WebSocket; there the agent polls. The proof is a signed assertion (RFC 7523,
+Ed25519 as in RFC 8037) for a short-lived token. The time left of leases counts from the moment of
+asking (EDGES A8).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
+from bascule.agent.link import Identity, KeyRefused
+from bascule.agent.state import read_state
+from bascule.agent.witness import Witness
+from bascule.client.assertion import make_assertion
+from bascule.client.https import Https, HttpsFailure, Response
+from bascule.domain.desired import DesiredState
+from bascule.domain.features import KNOWN
+from bascule.domain.times import parse_instant
+from bascule.errors import BasculeError, InvalidInput, ServerUnreachable
+from bascule.interfaces.clock import Clock
+from bascule.protocol.codec import decode, encode
+from bascule.protocol.report import Announced, Report
+
+PATIENCE = 10.0  # seconds for one answer to go on
+WITHIN = 20.0  # seconds for all of one, however it drips
+KNOWS = ",".join(sorted(KNOWN))  # so that the server tells no more (EDGES F4)
+RENEW_BEFORE = 60.0  # seconds of a token's life
+LONGEST_LIFE = 86_400  # seconds of a token
+LONGEST_TOKEN = 16_384  # characters
+OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+class HttpLink:
+    """State and report by calls over HTTPS. For one thread."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        trust: ssl.SSLContext,
+        clock: Clock,
+        witness: Witness | None = None,
+    ) -> None:
+        self._identity = identity
+        self._witness = witness or Witness()
+        self._clock = clock
+        self._trust = trust
+        self._calls = Https(identity.server, trust)
+        self.server_time: datetime | None = None  # as the last state said
+        self._token = ""
+        self._token_ends = 0.0
+
+    @property
+    def _base(self) -> str:
+        return f"/bascule/points/{self._identity.machine_uid}"
+
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        witness = self._witness
+        seen = f"seen={witness.head.position}&told={witness.told.position}"
+        path = f"{self._base}/state?{seen}&knows={KNOWS}"
+        answer = self._call("GET", path, meanwhile=meanwhile)
+        state = read_state(answer)
+        self.server_time = state.server_time
+        self._witness.take(state.record, self._clock.now())
+        return state.desired
+
+    def send_report(self, report: Report) -> int:
+        answer = self._call("POST", f"{self._base}/report", encode(report))
+        return _generation(answer)
+
+    def close(self) -> None:
+        self._calls.close()
+
+    def _headers(self) -> dict[str, str]:
+        if self._clock.boottime() > self._token_ends - RENEW_BEFORE or not self._token:
+            self._sign_in()
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _sign_in(self) -> None:
+        asked = self._clock.boottime()
+        now = self._clock.now().timestamp()
+        response = self._ask_token(now)
+        codes = _json(response).get("error_codes")
+        if isinstance(codes, list) and OFF_THE_CLOCK in codes:
+            # Our clock or the server's is wrong. It is the server that must believe the
+            # assertion's times, so they are written by the time that its refusal tells.
+            response = self._ask_token(_time_told(response, now))
+        answer = _json(response)
+        if response.status in (400, 401) and answer.get("error") == "invalid_client":
+            why = str(answer.get("error_description", "The agent's key was refused."))
+            raise KeyRefused(why[:LONGEST_REASON])
+        if response.status != 200:
+            raise ServerUnreachable(f"The server issued no token: HTTP {response.status}.")
+        token, life = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN:
+            raise ServerUnreachable("The server issued a token that cannot be used.")
+        if type(life) is not int or not 0 < life <= LONGEST_LIFE:
+            raise ServerUnreachable("The server issued a token with an invalid lifetime.")
+        self._token, self._token_ends = token, asked + life
+
+    def _ask_token(self, now: float) -> Response:
+        identity = self._identity
+        path = f"/{identity.tenant_id}/oauth2/v2.0/token"
+        assertion = make_assertion(
+            identity.private_key,
+            identity.machine_uid,
+            f"{identity.server}{path}",
+            int(now),
+            str(uuid.uuid4()),
+        )
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": identity.machine_uid,
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": assertion,
+            "scope": f"{identity.server}/.default",
+        }
+        # A connection of its own: headers are made while the other one is in use.
+        https = Https(identity.server, self._trust)
+        try:
+            return self._send(
+                lambda: https.request(
+                    "POST",
+                    path,
+                    form=form,
+                    patience=PATIENCE,
+                    within=WITHIN,
+                    largest=LARGEST_ANSWER,
+                )
+            )
+        finally:
+            https.close()
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Mapping[str, Any]:
+        for is_last in (False, True):
+            response = self._send(
+                lambda: self._calls.request(
+                    method,
+                    path,
+                    body=body,
+                    headers=self._headers(),
+                    patience=PATIENCE,
+                    within=WITHIN,
+                    largest=LARGEST_ANSWER,
+                    meanwhile=meanwhile,
+                )
+            )
+            if response.status == 200:
+                return _json(response)
+            code = reason_of(_json(response), "", "code")
+            if code == "AgentUnknown":
+                raise KeyRefused("The server no longer knows this agent's machine.")
+            if response.status != 401 or is_last:
+                raise ServerUnreachable(
+                    f"{method} {path} was answered with HTTP {response.status} {code}."
+                )
+            self._token = ""  # expired or revoked: prove ourselves anew, once
+        raise AssertionError  # the loop returns or raises
+
+    def _send(self, call: Callable[[], Response]) -> Response:
+        try:
+            return call()
+        except HttpsFailure as error:
+            raise ServerUnreachable(f"{self._identity.server} did not answer: {error}.") from error
+
+
+def _json(response: Response) -> dict[str, Any]:
+    """The object that was answered; empty when there is none that can be read."""
+    with contextlib.suppress(ValueError):
+        return read_object(response.content)
+    return {}
+
+
+def _generation(answer: Mapping[str, Any]) -> int:
+    """A generation that can be; raises ServerUnreachable."""
+    try:
+        return decode(Announced, answer).generation
+    except InvalidInput as error:
+        raise ServerUnreachable(f"The server sent no valid generation: {error.message}") from error
+
+
+def _time_told(response: Response, otherwise: float) -> float:
+    """By which time the server judges, in seconds since the epoch.
+
+    Its Date header (RFC 9110 6.6.1) is its wall clock, which may have been set back since.
+    """
+    try:
+        return parse_instant(_json(response)["timestamp"]).timestamp()
+    except (KeyError, BasculeError, TypeError):
+        return otherwise

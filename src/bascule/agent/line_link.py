@@ -1,0 +1,173 @@
+"""A Link over a line while one lives, and by polling where none does.
+
+``listen`` makes one line and follows it until it ends. States and reports go over it; where no line
+has lived for ALONE_SECONDS, they go by calls (``http_link``), as through a proxy that passes no
+WebSocket.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from bascule.agent.http_link import HttpLink
+from bascule.agent.line import Line
+from bascule.agent.link import Identity, Listener, Pushed
+from bascule.agent.state import StateRefused
+from bascule.agent.websocket import WebSocket
+from bascule.agent.witness import Witness
+from bascule.domain.chain import ChainHead
+from bascule.domain.desired import DesiredState
+from bascule.errors import InvalidInput, ServerUnreachable
+from bascule.interfaces.clock import Clock
+from bascule.protocol.codec import decode
+from bascule.protocol.line import (
+    FRESH_SECONDS,
+    LARGEST_UNPROVED,
+    LONGEST_COMING_BACK,
+    Told,
+    Welcome,
+)
+from bascule.protocol.report import Report
+
+log = structlog.get_logger("bascule.agent")
+
+ALONE_SECONDS = 30.0  # without a line, until the agent polls
+PROMPT_SECONDS = 5.0  # within which an answer tells the server's time
+
+
+class LineLink:
+    """``listen`` may run in another thread than the rest."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        trust: ssl.SSLContext,
+        clock: Clock,
+        witness: Witness | None = None,
+    ) -> None:
+        self._identity = identity
+        self._trust = trust
+        self._clock = clock
+        self._witness = witness or Witness()
+        self._calls = HttpLink(identity, trust, clock, self._witness)
+        self._line: Line | None = None  # that is followed, proved or not
+        self._session: ssl.SSLSession | None = None  # of the last one, to be resumed
+        self._lived_at = clock.boottime()  # when a line was heard of last, or this began
+        self._come_back_seconds = 0
+        self._server_time: tuple[datetime, float] | None = None  # what was said, and when
+
+    # -- the listening thread -----------------------------------------------------------
+
+    def listen(self, listener: Listener, is_stopping: Callable[[], bool]) -> None:
+        path = f"/bascule/points/{self._identity.machine_uid}/line"
+        socket = WebSocket(
+            self._identity.server, path, self._trust, self._clock, LARGEST_UNPROVED, self._session
+        )
+        self._line = line = Line(socket, self._identity, self._clock)
+
+        def keep(welcome: Welcome) -> None:
+            self._session = socket.session
+            self._come_back_seconds = min(welcome.come_back_seconds, LONGEST_COMING_BACK)
+            if welcome.server_time is not None:
+                self._server_time = welcome.server_time, line.heard_at
+
+        try:
+            line.follow(listener, keep, is_stopping)
+        finally:
+            if line.was_live:
+                self._lived_at = line.heard_at
+            self._line = None
+
+    def come_back_within(self, *, holds_leases: bool) -> float:
+        return self._come_back_seconds / (10 if holds_leases else 1)
+
+    # -- the loop's thread --------------------------------------------------------------
+
+    @property
+    def has_line(self) -> bool:
+        return self._live() is not None
+
+    @property
+    def may_poll(self) -> bool:
+        return not self.has_line and self._clock.boottime() - self._lived_at >= ALONE_SECONDS
+
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        line = self._live()
+        if line is None:
+            asked_at = self._clock.boottime()
+            desired = self._calls.fetch_state(meanwhile)
+            self._note_time(self._calls.server_time, asked_at)
+            return desired
+        if line.head is not None:
+            self._witness.hear(ChainHead(line.head.position, line.head.hash))
+        asked_at = self._clock.boottime()
+        answer = line.ask(self._witness.head.position, self._witness.told.position, meanwhile)
+        told = _read(answer)
+        self._note_time(told.state.server_time, asked_at)
+        self._witness.take(told.state.record, self._clock.now())
+        return told.state.desired
+
+    def send_report(self, report: Report) -> int:
+        line = self._live()
+        return self._calls.send_report(report) if line is None else line.report(report)
+
+    def pushed(self) -> Pushed | None:
+        line = self._live()
+        pushed = line.take_push() if line is not None else None
+        if pushed is None or self._clock.boottime() - pushed[1] > FRESH_SECONDS:
+            return None
+        try:
+            # Its record is not looked at: pushes may come in another order than they were read.
+            return Pushed(_read(pushed[0]).state.desired, pushed[1])
+        except StateRefused as error:
+            log.warning("a pushed state was dropped", why=error.message)
+            return None
+
+    def begin_pass(self) -> None:
+        line = self._live()
+        if line is not None:
+            self._lived_at = line.heard_at
+            line.begin_pass()
+
+    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
+        line = self._live()
+        if line is None:
+            return
+        try:
+            line.end_pass(generation, read, acknowledged)
+        except ServerUnreachable as error:  # whoever follows it sees that it ended
+            log.debug("no echo was sent", why=error.message)
+
+    def clock_skew(self) -> timedelta | None:
+        if self._server_time is None:
+            return None
+        server_time, at = self._server_time
+        since = timedelta(seconds=self._clock.boottime() - at)
+        return self._clock.now() - (server_time + since)
+
+    def _note_time(self, server_time: datetime | None, asked_at: float) -> None:
+        """Unless the answer took so long that nobody can say when the clock was read."""
+        if server_time is not None and self._clock.boottime() - asked_at <= PROMPT_SECONDS:
+            self._server_time = server_time, asked_at
+
+    def close(self) -> None:
+        line = self._line
+        if line is not None:
+            line.close()
+        self._calls.close()
+
+    def _live(self) -> Line | None:
+        line = self._line
+        return line if line is not None and line.is_live else None
+
+
+def _read(answer: object) -> Told:
+    """Raises StateRefused."""
+    try:
+        return decode(Told, answer)
+    except InvalidInput as error:
+        raise StateRefused.of(error) from error
