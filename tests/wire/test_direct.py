@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, Query, Request
-from fastapi.routing import request_response
+from fastapi.routing import APIRoute, request_response
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute
@@ -81,6 +82,14 @@ def test_an_answer_is_the_same(house: House, monkeypatch: pytest.MonkeyPatch, bo
         assert mine[0] == theirs[0] or {mine[0], theirs[0]} == {200, 201}, way
 
 
+class Shape(BaseModel):
+    name: str = ""
+
+
+async def _has_a_body(call: CurrentCall, body: Shape) -> Response:
+    raise NotImplementedError
+
+
 async def _checks(call: CurrentCall) -> None:
     """A dependency of a route's own."""
 
@@ -97,6 +106,10 @@ async def _with_more(call: CurrentCall, _: Annotated[None, Depends(_checks)]) ->
     raise NotImplementedError
 
 
+async def _may_have_a_body(call: CurrentCall, body: Shape | None = None) -> Response:
+    raise NotImplementedError
+
+
 async def _bare(call: CurrentCall, request: Request) -> Response:
     raise NotImplementedError
 
@@ -107,6 +120,17 @@ async def _no_response(call: CurrentCall) -> dict[str, str]:
 
 def _in_a_thread(call: CurrentCall) -> Response:
     raise NotImplementedError
+
+
+def _body_field(endpoint: Any) -> Any:
+    return APIRoute("/", endpoint).body_field
+
+
+def test_a_body_that_may_be_left_out_is_read_by_the_framework() -> None:
+    field = _body_field(_may_have_a_body)
+    assert field is not None
+    assert direct_handler(_may_have_a_body, field) is None
+    assert direct_handler(_has_a_body, _body_field(_has_a_body)) is not None
 
 
 def test_only_what_is_known_whole_is_answered_so() -> None:

@@ -107,19 +107,29 @@ class GuardedRoute(APIRoute):
         is_for_graph = self.path.startswith(f"{GRAPH}/")  # by the route, not by the call
 
         async def guarded(request: Request) -> Response:
-            if entry.kinds:
-                request.state.call = await _admit(request, entry, is_for_graph=is_for_graph)
-            _check_content_type(request)
-            if has_body:
-                await _check_json(request)
             try:
-                return await handler(request)
-            except Forbidden as error:  # a use case's: its transaction kept nothing
                 if entry.kinds:
-                    await record_denial(request, request.state.call.subject, error)
-                raise
+                    request.state.call = await _admit(request, entry, is_for_graph=is_for_graph)
+                _check_content_type(request)
+                if has_body:
+                    await _check_json(request)
+                try:
+                    return await handler(request)
+                except Forbidden as error:  # a use case's: its transaction kept nothing
+                    if entry.kinds:
+                        await record_denial(request, request.state.call.subject, error)
+                    raise
+            finally:
+                forget(request, "call")
 
         return guarded
+
+
+def forget(request: Request, name: str) -> None:
+    """Drop what a guard noted of a request that is done. It holds the request in turn: left where it
+    is, each request would be a circle that only the collector ends, with all that it read.
+    """
+    request.scope["state"].pop(name, None)
 
 
 async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:

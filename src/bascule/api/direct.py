@@ -58,6 +58,8 @@ def direct_handler(endpoint: Callable[..., Any], body_field: Any) -> Handler | N
             return None
     if has_body is not (body_field is not None):
         return None
+    if has_body and not body_field.field_info.is_required():
+        return None
 
     async def answer(request: Request) -> Response:
         found = await _json(request) if has_body else None

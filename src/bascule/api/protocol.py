@@ -83,6 +83,12 @@ class PatientProtocol(HttpToolsProtocol):
         self._place.cut = transport.abort
         self._allow(max(0.0, self._due - self.loop.time()))
 
+    def drop(self) -> None:
+        """There was no handshake, and so no connection that could be lost. Parser and protocol hold
+        each other: left so, whoever fails handshakes would fill the memory with circles.
+        """
+        self.parser = None  # type: ignore[assignment]  # reason: as uvicorn does when one is lost
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
         self._forget_backlog()

@@ -265,13 +265,17 @@ class EdgeServer(uvicorn.Server):
             due,
             self._house,
         )
-        await loop.connect_accepted_socket(
-            lambda: protocol,
-            connection,
-            ssl=self._keeper.context,
-            ssl_handshake_timeout=max(MINIMUM_PATIENCE, due - loop.time()),
-            ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
-        )
+        try:
+            await loop.connect_accepted_socket(
+                lambda: protocol,
+                connection,
+                ssl=self._keeper.context,
+                ssl_handshake_timeout=max(MINIMUM_PATIENCE, due - loop.time()),
+                ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
+            )
+        except BaseException:
+            protocol.drop()
+            raise
 
     async def _tell_of_crowds(self) -> None:
         """Log that places have run out, once a minute as long as it lasts."""

@@ -17,6 +17,7 @@ import click
 import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.bootstrap.collector import Collector
 from bascule.clocks import SystemClock
 from bascule.config import (
     ALWAYS_NAMED,
@@ -258,8 +259,6 @@ def _serve(
     app = build_app(state, lambda: _background(state, host), [portal.router()])
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
-        gc.freeze()  # nor is it looked through while calls wait
-        gc.enable()
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
         ServiceManager.from_environment().notify("READY=1")
         if link is not None:  # where it is, not what: a service manager's log is read by many
@@ -313,9 +312,12 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
     )
     if host is not None:
         await host.start(state.installation)
+    collector = Collector(asyncio.get_running_loop().call_soon_threadsafe)
+    collector.begin()
     try:
         yield
     finally:
+        collector.end()
         if host is not None:
             await host.stop()
         for task in watching:

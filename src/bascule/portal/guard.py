@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
-from bascule.api.auth import Handler, note_caller
+from bascule.api.auth import Handler, forget, note_caller
 from bascule.api.body_limit import allow_body
 from bascule.api.caller import Caller
 from bascule.api.context import AppState, state_of
@@ -203,6 +203,8 @@ class PortalRoute(APIRoute):
             except Exception:
                 log.exception("page failed", id=request.state.request_id, path=request.url.path)
                 return problems.show_failure(visit)
+            finally:
+                forget(request, "visit")
 
         return guarded
 

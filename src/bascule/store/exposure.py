@@ -20,7 +20,6 @@ from sqlalchemy import (
     bindparam,
     false,
     func,
-    literal,
     or_,
     select,
 )
@@ -42,6 +41,7 @@ from bascule.store.tables.exposure import (
     openings,
     spans,
 )
+from bascule.store.told import ToldReads
 
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
 _CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
@@ -53,7 +53,7 @@ _NOT_CLOSED = (
 )
 
 
-class ExposureReads(ExposureCounts):
+class ExposureReads(ExposureCounts, ToldReads):
     __slots__ = ()
 
     def exposure_since(self) -> datetime | None:
@@ -75,34 +75,6 @@ class ExposureReads(ExposureCounts):
 
     def current_openings(self, machine_uid: str) -> Sequence[Opening]:
         return [_opening(row) for row in self._all(_NOT_CLOSED, {"uid": machine_uid})]
-
-    def count_told(
-        self,
-        machine: KnownMachine,
-        since: datetime,
-        most: int,
-        kinds: Collection[str] = (),
-        teller: str | None = None,
-    ) -> int:
-        of_machine = select(literal(1).label("one")).where(
-            IS_OF_MACHINES, spans.c.machine_key == machine.id.key, spans.c.began_at >= since
-        )
-        by_root = select(literal(1).label("one")).where(
-            openings.c.machine_uid == machine.uid,
-            openings.c.opened_at >= since,
-            openings.c.request_id == "",
-        )
-        on_record = select(literal(1).label("one")).where(
-            t.events.c.resource_key == machine.id.key,
-            t.events.c.at >= since,
-            t.events.c.kind.in_(sorted(kinds)),
-        )
-        told = [of_machine, by_root, on_record]
-        if teller is not None:
-            told = [on_record.where(t.events.c.principal_id == teller)]
-        few = [each.limit(most).subquery() for each in told]
-        counts_ = [self._all(select(func.count().label("many")).select_from(each)) for each in few]
-        return min(most, sum(int(rows[0].many) for rows in counts_))
 
     def exposed_machines(
         self, wanted: ExposureFilter, after: str = "", limit: int = 1000

@@ -28,6 +28,7 @@ from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.plans import held_rules, plans
 from bascule.store.within import clauses_within
 
+_HELD = select(held_rules).where(held_rules.c.machine_uid.in_(bindparam("uids", expanding=True)))
 _SETTINGS_AT = select(plans).where(plans.c.scope_key.in_(bindparam("keys", expanding=True)))
 _LISTED = t.machines.join(listed, listed.c.machine_uid == t.machines.c.uid)
 
@@ -68,7 +69,7 @@ class PlanReads(ListScopes):
         return {
             row.machine_uid: _held(row)
             for some in slices(machine_uids)
-            for row in self._all(select(held_rules).where(held_rules.c.machine_uid.in_(some)))
+            for row in self._all(_HELD, {"uids": some})
         }
 
     def machines_where(

@@ -13,7 +13,18 @@ from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 import structlog
-from sqlalchemy import Column, Connection, Executable, Row, Select, Table, and_
+from sqlalchemy import (
+    Column,
+    Connection,
+    Executable,
+    Insert,
+    Row,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+)
 from sqlalchemy.exc import DBAPIError
 
 from bascule.domain.event import Event
@@ -206,9 +217,21 @@ class Rows:
 
         Two statements, because an upsert is spelt otherwise on each database.
         """
-        here = and_(*(table.c[name] == value for name, value in key.items()))
-        if not self._run(table.update().where(here).values(**values)):
-            self._run(table.insert(), {**key, **values})
+        change, add = _put_statements(table, tuple(key), tuple(values))
+        here = {f"here_{name}": value for name, value in key.items()}
+        if not self._run(change, {**here, **values}):
+            self._run(add, {**key, **values})
+
+
+@lru_cache(maxsize=256)
+def _put_statements(
+    table: Table, key: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[Update, Insert]:
+    """Built once: making a statement costs more than running it, and leaves circles of objects."""
+    here = and_(
+        *(table.c[name] == bindparam(f"here_{name}", type_=table.c[name].type) for name in key)
+    )
+    return table.update().where(here).values({n: bindparam(n) for n in names}), table.insert()
 
 
 def slices(values: Sequence[T]) -> Sequence[Sequence[T]]:

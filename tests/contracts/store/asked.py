@@ -92,6 +92,7 @@ class AskedContract:
             tx.put_enforcement_point(
                 replace(a_point(), enrolled_at=enrolled, observed_generation=4)
             )
+            tx.add_grant(a_grant("live"))
             _cut(tx, replace(a_grant("unheard"), generation=5), HOUR)
             _cut(tx, replace(a_grant("heard"), generation=4), HOUR)
             _cut(tx, replace(a_grant("before"), generation=5), HOUR + timedelta(microseconds=1))
