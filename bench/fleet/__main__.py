@@ -56,7 +56,7 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--phases",
-        nargs="+",
+        nargs="*",
         choices=PHASES,
         default=PHASES,
         help="after connecting, which is always done (all)",

@@ -24,6 +24,11 @@ class World:
     # What was done, by name: "reports", "states", "handshakes", "tokens", "beats", "failures".
     done: Counter[str] = field(default_factory=Counter)
 
+    def failed(self, error: OSError) -> None:
+        """Count a call or connection that came to nothing, and why."""
+        self.done["failures"] += 1
+        self.done[f"failed: {type(error).__name__} {error}"[:80].strip()] += 1
+
     @property
     def url(self) -> str:
         return f"https://localhost:{self.server[1]}"

@@ -44,7 +44,7 @@ LINES: Mapping[str, tuple[str, str, bool | None]] = {
     "back_s": ("killed and started, all are back", "{:.1f} s", True),
     "failed_askings": ("askings that failed", "{:.0f}", None),
     "failed_calls": ("calls and connections of agents that failed", "{:,.0f}", None),
-    "refused": ("what the server refused to agents", "{}", None),
+    "failed_why": ("of these", "{}", None),
     "client_lag_p99_ms": ("how late the simulation itself was, p99", "{:.1f} ms", None),
 }
 _WIDTH = max(len(label) for label, _, _ in LINES.values())

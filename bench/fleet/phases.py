@@ -72,11 +72,8 @@ class Fleet:
                     await phase()
             if self._askers:
                 self._tell("failed_askings", len(self._failures))
-            done = self._world.done
-            self._tell("failed_calls", done["failures"])
-            refused = [each for each in done if each.startswith("refused")]
-            if refused:
-                self._tell("refused", ", ".join(f"{done[each]} times {each}" for each in refused))
+            self._tell("failed_calls", self._world.done["failures"])
+            self._tell("failed_why", self._why_failed())
             self._tell("client_lag_p99_ms", quantile(self._lags, 0.99) if self._lags else 0.0)
         finally:
             lagging.cancel()
@@ -97,10 +94,11 @@ class Fleet:
         self._tell("connected", is_in)
         self._tell("connected_s", took)
         if is_in < self._plan.agents * _ENOUGH:
-            done = ", ".join(f"{count} {name}" for name, count in self._world.done.items())
+            self._tell("failed_calls", self._world.done["failures"])
+            self._tell("failed_why", self._why_failed())
             raise Broken(
                 f"{is_in} of {self._plan.agents} agents were connected after "
-                f"{self._plan.patience:.0f} s ({done}): nothing further is measured."
+                f"{self._plan.patience:.0f} s: nothing further is measured."
             )
         gc.collect()
         gc.freeze()  # what ten thousand agents are is not gone through again and again
@@ -166,6 +164,11 @@ class Fleet:
         took = await self._until_in(self._agents, killed_at)
         self._tell("back", count_after(self._moments(self._agents), killed_at))
         self._tell("back_s", took)
+
+    def _why_failed(self) -> str:
+        """The most frequent reasons; empty when nothing failed."""
+        told = [each for each in self._world.done.most_common() if each[0].startswith("failed: ")]
+        return "; ".join(f"{count:,} {name.removeprefix('failed: ')}" for name, count in told[:4])
 
     # -- parts of them ----------------------------------------------------------------------
 

@@ -130,8 +130,8 @@ class LineAgent:
             began = self._loop.time()
             try:
                 await self._follow()
-            except OSError:  # TimeoutError too
-                self._world.done["failures"] += 1
+            except OSError as error:  # TimeoutError too
+                self._world.failed(error)
             if self._loop.time() - began > STEADY_SECONDS:
                 retry = SHORTEST_RETRY
             told = self._come_back / (10 if self.leases else 1)
@@ -188,8 +188,8 @@ class LineAgent:
         if self._line is not None:
             try:
                 self._line.write(data)
-            except Gone:
-                self._world.done["failures"] += 1
+            except Gone as error:
+                self._world.failed(error)
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         match told["kind"]:
@@ -210,7 +210,7 @@ class LineAgent:
             case "taken":
                 self._hear_taken(told)
             case "refused":
-                self._world.done[f"refused: {told.get('code')}"] += 1
+                self._world.failed(Gone(f"refused: {told.get('code')}"))
                 self._asked, self._reported = "", None
             case "record":
                 self._told = told["head"]["position"]
@@ -392,6 +392,6 @@ class LineAgent:
                 written = json.dumps(self._body(self._attempts()), separators=(",", ":")).encode()
                 await self._calls.call("POST", f"{base}/report", written)
                 self._acknowledged = self._read
-            except (OSError, KeyError):
-                self._world.done["failures"] += 1
+            except OSError as error:
+                self._world.failed(error)
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))

@@ -109,8 +109,8 @@ class SseAgent:
             began = self._loop.time()
             try:
                 await self._hear()
-            except OSError:  # TimeoutError too
-                self._world.done["failures"] += 1
+            except OSError as error:  # TimeoutError too
+                self._world.failed(error)
             if self._announced >= 0 and self._loop.time() - began > STEADY_SECONDS:
                 retry = SHORTEST_RETRY
             await asyncio.sleep(random.uniform(0, retry))
@@ -197,16 +197,16 @@ class SseAgent:
                 each["grantId"]: asked + each["remainingMs"] / 1000 for each in state["leases"]
             }
             self._seen = state.get("record") or self._seen
-        except (OSError, KeyError):
-            return self._lost()
+        except OSError as error:
+            return self._lost(error)
         self._retry = SHORTEST_RETRY
         self._stated_at = self._stated_at or self._loop.time()
         if not self._is_connected:
             self._is_connected, self._said = True, None
         return self._loop.time() + POLL_SECONDS * random.uniform(0.75, 1.25)
 
-    def _lost(self) -> float:
-        self._world.done["failures"] += 1
+    def _lost(self, error: OSError) -> float:
+        self._world.failed(error)
         self._is_connected, self._stated_at, self._reported_at = False, None, None
         pause = random.uniform(self._retry / 2, self._retry)
         self._retry = min(self._retry * 2, LONGEST_RETRY)
@@ -223,8 +223,8 @@ class SseAgent:
         try:
             answer = await self._calls.call("POST", f"{self._base}/report", written)
             generation = answer["generation"]
-        except (OSError, KeyError):
-            self._lost()
+        except OSError as error:
+            self._lost(error)
             return
         self._said, self._told = said, attempts
         self._last_report = self._loop.time()
