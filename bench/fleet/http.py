@@ -91,10 +91,16 @@ class GoingOn:
         self._on_bytes = on_bytes
         self._loop = asyncio.get_running_loop()
         self._tls = Tls()
+        self._came_up = False
         self._head = b""
         self._status: asyncio.Future[int] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._heard_at = 0.0
+
+    @property
+    def came_up(self) -> bool:
+        """Was TLS there, whatever was answered then?"""
+        return self._came_up
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -112,6 +118,7 @@ class GoingOn:
     ) -> int:
         """Send what is written; the answer's status. Raises OSError, TimeoutError."""
         await self._tls.open(to, source, context, connect_within, session)
+        self._came_up = True
         self._tls.on_bytes, self._tls.on_end = self._take, self._end
         self._tls.write(written)
         async with asyncio.timeout(within):

@@ -18,7 +18,7 @@ def test_a_small_fleet_is_connected_asked_scanned_killed_and_back(tmp_path: Path
         cwd=HERE,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr

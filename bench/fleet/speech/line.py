@@ -2,7 +2,8 @@
 
 As the agent's ``loop``, ``reporting`` and ``line_link``: a pass every 2 s echoes the newest beat; the
 state is asked for on connecting and where a hint is newer than what is held; a report goes out with
-news alone, counters at most once a minute. Where no line has lived for 30 s it polls by calls.
+news alone, counters at most once a minute. Where TLS comes up and no line is to be had for 30 s, it
+polls by calls.
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ from bench.fleet.agent import (
     uid_of,
 )
 from bench.fleet.http import GoingOn, read_json, request
-from bench.fleet.speech.calls import CONNECT_SECONDS, PATIENCE, Calls
+from bench.fleet.speech.calls import PATIENCE, Calls
 from bench.fleet.tls import Gone
 
 WATCH_SECONDS = 2.0
 COUNTERS_SECONDS = 60.0
+CONNECT_SECONDS = 30.0  # TCP and TLS together: as long as a queue of handshakes may be
 ALONE_SECONDS = 30.0
+VAIN_LINES = 3  # in a row that ended before a welcome although TLS came up
 POLL_SECONDS = 15.0  # with a quarter of jitter, while no line lives
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
+PROMPT_RETRY = 1.0  # at most, for who holds leases or was told when to come back
 STEADY_SECONDS = 2.0
 MOST_NONCES = 4
 _KNOWS = sorted(KNOWN)
@@ -85,6 +89,7 @@ class LineAgent:
         self._is_welcome = False
         self._lived_at = self._loop.time()
         self._come_back = 0.0
+        self._vain = 0  # lines in a row
         self._nonces: dict[str, float] = {}
         self._asked = ""  # the nonce of a question that is not answered
         self._is_newer = False  # something was announced meanwhile
@@ -135,7 +140,8 @@ class LineAgent:
             if self._loop.time() - began > STEADY_SECONDS:
                 retry = SHORTEST_RETRY
             told = self._come_back / (10 if self.leases else 1)
-            await asyncio.sleep(random.uniform(0, max(retry, told)))
+            most = PROMPT_RETRY if self.leases or told else LONGEST_RETRY
+            await asyncio.sleep(random.uniform(0, max(told, min(retry, most))))
             retry = min(retry * 2, LONGEST_RETRY)
 
     async def _follow(self) -> None:
@@ -165,6 +171,8 @@ class LineAgent:
         finally:
             if self._is_welcome:
                 self._lived_at = self._loop.time()
+            elif line.came_up:
+                self._vain += 1
             self._is_welcome, self._in_since = False, None
             self._asked, self._reported = "", None
             self._nonces.clear()
@@ -229,10 +237,14 @@ class LineAgent:
             self._session = self._line.session
         if self._is_welcome:
             return  # the same line, proved anew
-        self._is_welcome = True
+        self._is_welcome, self._vain = True, 0
         if told["acknowledged"] != self._acknowledged:
             self._acknowledged = ""
-        self._ask()
+        is_same = told.get("generations", {}).get(self._uid) == self._generation
+        if is_same and self._read == self._acknowledged:
+            self._in_since = self._loop.time()  # neither side has anything new
+        else:
+            self._ask()
 
     def _hear_beat(self, told: Mapping[str, Any]) -> None:
         self._world.done["beats"] += 1
@@ -378,8 +390,8 @@ class LineAgent:
     async def _poll(self) -> None:
         while True:
             since = self._loop.time() - self._lived_at
-            if self._is_welcome or since < ALONE_SECONDS:
-                await asyncio.sleep(ALONE_SECONDS if self._is_welcome else ALONE_SECONDS - since)
+            if self._is_welcome or self._vain < VAIN_LINES or since < ALONE_SECONDS:
+                await asyncio.sleep(max(1.0, ALONE_SECONDS - since))
                 continue
             if self._calls is None:
                 self._calls = Calls(self._world, self.number)
