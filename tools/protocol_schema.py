@@ -25,11 +25,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MESSAGES: dict[str, tuple[type, str]] = {
     "enrol": (Enrol, "POST /bascule/enrol"),
     "enrolled": (Enrolled, "Answer to POST /bascule/enrol"),
-    "state": (State, "Answer to GET /bascule/agents/{uid}/state"),
-    "report": (Report, "POST /bascule/agents/{uid}/report"),
+    "state": (State, "Answer to GET /bascule/points/{uid}/state"),
+    "report": (Report, "POST /bascule/points/{uid}/report"),
     "announced": (
         Announced,
-        "Answer to POST /bascule/agents/{uid}/report, and each event of GET .../stream",
+        "Answer to POST /bascule/points/{uid}/report",
     ),
 }
 

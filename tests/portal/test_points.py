@@ -258,7 +258,7 @@ def test_removing_says_what_it_does_and_does_it(house: House, olga: Person) -> N
     assert answer.headers["location"] == "/portal/points?notice=point_removed"
     assert "The agent is removed" in text_of(olga.page(answer.headers["location"]))
     assert house.see(lambda reader: reader.enforcement_point(uid)) is None
-    assert agent.get(f"/bascule/agents/{uid}/state").status_code in (401, 403)
+    assert agent.get(f"/bascule/points/{uid}/state").status_code in (401, 403)
 
 
 def test_what_roots_uninstall_opened_is_not_called_shut(house: House, olga: Person) -> None:

@@ -98,7 +98,7 @@ def test_ends_are_named_by_their_reasons(reason: str, verb: str) -> None:
         ("DELETE", VM, "Microsoft.Compute/virtualMachines/delete"),
         ("GET", f"{S}/providers/Bascule.Audit/events", "Bascule.Audit/events/read"),
         ("POST", f"{VM}/providers/Bascule.Fleet/enrolments", "Bascule.Fleet/enrolments/action"),
-        ("GET", "/bascule/agents/u/state", "Bascule.Audit/calls/deny/action"),
+        ("GET", "/bascule/points/u/state", "Bascule.Audit/calls/deny/action"),
         ("GET", f"{S}/providers", "Bascule.Audit/calls/deny/action"),
         ("BREW", f"{S}/providers/X", "X/action"),
     ],

@@ -181,9 +181,9 @@ class House:
 
     def report(self, agent: TestClient, uid: str, *in_force: str, **more: Any) -> Any:
         """Report the state that the agent is told, with these grants in force."""
-        state = agent.get(f"/bascule/agents/{uid}/state").json()
+        state = agent.get(f"/bascule/points/{uid}/state").json()
         body = {"generation": state["generation"], "inForce": list(in_force), **more}
-        answer = agent.post(f"/bascule/agents/{uid}/report", json=body)
+        answer = agent.post(f"/bascule/points/{uid}/report", json=body)
         assert answer.status_code == 200, answer.text
         return state
 

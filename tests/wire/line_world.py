@@ -283,9 +283,17 @@ class Peer:
         self.first_beat = next(each for each in heard if isinstance(each, Beat))
         return self.welcome
 
+    def tick(self) -> None:
+        """The ticker comes to this line."""
+
+        async def tick() -> None:
+            self.line.beat()
+
+        self.world.run(tick())
+        self.world.settle()
+
     def beat(self) -> Beat:
-        """The ticker beats this line."""
-        self.line.beat()
+        self.tick()
         return self.only(Beat)
 
     @property

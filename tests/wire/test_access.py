@@ -94,7 +94,7 @@ def test_a_wait_ends_as_soon_as_the_port_is_reported(web: House) -> None:
     web.report(agent, uid)
     request = initiate(web)
     (grant,) = grant_ids(web.call("GET", request))
-    generation = agent.get(f"/bascule/agents/{uid}/state").json()["generation"]
+    generation = agent.get(f"/bascule/points/{uid}/state").json()["generation"]
 
     async def work(client: httpx2.AsyncClient) -> Any:
         waiting = asyncio.create_task(client.get(request, params={"waitSeconds": 60}))
@@ -102,7 +102,7 @@ def test_a_wait_ends_as_soon_as_the_port_is_reported(web: House) -> None:
         assert not waiting.done()
         said = {"generation": generation, "inForce": [grant]}
         token = {"Authorization": f"Bearer {web.agent_token(uid)}"}
-        await client.post(f"/bascule/agents/{uid}/report", json=said, headers=token)
+        await client.post(f"/bascule/points/{uid}/report", json=said, headers=token)
         return await waiting
 
     assert states(in_one_loop(web, work)) == ["open"]

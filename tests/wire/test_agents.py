@@ -1,29 +1,27 @@
-"""What agents call: enrolment, the stream, the state, the report (EDGES A8, A12, A13)."""
+"""What agents call over HTTP: enrolment, the state, the report (EDGES A8, A12, A13)."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from starlette.types import Message
+from starlette.testclient import TestClient
 
 from bascule.api.networks import AGENTS_KNOWN_FOR
 from bascule.bootstrap.serve import remember_networks
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.grant import SILENCE_BOUND
-from bascule.domain.ids import ResourceId
-from bascule.errors import Unavailable
+from bascule.domain.machine import EnforcementPoint
 from bascule.interfaces.points import Contact
 from bascule.interfaces.store import Transaction
-from bascule.services import fleet, grants
 from bascule.services.act import Act
 from bascule.services.denials import RECORDED_PER_SOURCE
-from bascule.services.machines import delete_machine
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.somebody import somebody
 
@@ -119,7 +117,7 @@ def test_an_old_token_tried_again_and_again_leaves_a_few_rows(house: House, uid:
 def test_a_replaced_agents_token_is_refused_at_once(house: House, uid: str) -> None:
     old = house.enrol("web-1")
     assert enrol(house, token_for(house, replace=True)["token"], OTHER_KEY).status_code == 200
-    answer = old.get(f"/bascule/agents/{uid}/state")
+    answer = old.get(f"/bascule/points/{uid}/state")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "RevokedToken")
 
 
@@ -127,9 +125,9 @@ def test_a_deleted_machines_agent_is_told_so(house: House, uid: str) -> None:
     agent = house.enrol("web-1")
     house.call("DELETE", house.machine("web-1"))
     for call in (
-        agent.get(f"/bascule/agents/{uid}/state"),
-        agent.get(f"/bascule/agents/{uid}/stream"),
-        agent.post(f"/bascule/agents/{uid}/report", json={"generation": 0, "inForce": []}),
+        agent.get(f"/bascule/points/{uid}/state"),
+        agent.get(f"/bascule/agents/{uid}/stream"),  # of before the line
+        agent.post(f"/bascule/points/{uid}/report", json={"generation": 0, "inForce": []}),
     ):
         assert (call.status_code, call.json()["error"]["code"]) == (401, "AgentUnknown")
 
@@ -147,7 +145,7 @@ def test_the_state_counts_what_remains(house: House, uid: str) -> None:
     asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
     request = house.call("POST", house.policy() + "/initiate", asked, JIT).json()["bascule"]
     house.clock.pass_time(0.0015)
-    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    state = agent.get(f"/bascule/points/{uid}/state").json()
     assert state["closed"] == [
         {"protocol": "TCP", "number": 22, "onExpiry": "keep"},
         {"protocol": "TCP", "number": 80, "onExpiry": "keep"},
@@ -159,7 +157,7 @@ def test_the_state_counts_what_remains(house: House, uid: str) -> None:
     assert lease["ports"] == [{"protocol": "TCP", "number": 22}, {"protocol": "UDP", "number": 22}]
     assert (state["machineUid"], state["machineName"]) == (uid, "web-1")
     house.call("POST", f"{request['resourceId']}/revoke", {"kill": True})
-    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    state = agent.get(f"/bascule/points/{uid}/state").json()
     assert state["leases"] == []
     assert [cut["grantId"] for cut in state["cuts"]] == [lease["grantId"]]
 
@@ -210,163 +208,87 @@ def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
     assert len(house.events("NotesWithheld")) == 1
 
 
-# -- the stream -------------------------------------------------------------------------
+# -- agents of before the line
 
 
-class Listener:
-    """One stream, as an ASGI server would carry it."""
-
-    def __init__(self, house: House, uid: str) -> None:
-        self.heard: list[str] = []
-        self.status = 0
-        self._hang_up = asyncio.Event()
-        self._news = asyncio.Event()
-        self._asked = False
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": f"/bascule/agents/{uid}/stream",
-            "raw_path": f"/bascule/agents/{uid}/stream".encode(),
-            "query_string": b"",
-            "root_path": "",
-            "scheme": "https",
-            "http_version": "1.1",
-            "headers": [
-                (b"host", b"localhost"),
-                (b"authorization", f"Bearer {house.agent_token(uid)}".encode()),
-            ],
-            "client": ("198.51.100.7", 1),
-            "server": ("localhost", 443),
-        }
-        self.task = asyncio.create_task(house.app(scope, self._receive, self._send))
-        self.task.add_done_callback(lambda _: self._news.set())
-
-    async def _receive(self) -> Message:
-        if not self._asked:
-            self._asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await self._hang_up.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Message) -> None:
-        self.status = message.get("status", self.status)
-        if message.get("body"):
-            self.heard.append(message["body"].decode())
-            self._news.set()
-
-    def hang_up(self) -> None:
-        self._hang_up.set()
-
-    async def until(self, count: int) -> None:
-        async with asyncio.timeout(10):
-            while len(self.heard) < count:
-                assert not self.task.done(), "the stream ended"
-                await self._news.wait()
-                self._news.clear()
+def test_the_lines_place_says_what_it_is(house: House, uid: str) -> None:
+    answer = house.client_of(None).get(f"/bascule/points/{uid}/line")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert answer.json()["error"]["code"] == "UpgradeRequired"
 
 
-def generation(event: str) -> int:
-    assert event.startswith("event: generation\ndata: {")
-    assert event.endswith("}\n\n")
-    return int(json.loads(event.split("data: ")[1])["generation"])
+def old_calls(agent: TestClient, uid: str) -> Iterator[Any]:
+    for path in ("stream", "state?seen=0&knows=cuts,kill,udp"):
+        yield agent.get(f"/bascule/agents/{uid}/{path}")
+    yield agent.post(f"/bascule/agents/{uid}/report", json={"generation": 1, "inForce": []})
 
 
-def touch(house: House, uid: str) -> Any:
-    return house.services.perform(lambda tx, act: grants.touch(tx, act, uid))
+def point_of(house: House, uid: str) -> EnforcementPoint:
+    point = house.see(lambda reader: reader.agent_of(uid))
+    assert point is not None
+    return point
 
 
-def test_the_stream_announces_at_once_and_on_each_change(house: House, uid: str) -> None:
-    house.enrol("web-1")
-
-    async def run() -> None:
-        listener = Listener(house, uid)
-        await listener.until(1)
-        assert listener.status == 200
-        first = generation(listener.heard[0])
-        wanted = await touch(house, uid)
-        await listener.until(2)
-        assert generation(listener.heard[1]) == wanted > first
-        listener.hang_up()
-        async with asyncio.timeout(30):
-            await listener.task
-        assert house.services.hub.listeners(f"machine:{uid}") == 0
-
-    asyncio.run(run())
+def opened(house: House, agent: TestClient, uid: str) -> Any:
+    """Port 22 is closed, and access to it was asked for."""
+    rules = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port_rule()]}]}
+    house.call("PUT", house.policy(), {"kind": "Basic", "properties": rules}, JIT)
+    house.report(agent, uid)
+    return ask(house)
 
 
-def test_the_stream_has_a_heartbeat(
-    house: House, uid: str, monkeypatch: pytest.MonkeyPatch
+def ask(house: House) -> Any:
+    port = {"number": 22, "allowedSourceAddressPrefix": "192.0.2.1", "duration": "PT1H"}
+    asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
+    return house.call("POST", f"{house.policy()}/initiate", asked, JIT)
+
+
+def test_an_agent_of_before_the_line_is_too_old_and_its_machine_says_so(
+    house: House, uid: str
 ) -> None:
-    monkeypatch.setattr("bascule.api.generations.HEARTBEAT_SECONDS", 0.05)
+    """EDGES F4: never a refused key, which would have it end what it holds."""
+    agent = house.enrol("web-1")
+    opened(house, agent, uid)
+    (grant,) = house.see(lambda reader: reader.live_grants([uid]))
+    house.report(agent, uid, grant.id)
+    heard = point_of(house, uid).last_contact_at
+    house.clock.pass_time(20)
+    for _ in range(2):
+        for answer in old_calls(agent, uid):
+            assert answer.status_code == 426
+            assert answer.json()["error"]["code"] == "AgentTooOld"
+    assert len(house.see(lambda reader: reader.live_grants([uid]))) == 1, "it ends by itself"
+    point = point_of(house, uid)
+    assert [each.code for each in point.weaknesses] == ["AgentProtocolTooOld"]
+    assert point.last_contact_at == heard, "nothing was read back"
+    refused = ask(house)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "AgentTooOld")
+
+
+def test_who_waits_at_an_agent_that_is_too_old_is_told_at_once(house: House, uid: str) -> None:
+    agent = house.enrol("web-1")
+    assert opened(house, agent, uid).status_code == 202
+    assert next(old_calls(agent, uid)).status_code == 426
+    assert not house.see(lambda reader: reader.live_grants([uid]))
+
+
+def test_an_upgraded_agent_is_no_longer_too_old(house: House, uid: str) -> None:
+    agent = house.enrol("web-1")
+    for answer in old_calls(agent, uid):
+        assert answer.status_code == 426
+    assert opened(house, agent, uid).status_code == 202
+    assert point_of(house, uid).weaknesses == ()
+
+
+def test_a_stranger_marks_no_agent(house: House, uid: str) -> None:
     house.enrol("web-1")
-
-    async def run() -> None:
-        listener = Listener(house, uid)
-        await listener.until(3)
-        assert listener.heard[1:3] == [": \n\n", ": \n\n"]
-        listener.hang_up()
-        await listener.task
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        "the token's end",
-        "the server stops",
-        "the machine is deleted",
-        "another agent takes its place",
-        "the database is away",
-    ],
-)
-def test_the_stream_ends(house: House, uid: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bascule.api.generations.HEARTBEAT_SECONDS", 0.05)
-    house.enrol("web-1")
-    replacement = token_for(house, replace=True)["token"]
-
-    def refuse(*_: object) -> None:
-        raise Unavailable("The database cannot be read.")
-
-    async def run() -> None:
-        listener = Listener(house, uid)
-        await listener.until(1)
-        assert not listener.task.done()
-        if end == "the token's end":
-            house.clock.pass_time(601)
-        elif end == "the server stops":
-            house.services.hub.close()
-        elif end == "another agent takes its place":
-            await house.services.perform(
-                lambda tx, act: fleet.enrol(tx, act, replacement, OTHER_KEY, "0.2")
-            )
-        elif end == "the database is away":
-            monkeypatch.setattr(type(house.store), "read_few", refuse)
-            house.services.hub.wake([uid])
-        else:
-            web = ResourceId.parse(house.machine("web-1"))
-            await house.services.perform(lambda tx, act: delete_machine(tx, act, web))
-        async with asyncio.timeout(30):
-            await listener.task
-
-    asyncio.run(run())
-
-
-def test_many_streams_are_cheap(house: House, uid: str) -> None:
-    house.enrol("web-1")
-
-    async def run() -> None:
-        listeners = [Listener(house, uid) for _ in range(200)]
-        for listener in listeners:
-            await listener.until(1)
-        wanted = await touch(house, uid)
-        for listener in listeners:
-            await listener.until(2)
-            assert generation(listener.heard[1]) == wanted
-            listener.hang_up()
-        await asyncio.gather(*(listener.task for listener in listeners))
-
-    asyncio.run(run())
+    other = house.add_machine("db-1")
+    thief = house.enrol("db-1")
+    for client, status in ((house.client_of(None), 401), (house.client, 403), (thief, 403)):
+        for answer in old_calls(client, uid):
+            assert answer.status_code == status
+    assert point_of(house, uid).weaknesses == ()
+    assert next(old_calls(thief, other)).status_code == 426
 
 
 # -- an agent is removed
@@ -389,7 +311,7 @@ def test_a_removed_agent_is_refused_and_its_grants_end(house: House, uid: str) -
     assert made.status_code == 202, made.text
 
     assert house.call("DELETE", point_path(uid)).status_code == 200
-    assert agent.get(f"/bascule/agents/{uid}/state").status_code in (401, 403)
+    assert agent.get(f"/bascule/points/{uid}/state").status_code in (401, 403)
     assert house.call("GET", point_path(uid)).status_code == 404
     assert house.see(lambda reader: reader.live_grants([uid])) == []
     assert house.see(lambda reader: {each.port.number for each in reader.closed_ports(uid)}) == {22}
@@ -419,7 +341,7 @@ def test_what_an_agent_alone_closes_is_taken_by_name_or_released(house: House, u
     claims = [{"protocol": "TCP", "number": n, "onExpiry": "keep"} for n in (80, 443, 8080)]
     state = house.report(agent, uid, closed=claims)
     assert state["closed"] == []
-    assert agent.get(f"/bascule/agents/{uid}/state").json()["closed"] == [], "told to nobody"
+    assert agent.get(f"/bascule/points/{uid}/state").json()["closed"] == [], "told to nobody"
     rules = f"{house.machine('web-1')}/providers/Bascule.Access/machineRules/default"
 
     def shown(key: str) -> list[int]:
@@ -435,7 +357,7 @@ def test_what_an_agent_alone_closes_is_taken_by_name_or_released(house: House, u
     body = {"ports": [{"number": 443, "protocol": "TCP"}]}
     assert house.call("POST", f"{rules}/release", body).status_code == 200
     assert shown("claimedPorts") == [8080]
-    told = agent.get(f"/bascule/agents/{uid}/state").json()
+    told = agent.get(f"/bascule/points/{uid}/state").json()
     assert [each["number"] for each in told["closed"]] == [80]
     assert [each["number"] for each in told["released"]] == [443]
     assert house.call("POST", f"{rules}/take").json()["taken"][0]["number"] == 8080
@@ -444,7 +366,7 @@ def test_what_an_agent_alone_closes_is_taken_by_name_or_released(house: House, u
 def test_a_doubted_agent_is_believed_again_by_a_call(house: House, uid: str) -> None:
     agent = house.enrol("web-1")
     for _ in range(2):
-        known = agent.get(f"/bascule/agents/{uid}/state").json()["generation"]
+        known = agent.get(f"/bascule/points/{uid}/state").json()["generation"]
         house.report(agent, uid, generation=known + 1)
     assert house.events("GenerationOvertaken", "AgentDoubted") == [
         "AgentDoubted",

@@ -357,7 +357,7 @@ class Calls:
             "POST enrol": ("POST", "/bascule/enrol", {"token": "x", "publicKey": "A" * 43}),
             "POST report": (
                 "POST",
-                f"/bascule/agents/{self.uid}/report",
+                f"/bascule/points/{self.uid}/report",
                 {"generation": 1, "inForce": []},
             ),
         }

@@ -24,7 +24,7 @@ def points_of(house: House, machine: str, uid: str = "") -> str:
 
 def report(agent: Any, point: str, machine: str, generation: int, **more: Any) -> Any:
     body = {"generation": generation, "inForce": [], **more}
-    return agent.post(f"/bascule/agents/{point}/report", params={"machine": machine}, json=body)
+    return agent.post(f"/bascule/points/{point}/report", params={"machine": machine}, json=body)
 
 
 def test_a_bound_machine_is_told_to_its_point_and_reported_by_it(
@@ -36,7 +36,7 @@ def test_a_bound_machine_is_told_to_its_point_and_reported_by_it(
     house.call("PUT", house.policy(), {"kind": "Basic", "properties": rules}, JIT)
     assert house.call("PUT", points_of(house, "db-1", web)).status_code == 201
     assert house.call("PUT", points_of(house, "db-1", web)).status_code == 200
-    told = agent.get(f"/bascule/agents/{web}/state", params={"machine": db})
+    told = agent.get(f"/bascule/points/{web}/state", params={"machine": db})
     assert told.status_code == 200, told.text
     assert told.json()["machineUid"] == db
     assert [each["number"] for each in told.json()["closed"]] == [22]
@@ -57,10 +57,10 @@ def test_a_credential_of_one_point_reaches_nothing_that_is_not_bound_to_it(
     web, db = uids
     agent = house.enrol("web-1")
     answers = [
-        agent.get(f"/bascule/agents/{web}/state", params={"machine": db}),
+        agent.get(f"/bascule/points/{web}/state", params={"machine": db}),
         report(agent, web, db, 1, notes=["let me in"]),
         report(agent, web, "no-machine", 1),
-        agent.get(f"/bascule/agents/{db}/state"),
+        agent.get(f"/bascule/points/{db}/state"),
     ]
     assert [each.status_code for each in answers] == [403] * 4
     assert {each.json()["error"]["code"] for each in answers[:3]} == {"NotBound"}

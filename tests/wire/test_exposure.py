@@ -50,7 +50,7 @@ def opened(house: House, span: str = "PT1H") -> str:
     }
     answer = house.call("POST", f"{house.policy()}/initiate", body, JIT)
     assert answer.status_code == 202, answer.text
-    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    state = agent.get(f"/bascule/points/{uid}/state").json()
     (grant,) = [each["grantId"] for each in state["leases"]]
     house.report(agent, uid, grant, closed=SHUT_22)
     return str(grant)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from bascule.api.line import Line
 from bascule.domain.lifecycle import GrantState
+from bascule.errors import Unavailable
 from bascule.protocol.frames import CloseCode, Opcode, close_frame, frame
 from bascule.protocol.line import (
     BEAT_SECONDS,
@@ -24,6 +27,7 @@ from bascule.protocol.line import (
     Welcome,
     write,
 )
+from bascule.services.bindings import bind, unbind
 from bascule.services.fleet import remove_point
 from bascule.services.seal import seal
 from bascule.services.sweep import note_silence
@@ -99,7 +103,7 @@ def test_a_proof_is_welcomed_and_beaten(world: LineWorld) -> None:
     assert welcome.proof_seconds == 600
     assert welcome.server_time == world.clock.wall
     generation = world.see(lambda reader: reader.generation(world.web.uid))
-    assert peer.first_beat.generations == {world.web.uid: generation}
+    assert welcome.generations == peer.first_beat.generations == {world.web.uid: generation}
     assert len(world.lines) == 1
 
 
@@ -160,17 +164,17 @@ def test_nothing_is_taken_before_the_proof(world: LineWorld) -> None:
 
 def test_a_proof_is_renewed_or_ends(world: LineWorld, peer: Peer) -> None:
     world.clock.pass_time(545)
-    peer.line.beat()
+    peer.tick()
     challenge = peer.only(Challenge)
     peer.say(peer.sign(world.key, challenge.text))
     assert peer.only(Welcome).acknowledged == READ
     world.clock.pass_time(500)
     peer.beat()
     world.clock.pass_time(50)
-    peer.line.beat()
+    peer.tick()
     peer.only(Challenge)  # is not answered
     world.clock.pass_time(60)
-    peer.line.beat()
+    peer.tick()
     assert peer.close_code == CloseCode.PROOF_ENDED
     assert not len(world.lines)
 
@@ -180,7 +184,7 @@ def test_a_key_that_was_replaced_renews_nothing(world: LineWorld, peer: Peer) ->
     world.lines.follow(peer.line, {})
     world.enrol(world.web, public_of(key_of(2)), replaces=True)
     world.clock.pass_time(545)
-    peer.line.beat()
+    peer.tick()
     peer.say(peer.sign(key_of(2), peer.only(Challenge).text))
     assert peer.only(Refused).code == "AgentKeyRefused"
 
@@ -428,13 +432,71 @@ def test_a_missed_wake_up_is_found_by_its_number(world: LineWorld, peer: Peer) -
     assert not peer.heard(), "told once"
 
 
+def test_news_that_could_not_be_read_are_told_with_the_next_beat(
+    world: LineWorld, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer.echo(peer.beat())
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("The database cannot be read.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.store), "read_few", refuse)
+        world.put(rules(world.web, 22))
+        assert not peer.heard()
+    peer.tick()
+    assert {type(each) for each in peer.heard()} == {Beat, Told}
+
+
+def test_a_machine_that_is_bound_later_is_told_of_and_unbound_is_not(
+    world: LineWorld, peer: Peer
+) -> None:
+    world.do(lambda tx, act: bind(tx, act, ANNA, world.db.id, world.web.uid))
+    assert set(peer.beat().generations) == {world.web.uid, world.db.uid}
+    peer.heard()
+    peer.echo(peer.beat())
+    world.put(rules(world.db, 22))
+    assert peer.only(Told).machine == world.db.uid
+    world.do(lambda tx, act: unbind(tx, act, ANNA, world.db.id, world.web.uid))
+    assert set(peer.beat().generations) == {world.web.uid}
+    world.put(rules(world.db, 22, 80))
+    assert not peer.all_of(Told)
+
+
+def test_all_lines_are_beaten_in_turn_and_one_that_fails_silences_no_other(
+    world: LineWorld, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db_key = key_of(3)
+    world.enrol(world.db, public_of(db_key), replaces=True)
+    other = world.connect(world.db.uid)
+    other.prove(db_key, world.db.uid)
+    for each in (peer, other):
+        each.heard()
+    real = Line.beat
+    failing = peer.line
+    monkeypatch.setattr(Line, "beat", lambda line: 1 / 0 if line is failing else real(line))
+    monkeypatch.setattr("bascule.api.lines.BEAT_SECONDS", 0.2)
+
+    async def run() -> None:
+        running = asyncio.create_task(world.lines.run())
+        for _ in range(40):
+            world.clock.pass_time(0.05)
+            await asyncio.sleep(0.005)
+        assert not running.done()
+        running.cancel()
+
+    world.run(run())
+    assert other.all_of(Beat)
+    assert peer.close_code == CloseCode.GOING_AWAY
+
+
 def test_the_records_head_goes_to_each_line_with_a_beat(world: LineWorld, peer: Peer) -> None:
     world.do(lambda tx, _: seal(tx))
     world.run(world.lines.read_for_all())
-    peer.line.beat()
+    peer.tick()
     head = peer.only(Record).head
     assert head.position > 0
-    peer.line.beat()
+    peer.tick()
     assert not peer.all_of(Record), "once"
     assert peer.ask(seen=0, told=head.position).state.record.told_hash == head.hash  # type: ignore[union-attr]  # reason: an answer has its marks
 
@@ -542,17 +604,17 @@ def test_a_line_has_its_pace(world: LineWorld, peer: Peer) -> None:
 def test_who_does_not_finish_a_message_is_cut_off(world: LineWorld, peer: Peer) -> None:
     peer.send(b"\x81\xfe\x01")
     world.clock.pass_time(BEAT_SECONDS)
-    peer.line.beat()
+    peer.tick()
     assert not peer.transport.is_closed
     world.clock.pass_time(31)
-    peer.line.beat()
+    peer.tick()
     assert peer.transport.is_aborted
 
 
 def test_who_does_not_read_is_told_no_more_and_cut_off(world: LineWorld, peer: Peer) -> None:
     peer.heard()
     peer.line.pause_writing()
-    peer.line.beat()
+    peer.tick()
     peer.say(Ask("n" * 32))
     world.put(rules(world.web, 22))
     assert not peer.transport.written
@@ -560,7 +622,7 @@ def test_who_does_not_read_is_told_no_more_and_cut_off(world: LineWorld, peer: P
     assert {type(each) for each in peer.heard()} == {Told}
     peer.line.pause_writing()
     world.clock.pass_time(31)
-    peer.line.beat()
+    peer.tick()
     assert peer.transport.is_aborted
 
 

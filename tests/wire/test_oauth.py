@@ -371,7 +371,7 @@ class Agent(Desk):
 
     def state(self, token: str) -> int:
         client = self.house.client_of(token)
-        return int(client.get(f"/bascule/agents/{self.uid}/state").status_code)
+        return int(client.get(f"/bascule/points/{self.uid}/state").status_code)
 
     def signed(self, header: dict[str, Any], claims: dict[str, Any], key: Any) -> str:
         """An assertion of any kind, for what our own agents never send."""

@@ -38,7 +38,7 @@ OPEN_BY_NATURE = {
     *("/signin/files/{name}", "/signin/look"),
     "/openapi.json",
 }
-OPEN = {"/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol"}
+OPEN = {"/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol", "/bascule/points/{uid}/line"}
 WITHOUT_ACTION = {  # what is the caller's own
     "/tenants",
     "/subscriptions/{subscription_id}/providers/Bascule.Identity/me",
@@ -53,7 +53,7 @@ WITHOUT_ACTION = {  # what is the caller's own
     ),
 }
 NOBODY = "11111111-2222-3333-4444-666666666666"
-AGENTS = "/bascule/agents/{uid}/"
+AGENTS = ("/bascule/agents/{uid}/", "/bascule/points/{uid}/")
 
 
 def routes_of(house: House) -> Iterator[Any]:

@@ -290,7 +290,7 @@ def test_who_pruned_is_on_record(house: House) -> None:
 
 
 def told(house: House, agent: Any, uid: str, seen: int = 0) -> Any:
-    return agent.get(f"/bascule/agents/{uid}/state", params={"seen": seen}).json()["record"]
+    return agent.get(f"/bascule/points/{uid}/state", params={"seen": seen}).json()["record"]
 
 
 def test_agents_are_told_of_the_record(house: House) -> None:
@@ -387,7 +387,7 @@ def test_the_record_in_ocsf(house: House, monkeypatch: Any) -> None:
     port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.7"}
     asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
     assert house.call("POST", f"{house.policy()}/initiate", asked, JIT).status_code == 202
-    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    state = agent.get(f"/bascule/points/{uid}/state").json()
     house.report(agent, uid, state["leases"][0]["grantId"])
     answer = house.call("GET", f"{AUDIT}/export", params={"format": "ocsf"})
     events = [json.loads(line) for line in answer.content.splitlines()]

@@ -199,7 +199,7 @@ def test_an_agents_report_that_comes_after_its_key_was_replaced_settles_nothing(
     place.asker.client, before = agent, done(place)
     answer = place.slowly(
         "POST",
-        f"/bascule/agents/{uid}/report",
+        f"/bascule/points/{uid}/report",
         {"generation": 1, "inForce": []},
         lambda: place.do(lambda tx, _: tx.delete_enforcement_point(uid)),
     )

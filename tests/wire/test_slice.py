@@ -37,7 +37,7 @@ def test_a_port_is_asked_for_opened_extended_revoked_and_shut(house: House) -> N
     grant_id = port["bascule"]["grantId"]
     request = answer.json()["bascule"]["resourceId"]
 
-    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    state = agent.get(f"/bascule/points/{uid}/state").json()
     assert state["leases"] == [
         {
             "grantId": grant_id,

@@ -65,7 +65,7 @@ class Fleet:
 
     def state(self, name: str = "web-1") -> tuple[dict[str, Any], Statements]:
         with statements() as seen:
-            answer = self._agents[name].get(f"/bascule/agents/{self.uids[name]}/state")
+            answer = self._agents[name].get(f"/bascule/points/{self.uids[name]}/state")
         assert answer.status_code == 200, answer.text
         return dict(answer.json()), seen
 
@@ -75,7 +75,7 @@ class Fleet:
         leased = [lease["grantId"] for lease in told["leases"]]
         body = {"generation": told["generation"], "inForce": leased, "closed": told["closed"]}
         with statements() as seen:
-            answer = self._agents[name].post(f"/bascule/agents/{self.uids[name]}/report", json=body)
+            answer = self._agents[name].post(f"/bascule/points/{self.uids[name]}/report", json=body)
         assert answer.status_code == 200, answer.text
         return seen
 

@@ -336,6 +336,7 @@ class Line(asyncio.Protocol):
             self._lines.come_back_seconds,
             int(seconds),
             self._lines.now(),
+            self.generations,
         )
         self.send(welcome)
         if is_first:

@@ -89,7 +89,7 @@ class Lines:
         self._replaced: dict[str, deque[float]] = {}  # when, by point uid
         self._contended: dict[str, float] = {}  # when that went on record
         self._tasks: set[asyncio.Task[None]] = set()
-        self._move = 0
+        self._move = 0  # the last that was looked at; at a start all are, since lines may be older
         self._is_closing = False
         services.hub.subscribe(self.wake, self.close)
 
@@ -223,7 +223,6 @@ class Lines:
 
     async def run(self) -> None:
         """Beat, catch up, and read what all are told, until cancelled."""
-        self._move = await self.services.read(lambda reader: reader.newest_move())
         await asyncio.gather(
             self._tick(),
             _forever(CATCH_UP_SECONDS, self.catch_up),
@@ -239,8 +238,15 @@ class Lines:
             due = int(self.monotonic() / pause)
             for number in range(max(done, due - SLOTS) + 1, due + 1):
                 for line in tuple(self._slots[number % SLOTS]):
-                    line.beat()
+                    self._beat(line)
             done = due
+
+    def _beat(self, line: Line) -> None:
+        try:
+            line.beat()
+        except Exception:  # a fault of ours with one line must not silence all
+            log.exception("a line was not beaten", point=line.uid)
+            line.end(CloseCode.GOING_AWAY)
 
     async def catch_up(self) -> None:
         """Tell what moved without a wake-up of this process."""

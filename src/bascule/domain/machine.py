@@ -16,7 +16,7 @@ from bascule.domain.capabilities import Capabilities
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
-from bascule.domain.weaknesses import UNINSTALLED, Weakness
+from bascule.domain.weaknesses import PROTOCOL_TOO_OLD, UNINSTALLED, Weakness
 from bascule.sentences import sentence
 
 
@@ -25,6 +25,7 @@ class Unable(StrEnum):
 
     UNINSTALLED = "AgentUninstalled"
     LEASELESS = "LeasesNotEnded"
+    TOO_OLD = "AgentTooOld"  # for this server's protocol (EDGES F4)
 
 
 def unable_words(why: Unable, name: str) -> str:
@@ -34,6 +35,12 @@ def unable_words(why: Unable, name: str) -> str:
             "The enforcement point of {name} cannot end an opening by itself: if its agent died, "
             "the port would stay open. So nothing is opened there.",
             name=name,
+        )
+    if why is Unable.TOO_OLD:
+        return sentence(
+            "The agent of {machine} is too old for this server, so nothing is opened there. Upgrade "
+            "the agent on that host.",
+            machine=name,
         )
     return sentence(
         "Root has uninstalled the agent of {name}, so its ports are neither closed nor opened. "
@@ -119,6 +126,8 @@ class EnforcementPoint:
         """Why nothing can be opened there; None: it can."""
         if self.is_uninstalled:
             return Unable.UNINSTALLED
+        if any(each.is_of(PROTOCOL_TOO_OLD) for each in self.weaknesses):
+            return Unable.TOO_OLD
         return Unable.LEASELESS if self.lacks("ends_leases") else None
 
     @property

@@ -109,6 +109,14 @@ AGENT_TOO_OLD = WeaknessKind(
     "to version {version} or later.",
     is_servers=True,
 )
+PROTOCOL_TOO_OLD = WeaknessKind(
+    "AgentProtocolTooOld",
+    Gravity.SEVERE,
+    "The agent is too old for this server. It keeps enforcing what it holds and ends access on time, "
+    "but the server cannot read its reports, and nothing new is opened there. Upgrade it to version "
+    "{version} or later.",
+    is_servers=True,
+)
 GUARD_UNUSABLE = WeaknessKind(
     "GuardUnusable",
     Gravity.SEVERE,

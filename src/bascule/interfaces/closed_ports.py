@@ -30,10 +30,6 @@ class GenerationReads(Protocol):
 
 
 class MoveReads(Protocol):
-    def newest_move(self) -> int:
-        """The number of the last move of any machine's generation; 0 when none ever moved."""
-        ...
-
     def moves_after(self, number: int, limit: int) -> Sequence[Move]:
         """The newest move of each machine whose generation moved since, ordered by number."""
         ...

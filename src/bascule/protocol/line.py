@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -70,6 +70,8 @@ class Welcome:
     come_back_seconds: Annotated[int, Most(LONGEST_COMING_BACK, 1)]
     proof_seconds: Annotated[int, Most(86_400, 1)]  # for which the proof holds
     server_time: datetime | None = None
+    # An agent that holds these, and whose digest is ``acknowledged``, has nothing to ask or report.
+    generations: Generations = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

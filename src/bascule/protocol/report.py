@@ -91,6 +91,6 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The server's generation for a machine: the answer to a report, and news on the stream."""
+    """The server's generation for a machine: the answer to a report over HTTP."""
 
     generation: int

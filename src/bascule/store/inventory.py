@@ -35,7 +35,6 @@ _GENERATIONS = select(t.machine_generations).where(
 )
 _MOVES = t.machine_generations.c.move
 _NEXT_MOVE = select(func.coalesce(func.max(_MOVES), 0) + 1).scalar_subquery()
-_NEWEST_MOVE = select(func.max(_MOVES).label("move"))
 _MOVES_AFTER = (
     select(t.machine_generations)
     .where(bindparam("number") < _MOVES)
@@ -151,10 +150,6 @@ class InventoryReads(Rows):
             for some in slices(machine_uids)
             for row in self._all(_GENERATIONS, {"wanted": some})
         }
-
-    def newest_move(self) -> int:
-        row = self._first(_NEWEST_MOVE)
-        return 0 if row is None or row.move is None else int(row.move)
 
     def moves_after(self, number: int, limit: int) -> Sequence[Move]:
         rows = self._all(_MOVES_AFTER, {"number": number, "most": limit})

@@ -1,4 +1,4 @@
-"""What agents call: enrolment, the stream of generations, the state, the report.
+"""What agents call over HTTP: enrolment, and the state and the report where no line gets through.
 
 An agent's token reaches these of its own point and nothing else (EDGES A13): its own machine, and
 those that an owner has bound to it (F3), which ``machine`` names. Enrolment
@@ -11,12 +11,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from bascule import __version__
 from bascule.api.auth import CurrentCall, GuardedRoute
 from bascule.api.context import state_of
 from bascule.api.denials import client_of, record_stranger
 from bascule.api.entries import admits_agents, admits_anybody
 from bascule.api.envelope import CompactJson, answer_error
-from bascule.api.generations import GenerationStream
 from bascule.api.origin import caller_address
 from bascule.api.wire.agents import EnrolBody, ReportBody, record_mark
 from bascule.domain.access import PrincipalKind, Subject
@@ -27,12 +27,12 @@ from bascule.protocol.enrolment import Enrolled
 from bascule.protocol.report import Announced
 from bascule.protocol.shape import LARGEST
 from bascule.protocol.state import State
-from bascule.services import fleet, reports
+from bascule.services import fleet, reports, too_old
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 _POINT = "/bascule/points/{uid}"
-_AGENT = "/bascule/agents/{uid}"
+_AGENT = "/bascule/agents/{uid}"  # of before the line
 Position = Annotated[int, Query(ge=0, le=LARGEST)]  # in the record; 0: none
 # The uid of another machine, which an owner has bound to this point; left out: its own.
 BoundMachine = Annotated[str, Query(max_length=64)]
@@ -83,9 +83,19 @@ def _refusal(why: str) -> Forbidden:
 
 
 @router.get(f"{_AGENT}/stream")
+@router.get(f"{_AGENT}/state")
+@router.post(f"{_AGENT}/report")
 @admits_agents
-async def stream(call: CurrentCall, uid: str, machine: BoundMachine = "") -> Response:
-    return GenerationStream(call.state.services, call.state.tokens, uid, call.token, machine)
+async def before_the_line(call: CurrentCall, uid: str) -> Response:
+    """What agents of an older protocol call: they are told to be upgraded, and it is noted of them."""
+    if not await call.read_few(lambda reader: too_old.is_marked(reader, uid)):
+        await call.perform(lambda tx, act: too_old.mark_too_old(tx, act, uid))
+    error = UpgradeRequired(
+        "This agent is too old for this server. It keeps enforcing what it holds.",
+        code="AgentTooOld",
+        advice=f"Upgrade the agent on its host to version {__version__} or later.",
+    )
+    return answer_error(error)
 
 
 @router.get(f"{_POINT}/line")
@@ -103,7 +113,6 @@ async def line(uid: str) -> Response:
 
 
 @router.get(f"{_POINT}/state")
-@router.get(f"{_AGENT}/state")
 @admits_agents
 async def state(
     call: CurrentCall,
@@ -128,7 +137,6 @@ async def state(
 
 
 @router.post(f"{_POINT}/report")
-@router.post(f"{_AGENT}/report")
 @admits_agents
 async def report(
     call: CurrentCall, uid: str, body: ReportBody, machine: BoundMachine = ""

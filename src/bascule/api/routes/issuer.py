@@ -38,7 +38,7 @@ async def rotate_signing_key(call: CurrentCall, body: RotateBody | None = None) 
             call.perform, rotate, is_forgotten=is_forgotten
         )
     finally:
-        call.state.services.hub.wake_all()  # streams end whose key is forgotten
+        call.state.services.hub.wake_all()  # waits end whose key is forgotten
     return CompactJson({"properties": {"keyId": made, "previousKeyId": before}})
 
 

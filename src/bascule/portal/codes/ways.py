@@ -32,6 +32,7 @@ TEXTS: Mapping[str, str] = {
     "way.AgentUninstalled": msgid(
         "Somebody with the right to enrol agents must enrol one there again."
     ),
+    "way.AgentTooOld": msgid("As root on that host, upgrade the agent."),
     "way.LongerThanHostAdmits": msgid("Choose a shorter time; it can be extended later."),
     "way.PortNotAdmittedByHost": msgid(
         "To allow it, change the guard file as root on that host and restart the agent."
