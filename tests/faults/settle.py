@@ -46,7 +46,7 @@ def settle(
 
 
 def hear_at_once(world: World, connection: Connection) -> list[str]:
-    """Wait until both machines are told of a change at once: their streams are back.
+    """Wait until both machines are told of a change at once: their lines are back.
 
     The change lets a port go that nobody ever shut. What still waits for a poll is returned.
     """
