@@ -38,7 +38,11 @@ class Agent(Protocol):
     """One that speaks a revision's protocol as its real agent does."""
 
     number: int
-    leases: dict[str, float]  # grant id -> its end, by the loop's clock
+
+    @property
+    def leases(self) -> dict[str, float]:
+        """In force: grant id -> its end, by the loop's clock."""
+        ...
 
     def start(self) -> None: ...
 

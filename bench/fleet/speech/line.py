@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import json
 import os
 import random
@@ -22,11 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
-from bascule.clocks import SystemClock
-from bascule.domain.capabilities import HOST
 from bascule.domain.features import KNOWN
-from bascule.domain.times import format_utc
-from bascule.protocol.codec import encode
 from bascule.protocol.frames import VERSION, Frames, Opcode, frame
 from bascule.protocol.line import (
     FRESH_SECONDS,
@@ -34,18 +29,10 @@ from bascule.protocol.line import (
     SILENCE_SECONDS,
     signed_text,
 )
-from bascule.protocol.report import Report
-from bench.fleet.agent import (
-    ATTEMPTS_A_SECOND,
-    SCANNERS,
-    World,
-    address_of,
-    key_of,
-    scanner,
-    uid_of,
-)
+from bench.fleet.agent import World, address_of, key_of, uid_of
 from bench.fleet.http import GoingOn, read_json, request
 from bench.fleet.speech.calls import PATIENCE, Calls
+from bench.fleet.speech.host import Host
 from bench.fleet.tls import Gone
 
 WATCH_SECONDS = 2.0
@@ -59,30 +46,17 @@ PROMPT_RETRY = 1.0  # at most, for who holds leases or was told when to come bac
 STEADY_SECONDS = 2.0
 MOST_NONCES = 4
 _KNOWS = sorted(KNOWN)
-_CLOCK = SystemClock()
-_REPORT: Mapping[str, Any] = encode(
-    Report(
-        generation=0,
-        in_force=frozenset(),
-        local_port_range=(32768, 60999),
-        facts={"kernel": "6.12.0", "nft": "1.1.3"},
-        agent_version=__version__,
-        driver="nftables",
-        capabilities=HOST,
-    )
-)
 
 
 class LineAgent:
     def __init__(self, world: World, number: int) -> None:
         self.number = number
-        self.leases: dict[str, float] = {}
+        self._host = Host()
         self._world = world
         self._loop = asyncio.get_running_loop()
         self._uid = uid_of(number)
         self._calls: Calls | None = None  # made where it has to poll
         self._tasks: list[asyncio.Task[None]] = []
-        # of the line
         self._line: GoingOn | None = None
         self._frames = Frames(is_masked=False, largest=LARGEST_STATE, may_fragment=True)
         self._session: ssl.SSLSession | None = None
@@ -98,14 +72,12 @@ class LineAgent:
         self._newest = 0  # number of a beat
         self._told = 0
         self._in_since: float | None = None
-        # of the host
-        self._generation = -1
-        self._closed: list[Any] = []
-        self._seen = 0
-        self._read, self._acknowledged = "", ""  # digests
-        self._attempts_told = 0
-        self._taken_at = float("-inf")
-        self._scanned_at: float | None = None
+        self._acknowledged = ""  # digest of the report that was taken last
+        self._taken_at = float("-inf")  # when that was
+
+    @property
+    def leases(self) -> dict[str, float]:
+        return self._host.leases
 
     @property
     def in_since(self) -> float | None:
@@ -123,8 +95,8 @@ class LineAgent:
 
     def scan(self) -> None:
         """As if since long: when its minute is over is as chance has it."""
-        self._scanned_at = self._loop.time()
-        self._taken_at = self._scanned_at - random.uniform(0, COUNTERS_SECONDS)
+        self._host.scan()
+        self._taken_at = self._loop.time() - random.uniform(0, COUNTERS_SECONDS)
         self._tell_counters()
 
     # -- the line -------------------------------------------------------------------------
@@ -211,7 +183,7 @@ class LineAgent:
                 if told.get("report"):
                     self._acknowledged = ""
                     self._report_news()
-                if told.get("generation") not in (None, self._generation):
+                if told.get("generation") not in (None, self._host.generation):
                     self._ask()
             case "state":
                 self._hear_state(told)
@@ -220,6 +192,7 @@ class LineAgent:
             case "refused":
                 self._world.failed(Gone(f"refused: {told.get('code')}"))
                 self._asked, self._reported = "", None
+                self._loop.call_later(random.uniform(SHORTEST_RETRY, WATCH_SECONDS), self._again)
             case "record":
                 self._told = told["head"]["position"]
 
@@ -240,31 +213,32 @@ class LineAgent:
         self._is_welcome, self._vain = True, 0
         if told["acknowledged"] != self._acknowledged:
             self._acknowledged = ""
-        is_same = told.get("generations", {}).get(self._uid) == self._generation
-        if is_same and self._read == self._acknowledged:
+        is_same = told.get("generations", {}).get(self._uid) == self._host.generation
+        if is_same and self._host.read == self._acknowledged:
             self._in_since = self._loop.time()  # neither side has anything new
         else:
             self._ask()
+        self._tell_counters()
 
     def _hear_beat(self, told: Mapping[str, Any]) -> None:
         self._world.done["beats"] += 1
         is_waiting, self._beat, self._newest = bool(self._beat), told["number"], told["number"]
         if not is_waiting:  # for the pass that echoes it
             self._loop.call_later(random.uniform(0, WATCH_SECONDS), self._echo)
-        if told["generations"].get(self._uid, self._generation) != self._generation:
+        if told["generations"].get(self._uid, self._host.generation) != self._host.generation:
             self._ask()
 
     def _echo(self) -> None:
         number, self._beat = self._beat, 0
-        if not self._is_welcome or not self._read:
+        if not self._is_welcome or not self._host.read:
             return
         self._send(
             {
                 "kind": "echo",
                 "number": number,
                 "nonce": self._nonce(),
-                "generations": {self._uid: self._generation},
-                "read": self._read,
+                "generations": {self._uid: self._host.generation},
+                "read": self._host.read,
                 "acknowledged": self._acknowledged,
             }
         )
@@ -289,11 +263,15 @@ class LineAgent:
                 "kind": "ask",
                 "nonce": self._asked,
                 "machine": "",
-                "seen": self._seen,
+                "seen": self._host.seen,
                 "told": self._told,
                 "knows": _KNOWS,
             }
         )
+
+    def _again(self) -> None:
+        if self._is_welcome and not self._asked:
+            self._ask()
 
     def _hear_state(self, told: Mapping[str, Any]) -> None:
         sent_at = self._nonces.get(told["nonce"])
@@ -306,84 +284,51 @@ class LineAgent:
             return
         else:
             self._world.done["pushes"] += 1
-        self._hold(told["state"], sent_at or self._loop.time())
+        self._host.hold(told["state"], sent_at or self._loop.time())
         if is_answer and self._is_newer:
             self._is_newer = False
             self._ask()
         self._report_news()
 
-    def _hold(self, state: Mapping[str, Any], since: float) -> None:
-        """Have in force what it says; what is left counts from ``since``."""
-        self._generation, self._closed = state["generation"], state["closed"]
-        self.leases = {
-            each["grantId"]: since + each["remainingMs"] / 1000 for each in state["leases"]
-        }
-        if record := state.get("record"):
-            self._seen = record["position"]
-        settled = json.dumps([self._generation, sorted(self.leases), self._closed])
-        self._read = hashlib.sha256(settled.encode()).hexdigest()  # opaque to the server
-
     def _report_news(self) -> None:
         """Where the server has not taken what is read now."""
-        if not self._is_welcome or not self._read or self._reported is not None:
+        if not self._is_welcome or not self._host.read or self._reported is not None:
             return
-        if self._read == self._acknowledged:
+        if self._host.read == self._acknowledged:
             self._in_since = self._in_since or self._loop.time()
             return
         self._send_report()
 
     def _send_report(self) -> None:
         self._world.done["reports"] += 1
-        attempts = self._attempts()
+        attempts = self._host.attempts()
         key = uuid.uuid4().hex
-        self._reported = key, self._read, attempts
-        report = self._body(attempts)
+        self._reported = key, self._host.read, attempts
+        report = self._host.report(attempts)
         told = {"kind": "report", "id": key, "machine": "", "number": self._newest}
         self._send({**told, "report": report})
 
     def _hear_taken(self, told: Mapping[str, Any]) -> None:
         if self._reported is None or told["id"] != self._reported[0]:
             return
-        _, self._acknowledged, self._attempts_told = self._reported
+        _, self._acknowledged, attempts = self._reported
+        self._host.forget_attempts(attempts)
         self._reported = None
         self._taken_at = self._loop.time()
-        if told["generation"] != self._generation:
+        if told["generation"] != self._host.generation:
             self._ask()
         self._report_news()
         self._tell_counters()
 
     def _tell_counters(self) -> None:
         """Alone, once the minute is over."""
-        if self._scanned_at is not None:
+        if self._host.is_scanned:
             due = self._taken_at + COUNTERS_SECONDS - self._loop.time()
             self._loop.call_later(max(0.0, due), self._counters_due, self._taken_at)
 
     def _counters_due(self, taken_at: float) -> None:
         if taken_at == self._taken_at and self._is_welcome and self._reported is None:
             self._send_report()
-
-    def _attempts(self) -> int:
-        """By each source, so far."""
-        if self._scanned_at is None:
-            return 0
-        return round((self._loop.time() - self._scanned_at) * ATTEMPTS_A_SECOND)
-
-    def _body(self, attempts: int) -> dict[str, Any]:
-        new = attempts - self._attempts_told
-        return {
-            **_REPORT,
-            "generation": self._generation,
-            "inForce": sorted(self.leases),
-            "blockedAttempts": attempts * SCANNERS,
-            "knocks": [
-                {"source": scanner(n), "protocol": "TCP", "number": 22, "attempts": new, "ageMs": 0}
-                for n in range(SCANNERS * bool(new))
-            ],
-            "sessions": dict.fromkeys(self.leases, 0),
-            "clock": format_utc(_CLOCK.now()),
-            "closed": self._closed,
-            "digest": self._read,
-        }
 
     # -- without a line -------------------------------------------------------------------
 
@@ -399,11 +344,13 @@ class LineAgent:
             try:
                 self._world.done["polls"] += 1
                 asked = self._loop.time()
-                query = f"seen={self._seen}&told={self._told}&knows={','.join(_KNOWS)}"
-                self._hold(await self._calls.call("GET", f"{base}/state?{query}"), asked)
-                written = json.dumps(self._body(self._attempts()), separators=(",", ":")).encode()
+                query = f"seen={self._host.seen}&told={self._told}&knows={','.join(_KNOWS)}"
+                self._host.hold(await self._calls.call("GET", f"{base}/state?{query}"), asked)
+                written = json.dumps(
+                    self._host.report(self._host.attempts()), separators=(",", ":")
+                ).encode()
                 await self._calls.call("POST", f"{base}/report", written)
-                self._acknowledged = self._read
+                self._acknowledged = self._host.read
             except OSError as error:
                 self._world.failed(error)
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))
