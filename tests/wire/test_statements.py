@@ -17,6 +17,7 @@ import pytest
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.identity.authenticate import find_principal
+from bascule.services.seal import seal
 from tests.support.statements import Statements, statements
 from tests.wire.house import JIT, House, port_rule
 from tests.wire.somebody import somebody
@@ -165,3 +166,10 @@ def test_a_person_is_found_by_one_statement(fleet: Fleet) -> None:
             )
         )
     fleet.check(seen, 1)
+
+
+def test_a_state(fleet: Fleet) -> None:
+    """Who asks; the point and its machine; ports; grants; the ends of the record."""
+    fleet.house.do(lambda tx, _: seal(tx))
+    fleet.initiate("web-1", source="203.0.113.30")
+    fleet.check(fleet.state()[1], 5)

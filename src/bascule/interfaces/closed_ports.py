@@ -49,6 +49,12 @@ class ClosedPortReads(Protocol):
         ...
 
 
+class ToldPortReads(Protocol):
+    def told_ports(self, machine_uid: str) -> tuple[frozenset[ClosedPort], Mapping[PortKey, int]]:
+        """``closed_ports`` and ``released_ports``, read at once."""
+        ...
+
+
 class ClosedPortWrites(ClosedPortReads, Protocol):
     def put_closed_port(self, machine_uid: str, closed: ClosedPort) -> None: ...
 

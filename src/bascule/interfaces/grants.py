@@ -55,6 +55,16 @@ class GrantReads(Protocol):
         ...
 
 
+class ToldGrantReads(Protocol):
+    def told_grants(
+        self, machine_uid: str, lately: datetime, since: datetime, beyond: int
+    ) -> tuple[Sequence[Grant], Sequence[Grant]]:
+        """What a point is told of a machine: its live grants, ordered by end; and those marked to
+        be cut since ``lately``, then those marked since ``since`` of a generation above ``beyond``.
+        """
+        ...
+
+
 class GrantWrites(GrantReads, Protocol):
     def begin_request(self, request: AccessRequest, grants: Sequence[Grant]) -> Sequence[Grant]:
         """Add a request with the grants that it begins with, at least one, and advance the

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.bindings import Binding
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.machine import EnforcementPoint, Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,21 @@ class Contact:
     network: str = ""  # from which it came: an IPv4 address or a /64; empty: not known
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPoint:
+    """A machine with its own agent."""
+
+    machine: Machine
+    agent: EnforcementPoint  # by itself
+    is_bound: bool  # the machine has bindings: others guard it too
+    generation: int  # that the machine is to come to
+
+
 class AgentReads(Protocol):
+    def own_point(self, uid: str) -> OwnPoint | None:
+        """None when the machine or its agent is missing."""
+        ...
+
     def agent_of(self, point_uid: str) -> EnforcementPoint | None:
         """One point by itself, by the uid of the machine that its agent was enrolled for."""
         ...

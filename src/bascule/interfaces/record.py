@@ -60,6 +60,10 @@ class ChainReads(Protocol):
         """
         ...
 
+    def chain_ends(self) -> tuple[ChainHead, ChainHead]:
+        """``chain_head`` and ``chain_begin``, read at once."""
+        ...
+
     def chain(self, after: int = 0, limit: int = 1000) -> Sequence[Link]:
         """Sealed events after that position, in the order of the chain; with an empty record
         where somebody damaged one so that it cannot be read.

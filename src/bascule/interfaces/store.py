@@ -18,10 +18,11 @@ from bascule.interfaces.closed_ports import (
     GenerationReads,
     GenerationWrites,
     MoveReads,
+    ToldPortReads,
 )
 from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
 from bascule.interfaces.exposure import ExposureReads, ExposureWrites
-from bascule.interfaces.grants import GrantReads, GrantWrites
+from bascule.interfaces.grants import GrantReads, GrantWrites, ToldGrantReads
 from bascule.interfaces.inventory import (
     InventoryReads,
     InventoryWrites,
@@ -66,6 +67,8 @@ class Reader(
     GrantReads,
     MoveReads,
     AskedReads,
+    ToldGrantReads,
+    ToldPortReads,
     ContactReads,
     AgentReads,
     BindingReads,

@@ -5,21 +5,8 @@ An agent reads 8 MiB at most; within Bascule's own limits no state has more than
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
-
-from bascule.domain.desired import CUT_FOR, told_of_ports
-from bascule.domain.grant import Grant
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.desired import told_of_ports
 from bascule.interfaces.asked import AskedMachine
-from bascule.interfaces.grants import GrantReads
-
-
-def cut_grants(tx: GrantReads, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:
-    """Those cut lately, and those of which the point has not heard, however long it was away."""
-    lately = tx.cut_grants(point.machine_uid, now - CUT_FOR)
-    unheard = tx.cut_grants(point.machine_uid, point.enrolled_at, point.observed_generation)
-    return {grant.id: grant for grant in (*lately, *unheard)}.values()
 
 
 def told_beside(asked: AskedMachine) -> int:

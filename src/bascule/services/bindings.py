@@ -43,11 +43,11 @@ class BindingActWrites(
     """Bindings, the rights at their machines, and what ends with them."""
 
 
-class GuardedReads(AgentReads, BindingReads, MachineReads, Protocol):
+class GuardedReads(AgentReads, BindingReads, GenerationReads, MachineReads, Protocol):
     """A point and the machines that it guards."""
 
 
-class PointsAtReads(GenerationReads, GuardedReads, Protocol):
+class PointsAtReads(GuardedReads, Protocol):
     """What guards a machine, and how far it is to come."""
 
 
@@ -158,6 +158,7 @@ class Guarded:
     agent: EnforcementPoint  # by itself
     here: EnforcementPoint  # as this machine has it
     bound: Sequence[Binding]  # all of the machine; empty where its own agent alone guards it
+    generation: int  # that the machine is to come to
 
     @property
     def counts_connections(self) -> bool:
@@ -170,19 +171,25 @@ def guarded(tx: GuardedReads, point_uid: str, machine_uid: str) -> Guarded | Non
 
     Raises Forbidden for another machine that the point does not guard.
     """
-    agent, machine = tx.agent_of(point_uid), tx.machine_by_uid(machine_uid)
-    bound = tx.bindings_of(machine_uid)
-    here = next((each for each in bound if each.point_uid == point_uid), None)
-    is_own = machine_uid == point_uid
-    if agent is None or (is_own and machine is None):
+    own = tx.own_point(point_uid)
+    if own is None:
         return None
-    if machine is None or (here is None and not is_own):
+    if machine_uid == point_uid:  # nearly always
+        bound = tx.bindings_of(machine_uid) if own.is_bound else ()
+        here = next((each for each in bound if each.point_uid == point_uid), None)
+        agent = own.agent
+        at = agent if here is None else here.at(agent)
+        return Guarded(own.machine, agent, at, bound, own.generation)
+    machine, bound = tx.machine_by_uid(machine_uid), tx.bindings_of(machine_uid)
+    here = next((each for each in bound if each.point_uid == point_uid), None)
+    if machine is None or here is None:
         raise Forbidden(
             "This enforcement point does not guard that machine.",
             code="NotBound",
             advice="An owner of the machine binds it to the point.",
         )
-    return Guarded(machine, agent, agent if here is None else here.at(agent), bound)
+    number = tx.generation(machine_uid)
+    return Guarded(machine, own.agent, here.at(own.agent), bound, number)
 
 
 def points_at(

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE
-from bascule.domain.desired import DesiredState, desired_state, known_part
+from bascule.domain.desired import CUT_FOR, DesiredState, desired_state, known_part
 from bascule.domain.facts.enrolments import (
     AgentEnrolled,
     AgentRemoved,
@@ -32,13 +32,12 @@ from bascule.domain.machine import (
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict
-from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationReads
-from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.closed_ports import ClosedPortWrites, ToldPortReads
+from bascule.interfaces.grants import ToldGrantReads
 from bascule.interfaces.inventory import InventoryReads, MachineReads
 from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import (
     AgentReads,
-    BindingReads,
     Enrolment,
     EnrolmentReads,
     EnrolmentWrites,
@@ -47,9 +46,9 @@ from bascule.interfaces.points import (
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
-from bascule.services.agent_state import cut_grants
 from bascule.services.bindings import (
     BindingActWrites,
+    GuardedReads,
     bind_anew,
     guarded,
     lose_point,
@@ -78,15 +77,7 @@ class EnrolWrites(
     """Machines, their points and tokens, and what a new key ends."""
 
 
-class AgentStateReads(
-    AgentReads,
-    BindingReads,
-    ClosedPortReads,
-    GenerationReads,
-    GrantReads,
-    MachineReads,
-    Protocol,
-):
+class AgentStateReads(GuardedReads, ToldGrantReads, ToldPortReads, Protocol):
     """What is wanted of one machine."""
 
 
@@ -287,14 +278,18 @@ def state_for(
     if found is None:
         raise AuthenticationFailed("This agent's machine no longer exists.", code="AgentUnknown")
     machine, point = found.machine, found.here
+    live, cuts = tx.told_grants(
+        machine_uid, now - CUT_FOR, point.enrolled_at, point.observed_generation
+    )
+    closed, released = tx.told_ports(machine_uid)
     wanted = desired_state(
         machine_uid,
-        tx.generation(machine_uid),
-        tx.closed_ports(machine_uid),
-        tx.released_ports(machine_uid),
-        () if point.lacks("ends_leases") else tx.live_grants([machine_uid]),
+        found.generation,
+        closed,
+        released,
+        () if point.lacks("ends_leases") else live,
         now,
-        cut_grants(tx, point, now),
+        cuts,
         point.observed_generation,
     )
     return machine, known_part(wanted, point.knows if knows is None else knows)

@@ -95,7 +95,7 @@ def take_report(
     if known is None:
         raise Forbidden("This agent's machine no longer exists.", code="AgentUnknown")
     machine, agent, is_own = known.machine, known.agent, machine_uid == point_uid
-    generation = tx.generation(machine_uid)
+    generation = known.generation
     if report.generation > generation + MOST_AHEAD:
         raise Forbidden(
             sentence(

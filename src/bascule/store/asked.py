@@ -81,6 +81,32 @@ _TOLD = (
 )
 
 
+# The same of one machine, as one of its points has it.
+_UID = t.grants.c.machine_uid == bindparam("uid")
+_TOLD_AT = (
+    select(t.grants)
+    .where(
+        t.grants.c.sequence.in_(
+            union_all(
+                select(t.grants.c.sequence).where(_UID, t.IS_LIVE),
+                select(t.grants.c.sequence).where(
+                    _UID,
+                    t.IS_CUT,
+                    or_(
+                        t.grants.c.cut_at >= bindparam("lately", type_=_INSTANT),
+                        and_(
+                            t.grants.c.cut_at >= bindparam("since", type_=_INSTANT),
+                            t.grants.c.generation > bindparam("beyond"),
+                        ),
+                    ),
+                ),
+            )
+        )
+    )
+    .order_by(t.grants.c.sequence)
+)
+
+
 class AskedReads(GrantReads, FleetReads):
     __slots__ = ()
 
@@ -124,6 +150,18 @@ class AskedReads(GrantReads, FleetReads):
                 cuts = [grant for _, grant in told if _is_told_of(grant, point, cut_since)]
             found[machine.id] = AskedMachine(machine, point, row.ports, cuts)
         return Asked(found, by_end([each for each in told if each[1].is_live]))
+
+    def told_grants(
+        self, machine_uid: str, lately: datetime, since: datetime, beyond: int
+    ) -> tuple[Sequence[Grant], Sequence[Grant]]:
+        wanted = {"uid": machine_uid, "lately": lately, "since": since, "beyond": beyond}
+        found = self._grants(_TOLD_AT, wanted)
+        marked = [(grant, at) for _, grant in found if (at := grant.cut_at) is not None]
+        unheard = [
+            grant for grant, at in marked if since <= at < lately and grant.generation > beyond
+        ]
+        cuts = [*(grant for grant, at in marked if at >= lately), *unheard]
+        return by_end([each for each in found if each[1].is_live]), cuts
 
     def _cuts_at(self, point: EnforcementPoint, cut_since: datetime) -> list[Grant]:
         lately = self.cut_grants(point.machine_uid, cut_since)

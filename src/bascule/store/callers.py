@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, String, bindparam, func, select
+from sqlalchemy import BindParameter, String, bindparam, exists, func, select
 
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
 from bascule.domain.tokens import TokenFamily
+from bascule.interfaces.points import OwnPoint
 from bascule.store import tables as t
 from bascule.store.access_stamp import STAMP, AccessStamp
 from bascule.store.fleet import point_of_row
@@ -52,6 +53,13 @@ _AGENT = (
     select(t.machines, t.agents)
     .join(t.agents, t.agents.c.machine_uid == t.machines.c.uid)
     .where(t.machines.c.uid == bindparam("wanted"))
+)
+_OWN_POINT = _AGENT.add_columns(
+    exists().where(t.bindings.c.machine_uid == t.machines.c.uid).label("is_bound"),
+    select(t.machine_generations.c.generation)
+    .where(t.machine_generations.c.machine_uid == t.machines.c.uid)
+    .scalar_subquery()
+    .label("number"),
 )
 _SAME_PLACE: BindParameter[str] = bindparam("place", type_=String)
 _SPELT = select(
@@ -123,6 +131,12 @@ class CallerReads(AccessStamp):
     def agent_caller(self, uid: str) -> tuple[Machine, EnforcementPoint] | None:
         row = self._first(_AGENT, {"wanted": uid})
         return None if row is None else (machine_of_row(row), point_of_row(row))
+
+    def own_point(self, uid: str) -> OwnPoint | None:
+        row = self._first(_OWN_POINT, {"wanted": uid})
+        if row is None:
+            return None
+        return OwnPoint(machine_of_row(row), point_of_row(row), row.is_bound, row.number or 0)
 
     def spelt(self, group: str, location: str) -> tuple[str | None, str | None]:
         wanted = {"group": group.casefold(), "place": location.casefold()}

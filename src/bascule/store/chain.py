@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, select, union_all
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.store import tables as t
@@ -29,6 +29,15 @@ _CHECKPOINTS = t.checkpoints.c
 _NEWEST = select(t.event_seals).order_by(_SEALS.position.desc()).limit(1)
 _AT = select(_SEALS.hash).where(_SEALS.position == bindparam("wanted"))
 _OLDEST = select(t.event_seals).order_by(_SEALS.position).limit(1)
+_ENDS = (
+    select(t.event_seals)
+    .where(
+        _SEALS.position.in_(
+            union_all(select(func.min(_SEALS.position)), select(func.max(_SEALS.position)))
+        )
+    )
+    .order_by(_SEALS.position)
+)
 _LAST_SEALED = select(func.max(_SEALS.sequence).label("sequence"))
 _UNSEALED = (
     select(t.events.c.sequence, RAW)
@@ -50,8 +59,17 @@ class ChainReads(Rows):
 
     def chain_begin(self) -> ChainHead:
         row = self._first(_OLDEST)
-        if row is None:
-            return self.chain_head()
+        return self.chain_head() if row is None else self._before(row)
+
+    def chain_ends(self) -> tuple[ChainHead, ChainHead]:
+        rows = self._all(_ENDS)
+        if not rows:
+            head = self.chain_head()
+            return head, head
+        return ChainHead(rows[-1].position, rows[-1].hash), self._before(rows[0])
+
+    def _before(self, row: Row[Any]) -> ChainHead:
+        """Where the chain begins whose oldest seal this is."""
         if row.position == 1:
             return ChainHead()
         stub = self.checkpoint(row.position - 1)

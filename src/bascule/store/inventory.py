@@ -58,6 +58,7 @@ _LOCATIONS = (
     select(t.machines.c.location.label("name")).distinct().order_by("name"),
     select(t.policies.c.location_key.label("name")).distinct(),
 )
+_ALL_PORTS = select(t.closed_ports).where(t.closed_ports.c.machine_uid == bindparam("wanted"))
 _PORTS = select(t.closed_ports).where(
     t.closed_ports.c.machine_uid == bindparam("wanted"),
     t.closed_ports.c.is_released == bindparam("is_released"),
@@ -158,6 +159,14 @@ class InventoryReads(Rows):
     def closed_ports(self, machine_uid: str) -> frozenset[ClosedPort]:
         rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": False})
         return frozenset(ClosedPort(_port_key(row), OnExpiry(row.on_expiry)) for row in rows)
+
+    def told_ports(self, machine_uid: str) -> tuple[frozenset[ClosedPort], Mapping[PortKey, int]]:
+        rows = self._all(_ALL_PORTS, {"wanted": machine_uid})
+        closed = [row for row in rows if not row.is_released]
+        return (
+            frozenset(ClosedPort(_port_key(row), OnExpiry(row.on_expiry)) for row in closed),
+            {_port_key(row): int(row.released_in) for row in rows if row.is_released},
+        )
 
     def released_ports(self, machine_uid: str) -> dict[PortKey, int]:
         rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": True})

@@ -101,6 +101,40 @@ class AskedContract:
         (web,) = _asked(store, "web-1").machines.values()
         assert [each.id for each in web.cuts] == ["unheard"]
 
+    def test_a_point_is_told_of_ports_and_grants_as_they_are_read_one_by_one(
+        self, store: Store
+    ) -> None:
+        """Whatever it has heard; and of no other machine."""
+
+        def plant(tx: Transaction) -> None:
+            for name in ("web-1", "db-1"):
+                tx.put_machine(a_machine(name))
+                tx.put_closed_port(f"uid-{name}", ClosedPort(SSH))
+                tx.add_request(a_request(f"r-{name}"))
+                for number in range(3):
+                    ends_at = NOW + (3 - number) * HOUR
+                    tx.add_grant(a_grant(f"live-{name}-{number}", f"r-{name}", name, ends_at))
+                for number in range(4):
+                    grant = a_grant(f"cut-{name}-{number}", f"r-{name}", name)
+                    _cut(tx, replace(grant, generation=number % 2), (3 - number) * HOUR)
+            tx.release_port("uid-web-1", DNS, 5)
+
+        write(store, plant)
+        closed, released = read(store, lambda r: r.told_ports("uid-web-1"))
+        assert closed == read(store, lambda r: r.closed_ports("uid-web-1"))
+        assert released == read(store, lambda r: r.released_ports("uid-web-1")) == {DNS: 5}
+        for lately, since, beyond in (
+            *((NOW, NOW - 3 * HOUR, 0), (NOW - HOUR, NOW - 2 * HOUR, -1)),
+            *((NOW - HOUR, NOW, 0), (NOW + HOUR, NOW - 9 * HOUR, 1), (NOW - 9 * HOUR, NOW, 9)),
+        ):
+            live, cuts = read(store, lambda r: r.told_grants("uid-web-1", lately, since, beyond))
+            assert list(live) == list(read(store, lambda r: r.live_grants(["uid-web-1"])))
+            both = [
+                *read(store, lambda r: r.cut_grants("uid-web-1", lately)),
+                *read(store, lambda r: r.cut_grants("uid-web-1", since, beyond)),
+            ]
+            assert list(cuts) == list({grant.id: grant for grant in both}.values())
+
     def test_several_points_count_as_one(self, store: Store) -> None:
         """Whichever has heard least: what one of them does not know of is told."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from bascule.domain.bindings import Binding
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
 from bascule.domain.tokens import Flow, SignIn, TokenFamily
+from bascule.interfaces.points import OwnPoint
 from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.inventory import INSTALLATION
 from tests.contracts.store.samples import (
@@ -54,6 +56,24 @@ class CallerContract:
         write(store, lambda tx: tx.put_enforcement_point(a_point()))
         assert read(store, lambda r: r.agent_caller("uid-web-1")) == (a_machine(), a_point())
         assert read(store, lambda r: r.agent_caller("UID-WEB-1")) is None
+
+    def test_a_machines_own_point_with_what_is_beside_it(self, store: Store) -> None:
+        """Whether others guard it too, and how far it is to come."""
+
+        def plant(tx: Transaction) -> None:
+            for name in ("web-1", "gate-1", "bare-1"):
+                tx.put_machine(a_machine(name))
+                if name != "bare-1":
+                    tx.put_enforcement_point(a_point(f"uid-{name}"))
+            tx.put_binding(Binding("uid-web-1", "uid-gate-1", NOW))
+            tx.advance_generation("uid-web-1", beyond=6)
+
+        write(store, plant)
+        for name, is_bound, generation in (("web-1", True, 7), ("gate-1", False, 0)):
+            found = read(store, lambda r: r.own_point(f"uid-{name}"))
+            point = a_point(f"uid-{name}")
+            assert found == OwnPoint(a_machine(name), point, is_bound, generation)
+        assert read(store, lambda r: r.own_point("uid-bare-1")) is None
 
     def test_the_stamp_of_access_is_of_the_moment_in_which_the_caller_is_read(
         self, store: Store

@@ -37,11 +37,11 @@ def record_mark(reader: Reader, seen: int, floor: timedelta, told: int = 0) -> R
     """Where the record begins and ends, its hashes at the places that the agent has seen and was
     told of, and for how long nothing of it is deleted. 0 is no place.
     """
-    head = reader.chain_head()
+    head, begin = reader.chain_ends()
     return RecordMark(
         head.position,
         head.hash,
-        reader.chain_begin().position,
+        begin.position,
         floor,
         reader.seal_at(seen) if seen else None,
         reader.seal_at(told) if told else None,
