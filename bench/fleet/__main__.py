@@ -72,6 +72,13 @@ def read_arguments() -> argparse.Namespace:
         "--asking", type=float, default=10.0, metavar="S", help="of each asking phase (10)"
     )
     parser.add_argument(
+        "--flood",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="handshakes a second that nobody finishes, during kill -9 and return (0)",
+    )
+    parser.add_argument(
         "--folder",
         type=Path,
         default=None,
@@ -185,6 +192,7 @@ async def simulate(
         arguments.phases,
         patience=arguments.patience,
         settle=arguments.settle,
+        flood=arguments.flood,
         idle=arguments.idle,
         asking=arguments.asking,
     )

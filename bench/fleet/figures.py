@@ -41,6 +41,7 @@ LINES: Mapping[str, tuple[str, str, bool | None]] = {
     "leased": ("killed and started, agents with leases", "{:,.0f}", None),
     "leased_back_s": ("killed and started, those with leases are back", "{:.1f} s", True),
     "back": ("killed and started, back", "{:,.0f}", None),
+    "flood_begun": ("killed and started, strangers' handshakes begun", "{:,.0f}", None),
     "back_s": ("killed and started, all are back", "{:.1f} s", True),
     "failed_askings": ("askings that failed", "{:.0f}", None),
     "failed_calls": ("calls and connections of agents that failed", "{:,.0f}", None),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bench.fleet.agent import Agent, World
 from bench.fleet.askers import Asker, Crowd, Times
 from bench.fleet.figures import all_after, count_after, share_of_core
+from bench.fleet.flood import Flood
 from bench.fleet.server import Server
 from bench.fleet.speech import Speech
 from bench.fleet.tls import trusting_context
@@ -35,6 +36,7 @@ class Plan:
     settle: float = 5.0
     idle: float = 20.0
     asking: float = 10.0
+    flood: float = 0.0  # handshakes a second, while the server is killed and back
 
 
 class Fleet:
@@ -154,7 +156,16 @@ class Fleet:
         await crowd.open_each(self._plan.asking)
         loop = asyncio.get_running_loop()
         leased = [agent for agent in self._agents if agent.leases]
-        killed_at = loop.time()
+        flood = Flood(self._server.port, self._plan.flood) if self._plan.flood else None
+        try:
+            await self._come_back(leased, loop.time())
+        finally:
+            if flood is not None:
+                flood.stop()
+                self._tell("flood_begun", flood.begun)
+
+    async def _come_back(self, leased: Sequence[Agent], killed_at: float) -> None:
+        loop = asyncio.get_running_loop()
         self._server.kill()
         self._server.start()
         await asyncio.to_thread(self._server.wait)

@@ -30,3 +30,23 @@ def test_a_small_fleet_is_connected_asked_scanned_killed_and_back(tmp_path: Path
     assert run["scanned"]["per_s"] > 0
     assert 0 < run["leased_back_s"] <= run["back_s"]
     assert not list(tmp_path.iterdir()), "the run left something behind"
+
+
+def test_agents_come_back_through_a_flood_of_handshakes(tmp_path: Path) -> None:
+    """36 networks begin 2,000 handshakes a second while the server is killed and started again:
+    those whose networks are known from before have turns of their own (EDGES H8).
+    """
+    brief = ["--phases", "kill", "--asking", "2", "--settle", "0", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "bench.fleet", "--agents", "8", "-o", "json", "--dry"]
+    done = subprocess.run(
+        [*command, *brief, "--flood", "2000"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads(done.stdout)["runs"]
+    assert run["flood_begun"] > 1000
+    assert run["connected"] == run["back"] == run["leased"] == 8
