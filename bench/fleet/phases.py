@@ -87,7 +87,7 @@ class Fleet:
     # -- phases ---------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        empty = self._server.memory_mb()
+        empty, cpu = self._server.memory_mb(), self._server.cpu_seconds()
         began = asyncio.get_running_loop().time()
         for agent in self._agents:
             agent.start()
@@ -95,6 +95,7 @@ class Fleet:
         is_in = count_after(self._moments(self._agents), began)
         self._tell("connected", is_in)
         self._tell("connected_s", took)
+        self._tell("connected_cpu_ms", (self._server.cpu_seconds() - cpu) * 1000 / max(1, is_in))
         if is_in < self._plan.agents * _ENOUGH:
             self._tell("failed_calls", self._world.done["failures"])
             self._tell("failed_why", self._why_failed())
@@ -138,6 +139,7 @@ class Fleet:
         self._tell("eight_askers.per_s", len(times.cycle) / took[0])
         self._tell_times("eight_askers.", "", times.cycle)
         self._tell("eight_askers.cpu_pct", cpu)
+        self._tell("eight_askers.cpu_ms", cpu / 100 * took[0] * 1000 / max(1, len(times.cycle)))
 
     async def _scan(self) -> None:
         for agent in self._agents:
