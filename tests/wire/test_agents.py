@@ -194,6 +194,7 @@ def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
         >= {
             "state": "online",
             "blockedAttempts": 7,
+            "countedAt": "2030-01-01T12:00:00.0000000Z",
             "agentVersion": "0.1",
             "facts": {"kernel": "6.18"},
         }.items()

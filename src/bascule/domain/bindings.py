@@ -53,6 +53,7 @@ class Binding:
             observed_generation=max(self.generation, 0),
             local_port_range=None,
             blocked_attempts=0,
+            counted_at=None,
             facts={},
             not_enforced_since=point.not_enforced_since or self.failed_since,
         )
@@ -114,6 +115,7 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         local_port_range=next((each for each in ranges if each is not None), None),
         weaknesses=tuple(dict.fromkeys(said for each in points for said in each.weaknesses)),
         blocked_attempts=sum(each.blocked_attempts for each in points),
+        counted_at=_first(each.counted_at for each in points),
         facts={k: text for each in reversed(points) for k, text in each.facts.items()},
         flushed_by=next((each.flushed_by for each in points if each.flushed_by), ""),
         not_enforced_since=_first(each.not_enforced_since for each in points),

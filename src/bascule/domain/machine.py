@@ -99,6 +99,7 @@ class EnforcementPoint:
     local_port_range: tuple[int, int] | None = None  # inclusive; None: not reported yet
     weaknesses: tuple[Weakness, ...] = ()
     blocked_attempts: int = 0
+    counted_at: datetime | None = None  # when that number came; reports without news are rare
     facts: Mapping[str, str] = field(default_factory=dict)  # for people: kernel, versions, ...
     flushed_by: str = ""  # which service there empties the rules; empty: none
     guard: Guard | None = None  # the host's own bounds; None: not told, by an older agent

@@ -311,6 +311,7 @@ def _update_point(
             *_outgrown(tx, machine, report),
         ),
         blocked_attempts=report.blocked_attempts,
+        counted_at=act.now,
         facts=report.facts,
         flushed_by=report.flushed_by,
         not_enforced_since=(point.not_enforced_since or act.now) if is_idle else None,
@@ -323,9 +324,10 @@ def _update_point(
     )
     act.acknowledged = report.digest
     # Knocks alone are no news: a machine that is scanned would keep every open page busy.
-    is_news = replace(updated, blocked_attempts=point.blocked_attempts) != point
+    uncounted = replace(updated, counted_at=point.counted_at)
+    is_news = replace(uncounted, blocked_attempts=point.blocked_attempts) != point
     act.is_noticed |= is_news or was_silent or point.last_contact_at is None
-    if updated != point or is_contact_due(act, point.last_contact_at):
+    if uncounted != point or is_contact_due(act, point.last_contact_at):
         contact = newest_contact(act, point.last_contact_at)
         tx.put_enforcement_point(replace(updated, last_contact_at=contact))
 

@@ -68,6 +68,7 @@ def point_properties_json(
         else round(point.clock_skew.total_seconds()),
         "flushedBy": point.flushed_by,
         "blockedAttempts": None if point.lacks("sees_blocked") else point.blocked_attempts,
+        "countedAt": _instant(point.counted_at),
         "driver": point.driver,
         "capabilities": None
         if point.capabilities is None

@@ -354,6 +354,7 @@ agents = Table(
     Column("local_port_high", Integer),
     Column("weaknesses", Json, nullable=False),
     Column("blocked_attempts", BigInteger, nullable=False),
+    Column("counted_at", Instant),  # when that number came
     Column("facts", Json, nullable=False),
     Column("flushed_by", String, nullable=False),
     Column("knows", Json, nullable=False),
