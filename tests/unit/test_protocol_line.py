@@ -19,6 +19,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import UNINSTALLED
 from bascule.errors import InvalidInput
+from bascule.protocol.codec import schema_of
 from bascule.protocol.line import (
     FROM_AGENT,
     FROM_SERVER,
@@ -45,7 +46,6 @@ from bascule.protocol.line import (
 )
 from bascule.protocol.report import LocalOpening, Report
 from bascule.protocol.state import State
-from tools.protocol_schema import schemas
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 SSH = PortKey(TransportProtocol.TCP, 22)
@@ -81,8 +81,7 @@ def test_what_is_written_is_read_back_and_is_as_the_schema_says(
     told = json.loads(text)
     is_servers = type(message) in FROM_SERVER.values()
     assert (from_server if is_servers else from_agent)(told) == message
-    schema = dict(schemas())[f"line-from-{'server' if is_servers else 'agent'}"]
-    assert jsonschema_rs.validator_for(schema).is_valid(told)
+    assert jsonschema_rs.validator_for(schema_of(type(message))).is_valid(told)
 
 
 def test_each_kind_is_of_one_end() -> None:
