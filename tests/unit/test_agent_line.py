@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bascule.agent import line as agent_line
 from bascule.agent import websocket
 from bascule.agent.enrolment import load_identity, trust_of
-from bascule.agent.line_link import ALONE_SECONDS, LineLink
+from bascule.agent.line_link import ALONE_SECONDS, IN_VAIN, LineLink
 from bascule.agent.link import KeyRefused
 from bascule.agent.state import StateRefused
+from bascule.agent.websocket import NotConnected
 from bascule.agent.witness import Witness
 from bascule.clocks import SystemClock
 from bascule.domain.chain import ChainHead
@@ -101,7 +102,8 @@ class Ear:
             self.heard.append((what, detail))
             self._changed.notify_all()
 
-    def on_line(self, acknowledged: str) -> None:
+    def on_line(self, acknowledged: str, generation: int | None) -> None:
+        del generation
         self._note("line", acknowledged)
 
     def on_generation(self, generation: int) -> None:
@@ -729,6 +731,8 @@ def test_a_server_that_takes_nothing_holds_up_no_pass_for_long(
 
 
 def test_who_has_no_line_polls_after_a_while(wire: Wire) -> None:
+    for _ in range(IN_VAIN):
+        wire.fails(says({}, 400))
     assert not polls(wire)
     wire.clock.paused += ALONE_SECONDS + 1
     assert polls(wire)
@@ -740,9 +744,25 @@ def test_who_has_no_line_polls_after_a_while(wire: Wire) -> None:
     wire.link.begin_pass()
     peer.close()
     wire._threads[-1].join(10)
-    assert not polls(wire), "the last line lived a moment ago"
+    wire.clock.paused += ALONE_SECONDS + 1
+    assert not polls(wire), "lines pass here"
+    wire.fails(says({}, 400))
+    wire.fails(says({}, 400))
+    assert not polls(wire)
+    wire.fails(lambda handler: Peer(handler).close())
+    assert polls(wire)
+
+
+def test_a_server_that_cannot_be_reached_is_not_polled(wire: Wire) -> None:
+    """Ten thousand agents would poll one that has just come back, in the place of their lines."""
+    for _ in range(IN_VAIN):
+        wire.fails(says({}, 400))
     wire.clock.paused += ALONE_SECONDS + 1
     assert polls(wire)
+    wire.hostile.close()
+    wire.listen().join(10)
+    assert type(wire.ended[-1]) is NotConnected
+    assert not polls(wire)
 
 
 def test_when_to_come_back_is_told(wire: Wire) -> None:

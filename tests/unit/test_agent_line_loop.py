@@ -13,7 +13,14 @@ import pytest
 
 from bascule.agent.link import KeyRefused, Link, Listener, Pushed
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import ASK_SECONDS, LONGEST_RETRY, REFUSED_RETRY, WATCH_SECONDS, AgentLoop
+from bascule.agent.loop import (
+    ASK_SECONDS,
+    FIRST_ASK_SECONDS,
+    LONGEST_RETRY,
+    REFUSED_RETRY,
+    WATCH_SECONDS,
+    AgentLoop,
+)
 from bascule.agent.news import COUNTERS_SECONDS
 from bascule.agent.state import StateRefused
 from bascule.domain.desired import STALE_AFTER, DesiredState, Lease
@@ -277,6 +284,39 @@ def test_a_new_line_is_told_again_what_the_server_does_not_have(
     world.wait(4)
     assert world.link.asked == 1
     assert len(world.link.told) == count
+
+
+def test_a_line_on_which_all_is_as_it_was_is_asked_a_little_later(world: World) -> None:
+    """Ten thousand agents come back at once; the record is to be confirmed all the same."""
+    world.wait(2)
+    lose(world, ServerUnreachable("it ended"))
+    world.link.has_line = True
+    world.loop.on_line(world.link.echoes[-1][2], 1)
+    world.loop.on_generation(1)
+    world.wait(2)
+    assert (world.link.asked, world.link.told) == (0, [])
+    assert world.loop.status()["connected"]
+    world.wait(FIRST_ASK_SECONDS)
+    assert world.link.asked == 1
+
+
+def test_who_was_refused_asks_in_any_case(world: World) -> None:
+    """What its server wants of it is not what it holds: everything was ended."""
+    world.wait(2)
+    ours = world.link.echoes[-1][2]
+    lose(world, KeyRefused("not known"))
+    world.link.has_line = True
+    world.loop.on_line(ours, 1)
+    world.wait(2)
+    assert world.link.asked == 1
+
+
+@pytest.mark.parametrize("generation", [None, 0, 2])
+def test_another_generation_is_asked_for_in_any_case(world: World, generation: int | None) -> None:
+    world.wait(2)
+    world.loop.on_line(world.link.echoes[-1][2], generation)
+    world.wait(2)
+    assert world.link.asked == 1
 
 
 def test_a_report_that_the_server_wants_is_sent(world: World) -> None:

@@ -168,7 +168,8 @@ class Line:
             self._bound_messages()
         self._on_welcome(welcome)
         if is_first:
-            listener.on_line(welcome.acknowledged)
+            generation = welcome.generations.get(self._identity.machine_uid)
+            listener.on_line(welcome.acknowledged, generation)
 
     def _hear_state(self, told: Mapping[str, Any], listener: Listener) -> None:
         if self._welcome is None:

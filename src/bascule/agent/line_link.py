@@ -1,8 +1,9 @@
 """A Link over a line while one lives, and by polling where none does.
 
 ``listen`` makes one line and follows it until it ends. States and reports go over it; where no line
-has lived for ALONE_SECONDS, they go by calls (``http_link``), as through a proxy that passes no
-WebSocket.
+has lived for ALONE_SECONDS and IN_VAIN of them were made in vain, they go by calls (``http_link``), as
+through a proxy that passes no WebSocket. A server that cannot be reached is not polled: calls would
+only take the places of lines.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bascule.agent.http_link import HttpLink
 from bascule.agent.line import Line
 from bascule.agent.link import Identity, Listener, Pushed
 from bascule.agent.state import StateRefused
-from bascule.agent.websocket import WebSocket
+from bascule.agent.websocket import NotConnected, WebSocket
 from bascule.agent.witness import Witness
 from bascule.domain.chain import ChainHead
 from bascule.domain.desired import DesiredState
@@ -36,6 +37,7 @@ from bascule.protocol.report import Report
 log = structlog.get_logger("bascule.agent")
 
 ALONE_SECONDS = 30.0  # without a line, until the agent polls
+IN_VAIN = 3  # lines that did not come to live although TLS came up, likewise
 PROMPT_SECONDS = 5.0  # within which an answer tells the server's time
 
 
@@ -57,6 +59,7 @@ class LineLink:
         self._line: Line | None = None  # that is followed, proved or not
         self._session: ssl.SSLSession | None = None  # of the last one, to be resumed
         self._lived_at = clock.boottime()  # when a line was heard of last, or this began
+        self._in_vain = 0  # lines that were not welcomed, one after another
         self._come_back_seconds = 0
         self._server_time: tuple[datetime, float] | None = None  # what was said, and when
 
@@ -64,12 +67,23 @@ class LineLink:
 
     def listen(self, listener: Listener, is_stopping: Callable[[], bool]) -> None:
         path = f"/bascule/points/{self._identity.machine_uid}/line"
-        socket = WebSocket(
-            self._identity.server, path, self._trust, self._clock, LARGEST_UNPROVED, self._session
-        )
+        self._in_vain += 1
+        try:
+            socket = WebSocket(
+                self._identity.server,
+                path,
+                self._trust,
+                self._clock,
+                LARGEST_UNPROVED,
+                self._session,
+            )
+        except NotConnected:
+            self._in_vain = 0
+            raise
         self._line = line = Line(socket, self._identity, self._clock)
 
         def keep(welcome: Welcome) -> None:
+            self._in_vain = 0
             self._session = socket.session
             self._come_back_seconds = min(welcome.come_back_seconds, LONGEST_COMING_BACK)
             if welcome.server_time is not None:
@@ -93,7 +107,8 @@ class LineLink:
 
     @property
     def may_poll(self) -> bool:
-        return not self.has_line and self._clock.boottime() - self._lived_at >= ALONE_SECONDS
+        alone = self._clock.boottime() - self._lived_at
+        return not self.has_line and self._in_vain >= IN_VAIN and alone >= ALONE_SECONDS
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         line = self._live()

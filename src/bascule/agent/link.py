@@ -41,8 +41,8 @@ class Pushed:
 class Listener(Protocol):
     """Whom the thread of ``listen`` tells what came. Each call returns at once."""
 
-    def on_line(self, acknowledged: str) -> None:
-        """A line lives; with the digest of the last report that the server took."""
+    def on_line(self, acknowledged: str, generation: int | None) -> None:
+        """A line lives; with the digest of the last report that the server took, and its generation."""
         ...
 
     def on_generation(self, generation: int) -> None:

@@ -46,6 +46,7 @@ CANNOT_BE = "the server sent an invalid state: the agent keeps its current one"
 NOT_TIDIED = "existing connections cannot be managed: none is admitted again, and none is ended"
 WATCH_SECONDS = 2.0  # how often our rules are read back
 ASK_SECONDS = 3600.0  # with a quarter of jitter: while a line tells what is new
+FIRST_ASK_SECONDS = 300.0  # within which a line is asked on which all was as it had been
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
 STEADY_SECONDS = 2.0  # a line that lived for so long is made again without a longer wait
 REFUSED_RETRY = 10.0
@@ -96,7 +97,7 @@ class AgentLoop:
         )
         self._is_woken = threading.Event()
         self._ended: BasculeError | None = None  # why the last line did
-        self._acknowledged: str | None = None  # what a new line told of our reports
+        self._came: tuple[str, int | None] | None = None  # what a new line told, as on_line
         self._is_report_wanted = threading.Event()
         self._is_connected: bool | None = None  # it answers, and is told what there is
         self._unheard = "the server has not been contacted yet"  # why its last answer was of no use
@@ -122,10 +123,11 @@ class AgentLoop:
         """Run ``work`` in the loop's thread and return what it returns (``Inbox.ask``)."""
         return self._inbox.ask(work, seconds)
 
-    def on_line(self, acknowledged: str) -> None:
-        """A new line may have missed anything: the state is asked for."""
-        self._acknowledged = acknowledged
-        self.on_doubt()
+    def on_line(self, acknowledged: str, generation: int | None = None) -> None:
+        self._announced = -1 if generation is None else generation
+        self._came = acknowledged, generation
+        self._is_woken.set()
+        self._inbox.wake()
 
     def on_generation(self, generation: int) -> None:
         if generation != self._announced:
@@ -222,6 +224,7 @@ class AgentLoop:
         self._link.begin_pass()
         self._is_woken.clear()
         self._heed_end()
+        self._heed_line()
         now = self._clock.boottime()
         is_hinted = self._is_announced.is_set() and now >= self._next_wake()
         if self._can_ask() and (is_hinted or now >= self._next_asking()):
@@ -251,6 +254,29 @@ class AgentLoop:
             self._refused(ended)
         elif ended is not None and not self._can_ask():
             self._lost(ended)
+
+    def _heed_line(self) -> None:
+        """Ask over a new line, unless the server has our last report, and we its last state.
+
+        Ten thousand agents that come back would otherwise all ask. What was seen of the record is
+        confirmed a little later (EDGES B9).
+        """
+        came, self._came = self._came, None
+        if came is None:
+            return
+        (acknowledged, generation), held = came, self._reconciler.held
+        is_taken = bool(acknowledged) and acknowledged == self._reports.acknowledged
+        if not is_taken:
+            self._reports.forget_known()
+        if not is_taken or generation != held.generation or held.is_refused:
+            self._is_announced.set()
+            return
+        if not self._is_connected:
+            log.info("connected", generation=generation)
+        self._is_connected, self._unheard = True, ""
+        self._retry = SHORTEST_RETRY
+        wait = random.uniform(0, FIRST_ASK_SECONDS)  # noqa: S311  # reason: jitter
+        self._next_ask = self._clock.boottime() + wait
 
     def _can_ask(self) -> bool:
         return self._link.has_line or self._link.may_poll
@@ -412,9 +438,7 @@ class AgentLoop:
 
     def _way(self) -> Way:
         """How to report now; where the server wants all of it, all of it is news."""
-        acknowledged, self._acknowledged = self._acknowledged, None
-        is_unlike = acknowledged is not None and acknowledged != self._reports.acknowledged
-        if self._is_report_wanted.is_set() or is_unlike:
+        if self._is_report_wanted.is_set():
             self._is_report_wanted.clear()
             self._reports.forget_known()
         is_open = bool(self._is_connected) and self._can_ask()

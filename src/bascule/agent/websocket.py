@@ -45,6 +45,10 @@ _PIECE = 16 * 1024  # bytes that are read at once
 _WORDS = 200  # characters of a reason to close that are passed on
 
 
+class NotConnected(ServerUnreachable):
+    """TCP or TLS did not come up: nothing is known of what the way to the server lets pass."""
+
+
 class WebSocket:
     """An open connection; ``messages`` for one thread, the rest for any."""
 
@@ -57,7 +61,10 @@ class WebSocket:
         largest: int,
         session: ssl.SSLSession | None = None,
     ) -> None:
-        """Connect and upgrade. ``largest`` is in bytes of one message. Raises ServerUnreachable."""
+        """Connect and upgrade. ``largest`` is in bytes of one message.
+
+        Raises ServerUnreachable, of which NotConnected is one.
+        """
         self._clock = clock
         self._frames = Frames(is_masked=False, largest=largest)
         self._lock = threading.Lock()
@@ -65,7 +72,7 @@ class WebSocket:
         try:
             self._socket = dial(endpoint, trust, session)
         except HttpsFailure as error:
-            raise ServerUnreachable(f"{endpoint} did not answer: {error}.") from error
+            raise NotConnected(f"{endpoint} did not answer: {error}.") from error
         self._socket.setblocking(False)
         try:
             self._early = self._upgrade(endpoint, path)

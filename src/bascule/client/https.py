@@ -28,6 +28,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 from bascule import __version__
 
 CONNECT_SECONDS = 8.0
+DIAL_SECONDS = 30.0
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a page of a thousand requests has about two million
 LARGEST_HEAD = 1024 * 1024  # bytes before an answer that goes on
 LONGEST_PIECE = 65_536
@@ -289,10 +290,11 @@ def dial(
 ) -> ssl.SSLSocket:
     """A TLS connection to ``https://host[:port]``, by the proxy if one is set; raises HttpsFailure.
 
+    It waits longer than a call: a server to which all its agents come back takes them in turns.
     ``session`` is one that this server made for the same ``trust``, to be resumed (RFC 8446 2.2).
     """
     connection = _connect(endpoint, trust)
-    connection.timeout = CONNECT_SECONDS
+    connection.timeout = DIAL_SECONDS
     try:
         # Its own connect() would begin TLS without the session.
         http.client.HTTPConnection.connect(connection)
