@@ -532,7 +532,7 @@ def test_edits_by_hand_are_healed_and_named(world: SmallWorld) -> None:
         ("flush chain inet bascule delivered\n", "chain delivered lacks"),
         ("insert rule inet bascule granted accept\n", "chain granted has"),
         ("add chain inet bascule back_door\n", "chain back_door is not ours"),
-        ("delete element inet bascule closed { tcp . 22 }\n", "22/tcp was not shut"),
+        ("delete element inet bascule closed { tcp . 22 }\n", "22/tcp was not closed"),
         (
             f"add element inet bascule g4 {{ {STRANGER} . tcp . 22 timeout 60s }}\n",
             f"open for {STRANGER}",

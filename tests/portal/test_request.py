@@ -88,7 +88,7 @@ def test_the_form_offers_what_the_host_itself_admits(house: House) -> None:
     assert answer.status_code == 400
     refused = text_of(answer.text)
     assert "allows at most 20 s at a time" in refused
-    assert "Root on that host may change its guard file" in refused
+    assert "change the guard file as root on that host" in refused
     assert live(house) == []
     shorter = filled(html, "0.0.22", time__0__0__22="0:00:20")
     assert anna.send(PATH, shorter).status_code == 303

@@ -122,8 +122,6 @@ def operation_words(words: Words, kind: Kind) -> str:
 def who(words: Words, actor: Actor) -> str:
     if actor.kind == "System":
         return words("Bascule")
-    if actor.kind == "Agent" and actor.name:
-        return words("{name} (agent)", name=clean(actor.name))
     return clean(actor.name) or actor.principal_id or words("Somebody not signed in")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import bascule.domain.decide
+import bascule.domain.limits
 from bascule.client.failures import DENIAL_CODES, failure
 from bascule.client.reading import UnexpectedAnswer, flag, instant, number, objects, text
 from bascule.domain.machine import Unable
@@ -88,7 +89,8 @@ def test_a_policy_that_is_refused_with_a_code_of_the_decision_is_no_denial(code:
 
 
 def test_denial_codes_are_those_of_the_decision() -> None:
-    source = Path(bascule.domain.decide.__file__).read_text()
+    decisions = (bascule.domain.decide, bascule.domain.limits)
+    source = "".join(Path(str(each.__file__)).read_text() for each in decisions)
     told = set(re.findall(r'Problem\(\s*"(\w+)"', source))
     assert len(told) > 8
     assert told | set(Unable) | {RequestDenied.code} == DENIAL_CODES
