@@ -173,3 +173,10 @@ def test_a_state(fleet: Fleet) -> None:
     fleet.house.do(lambda tx, _: seal(tx))
     fleet.initiate("web-1", source="203.0.113.30")
     fleet.check(fleet.state()[1], 5)
+
+
+def test_a_report_that_opens(fleet: Fleet) -> None:
+    """The history of exposure takes most of them; what is counted up to a bound has no table."""
+    fleet.report()
+    fleet.initiate("web-1", source="203.0.113.31")
+    fleet.check(fleet.report(), 30, frozenset({"anon_1", "anon_2", "anon_3"}))

@@ -141,7 +141,7 @@ def take_report(
     if has_moved:
         follow(tx, act, machine)
     remember_knocks(tx, act, machine, report.knocks)
-    return tx.generation(machine_uid)
+    return tx.generation(machine_uid) if act.touched else generation
 
 
 def _hear(tx: PointWrites, act: Act, point: EnforcementPoint) -> None:
@@ -190,7 +190,8 @@ def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: S
     counted = report.sessions if known.counts_connections else None
     has_moved = _refuse_by_guard(tx, act, machine, report)
     has_moved |= _shorten_by_host(tx, act, machine, report)
-    for grant in tx.unsettled_grants(machine.uid):
+    unsettled = tx.unsettled_grants(machine.uid)
+    for grant in unsettled:
         if grant.state is GrantState.OPENING:
             if grant.id in found.everywhere and grant.generation <= found.generation:
                 _opened(tx, act, grant)
@@ -205,8 +206,8 @@ def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: S
 
     lost = [
         grant
-        for grant in tx.live_grants([machine.uid])
-        if grant.state is GrantState.OPEN
+        for grant in sorted(unsettled, key=lambda each: each.ends_at)
+        if grant.state is GrantState.OPEN  # what has just opened is in force everywhere
         and grant.generation <= found.generation
         and grant.id not in found.everywhere
     ]

@@ -11,7 +11,7 @@ What is not here: what the history says of a moment (``services.exposure``).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -96,9 +96,11 @@ def follow(tx: FollowWrites, act: Act, machine: Machine) -> None:
     """Begin and end spans until they say what the machine was last read back to hold."""
     held = tx.held_rules([machine.uid]).get(machine.uid)
     known = KnownMachine(machine.id, machine.uid)
-    _follow_root(tx, act, known, held.local if held else ())
+    openings = tx.current_openings(machine.uid)
+    if _follow_root(tx, act, known, held.local if held else (), openings):
+        openings = tx.current_openings(machine.uid)
     closed = {each.port for each in held.closed} if held else set()
-    wanted = kept_now(closed, tx.current_openings(machine.uid), act.now)
+    wanted = kept_now(closed, openings, act.now)
     current = {span.place: span for span in tx.current_spans(machine.uid)}
     changes: _Changes = defaultdict(list)
     for place in current.keys() - wanted.keys():
@@ -109,23 +111,32 @@ def follow(tx: FollowWrites, act: Act, machine: Machine) -> None:
 
 
 def _follow_root(
-    tx: ExposureWrites, act: Act, machine: KnownMachine, local: Iterable[HeldOpening]
-) -> None:
-    """What root opened on the host comes and goes with the reports that have it in force."""
+    tx: ExposureWrites,
+    act: Act,
+    machine: KnownMachine,
+    local: Iterable[HeldOpening],
+    openings: Sequence[Opening],
+) -> bool:
+    """What root opened on the host comes and goes with the reports that have it in force. True where
+    that changed these openings.
+    """
     told = {each.id: each for each in local}
-    known = {each.id for each in tx.current_openings(machine.uid) if not each.request_id}
-    for gone in sorted(known - told.keys()):
-        tx.end_opening(machine.uid, gone, act.now)
-    for opening in tx.current_openings(machine.uid):
+    known = {each.id for each in openings if not each.request_id}
+    gone, new_ones, has_moved = known - told.keys(), told.keys() - known, False
+    for each_gone in sorted(gone):
+        tx.end_opening(machine.uid, each_gone, act.now)
+    for opening in openings:
         ends_at = told[opening.id].ends_at if opening.id in told else None
         if ends_at is not None and ends_at != opening.ends_by:
             tx.move_opening_end(machine.uid, opening.id, ends_at)
-    for new in sorted(told.keys() - known):
+            has_moved = True
+    for new in sorted(new_ones):
         each = told[new]
         opening = Opening(
             new, each.ports, each.sources, "", ROOT_ON_HOST, "", act.now, each.ends_at
         )
         tx.add_opening(machine, opening)
+    return bool(gone or new_ones or has_moved)
 
 
 def _begin(
