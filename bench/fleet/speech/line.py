@@ -1,9 +1,9 @@
 """An agent on a line: one WebSocket, beats, pushes (``bascule.protocol.line``).
 
 As the agent's ``loop``, ``reporting`` and ``line_link``: a pass every 2 s echoes the newest beat; the
-state is asked for on connecting and where a hint is newer than what is held; a report goes out with
-news alone, counters at most once a minute. Where TLS comes up and no line is to be had for 30 s, it
-polls by calls.
+state is asked for where something differs on connecting, and where a hint is newer than what is held;
+a report goes out with news alone, counters at most once a minute. Where TLS comes up and no line is to
+be had for 30 s, it polls by calls.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from bench.fleet.tls import Gone
 
 WATCH_SECONDS = 2.0
 COUNTERS_SECONDS = 60.0
+FIRST_ASK_SECONDS = 300.0  # within which the state is asked for although nothing is new
 CONNECT_SECONDS = 30.0  # TCP and TLS together: as long as a queue of handshakes may be
 ALONE_SECONDS = 30.0
 VAIN_LINES = 3  # in a row that ended before a welcome although TLS came up
@@ -216,6 +217,7 @@ class LineAgent:
         is_same = told.get("generations", {}).get(self._uid) == self._host.generation
         if is_same and self._host.read == self._acknowledged:
             self._in_since = self._loop.time()  # neither side has anything new
+            self._loop.call_later(random.uniform(0, FIRST_ASK_SECONDS), self._again)
         else:
             self._ask()
         self._tell_counters()
