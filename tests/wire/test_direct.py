@@ -59,7 +59,11 @@ def _without_ids(found: Any) -> Any:
     return {k: _without_ids(v) for k, v in found.items() if not k.lower().endswith("id")}
 
 
-@pytest.mark.parametrize("body", [*BODIES, _asked], ids=lambda body: str(body)[:40])
+@pytest.mark.parametrize(
+    "body",
+    [*BODIES, _asked],
+    ids=lambda body: str(body)[:40] if isinstance(body, bytes) else "asked",
+)
 def test_an_answer_is_the_same(house: House, monkeypatch: pytest.MonkeyPatch, body: Any) -> None:
     """Whatever the body and the path: a policy that is there, none, no location, no name."""
     house.add_machine("web-1")
