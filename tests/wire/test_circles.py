@@ -89,7 +89,7 @@ def _no_body(place: Place, _: int) -> tuple[str, str, str, Any, int]:
 
 
 def _state(place: Place, _: int) -> tuple[str, str, str, Any, int]:
-    return place.agent_token(place.uid), "GET", f"/bascule/agents/{place.uid}/state", None, 200
+    return place.agent_token(place.uid), "GET", f"/bascule/points/{place.uid}/state", None, 200
 
 
 def _report(place: Place, _: int) -> tuple[str, str, str, Any, int]:
@@ -101,7 +101,7 @@ def _report(place: Place, _: int) -> tuple[str, str, str, Any, int]:
         "inForce": [grant.id for grant in live],
         "closed": [{"port": "22/TCP", "onExpiry": "keep"}],
     }
-    return place.agent_token(place.uid), "POST", f"/bascule/agents/{place.uid}/report", body, 200
+    return place.agent_token(place.uid), "POST", f"/bascule/points/{place.uid}/report", body, 200
 
 
 def _stranger(place: Place, _: int) -> tuple[str, str, str, Any, int]:
