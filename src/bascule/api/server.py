@@ -229,7 +229,7 @@ class EdgeServer(uvicorn.Server):
                 raise TimeoutError
             place.be_busy()
             began = loop.time()
-            turn = await self._turns.take(place.group, patience)
+            turn = await self._turns.take(place.group)
             place.wait()
         except BaseException as error:
             place.leave()

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 MOST_IN_HAND = 32
 TURN_SECONDS = 1.0
+LONGEST_QUEUE = 30.0  # seconds: as long as agents wait; to wait costs the server a place only
 _ESTABLISHED = 1  # tcp(7), TCP_INFO's first byte: include/net/tcp_states.h
 
 
@@ -80,7 +81,7 @@ class HandshakeTurns:
         self._most = most
         self._known, self._strange = _Queue(), _Queue()
 
-    async def take(self, network: str, seconds: float) -> Turn:
+    async def take(self, network: str, seconds: float = LONGEST_QUEUE) -> Turn:
         """Wait for a turn; raises TimeoutError when none came within ``seconds``."""
         loop = asyncio.get_running_loop()
         queue = self._known if self._has_agents(network) else self._strange
