@@ -50,7 +50,9 @@ def news_of(report: Report, ends: Mapping[str, float], skew: timedelta | None) -
 
 
 def is_news(now: News, known: News | None, since: float) -> bool:
-    """``known`` is what the server has taken, None: nothing; that was ``since`` seconds ago."""
+    """``known`` is what the server has taken, None: nothing; ``since``: seconds ago counters were
+    reported alone.
+    """
     return (
         known is None
         or now.has_untold

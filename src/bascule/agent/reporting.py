@@ -68,6 +68,8 @@ class Reports:
         self._news: News | None = None  # of the report made last
         self._known: News | None = None  # of what the server has taken; None: report all of it
         self._taken_at = float("-inf")
+        self._is_alone = False  # the report made last had counters to tell, and nothing else
+        self._alone_at = float("-inf")  # when the last one of those was taken
         self.acknowledged = ""  # digest of the report that was taken last
 
     def add_drift(self, drift: str) -> None:
@@ -123,6 +125,8 @@ class Reports:
     def take(self, report: Report) -> None:
         """The server has this report, the last that was made."""
         self._known, self._taken_at = self._news, self._clock.boottime()
+        if self._is_alone:
+            self._alone_at = self._taken_at
         self.acknowledged = report.digest
         del self._reconciler.notes[: len(report.notes)]
         if report.drift:
@@ -167,8 +171,10 @@ class Reports:
         )
 
     def _is_due(self, news: News, way: Way) -> bool:
-        since = self._clock.boottime() - self._taken_at
-        return (way.is_polled and since >= POLL_SECONDS / 1.5) or is_news(news, self._known, since)
+        now = self._clock.boottime()
+        self._is_alone = not is_news(news, self._known, 0.0)
+        is_poll_due = way.is_polled and now - self._taken_at >= POLL_SECONDS / 1.5
+        return is_poll_due or is_news(news, self._known, now - self._alone_at)
 
     def _count_sessions(self) -> Mapping[str, int] | None:
         """None when connections cannot be listed; closed ports are reported all the same (EDGES A3)."""
