@@ -196,6 +196,7 @@ class _Filling:
             "id": str(where),
             "group_key": where.resource_group.casefold(),
             "location": "local",
+            "location_key": "local",
             "os_type": "Windows" if number % 4 == 0 else "Linux",
             "addresses": json.dumps([f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"]),
             "tags": json.dumps({"team": f"team-{number % 40}"}),

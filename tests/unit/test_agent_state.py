@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from bascule.agent.state import StateRefused, read_state
-from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease
+from bascule.domain.desired import CUT_FOR, LONGEST_CUT, Cut, DesiredState, Lease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.protocol.codec import encode
+from bascule.protocol.shape import MILLISECOND
 from bascule.protocol.state import State
 from tests.samples import ALICE_HOST, ANYWHERE, SSH, machine
 
@@ -77,7 +78,7 @@ PORT = {"protocol": "TCP", "number": 22, "onExpiry": "keep"}
             for what in ("leases", "cuts")
             for value in (-1, 2**70, 86_400_001, NAN, ENDLESS, "60", 1.5)
         ),
-        put("cuts", 0, "remainingMs", value=120_001),
+        put("cuts", 0, "remainingMs", value=LONGEST_CUT // MILLISECOND + 1),
         put("leases", 0, "extension", value=-1),
         put("leases", 0, "sources", value=[]),
         put("leases", 0, "sources", value=["192.0.2.1/24"]),

@@ -20,7 +20,7 @@ from bascule.domain.machine_access import (
     access_state,
     conditions_of,
 )
-from bascule.domain.weaknesses import UNINSTALLED
+from bascule.domain.weaknesses import PROTOCOL_TOO_OLD, UNINSTALLED
 
 OPENING, OPEN, CLOSING = GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING
 HEARD = Doors(has_point=True, is_silent=False, is_behind=False, is_closed=True)
@@ -82,6 +82,13 @@ def test_what_the_server_noted_of_a_point() -> None:
     assert said.is_uninstalled
     assert said.unable is Unable.UNINSTALLED
     assert "web-1" in unable_words(Unable.UNINSTALLED, "web-1")
+
+
+def test_a_point_that_is_too_old_opens_nothing() -> None:
+    point = EnforcementPoint("uid", "key", datetime(2030, 1, 1, tzinfo=UTC))
+    said = replace(point, weaknesses=(PROTOCOL_TOO_OLD(version="0.2"),))
+    assert said.unable is Unable.TOO_OLD
+    assert "web-1" in unable_words(Unable.TOO_OLD, "web-1")
 
 
 def test_what_a_point_lacks_is_what_its_driver_said() -> None:

@@ -73,7 +73,7 @@ def older(path: Path) -> Path:
     store.close()
     with sqlite3.connect(path) as raw:
         raw.execute(
-            "INSERT INTO machines VALUES ('u', 'k', 'i', 'g', 'local', 'Linux', '[]', '{}', 0)"
+            "INSERT INTO machines VALUES ('u', 'k', 'i', 'g', 'local', 'local', 'Linux', '[]', '{}', 0)"
         )
         raw.execute("INSERT INTO closed_ports VALUES ('u', 'TCP', 22, 'keep', 0, NULL)")
     raw.close()

@@ -100,9 +100,9 @@ def _add_machines(connection: sqlite3.Connection, count: int, like: str) -> None
         ),
     )
     connection.execute(
-        "INSERT INTO machines (uid, id_key, id, group_key, location, os_type, addresses, tags, "
+        "INSERT INTO machines (uid, id_key, id, group_key, location, location_key, os_type, addresses, tags, "
         "created_at) SELECT many.uid, replace(id_key, 'web-1', name), replace(id, 'web-1', name), "
-        "group_key, region, os_type, addresses, tags, created_at FROM machines, many "
+        "group_key, region, lower(region), os_type, addresses, tags, created_at FROM machines, many "
         "WHERE id_key = ?",
         [like.casefold()],
     )

@@ -73,7 +73,7 @@ _SPELT = select(
         .where(func.lower(t.installation.c.location) == _SAME_PLACE)
         .scalar_subquery(),
         select(t.machines.c.location)
-        .where(t.LOCATION_KEY == _SAME_PLACE)
+        .where(t.machines.c.location_key == _SAME_PLACE)
         .order_by(t.machines.c.location)
         .limit(1)
         .scalar_subquery(),

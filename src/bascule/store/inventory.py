@@ -217,6 +217,7 @@ class InventoryWrites(InventoryReads, Generations, Listed):
                 "id": str(machine.id),
                 "group_key": machine.id.resource_group.casefold(),
                 "location": machine.location,
+                "location_key": machine.location.casefold(),
                 "os_type": machine.os_type,
                 "addresses": [str(address) for address in machine.addresses],
                 "tags": dict(machine.tags),

@@ -112,6 +112,7 @@ TEXTS: Mapping[str, str] = {
     "reason.ResourceNotFound": msgid("It does not exist, or no longer exists."),
     "reason.Conflict": msgid("The current state does not allow it."),
     "reason.PreconditionFailed": msgid("It was changed by somebody else in the meantime."),
+    "reason.UpgradeRequired": msgid("The program that called is too old for this server."),
     "reason.TooManyRequests": msgid("These were too many attempts in a short time."),
     "reason.ServiceUnavailable": msgid(
         "The database cannot be reached; what is open still ends on time."

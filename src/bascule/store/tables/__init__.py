@@ -27,7 +27,6 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
-    func,
     literal_column,
 )
 
@@ -85,15 +84,14 @@ machines = Table(
     Column("id", String, nullable=False),
     Column("group_key", Key, nullable=False),
     Column("location", String, nullable=False),
+    Column("location_key", Key, nullable=False),
     Column("os_type", String, nullable=False),
     Column("addresses", Json, nullable=False),
     Column("tags", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
     Index(None, "group_key", "id_key"),
+    Index(None, "location_key", "location"),
 )
-
-LOCATION_KEY = func.lower(machines.c.location)  # locations are plain ASCII
-Index("ix_machines_location", LOCATION_KEY, machines.c.location)
 
 # Kept when the machine goes: uids are never used again, and its last leases still end.
 machine_generations = Table(
