@@ -35,7 +35,7 @@ class SlowProxy:
 
     def __init__(self, space: Space, data: Path, upstream: int) -> None:
         self.news_delay = 0.0  # seconds before what was not asked for is passed on
-        self.drops_hints = False  # and beats' generations: of news only pushes are passed on
+        self.drops_hints = False  # wherever a generation is told: of news only pushes are passed on
         self.hints_only = False  # as for a state that is too large to be pushed
         self.state_delay = 0.0  # seconds before an answer with a state is passed on
         self.drip = 0.0  # seconds over which such an answer's bytes are spread
@@ -43,6 +43,7 @@ class SlowProxy:
         self.last_state: dict[str, Any] = {}
         self.states = 0  # answered
         self.pushes: list[bytes] = []  # passed on
+        self._told = 0  # the newest generation that was passed on
         self._peer: Peer | None = None
         self._clock = SystemClock()
         self._trust = ssl.create_default_context(cafile=str(data / "ca.pem"))
@@ -104,14 +105,23 @@ class SlowProxy:
                     self._answer(peer, told)
                 elif told["kind"] in ("beat", "hint", "state"):
                     self._pass_news(peer, told, text)
+                elif told["kind"] == "taken":
+                    self._pass_taken(peer, told)
                 else:
                     peer.send(text)
         finally:
             peer.close()
             upstream.release()
 
+    def _pass_taken(self, peer: Peer, told: dict[str, Any]) -> None:
+        if self.drops_hints:
+            told["generation"] = min(told["generation"], self._told)
+        self._told = max(self._told, told["generation"])
+        peer.send(json.dumps(told).encode())
+
     def _answer(self, peer: Peer, told: dict[str, Any]) -> None:
         self.last_state = told["state"]
+        self._told = max(self._told, told["state"]["generation"])
         if self.replay is not None:
             told["state"] = self.replay
         data = frame(Opcode.TEXT, json.dumps(told).encode())
@@ -136,6 +146,8 @@ class SlowProxy:
             text = json.dumps({**told, "generations": {}}).encode()
 
         def send() -> None:
+            if told["kind"] == "state":
+                self._told = max(self._told, told["state"]["generation"])
             with contextlib.suppress(Gone):
                 peer.send(text)
 
