@@ -61,7 +61,7 @@ def test_news_that_is_held_back_never_moves_the_end(world: SmallWorld, proxy: Sl
     """A push is read four seconds late, and ends on time: it counts from when its nonce was sent."""
     time.sleep(11.0)  # until a beat was echoed
     proxy.drops_hints = True
-    proxy.news_delay = 4.0
+    proxy.news_delay = proxy.state_delay = 4.0  # should it happen to ask meanwhile
     began = time.monotonic()
     end = world.end_of(world.request(22, 9, wait=0))
     first, last = _open_from_to(world, 10.5)
