@@ -101,7 +101,7 @@ class Line:
         except (InvalidInput, ValueError) as error:
             self._socket.close(CloseCode.PROTOCOL_ERROR)
             raise ServerUnreachable(
-                f"The server sent a message that cannot be: {str(error)[:LONGEST_REASON]}"
+                f"The server sent an invalid message: {str(error)[:LONGEST_REASON]}"
             ) from error
         finally:
             with self._lock:
@@ -133,7 +133,7 @@ class Line:
             case Beat() | Hint() | Record() if self._welcome is not None:
                 self._hear_news(message, listener)
             case _:
-                raise InvalidInput("Nothing is told before the proof.")
+                raise InvalidInput("This message may come only after the proof.")
 
     def _hear_news(self, message: Beat | Hint | Record, listener: Listener) -> None:
         generation: int | None = None
@@ -173,10 +173,10 @@ class Line:
 
     def _hear_state(self, told: Mapping[str, Any], listener: Listener) -> None:
         if self._welcome is None:
-            raise InvalidInput("No state is told before the proof.")
+            raise InvalidInput("A state may come only after the proof.")
         nonce = told.get("nonce")
         if not isinstance(nonce, str) or not self._is_ours(told.get("machine", "")):
-            raise InvalidInput("A state names its nonce, and a machine of this agent.")
+            raise InvalidInput("A state must name its nonce and a machine of this agent.")
         if self._answer(nonce, told):
             return
         with self._lock:
@@ -228,7 +228,7 @@ class Line:
             nonce = self._nonces.make(self._clock.boottime())
         answer = self._call(nonce, Ask(nonce, "", seen, told, KNOWN), meanwhile)
         if not isinstance(answer, Mapping):
-            raise ServerUnreachable("The server answered something else than was asked.")
+            raise ServerUnreachable("The server sent an answer to a different question.")
         return answer
 
     def report(self, report: Report) -> int:
@@ -236,7 +236,7 @@ class Line:
         key = uuid.uuid4().hex
         answer = self._call(key, Reported(key, self._pass[0], report), lambda: None)
         if not isinstance(answer, Taken):
-            raise ServerUnreachable("The server answered something else than was asked.")
+            raise ServerUnreachable("The server sent an answer to a different question.")
         return answer.generation
 
     def begin_pass(self) -> None:
@@ -268,7 +268,7 @@ class Line:
         box: queue.Queue[Any] = queue.Queue(1)
         with self._lock:
             if self._welcome is None:
-                raise ServerUnreachable("The line to the server has ended.")
+                raise ServerUnreachable("The connection to the server has ended.")
             self._waiting[key] = box
             self._bound_messages()
         try:
@@ -282,7 +282,7 @@ class Line:
                 self._waiting.pop(key, None)
                 self._bound_messages()
         if answer is _ENDED:
-            raise ServerUnreachable("The line to the server ended before it answered.")
+            raise ServerUnreachable("The connection ended before the server answered.")
         if isinstance(answer, Refused):
             if answer.code in KEY_REFUSED:
                 raise KeyRefused(answer.message or "The server does not know this agent's machine.")

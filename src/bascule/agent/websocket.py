@@ -171,14 +171,14 @@ class WebSocket:
             and "sec-websocket-protocol" not in headers
         )
         if not is_agreed:
-            raise ServerUnreachable("The server agreed to something else than was asked for.")
+            raise ServerUnreachable("The server sent no valid answer to a WebSocket handshake.")
         return rest
 
     def _read_head(self) -> tuple[bytes, bytes]:
         received, deadline = b"", self._clock.boottime() + PATIENCE
         while b"\r\n\r\n" not in received:
             if len(received) > LARGEST_HEAD:
-                raise ServerUnreachable("The server's answer has too long a head.")
+                raise ServerUnreachable("The server sent headers that are too long.")
             received += self._read(deadline)
         head, _, rest = received.partition(b"\r\n\r\n")
         return head, rest
@@ -239,6 +239,6 @@ def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
     version, _, rest = status_line.partition(" ")
     code = rest[:3]
     if version != "HTTP/1.1" or not (code.isascii() and code.isdigit()):
-        raise ServerUnreachable("The server did not answer in HTTP.")
+        raise ServerUnreachable("The server did not answer with HTTP/1.1.")
     named = (line.partition(":") for line in lines)
     return int(code), {name.strip().lower(): value.strip() for name, _, value in named}

@@ -203,7 +203,7 @@ class Line(asyncio.Protocol):
 
     def _take(self, opcode: Opcode, content: bytes) -> None:
         if not self._is_within_pace():
-            self.end(CloseCode.POLICY, "More messages came than a line may send.")
+            self.end(CloseCode.POLICY, "The agent sends too many messages.")
         elif opcode is Opcode.CLOSE:
             self.end(CloseCode.NORMAL)
         elif opcode is Opcode.PING and self._paused_since is None:
@@ -231,7 +231,7 @@ class Line(asyncio.Protocol):
         if isinstance(message, Proof):
             self._hear_proof(message)
         elif not self.is_proved:
-            self.end(CloseCode.POLICY, "The proof comes first.")
+            self.end(CloseCode.POLICY, "The first message must be the proof.")
         elif isinstance(message, Echo):
             self._hear_echo(message)
         elif message is not None:
@@ -239,7 +239,7 @@ class Line(asyncio.Protocol):
             if isinstance(message, Ask):
                 self._nonce = message.nonce, received
             if len(self._waiting) >= MOST_WAITING:
-                self.end(CloseCode.POLICY, "More is asked at once than a line may ask.")
+                self.end(CloseCode.POLICY, "Too many questions and reports wait for an answer.")
                 return
             self._waiting.append((message, received))
             self._work_on()
@@ -247,7 +247,7 @@ class Line(asyncio.Protocol):
     def _hear_proof(self, proof: Proof) -> None:
         challenge, self._challenge = self._challenge, ""  # it is answered once
         if not challenge:
-            self.end(CloseCode.PROTOCOL_ERROR, "There is no challenge to answer.")
+            self.end(CloseCode.PROTOCOL_ERROR, "A proof came that answers no challenge.")
             return
         self._lines.begin_task(self._check(proof, challenge))
 
@@ -314,7 +314,9 @@ class Line(asyncio.Protocol):
     def _admit(self, proof: Proof, found: use.Standing) -> None:
         if not self._place.hold():
             self._refuse_proof(
-                Unavailable("All places for agents are taken. Come back later.", retry_after=30)
+                Unavailable(
+                    "The server has no room for more agents. Try again later.", retry_after=30
+                )
             )
             return
         if self._deadline is not None:
@@ -345,8 +347,8 @@ class Line(asyncio.Protocol):
     def refuse_key(self) -> None:
         """The key is not this point's, or not any more: the agent ends what it holds open."""
         if self._lines.is_logged(self.address):
-            log.info("line refused", point=self.uid, address=self.address)
-        why = "The proof is not by the key of this enforcement point."
+            log.info("an agent's proof was refused", point=self.uid, address=self.address)
+        why = "The proof is not signed with the key of this enforcement point."
         self.send(Refused("", 401, REFUSED, why))
         self.end(CloseCode.CREDENTIAL_REVOKED)
 
@@ -360,7 +362,7 @@ class Line(asyncio.Protocol):
         """Send the next number, and end what has lasted too long."""
         now = self._lines.monotonic()
         if now >= self._proof_ends:
-            self.end(CloseCode.PROOF_ENDED, "The proof was not renewed.")
+            self.end(CloseCode.PROOF_ENDED, "The agent did not renew its proof in time.")
         elif self._has_stalled(now):
             self._transport.abort()
         elif self._paused_since is None and not self._is_over:
@@ -398,7 +400,7 @@ class Line(asyncio.Protocol):
             self.refuse_key()
         except BasculeError as error:
             self._is_woken = True  # the next beat looks again
-            log.warning("news not told", point=self.uid, why=error.message)
+            log.warning("changes were not sent to an agent", point=self.uid, why=error.message)
         finally:
             self._is_looking = False
 
@@ -473,7 +475,7 @@ class Line(asyncio.Protocol):
             await self._lines.record_denial(self.subject, message, error)
             self.send(Refused(key, error.http_status, error.specific_code, error.message))
         except Exception:
-            log.exception("a message of a line failed", point=self.uid)
+            log.exception("a message of an agent failed", point=self.uid)
             self.send(Refused(key, 500, "InternalServerError", "An internal error occurred."))
 
     async def _answer_ask(self, ask: Ask, received: float) -> None:

@@ -122,7 +122,7 @@ class Lines:
     def _finish_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a line's work failed", exc_info=error)
+            log.error("a task of a line failed", exc_info=error)
 
     async def record_denial(
         self, subject: Subject, message: Ask | Reported, error: BasculeError
@@ -160,7 +160,7 @@ class Lines:
         self._slots[line.slot].add(line)
         self.follow(line, generations)
         if older is not None:
-            older.end(CloseCode.REPLACED, "A newer connection of this enforcement point came.")
+            older.end(CloseCode.REPLACED, "This enforcement point has opened a newer connection.")
             self._note_replaced(line)
 
     def follow(self, line: Line, generations: Mapping[str, int]) -> None:
@@ -211,7 +211,7 @@ class Lines:
         """The server stops: say so to all."""
         self._is_closing = True
         for line in (*self._of.values(), *self._unproved):
-            line.end(CloseCode.GOING_AWAY, "The server stops.")
+            line.end(CloseCode.GOING_AWAY, "The server is stopping.")
 
     # -- news ---------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class Lines:
         try:
             line.beat()
         except Exception:  # a fault of ours with one line must not silence all
-            log.exception("a line was not beaten", point=line.uid)
+            log.exception("a beat was not sent", point=line.uid)
             line.end(CloseCode.GOING_AWAY)
 
     async def catch_up(self) -> None:
@@ -281,7 +281,7 @@ async def _forever(seconds: float, work: Callable[[], Coroutine[None, None, None
         try:
             await work()
         except BasculeError as error:
-            log.error("news of the lines not read", why=error.message)
+            log.error("changes for agents were not read", why=error.message)
         except Exception:
-            log.exception("news of the lines not read")
+            log.exception("changes for agents were not read")
         await asyncio.sleep(seconds)

@@ -283,7 +283,7 @@ class EdgeServer(uvicorn.Server):
         while True:
             if self._crowd.turned_away > told:
                 log.warning(
-                    "no place for all connections: newcomers were refused, or took another's place",
+                    "too many connections: new ones were refused, or old ones were ended for them",
                     times=self._crowd.turned_away - told,
                     places=self._crowd.bounds.in_all,
                 )

@@ -42,11 +42,11 @@ def judge(scope: Mapping[str, Any], names: Names, proxies: Proxies) -> tuple[str
     names.base_url(proxies.host(connection))
     caller = proxies.caller(connection)
     if "origin" in headers:
-        raise Forbidden("A line is for agents, not for pages: the request names an Origin.")
+        raise Forbidden("Only agents connect here. A request with an Origin comes from a web page.")
     if headers.getlist("sec-websocket-version") != [VERSION]:
         raise InvalidInput(f"Sec-WebSocket-Version must be {VERSION} (RFC 6455).")
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        raise InvalidInput("A request for a line has no body.")
+        raise InvalidInput("This request must not have a body.")
     key = ",".join(headers.getlist("sec-websocket-key"))
     try:
         length = len(base64.b64decode(key, validate=True))

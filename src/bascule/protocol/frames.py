@@ -103,7 +103,7 @@ class Frames:
             return None
         opcode = self._opcode(buffer[0])
         if bool(buffer[1] & _MASKED) is not self._is_masked:
-            raise Broken("A client masks its frames, and a server does not.")
+            raise Broken("A client must mask its frames, and a server must not.")
         length, start = buffer[1] & 0x7F, 2
         if length >= 126:
             start = 4 if length == 126 else 10
@@ -127,12 +127,12 @@ class Frames:
 
     def _opcode(self, head: int) -> Opcode:
         if head & _RESERVED:
-            raise Broken("No extension was agreed, so reserved bits are 0.")
+            raise Broken("Reserved bits must be 0, because no extension was agreed.")
         if head & 0xF == 0x2:
-            raise Broken("Messages are texts.", CloseCode.UNSUPPORTED)
+            raise Broken("Only text messages are accepted.", CloseCode.UNSUPPORTED)
         opcode = _OPCODES.get(head & 0xF)
         if opcode is None:
-            raise Broken(f"There is no opcode {head & 0xF}.")
+            raise Broken(f"The opcode {head & 0xF} is unknown.")
         if opcode < Opcode.CLOSE and (opcode is Opcode.CONTINUATION) != bool(self._parts):
             raise Broken("A fragment is out of order.")
         return opcode
@@ -140,7 +140,9 @@ class Frames:
     def _check_size(self, opcode: Opcode, length: int, *, is_last: bool) -> None:
         if opcode >= Opcode.CLOSE:
             if not is_last or length > LARGEST_CONTROL:
-                raise Broken(f"A control frame is whole and has {LARGEST_CONTROL} bytes at most.")
+                raise Broken(
+                    f"A control frame must be whole and have at most {LARGEST_CONTROL} bytes."
+                )
             return
         if self._size + length > self.largest:
             raise Broken(
@@ -150,7 +152,7 @@ class Frames:
         if is_last:
             return
         if not self.may_fragment:
-            raise Broken("Messages are not fragmented before the proof.")
+            raise Broken("A message must not be fragmented before the proof.")
         if len(self._parts) >= MOST_FRAGMENTS - 1:
             raise Broken(f"A message has more than {MOST_FRAGMENTS} fragments.")
 
