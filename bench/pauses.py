@@ -1,8 +1,8 @@
-"""``python -m bench.pauses``: how long the collector of circles holds everybody up.
+"""``python -m bench.pauses``: how long Python's garbage collector stops the server.
 
-Objects as ten thousand agents leave them in memory, made as they connect, and then as many calls
-with answers that do not stay. Passes are timed by the thread's own CPU, so that the machine's mood
-is not in it, and by the clock. ``--plain`` is the interpreter's own setting.
+It makes the objects that 10,000 connected agents leave in memory, and then those of 20,000 calls,
+which are freed again. Each pass is timed by the CPU time of its thread, which other programs do not
+change, and by the clock. ``--plain`` measures the interpreter's own setting.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from bascule.bootstrap.collector import Collector
 
-OBJECTS = 200  # of an agent that the collector tracks; more than a connection of ours has
+OBJECTS = 200  # per agent that the collector tracks; more than one of our connections has
 CALLS = 20_000
 OF_A_CALL = 300
 
@@ -56,9 +56,9 @@ def measure(agents: int, *, is_plain: bool) -> dict[str, float]:
             kept.append(Agent(number))  # noqa: PERF401  # reason: ``note`` looks how many there are
         for number in range(CALLS):
             call: list[dict[str, object]] = [{"row": [number]} for _ in range(OF_A_CALL // 2)]
-            if number % 100 == 0:  # one agent goes, another comes, as a circle now and then
+            if number % 100 == 0:  # replace an agent, and leave a reference cycle
                 kept[number % agents] = Agent(number)
-                call.append({"circle": call})
+                call.append({"cycle": call})
     finally:
         gc.callbacks.remove(note)
         if not is_plain:
@@ -68,8 +68,10 @@ def measure(agents: int, *, is_plain: bool) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.pauses", description=__doc__)
-    parser.add_argument("--agents", type=int, default=10_000)
-    parser.add_argument("--plain", action="store_true", help="the interpreter's own setting")
+    parser.add_argument("--agents", type=int, default=10_000, help="how many (10,000)")
+    parser.add_argument(
+        "--plain", action="store_true", help="measure the interpreter's own setting"
+    )
     arguments = parser.parse_args()
     found = measure(arguments.agents, is_plain=arguments.plain)
     print(json.dumps({"agents": arguments.agents, **found}))

@@ -1,8 +1,8 @@
-"""``python -m bench.fleet``: how many agents one server carries, and how quick it is meanwhile.
+"""``python -m bench.fleet``: how many agents one server carries, and how fast it is meanwhile.
 
-Each simulated agent has an address in 127.0.0.0/8, a key, a token, connections, state and reports
-of its own, as often as the real one; 100 machines a policy. Server and simulation share this
-machine. A figure a line as they come; all of them in bench/results/fleet.json.
+Each simulated agent has its own address in 127.0.0.0/8, key, connections, state and reports, and sends
+what the real agent sends, as often. Each policy has 100 machines. Server and simulation share this
+machine. Each figure is printed when it is known, and all are written to bench/results/fleet.json.
 
 Examples:
   python -m bench.fleet --agents 2000
@@ -41,7 +41,7 @@ PHASES = ("idle", "asking", "eight", "scan", "kill")
 
 
 def read_arguments() -> argparse.Namespace:
-    what, _, examples = (__doc__ or "").partition("\n\nexamples:\n")
+    what, _, examples = (__doc__ or "").partition("\n\nExamples:\n")
     parser = argparse.ArgumentParser(
         prog="python -m bench.fleet",
         description=what,
@@ -49,47 +49,70 @@ def read_arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--agents", type=_count, nargs="+", default=[1000], metavar="N", help="a run each (1000)"
+        "--agents",
+        type=_count,
+        nargs="+",
+        default=[1000],
+        metavar="N",
+        help="one run for each number (1000)",
     )
     parser.add_argument(
-        "--against", default="", metavar="REV", help="first the same with this revision's server"
+        "--against", default="", metavar="REV", help="measure the server of this revision first"
     )
     parser.add_argument(
         "--phases",
         nargs="*",
         choices=PHASES,
         default=PHASES,
-        help="after connecting, which is always done (all)",
+        help="phases to run after connecting (all)",
     )
     parser.add_argument(
-        "--patience", type=float, default=120.0, metavar="S", help="until all are in, or back (120)"
+        "--patience",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="wait at most S seconds for all agents to connect, or to come back (120)",
     )
     parser.add_argument(
-        "--settle", type=float, default=5.0, metavar="S", help="before idling and in a scan (5)"
+        "--settle",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="wait S seconds before the phases idle and scan are measured (5)",
     )
-    parser.add_argument("--idle", type=float, default=20.0, metavar="S", help="of idling (20)")
     parser.add_argument(
-        "--asking", type=float, default=10.0, metavar="S", help="of each asking phase (10)"
+        "--idle", type=float, default=20.0, metavar="S", help="seconds of the phase idle (20)"
+    )
+    parser.add_argument(
+        "--asking",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="seconds of each phase in which access is requested (10)",
     )
     parser.add_argument(
         "--flood",
         type=float,
         default=0.0,
         metavar="N",
-        help="handshakes a second that nobody finishes, during kill -9 and return (0)",
+        help="begin N handshakes a second, and finish none, in the phase kill (0)",
     )
     parser.add_argument(
         "--folder",
         type=Path,
         default=None,
         metavar="DIR",
-        help="where the databases are, /dev/shm for example where others use the disk (TMPDIR)",
+        help="directory for the databases (TMPDIR); /dev/shm if other programs use the disk",
     )
-    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (one that is free)")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (a free one)")
     parser.add_argument(
-        "-o", dest="output", choices=("text", "json"), default="text", help="on standard output"
+        "-o",
+        dest="output",
+        choices=("text", "json"),
+        default="text",
+        help="format on standard output",
     )
-    parser.add_argument("--dry", action="store_true", help="print, but write no results")
+    parser.add_argument("--dry", action="store_true", help="write no results")
     return parser.parse_args()
 
 
@@ -110,7 +133,7 @@ def main() -> int:
         with ExitStack() as stack:
             measure(arguments, content, stack)
     except KeyboardInterrupt:
-        tell("interrupted; everything of this run is taken down")
+        tell("interrupted; this run's server is stopped and its files are removed")
         return 130
     except (Broken, OSError) as problem:
         tell(f"error: {problem}")
@@ -131,7 +154,7 @@ def measure(arguments: argparse.Namespace, content: dict[str, Any], stack: ExitS
     )
     program, other = Program("this tree", HERE, sys.executable), None
     if arguments.against:
-        tell(f"checking {arguments.against} out, with an environment from its lock")
+        tell(f"checking out {arguments.against} and installing what its lock names")
         source, python = stack.enter_context(checked_out(arguments.against, folder))
         other = Program(arguments.against, source, python)
         content["against"] = {"revision": arguments.against, "runs": []}
@@ -152,7 +175,7 @@ def one_run(
     before: Run | None,
     name: str,
 ) -> Run:
-    """One fleet on one server; a run that cannot go on says why under ``stopped``."""
+    """One fleet on one server. If the run cannot continue, ``stopped`` says why."""
     run: Run = {}
     to = sys.stderr if arguments.output == "json" else sys.stdout
 

@@ -1,7 +1,7 @@
-"""A flood of handshakes that nobody finishes, from many networks: what agents come back through.
+"""A flood of handshakes that nobody finishes, from many networks, while agents come back.
 
-Each connection sends the first bytes of TLS and then nothing: the server pays for the answer, the
-flood hardly anything. It is hung up on after a while, as a client that loses its patience would.
+Each connection sends the first bytes of TLS and then nothing. The answer costs the server much, and
+the flood almost nothing. After a while the flood closes the connection, as a client that gives up.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Fills a server's stopped database with a fleet; run by the measured revision's own Python.
+"""Writes a fleet into the database of a stopped server; run by the measured revision's own Python.
 
     python seed.py DATA PER_POLICY < keys
 
-``keys``: a line an agent, its uid and its public key. It imports nothing of the benches, and of
-the program what revisions have in common: machines, policies and points are made as the program
-makes them, so that all that is kept beside them is there too.
+``keys`` has one line for each agent: its uid and its public key. This script imports nothing from
+the benches, and from the program only what all revisions have. It makes machines, policies and
+points with the program's own functions, so that the rows that belong to them are written too.
 """
 
 from __future__ import annotations

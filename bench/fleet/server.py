@@ -44,7 +44,7 @@ class Program:
 
 
 class Server:
-    """Its process, which may be killed and started again, and what that has used."""
+    """The server's process: start, kill, and the CPU and memory that it has used."""
 
     def __init__(self, program: Program, folder: Path, port: int) -> None:
         self._program, self.port = program, port
@@ -53,12 +53,12 @@ class Server:
 
     @property
     def admin(self) -> dict[str, str]:
-        """Who may do everything: tenant_id, subscription_id, client_id, client_secret."""
+        """The first owner: tenant_id, subscription_id, client_id, client_secret."""
         found: dict[str, str] = json.loads((self.data / "admin.json").read_text())
         return found
 
     def fill(self, agents: int) -> None:
-        """Have it make its data directory, then put the fleet there; it does not run after."""
+        """Let it make its data directory, stop it, and write the fleet into the database."""
         self.start()
         self.wait()
         self.stop()
@@ -73,8 +73,8 @@ class Server:
         )
         if done.returncode != 0:
             raise Broken(
-                f"The database of {self._program.name} could not be filled; bench/fleet/seed.py "
-                f"may have to learn its store: {done.stderr.strip()[-1500:]}"
+                f"bench/fleet/seed.py could not fill the database of {self._program.name}. It may "
+                f"need a change for that store: {done.stderr.strip()[-1500:]}"
             )
 
     def start(self) -> None:
@@ -176,7 +176,7 @@ def free_port() -> int:
 
 
 def flush_ms(folder: Path) -> float:
-    """What it takes here to have four kilobytes on disk, median: on a busy machine ten times more."""
+    """Median time to flush 4 KiB to disk here; on a busy machine it is ten times longer."""
     times: list[float] = []
     with (folder / "flushed").open("wb", buffering=0) as file:
         for _ in range(_FLUSHES):
@@ -189,7 +189,7 @@ def flush_ms(folder: Path) -> float:
 
 @contextmanager
 def standing(program: Program, folder: Path, port: int, agents: int) -> Iterator[Server]:
-    """A server with so many machines that has just been started; it ends with the block."""
+    """A server with so many machines, just started; it is stopped at the end of the block."""
     folder.mkdir(parents=True)
     server = Server(program, folder, port)
     try:

@@ -33,7 +33,7 @@ def speech_of(source: Path) -> Speech:
     if any("/stream" in text and "GenerationStream" in text for text in faces):
         return STREAM
     raise Broken(
-        f"No simulated agent speaks what the server in {source} does: its API has neither a line "
+        f"No simulated agent speaks the protocol of the server in {source}: its API has neither a line "
         "(bascule.protocol.line) nor a stream of generations. Write a module beside "
         "bench/fleet/speech/line.py and name it in bench/fleet/speech/__init__.py."
     )
