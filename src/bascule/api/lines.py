@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count
 
 import structlog
@@ -102,12 +102,6 @@ class Lines:
     def contacts(self) -> Contacts:
         return self.services.contacts
 
-    def now(self) -> datetime:
-        return self.services.clock.now()
-
-    def monotonic(self) -> float:
-        return self.services.clock.monotonic()
-
     def is_logged(self, address: str) -> bool:
         return self._strangers.is_written(address)
 
@@ -130,7 +124,7 @@ class Lines:
         """As of calls over HTTP (EDGES B8)."""
         if not isinstance(error, Forbidden):
             return
-        if not self._denials.is_recorded(subject.principal_id, self.now()):
+        if not self._denials.is_recorded(subject.principal_id, self.services.clock.now()):
             return
         method, verb = ("GET", "state") if isinstance(message, Ask) else ("POST", "report")
         path = f"/bascule/points/{subject.principal_id}/{verb}"
@@ -189,7 +183,7 @@ class Lines:
             del self._of[line.uid]
 
     def _note_replaced(self, line: Line) -> None:
-        now = self.monotonic()
+        now = self.services.clock.monotonic()
         times = self._replaced.setdefault(line.uid, deque())
         times.append(now)
         while now - times[0] > REPLACED_WITHIN:
@@ -232,10 +226,10 @@ class Lines:
     async def _tick(self) -> None:
         """Each slot in its turn; when the loop was late, those that are due at once."""
         pause = BEAT_SECONDS / SLOTS
-        done = int(self.monotonic() / pause)
+        done = int(self.services.clock.monotonic() / pause)
         while True:
             await asyncio.sleep(pause)
-            due = int(self.monotonic() / pause)
+            due = int(self.services.clock.monotonic() / pause)
             for number in range(max(done, due - SLOTS) + 1, due + 1):
                 for line in tuple(self._slots[number % SLOTS]):
                     self._beat(line)
