@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import BindParameter, String, bindparam, exists, func, select
 
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
+from bascule.domain.principals import Credential, ServicePrincipal, User
 from bascule.domain.tokens import TokenFamily
 from bascule.interfaces.points import OwnPoint
 from bascule.store import tables as t
 from bascule.store.access_stamp import STAMP, AccessStamp
 from bascule.store.fleet import point_of_row
 from bascule.store.inventory import machine_of_row
+from bascule.store.principals import credential_of_row
 from bascule.store.tables import access
 from bascule.store.tables import tokens as tokens_tables
 from bascule.store.tokens import family_of_row
@@ -99,19 +100,7 @@ class CallerReads(AccessStamp):
         service = ServicePrincipal(
             first.service_id, first.service_name, first.is_enabled, first.service_created_at
         )
-        return service, [
-            Credential(
-                row.key_id,
-                row.principal_id,
-                CredentialKind(row.kind),
-                row.proof,
-                row.display_name,
-                row.created_at,
-                row.expires_at,
-            )
-            for row in rows
-            if row.key_id is not None
-        ]
+        return service, [credential_of_row(row) for row in rows if row.key_id is not None]
 
     def user_caller(self, user_id: str, family_id: str) -> tuple[User, TokenFamily | None] | None:
         row = self._first(_USER, {"wanted": user_id.lower(), "family": family_id})

@@ -91,13 +91,13 @@ class PrincipalReads(AccessStamp):
 
     def credential(self, key_id: str) -> Credential | None:
         row = self._first(_CREDENTIAL, {"wanted": key_id.lower()})
-        return None if row is None else _credential(row)
+        return None if row is None else credential_of_row(row)
 
     def credentials_of(self, principal_id: str) -> Sequence[Credential]:
         table = t.credentials
         wanted = select(table).where(table.c.principal_id == principal_id.lower())
         return [
-            _credential(row)
+            credential_of_row(row)
             for row in self._all(wanted.order_by(table.c.created_at, table.c.key_id))
         ]
 
@@ -273,7 +273,7 @@ def _service(row: Row[Any]) -> ServicePrincipal:
     return ServicePrincipal(row.id, row.display_name, row.is_enabled, row.created_at)
 
 
-def _credential(row: Row[Any]) -> Credential:
+def credential_of_row(row: Row[Any]) -> Credential:
     return Credential(
         row.key_id,
         row.principal_id,
