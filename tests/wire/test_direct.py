@@ -90,8 +90,11 @@ class Shape(BaseModel):
     name: str = ""
 
 
+NEVER_SENT = Response()  # the endpoints below are judged by their parameters, and never called
+
+
 async def _has_a_body(call: CurrentCall, body: Shape) -> Response:
-    raise NotImplementedError
+    return NEVER_SENT
 
 
 async def _checks(call: CurrentCall) -> None:
@@ -99,31 +102,31 @@ async def _checks(call: CurrentCall) -> None:
 
 
 async def _known(call: CurrentCall, policy: PolicyPath) -> Response:
-    raise NotImplementedError
+    return NEVER_SENT
 
 
 async def _with_query(call: CurrentCall, more: Annotated[str, Query()] = "") -> Response:
-    raise NotImplementedError
+    return NEVER_SENT
 
 
 async def _with_more(call: CurrentCall, _: Annotated[None, Depends(_checks)]) -> Response:
-    raise NotImplementedError
+    return NEVER_SENT
 
 
 async def _may_have_a_body(call: CurrentCall, body: Shape | None = None) -> Response:
-    raise NotImplementedError
+    return NEVER_SENT
 
 
 async def _bare(call: CurrentCall, request: Request) -> Response:
-    raise NotImplementedError
+    return NEVER_SENT
 
 
 async def _no_response(call: CurrentCall) -> dict[str, str]:
-    raise NotImplementedError
+    return {}
 
 
 def _in_a_thread(call: CurrentCall) -> Response:
-    raise NotImplementedError
+    return NEVER_SENT
 
 
 def _body_field(endpoint: Any) -> Any:
