@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.times import format_utc
 from bench import report
@@ -87,15 +88,11 @@ class Server:
         return f"{self._group}/{where}/default"
 
     def prepare(self) -> None:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._admin["client_id"],
-            "client_secret": self._admin["client_secret"],
-            "scope": f"https://localhost:{self._port}/.default",
-        }
+        admin = self._admin
+        known = Credentials(admin["tenant_id"], admin["client_id"], admin["client_secret"])
+        form = urlencode(known.form(f"https://localhost:{self._port}"))
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        path = f"/{self._admin['tenant_id']}/oauth2/v2.0/token"
-        self._token = self._send("POST", path, urlencode(form), headers)["access_token"]
+        self._token = self._send("POST", known.token_path, form, headers)["access_token"]
         self.call("PUT", self._machine, {"location": "local"})
         rule = {"number": 22, "protocol": "TCP", "maxRequestAccessDuration": "PT3H"}
         ports = [{**rule, "allowedSourceAddressPrefix": "*"}]

@@ -14,6 +14,7 @@ from itertools import cycle
 from typing import Any
 from urllib.parse import urlencode
 
+from bascule.client.tokens import Credentials
 from bench.fleet.agent import World
 from bench.fleet.http import Http, read_json
 from bench.fleet.server import PER_POLICY
@@ -40,15 +41,11 @@ class Asker:
         self._token = ""
 
     async def sign_in(self) -> None:
-        path = f"/{self._admin['tenant_id']}/oauth2/v2.0/token"
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._admin["client_id"],
-            "client_secret": self._admin["client_secret"],
-            "scope": f"{self._world.url}/.default",
-        }
+        admin = self._admin
+        known = Credentials(admin["tenant_id"], admin["client_id"], admin["client_secret"])
+        form = urlencode(known.form(self._world.url)).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        status, content = await self._send("POST", path, urlencode(form).encode(), headers)
+        status, content = await self._send("POST", known.token_path, form, headers)
         if status != 200:
             raise Gone(f"no token for an asker: {status} {content[:300]!r}")
         self._token = read_json(content)["access_token"]
