@@ -6,15 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench.revision import HERE
 
 
-def test_a_small_fleet_is_connected_asked_scanned_killed_and_back(tmp_path: Path) -> None:
-    brief = ["--idle", "1", "--asking", "2", "--settle", "1", "--folder", str(tmp_path)]
+def _run_of(*options: str) -> dict[str, Any]:
+    """The figures of one run with eight agents, which ended well."""
     command = [sys.executable, "-m", "bench.fleet", "--agents", "8", "-o", "json", "--dry"]
     done = subprocess.run(
-        [*command, *brief],
+        [*command, *options],
         cwd=HERE,
         capture_output=True,
         text=True,
@@ -22,7 +23,14 @@ def test_a_small_fleet_is_connected_asked_scanned_killed_and_back(tmp_path: Path
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    run: dict[str, Any]
     (run,) = json.loads(done.stdout)["runs"]
+    return run
+
+
+def test_a_small_fleet_is_connected_asked_scanned_killed_and_back(tmp_path: Path) -> None:
+    brief = ["--idle", "1", "--asking", "2", "--settle", "1", "--folder", str(tmp_path)]
+    run = _run_of(*brief)
     assert run["connected"] == run["back"] == 8
     assert run["failed_askings"] == 0
     assert run["leased"] == 8
@@ -37,16 +45,6 @@ def test_agents_come_back_through_a_flood_of_handshakes(tmp_path: Path) -> None:
     those whose networks are known from before have turns of their own (EDGES H8).
     """
     brief = ["--phases", "kill", "--asking", "2", "--settle", "0", "--folder", str(tmp_path)]
-    command = [sys.executable, "-m", "bench.fleet", "--agents", "8", "-o", "json", "--dry"]
-    done = subprocess.run(
-        [*command, *brief, "--flood", "2000"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (run,) = json.loads(done.stdout)["runs"]
+    run = _run_of(*brief, "--flood", "2000")
     assert run["flood_begun"] > 1000
     assert run["connected"] == run["back"] == run["leased"] == 8
