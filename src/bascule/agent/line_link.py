@@ -49,13 +49,13 @@ class LineLink:
         identity: Identity,
         trust: ssl.SSLContext,
         clock: Clock,
-        witness: Witness | None = None,
+        witness: Witness,
     ) -> None:
         self._identity = identity
         self._trust = trust
         self._clock = clock
-        self._witness = witness or Witness()
-        self._calls = HttpLink(identity, trust, clock, self._witness)
+        self._witness = witness
+        self._calls = HttpLink(identity, trust, clock, witness)
         self._line: Line | None = None  # that is followed, proved or not
         self._session: ssl.SSLSession | None = None  # of the last one, to be resumed
         self._lived_at = clock.boottime()  # when a line was heard of last, or this began
