@@ -20,6 +20,7 @@ import secrets
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bascule.api")
 
 MOST_WAITING = 4  # asks and reports that wait for the one before
+MOST_WELCOMED = 64  # machines in a Welcome, which has LARGEST_UNPROVED bytes; the own one is first
 RENEW_BEFORE = 60.0  # seconds before a proof ends
 REFUSED: Final = "AgentKeyRefused"  # code: the agent gives up what it holds open (EDGES A12)
 
@@ -82,6 +84,7 @@ class Line(FramedConnection):
         "beats",
         "client",
         "generations",
+        "holds",
         "knows",
         "nonce",
         "public_key",
@@ -108,6 +111,7 @@ class Line(FramedConnection):
         self.acknowledged = ""
         self.beats = Beats()
         self.nonce: tuple[str, float] = ("", 0.0)  # the newest, and when it was received
+        self.holds = frozenset((uid,))  # machines whose states may be pushed
         self.slot = -1  # of the ticker
         self._place = place
         self._machine_name = ""
@@ -156,6 +160,7 @@ class Line(FramedConnection):
             received = self._clock.monotonic()
             if isinstance(message, Ask):
                 self.nonce = message.nonce, received
+                self.holds |= self.generations.keys() & {message.machine}
             if len(self._waiting) >= MOST_WAITING:
                 self.end(CloseCode.POLICY, "Too many questions and reports wait for an answer.")
                 return
@@ -175,6 +180,7 @@ class Line(FramedConnection):
         if sent is None or sent.number == AT_PROOF:
             return
         self.nonce = echo.nonce, now
+        self.holds = frozenset((self.uid, *(self.generations.keys() & echo.generations.keys())))
         known = self._contact_at
         is_known = (
             echo.read == echo.acknowledged == self.acknowledged
@@ -247,7 +253,7 @@ class Line(FramedConnection):
             self._lines.come_back_seconds,
             int(seconds),
             self._clock.now(),
-            self.generations,
+            dict(islice(self.generations.items(), MOST_WELCOMED)),
         )
         self.send(welcome)
         if is_first:

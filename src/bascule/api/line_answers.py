@@ -113,7 +113,7 @@ async def tell_news(lines: Lines, line: Line) -> None:
             line.generations,
             now,
             line.knows,
-            with_states=is_fresh,
+            line.holds if is_fresh else frozenset(),
         )
 
     found = await lines.services.read_few(read)

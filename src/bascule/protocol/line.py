@@ -41,12 +41,13 @@ LARGEST_UNPROVED = 4 * 1024  # bytes of a message, in either direction, before t
 LARGEST_REPORT = 1024 * 1024  # bytes of a message from the agent afterwards
 LARGEST_STATE = 8 * 1024 * 1024  # bytes of a message from the server afterwards (EDGES E4)
 LONGEST_COMING_BACK = 60  # seconds
+MOST_TOLD = 1024  # machines whose generations one message tells
 
 Uid = Annotated[str, Most(LONGEST_ID)]
 Number = Annotated[int, Most(2**53 - 1)]
 Nonce = Annotated[str, Most(LONGEST_ID, 16)]
 Digest = Annotated[str, Most(LONGEST_ID)]  # empty: none
-Generations = Annotated[Mapping[Uid, Number], Most(1024)]  # by machine uid
+Generations = Annotated[Mapping[Uid, Number], Most(MOST_TOLD)]  # by machine uid
 
 
 # -- from the server

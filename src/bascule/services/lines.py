@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 from bascule.domain.desired import DesiredState
@@ -20,6 +21,7 @@ from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import AgentReads, BindingReads
 from bascule.interfaces.record import EventWrites
+from bascule.protocol.line import MOST_TOLD
 from bascule.protocol.report import Report
 from bascule.services.act import Act
 from bascule.services.fleet import AgentStateReads, state_for
@@ -64,7 +66,8 @@ def standing(reader: StandingReads, point_uid: str) -> Standing | None:
 
 
 def _generations(reader: StandingReads, point_uid: str) -> Mapping[str, int]:
-    uids = [point_uid, *(each.machine_uid for each in reader.bound_to(point_uid))]
+    bound = islice(reader.bound_to(point_uid), MOST_TOLD - 1)
+    uids = [point_uid, *(each.machine_uid for each in bound)]
     known = reader.generations(uids)
     return {uid: known.get(uid, 0) for uid in uids}
 
@@ -93,16 +96,16 @@ def news(
     told: Mapping[str, int],
     now: datetime,
     knows: frozenset[Feature] | None,
-    *,
-    with_states: bool,
+    holds: Collection[str],
 ) -> News:
-    """``told``: the generations that the line was told. Raises AuthenticationFailed."""
+    """``told``: the generations that the line was told; ``holds``: the machines whose states are
+    wanted. A machine may be bound to a point whose agent holds its own alone.
+    Raises AuthenticationFailed.
+    """
     check_holds(reader, point_uid, public_key)
     generations = _generations(reader, point_uid)
     moved = [uid for uid, number in generations.items() if number != told.get(uid)]
-    states = {
-        uid: wanted(reader, point_uid, uid, now, knows) for uid in (moved if with_states else ())
-    }
+    states = {uid: wanted(reader, point_uid, uid, now, knows) for uid in moved if uid in holds}
     return News(generations, states)
 
 
