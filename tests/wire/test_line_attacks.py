@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from bascule.domain.bindings import Binding
+from bascule.interfaces.store import Transaction
 from bascule.protocol.line import LARGEST_UNPROVED, Hint, Told
 from bascule.protocol.line import write as written
+from bascule.services.act import Act
 from bascule.services.bindings import bind
 from tests.unit.services_world import ANNA, rules
 from tests.wire.line_world import LineWorld, Peer, line_world
@@ -48,9 +50,14 @@ def test_of_a_machine_that_the_agent_does_not_hold_no_state_is_pushed(
 def test_many_bound_machines_do_not_keep_a_point_from_its_line(world: LineWorld) -> None:
     """A Welcome has as many bytes as any message before the proof; a map has its bound."""
     uids = [
-        world.add_machine(f"bound-{n}", f"10.1.{n // 250}.{n % 250 + 1}").uid for n in range(90)
+        world.add_machine(f"bound-{n}", f"10.1.{n // 250}.{n % 250 + 1}").uid for n in range(120)
     ]
-    world.do(lambda tx, act: [tx.put_binding(Binding(uid, world.web.uid, act.now)) for uid in uids])
+
+    def bind_all(tx: Transaction, act: Act) -> None:
+        for uid in uids:
+            tx.put_binding(Binding(uid, world.web.uid, act.now))
+
+    world.do(bind_all)
     peer = world.connect()
     welcome = peer.prove(world.key)
     assert len(written(welcome)) <= LARGEST_UNPROVED
