@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from bascule.agent.loop import LONGEST_RETRY
+from bascule.agent.timetable import LONGEST_RETRY
 from bascule.client import access, machines, policies
 from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
 from bascule.lab.processes import boot_id

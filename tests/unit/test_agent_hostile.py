@@ -11,8 +11,9 @@ import pytest
 
 from bascule.agent.link import KeyRefused, Listener
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import LONGEST_RETRY, MOST_WAKES, AgentLoop
+from bascule.agent.loop import AgentLoop
 from bascule.agent.state import StateRefused
+from bascule.agent.timetable import LONGEST_RETRY, MOST_WAKES
 from bascule.clocks import SystemClock
 from bascule.domain.desired import DesiredState
 from bascule.domain.machine import ClosedPort

@@ -13,16 +13,16 @@ import pytest
 
 from bascule.agent.link import KeyRefused, Link, Listener, Pushed
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import (
+from bascule.agent.loop import AgentLoop
+from bascule.agent.news import COUNTERS_SECONDS
+from bascule.agent.state import StateRefused
+from bascule.agent.timetable import (
     ASK_SECONDS,
     FIRST_ASK_SECONDS,
     LONGEST_RETRY,
     REFUSED_RETRY,
     WATCH_SECONDS,
-    AgentLoop,
 )
-from bascule.agent.news import COUNTERS_SECONDS
-from bascule.agent.state import StateRefused
 from bascule.domain.desired import STALE_AFTER, DesiredState, Lease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol

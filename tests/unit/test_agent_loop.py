@@ -14,9 +14,10 @@ from bascule.agent import inbox
 from bascule.agent.inbox import Command
 from bascule.agent.link import Listener, WithoutLine
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import LONGEST_RETRY, NOT_TIDIED, WATCH_SECONDS, AgentLoop
+from bascule.agent.loop import NOT_TIDIED, AgentLoop
 from bascule.agent.reporting import MOST_DRIFT, POLL_SECONDS
 from bascule.agent.state import read_state
+from bascule.agent.timetable import LONGEST_RETRY, WATCH_SECONDS
 from bascule.agent.witness import SAVE_SECONDS, Witness
 from bascule.domain.capabilities import ABILITIES, HOST
 from bascule.domain.desired import DesiredState, Held, Lease
@@ -326,7 +327,9 @@ def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace
     driver.refusals = 10**6
     began, tries = clock.boottime(), 0
     while clock.boottime() < began + 60:
-        clock.pass_time(max(0.01, min(loop._next_poll, loop._next_try) - clock.boottime()))
+        clock.pass_time(
+            max(0.01, min(loop._next_asking(), loop._times.next_try) - clock.boottime())
+        )
         loop.step()
         tries += 1
     assert 60 / WATCH_SECONDS <= tries < 60, "the firewall is tried all the time"

@@ -7,31 +7,34 @@ What wakes it: the line, the end of a lease, a command, the poll (where there is
 the watch over our rules. A beat of the line is echoed by the first whole pass that began after it
 came: a loop whose passes fail is silent. Nothing that the server says, or fails to say, keeps a pass
 from enforcing what is held (EDGES E4); only an error of the firewall at the start ends it.
+
+What is not here: when it asks and tries again (``timetable``), how a line is made again
+(``following``), and what it reports (``reporting``).
 """
 
 from __future__ import annotations
 
 import queue
-import random
 import threading
-from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
 
+from bascule.agent.following import fault_of_ours, follow
 from bascule.agent.inbox import Command, Inbox
 from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
-from bascule.agent.reporting import POLL_SECONDS, Reports, Way
+from bascule.agent.reporting import Reports, Way
 from bascule.agent.state import StateRefused
 from bascule.agent.status import held_status
+from bascule.agent.timetable import SHORTEST_RETRY, WATCH_SECONDS, Timetable
 from bascule.agent.witness import Witness
 from bascule.domain.guard import WHY
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.weaknesses import Weakness
-from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
+from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver
 from bascule.protocol.report import Report
@@ -44,13 +47,6 @@ T = TypeVar("T")
 UNMANAGED = "the firewall cannot be managed: nothing is known to be closed or open"
 CANNOT_BE = "the server sent an invalid state: the agent keeps its current one"
 NOT_TIDIED = "existing connections cannot be managed: none is admitted again, and none is ended"
-WATCH_SECONDS = 2.0  # how often our rules are read back
-ASK_SECONDS = 3600.0  # with a quarter of jitter: while a line tells what is new
-FIRST_ASK_SECONDS = 300.0  # within which a line is asked on which all was as it had been
-SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
-STEADY_SECONDS = 2.0  # a line that lived for so long is made again without a longer wait
-REFUSED_RETRY = 10.0
-MOST_WAKES = 10  # passes that the server may wake in any one second (EDGES E4)
 
 
 class AgentLoop:
@@ -79,10 +75,7 @@ class AgentLoop:
         # Set by the line, cleared before asking: what is announced while an answer is on
         # its way is asked for once more.
         self._is_announced = threading.Event()
-        self._wakes: deque[float] = deque(maxlen=MOST_WAKES)  # when an announcement had us ask
-        self._next_ask = 0.0  # while a line lives
-        self._next_poll = 0.0  # otherwise
-        self._retry = SHORTEST_RETRY
+        self._times = Timetable(clock)
         self._local = local
         self._witness = witness or Witness()
         self._reports = Reports(
@@ -103,8 +96,6 @@ class AgentLoop:
         self._unheard = "the server has not been contacted yet"  # why its last answer was of no use
         self._outcome: Outcome | None = None  # of the last pass
         self._fault = ""  # why the last pass could not manage the firewall
-        self._fault_retry = SHORTEST_RETRY
-        self._next_try = float("inf")  # of a pass that failed; the server is not asked for it
         self._has_left = False  # something was in force before it, and its sockets are there yet
         self._is_abandoned = False
 
@@ -151,40 +142,16 @@ class AgentLoop:
             self._inbox.wake()
 
     def _listen(self) -> None:
-        retry = SHORTEST_RETRY
-        while not self._stopping.is_set():
-            started = self._clock.boottime()
-            try:
-                self._link.listen(self, self._stopping.is_set)
-                ended: BasculeError = ServerUnreachable("The connection to the server ended.")
-            except BasculeError as error:
-                log.debug("line ended", why=error.message)
-                ended = error
-            except Exception as error:  # a fault of ours: made again like any other
-                log.exception("line failed")
-                ended = _fault_of_ours(error)
-            self._announced = -1
-            self._ended = ended
-            if isinstance(ended, KeyRefused):  # every opening is closed at once (EDGES A12)
-                self._is_woken.set()
-                self._inbox.wake()
-                self._stopping.wait(random.uniform(REFUSED_RETRY / 2, REFUSED_RETRY))  # noqa: S311  # reason: jitter
-                continue
-            if self._clock.boottime() - started > STEADY_SECONDS:
-                retry = SHORTEST_RETRY
-            # Full jitter: after a server's restart not all its agents come at once.
-            within = max(self._told_to_wait(), min(retry, self._patience()))
-            self._stopping.wait(random.uniform(0, within))  # noqa: S311  # reason: jitter
-            retry = min(retry * 2, LONGEST_RETRY)
+        follow(
+            self._link, self, self._clock, self._stopping, self._holds_leases, self._on_line_ended
+        )
 
-    def _told_to_wait(self) -> float:
-        return self._link.come_back_within(holds_leases=self._holds_leases())
-
-    def _patience(self) -> float:
-        """At most so long without word of the server: less for who holds something open, and for
-        whom the server has told when to come, which spreads its agents itself.
-        """
-        return 1.0 if self._holds_leases() or self._told_to_wait() else LONGEST_RETRY
+    def _on_line_ended(self, why: BasculeError) -> None:
+        self._announced = -1
+        self._ended = why
+        if isinstance(why, KeyRefused):  # every opening is closed at once (EDGES A12)
+            self._is_woken.set()
+            self._inbox.wake()
 
     def _holds_leases(self) -> bool:
         return bool(self._reconciler.held.leases)
@@ -212,7 +179,7 @@ class AgentLoop:
         except Exception:
             # In the server's process nobody would start this thread anew, and say so (A6).
             log.exception("pass failed, by a fault of the agent's own")
-            self._back_off()
+            self._times.back_off()
             self._stopping.wait(SHORTEST_RETRY)  # a lease's past end would have us here at once
 
     def _pass(self) -> None:
@@ -228,7 +195,8 @@ class AgentLoop:
         now = self._clock.boottime()
         is_hinted = self._is_announced.is_set() and now >= self._next_wake()
         if self._can_ask() and (is_hinted or now >= self._next_asking()):
-            self._wakes.extend([now] * is_hinted)
+            if is_hinted:
+                self._times.note_wake()
             self._is_announced.clear()
             self._ask_server(is_hinted=is_hinted)
         outcome = self._enforce()
@@ -245,7 +213,7 @@ class AgentLoop:
         if outcome.observed.is_intact:
             reports = self._reports
             self._link.end_pass(outcome.generation, reports.read, reports.acknowledged)
-        self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
+        self._times.note_whole_pass()
 
     def _heed_end(self) -> None:
         """What the end of a line means to the loop."""
@@ -274,15 +242,13 @@ class AgentLoop:
         if not self._is_connected:
             log.info("connected", generation=generation)
         self._is_connected, self._unheard = True, ""
-        self._retry = SHORTEST_RETRY
-        wait = random.uniform(0, FIRST_ASK_SECONDS)  # noqa: S311  # reason: jitter
-        self._next_ask = self._clock.boottime() + wait
+        self._times.note_nothing_new()
 
     def _can_ask(self) -> bool:
         return self._link.has_line or self._link.may_poll
 
     def _next_asking(self) -> float:
-        return self._next_ask if self._link.has_line else self._next_poll
+        return self._times.next_asking(has_line=self._link.has_line)
 
     def _tidy(self) -> None:
         try:
@@ -294,8 +260,7 @@ class AgentLoop:
 
     def _failed(self, error: BasculeError) -> None:
         log.error("pass failed", why=error.message, advice=error.advice)
-        self._next_try = self._clock.boottime() + self._fault_retry
-        self._fault_retry = min(self._fault_retry * 2, WATCH_SECONDS)
+        self._times.note_failed_pass()
         if self._fault:
             self._report_fault()
 
@@ -320,7 +285,7 @@ class AgentLoop:
 
     def _wait(self) -> Command | None:
         """The next command; None when it is time for a pass."""
-        due = min(self._next_try, self._clock.boottime() + WATCH_SECONDS)
+        due = min(self._times.next_try, self._clock.boottime() + WATCH_SECONDS)
         if self._can_ask():
             due = min(due, self._next_asking())
         end = self._reconciler.next_end()
@@ -340,13 +305,7 @@ class AgentLoop:
         return None
 
     def _next_wake(self) -> float:
-        """From when on an announcement may wake a pass; 0 is at once.
-
-        While answers are of no use it is one a second: each may be dear to read.
-        """
-        if self._unheard and self._wakes:
-            return self._wakes[-1] + 1.0
-        return self._wakes[0] + 1.0 if len(self._wakes) == MOST_WAKES else 0.0
+        return self._times.next_wake(is_heard=not self._unheard)
 
     def _ask_server(self, *, is_hinted: bool) -> None:
         """Ask, and hold what is answered. Whatever goes wrong in it, the pass goes on to enforce
@@ -364,13 +323,13 @@ class AgentLoop:
             self._reconciler.note(CANNOT_BE)
             self._unheard = error.message
             self._is_connected = True  # it is there, and is to hear of it
-            self._back_off()
+            self._times.back_off()
         except BasculeError as error:
             self._lost(error)
         except Exception as error:  # its answer led to a fault of ours
             if self._is_connected is not False:
                 log.exception("asking the server failed")
-            self._lost(_fault_of_ours(error))
+            self._lost(fault_of_ours(error))
 
     def _take_push(self) -> bool:
         """Hold a state that was pushed; False when there is none of what was announced."""
@@ -384,15 +343,12 @@ class AgentLoop:
         state = self._link.fetch_state(self._reconciler.look_ahead)
         self._reconciler.forget_note(CANNOT_BE)
         if self._reconciler.take(state, asked_at):
-            self._retry = SHORTEST_RETRY
-            now, jitter = self._clock.boottime(), random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
-            self._next_ask = now + ASK_SECONDS * jitter
-            self._next_poll = now + POLL_SECONDS * jitter
+            self._times.note_answer()
         else:
             log.warning(
                 "state ignored: it came too late or is superseded", generation=state.generation
             )
-            self._back_off()
+            self._times.back_off()
         if not self._is_connected:
             log.info("connected", generation=state.generation)
             self._is_connected = True
@@ -407,19 +363,14 @@ class AgentLoop:
         self._reconciler.end_all()
         self._is_connected = False
         self._unheard = error.message
-        self._next_ask = self._next_poll = self._clock.boottime() + REFUSED_RETRY
+        self._times.note_refusal()
 
     def _lost(self, error: BasculeError) -> None:
         if self._is_connected is not False:
             log.warning("server away: open access ends on time", why=error.message)
         self._is_connected = False
         self._unheard = error.message
-        self._back_off()
-
-    def _back_off(self) -> None:
-        wait = random.uniform(self._retry / 2, self._retry)  # noqa: S311  # reason: jitter
-        self._next_ask = self._next_poll = self._clock.boottime() + wait
-        self._retry = min(self._retry * 2, LONGEST_RETRY)
+        self._times.back_off()
 
     def _report(self, outcome: Outcome) -> None:
         """Report what is new at once; without a line, at each poll that all is as it was."""
@@ -453,7 +404,7 @@ class AgentLoop:
             return None
         except Exception as error:  # its answer led to a fault of ours
             log.exception("reporting to the server failed")
-            self._lost(_fault_of_ours(error))
+            self._lost(fault_of_ours(error))
             return None
         self._reports.take(report)
         return server_generation
@@ -483,7 +434,3 @@ class AgentLoop:
             "refusedByGuard": {key: WHY[each] for key, each in self._reconciler.refused.items()},
             "record": self._witness.status(),
         }
-
-
-def _fault_of_ours(error: Exception) -> ServerUnreachable:
-    return ServerUnreachable(f"The server's answer could not be read ({type(error).__name__}).")

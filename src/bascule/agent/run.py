@@ -37,9 +37,10 @@ from bascule.agent.leave import LOCK_FILE, remove_files
 from bascule.agent.line_link import LineLink
 from bascule.agent.link import Identity
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
+from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.service_manager import ServiceManager
+from bascule.agent.timetable import LONGEST_RETRY, SHORTEST_RETRY
 from bascule.agent.token_source import ask_token, offered_token
 from bascule.agent.witness import Witness
 from bascule.errors import (
