@@ -1,13 +1,14 @@
-"""When the interpreter looks for circles of objects (``gc``): among what is new, and briefly.
+"""Python's garbage collector (``gc``) searches for reference cycles among new objects only.
 
-While it looks, everybody waits; looking through all that 10,000 agents leave in memory takes most
-of a second. A call leaves no circle (``tests/wire/test_circles.py``), nor does a connection that
-fails, so nearly all is freed without it. What survives a whole pass is set aside (``gc.freeze``):
-later passes look at what came since, and none takes longer than 20 ms (``bench.pauses``).
+The whole process waits while it searches; searching all objects of 10,000 agents takes most of a
+second. A call leaves no cycle (``tests/wire/test_circles.py``), nor does a connection that fails, so
+nearly everything is freed without a search. Objects that survive a full pass are set aside
+(``gc.freeze``). Later passes search only newer objects, and none takes longer than 20 ms
+(``bench.pauses``).
 
-What is set aside is still freed when nothing refers to it, unless it became part of a circle
-later. Should such circles fill the memory, all of it is looked through once: a long pause, which
-is logged. CPython 3.11 to 3.13 have these generations; later versions may do without.
+An object that is set aside is still freed when nothing refers to it, unless it became part of a
+cycle later. If memory grows too much, such cycles are suspected, and all objects are searched once:
+a long pause, which is logged. CPython 3.11 to 3.13 have these generations; later versions may not.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import structlog
 
 log = structlog.get_logger("bascule.server")
 
-YOUNG = 5_000  # new objects, less those that went, to begin a pass over the new ones
-OLDER = 8  # such passes, to begin one over what survived them
-WHOLE = 2  # of those, to begin a whole one
-_MUCH = 2 * 1024**3  # bytes in memory to suspect circles among what was set aside
+YOUNG = 5_000  # objects made minus objects freed, at which a pass over new objects begins
+OLDER = 8  # such passes, after which one over their survivors begins
+WHOLE = 2  # of those, after which a full pass begins
+_MUCH = 2 * 1024**3  # bytes of memory at which cycles among objects set aside are suspected
 _RESIDENT = Path("/proc/self/statm")
 _WHOLE_PASS = 2  # its generation
 
@@ -37,7 +38,7 @@ class Collector:
         self._is_asked = False
 
     def begin(self) -> None:
-        """To be called when all is loaded: it stays, and is not looked through while calls wait."""
+        """Call this when everything is loaded. The objects of that moment are set aside."""
         gc.freeze()
         gc.set_threshold(YOUNG, OLDER, WHOLE)
         gc.callbacks.append(self._on_pass)
@@ -60,9 +61,9 @@ class Collector:
         self._much = max(self._much, 2 * _resident())
         self._is_asked = False
         log.warning(
-            "memory was looked through for circles of objects",
+            "all memory was searched for reference cycles",
             freed=found,
-            next="If this is often in the log, restart the server, and report it.",
+            next="If this line is frequent, restart the server and report it.",
         )
 
 

@@ -112,8 +112,8 @@ AGENT_TOO_OLD = WeaknessKind(
 PROTOCOL_TOO_OLD = WeaknessKind(
     "AgentProtocolTooOld",
     Gravity.SEVERE,
-    "The agent is too old for this server. It keeps enforcing what it holds and ends access on time, "
-    "but the server cannot read its reports, and nothing new is opened there. Upgrade it to version "
+    "The agent is too old for this server. It keeps ports closed and ends access on time, but the "
+    "server cannot read its reports and opens nothing new on this host. Upgrade it to version "
     "{version} or later.",
     is_servers=True,
 )

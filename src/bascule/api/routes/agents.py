@@ -32,7 +32,7 @@ from bascule.services import fleet, reports, too_old
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 _POINT = "/bascule/points/{uid}"
-_AGENT = "/bascule/agents/{uid}"  # of before the line
+_AGENT = "/bascule/agents/{uid}"  # agents from before ADR 20 call it
 Position = Annotated[int, Query(ge=0, le=LARGEST)]  # in the record; 0: none
 # The uid of another machine, which an owner has bound to this point; left out: its own.
 BoundMachine = Annotated[str, Query(max_length=64)]
@@ -87,11 +87,12 @@ def _refusal(why: str) -> Forbidden:
 @router.post(f"{_AGENT}/report")
 @admits_agents
 async def before_the_line(call: CurrentCall, uid: str) -> Response:
-    """What agents of an older protocol call: they are told to be upgraded, and it is noted of them."""
+    """What an agent from before ADR 20 calls: the answer says to upgrade it, and it is marked."""
     if not await call.read_few(lambda reader: too_old.is_marked(reader, uid)):
         await call.perform(lambda tx, act: too_old.mark_too_old(tx, act, uid))
     error = UpgradeRequired(
-        "This agent is too old for this server. It keeps enforcing what it holds.",
+        "This agent is too old for this server. It keeps ports closed and ends access on time, "
+        "but opens nothing new.",
         code="AgentTooOld",
         advice=f"Upgrade the agent on its host to version {__version__} or later.",
     )
@@ -101,10 +102,10 @@ async def before_the_line(call: CurrentCall, uid: str) -> Response:
 @router.get(f"{_POINT}/line")
 @admits_anybody
 async def line(uid: str) -> Response:
-    """A line's connection is taken over before it comes here (``api.upgrade``)."""
+    """Only calls that ask for no WebSocket come here; ``api.upgrade`` takes the others."""
     del uid
     error = UpgradeRequired(
-        "An agent's line begins here. It is a WebSocket (RFC 6455).",
+        "Agents connect here by WebSocket (RFC 6455).",
         advice="Start the agent: bascule agent run.",
     )
     answer = answer_error(error)

@@ -26,8 +26,8 @@ class AgentWentSilent(Fact):
     level=Level.WARNING,
 )
 class AgentsContended(Fact):
-    """Connections of one enforcement point replaced each other again and again within a minute: two
-    agents hold its key, of which one may be stolen.
+    """Connections of one enforcement point replaced each other many times within a minute: two
+    agents hold its key, and one of them may be a thief.
     """
 
     machine: MachineId

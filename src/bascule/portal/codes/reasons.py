@@ -119,7 +119,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "reason.EnforcementFailed": msgid("The firewall answered otherwise than it should."),
     "reason.MisdirectedRequest": msgid("This is not a name of this server."),
-    "reason.AgentTooOld": msgid("The agent of this machine is too old for what is asked of it."),
+    "reason.AgentTooOld": msgid("The agent of this machine is too old for this request."),
     "reason.LeasesNotEnded": msgid(
         "The enforcement point cannot end an opening by itself, so nothing is opened there."
     ),
