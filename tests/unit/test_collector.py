@@ -1,4 +1,4 @@
-"""Circles of objects: looked for among what is new, and freed wherever they are."""
+"""Reference cycles are searched for among new objects, and freed wherever they are."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_no_pass_looks_through_all_that_is_there(later: list[Callable[[], None]]
     assert looked_at < ENOUGH // 2
 
 
-def test_a_circle_of_a_call_is_freed(later: list[Callable[[], None]]) -> None:
+def test_a_cycle_of_a_call_is_freed(later: list[Callable[[], None]]) -> None:
     collector = Collector(later.append)
     collector.begin()
     try:

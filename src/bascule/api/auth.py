@@ -126,8 +126,8 @@ class GuardedRoute(APIRoute):
 
 
 def forget(request: Request, name: str) -> None:
-    """Drop what a guard noted of a request that is done. It holds the request in turn: left where it
-    is, each request would be a circle that only the collector ends, with all that it read.
+    """Drop what a guard noted of a request that is done. It refers to the request: otherwise each
+    request, with all that it read, would be a reference cycle that only the collector frees.
     """
     request.scope["state"].pop(name, None)
 

@@ -84,8 +84,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._allow(max(0.0, self._due - self.loop.time()))
 
     def drop(self) -> None:
-        """There was no handshake, and so no connection that could be lost. Parser and protocol hold
-        each other: left so, whoever fails handshakes would fill the memory with circles.
+        """Break the reference cycle of parser and protocol after a failed handshake, which loses no
+        connection. Otherwise failed handshakes would fill the memory until the collector runs.
         """
         self.parser = None  # type: ignore[assignment]  # reason: as uvicorn does when one is lost
 

@@ -1,7 +1,7 @@
 """Python's garbage collector (``gc``) searches for reference cycles among new objects only.
 
 The whole process waits while it searches; searching all objects of 10,000 agents takes most of a
-second. A call leaves no cycle (``tests/wire/test_circles.py``), nor does a connection that fails, so
+second. A call leaves no cycle (``tests/wire/test_cycles.py``), nor does a connection that fails, so
 nearly everything is freed without a search. Objects that survive a full pass are set aside
 (``gc.freeze``). Later passes search only newer objects, and none takes longer than 20 ms
 (``bench.pauses``).

@@ -227,7 +227,7 @@ class Rows:
 def _put_statements(
     table: Table, key: tuple[str, ...], names: tuple[str, ...]
 ) -> tuple[Update, Insert]:
-    """Built once: making a statement costs more than running it, and leaves circles of objects."""
+    """Built once: making a statement costs more than running it, and leaves reference cycles."""
     here = and_(
         *(table.c[name] == bindparam(f"here_{name}", type_=table.c[name].type) for name in key)
     )

@@ -1,7 +1,7 @@
-"""A call leaves nothing that only the collector of circles would free.
+"""A call leaves no reference cycle, which only the garbage collector would free.
 
-The collector looks through all that lives, while everybody waits; what counts is how much it has
-to free, and how often. The application is called as ASGI: test clients leave circles of their own.
+The whole process waits while the collector searches, so there must be little to free. These tests call
+the application as ASGI, because test clients leave cycles of their own.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def place(data_dir: Path) -> Iterator[Place]:
     "call",
     [_initiate, _refused, _no_body, _state, _report, _stranger, _nowhere, _no_right],
 )
-def test_a_call_leaves_no_circle(place: Place, call: Call) -> None:
+def test_a_call_leaves_no_cycle(place: Place, call: Call) -> None:
     async def run(turns: range) -> None:
         for turn in turns:
             token, method, path, body, status = await asyncio.to_thread(call, place, turn)
