@@ -6,14 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from bascule.api.line_answers import answer
 from bascule.domain.bindings import Binding
 from bascule.interfaces.store import Transaction
-from bascule.protocol.line import LARGEST_UNPROVED, Hint, Told
+from bascule.protocol.line import LARGEST_UNPROVED, Hint, Reported, Told
 from bascule.protocol.line import write as written
+from bascule.protocol.report import Report
 from bascule.services.act import Act
 from bascule.services.bindings import bind
 from tests.unit.services_world import ANNA, rules
-from tests.wire.line_world import LineWorld, Peer, line_world
+from tests.wire.house import House
+from tests.wire.line_world import READ, LineWorld, Peer, line_world
 
 
 @pytest.fixture
@@ -63,3 +66,48 @@ def test_many_bound_machines_do_not_keep_a_point_from_its_line(world: LineWorld)
     assert len(written(welcome)) <= LARGEST_UNPROVED
     assert world.web.uid in welcome.generations
     assert set(peer.first_beat.generations) == {world.web.uid, *uids}
+
+
+# -- somebody else with the key
+
+
+def test_after_a_report_by_another_way_the_line_is_asked_for_its_own(
+    world: LineWorld, peer: Peer
+) -> None:
+    """Whoever has stolen the key may name the digest of the honest agent's report."""
+    peer.echo(peer.beat())
+    assert not peer.heard()
+    world.clock.pass_time(5)
+    world.report(world.web, digest=READ, agent_version="another")
+    world.lines.was_reported(world.web.uid)
+    world.clock.pass_time(5)
+    peer.echo(peer.beat())
+    assert peer.only(Hint).report
+    peer.report(peer.beat())
+    peer.echo(peer.beat())
+    assert not peer.heard()
+
+
+def test_a_report_that_is_settled_when_its_line_is_over_is_told_to_the_newer_one(
+    world: LineWorld, peer: Peer
+) -> None:
+    older = peer.line
+    newer = world.live()
+    newer.echo(newer.beat())
+    assert not newer.heard()
+    report = Report(1, frozenset(), digest="late")
+    world.run(answer(world.lines, older, Reported("r", 0, report), world.clock.monotonic()))
+    newer.echo(newer.beat())
+    assert newer.only(Hint).report
+
+
+def test_a_report_over_http_is_such_a_report(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = house.add_machine("web-1")
+    agent = house.enrol("web-1")
+    told: list[str] = []
+    monkeypatch.setattr(house.state.lines, "was_reported", told.append)
+    path = f"/bascule/points/{uid}/report"
+    assert agent.post(path, json={"generation": -1, "inForce": []}).status_code == 400
+    assert told == []
+    assert agent.post(path, json={"generation": 1, "inForce": []}).status_code == 200
+    assert told == [uid]

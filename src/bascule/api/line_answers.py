@@ -92,6 +92,7 @@ async def _answer_report(lines: Lines, line: Line, message: Reported, received: 
     generation = await lines.services.perform(settle, line.subject)
     if acts[-1].acknowledged is not None:
         line.acknowledged = acts[-1].acknowledged
+    lines.was_reported(line.uid, by=line)
     if heard_at is not None:
         line.note_contact(heard_at)
     line.was_told(message.machine or line.uid, generation)

@@ -157,6 +157,14 @@ class Lines:
             older.end(CloseCode.REPLACED, "This enforcement point has opened a newer connection.")
             self._note_replaced(line)
 
+    def was_reported(self, point_uid: str, by: Line | None = None) -> None:
+        """A report of that point was settled that came otherwise than on its line: what the line's
+        agent has read back is to be reported once more. ``by``: another line, which is over.
+        """
+        line = self._of.get(point_uid)
+        if line is not None and line is not by:
+            line.acknowledged = ""
+
     def follow(self, line: Line, generations: Mapping[str, int]) -> None:
         """The line is of these machines from now on, and is told these generations of them."""
         for uid in line.generations.keys() - generations.keys():

@@ -145,4 +145,5 @@ async def report(
     generation = await call.perform(
         lambda tx, act: reports.take_report(tx, act, uid, body, machine)
     )
+    call.state.lines.was_reported(uid)
     return CompactJson(encode(Announced(generation)))
