@@ -9,7 +9,8 @@ import pytest
 from bascule.api.line_answers import answer
 from bascule.domain.bindings import Binding
 from bascule.interfaces.store import Transaction
-from bascule.protocol.line import LARGEST_UNPROVED, Hint, Reported, Told
+from bascule.protocol.frames import Opcode, frame
+from bascule.protocol.line import LARGEST_UNPROVED, Echo, Hint, Reported, Told
 from bascule.protocol.line import write as written
 from bascule.protocol.report import Report
 from bascule.services.act import Act
@@ -111,3 +112,66 @@ def test_a_report_over_http_is_such_a_report(house: House, monkeypatch: pytest.M
     assert told == []
     assert agent.post(path, json={"generation": 1, "inForce": []}).status_code == 200
     assert told == [uid]
+
+
+# -- unlucky moments
+
+
+def test_news_that_a_fault_kept_back_is_told_with_the_next_beat(
+    world: LineWorld, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that was taken away may be the news."""
+    peer.echo(peer.beat())
+
+    def fail(*_: object) -> None:
+        raise ValueError("a damaged row")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.store), "read_few", fail)
+        world.put(rules(world.web, 22))
+        peer.tick()
+        assert not peer.all_of(Told)
+    peer.tick()
+    assert peer.only(Told).state.desired.closed
+
+
+def test_an_answer_that_was_read_before_newer_news_does_not_take_it_back(
+    world: LineWorld, peer: Peer
+) -> None:
+    peer.echo(peer.beat())
+    before = peer.line.generations[world.web.uid]
+    world.put(rules(world.web, 22))
+    peer.only(Told)
+    peer.line.was_told(world.web.uid, before)
+    assert peer.beat().generations == {world.web.uid: before + 1}
+
+
+def test_what_comes_when_a_line_is_over_counts_for_nothing(world: LineWorld, peer: Peer) -> None:
+    world.clock.pass_time(4)
+    beat, line = peer.beat(), peer.line
+    world.live()
+    echo = Echo(beat.number, "n" * 32, beat.generations, READ, READ)
+
+    async def arrive() -> None:
+        line.data_received(frame(Opcode.TEXT, written(echo), is_masked=True))
+
+    world.run(arrive())
+    assert world.contact() == 4
+
+
+def test_pings_do_not_keep_a_message_open(world: LineWorld, peer: Peer) -> None:
+    text = frame(Opcode.TEXT, b"{", is_masked=True)
+    peer.send(b"\x01" + text[1:])
+    for _ in range(4):
+        world.clock.pass_time(9)
+        peer.send(frame(Opcode.PING, b"", is_masked=True))
+        peer.tick()
+    assert peer.transport.is_aborted
+
+
+def test_no_line_begins_with_http_1_0(world: LineWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = Peer.send
+    monkeypatch.setattr(Peer, "send", lambda peer, data: send(peer, data.replace(b"1.1", b"1.0")))
+    peer = world.connect()
+    assert peer.is_over
+    assert peer.head.startswith("HTTP/1.1 400 ")

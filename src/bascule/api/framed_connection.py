@@ -91,16 +91,21 @@ class FramedConnection(asyncio.Protocol, ABC):
         self.go_on()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:  # what was on its way when this end was closed
+            return
         try:
             for opcode, content in self._frames.feed(data):
-                self._amid_since = None
+                if opcode is Opcode.TEXT:  # others may come in the middle of a message
+                    self._amid_since = None
                 self._take(opcode, content)
                 if self._is_over:
                     return
         except Broken as error:
             self.end(error.close_code, error.message)
             return
-        if self._amid_since is None and self._frames.is_amid:
+        if not self._frames.is_amid:
+            self._amid_since = None
+        elif self._amid_since is None:
             self._amid_since = self._clock.monotonic()
 
     def _take(self, opcode: Opcode, content: bytes) -> None:

@@ -314,6 +314,9 @@ class Line(FramedConnection):
         except BasculeError as error:
             self._is_woken = True  # the next beat looks again
             log.warning("changes were not sent to an agent", point=self.uid, why=error.message)
+        except Exception:  # a row that somebody damaged, a fault of ours: news is not forgotten
+            self._is_woken = True
+            log.exception("changes were not sent to an agent", point=self.uid)
         finally:
             self._is_looking = False
 
@@ -331,6 +334,8 @@ class Line(FramedConnection):
             self._is_working = False
 
     def was_told(self, machine_uid: str, generation: int) -> None:
-        """The agent was told this generation of a machine of its own."""
-        if machine_uid in self.generations and self.generations[machine_uid] != generation:
+        """The agent was told this generation of a machine of its own. What was read before a newer
+        one was told says nothing.
+        """
+        if self.generations.get(machine_uid, generation) < generation:
             self.generations = {**self.generations, machine_uid: generation}

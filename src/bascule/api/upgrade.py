@@ -43,6 +43,8 @@ def judge(scope: Mapping[str, Any], names: Names, proxies: Proxies) -> tuple[str
     caller = proxies.caller(connection)
     if "origin" in headers:
         raise Forbidden("Only agents connect here. A request with an Origin comes from a web page.")
+    if scope["http_version"] != "1.1":  # no Upgrade there (RFC 9110 section 7.8)
+        raise InvalidInput("A WebSocket begins with a request of HTTP/1.1 (RFC 6455).")
     if headers.getlist("sec-websocket-version") != [VERSION]:
         raise InvalidInput(f"Sec-WebSocket-Version must be {VERSION} (RFC 6455).")
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
