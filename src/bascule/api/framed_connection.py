@@ -98,7 +98,7 @@ class FramedConnection(asyncio.Protocol, ABC):
                 if opcode is Opcode.TEXT:  # others may come in the middle of a message
                     self._amid_since = None
                 self._take(opcode, content)
-                if self._is_over:
+                if self.is_over:
                     return
         except Broken as error:
             self.end(error.close_code, error.message)
