@@ -86,10 +86,6 @@ class WebSocket:
         with self._lock:
             return self._socket.session
 
-    @property
-    def is_resumed(self) -> bool | None:
-        return self._socket.session_reused
-
     def accept(self, largest: int, *, may_fragment: bool) -> None:
         """How many bytes a message may have from now on. A larger one ends the connection."""
         self._frames.largest, self._frames.may_fragment = largest, may_fragment

@@ -79,9 +79,6 @@ class FramedConnection(asyncio.Protocol, ABC):
         del exc
         self._finish()
 
-    def eof_received(self) -> None:
-        """The transport closes."""
-
     def pause_writing(self) -> None:
         if self._paused_since is None:
             self._paused_since = self._clock.monotonic()
