@@ -1,7 +1,8 @@
 """Wake-ups inside one process: a hint that something changed, never the change itself.
 
-Streams wait for a machine's generation, long-polls for a request's grants. Whoever wakes
-reads the truth again; a lost hint costs time, never correctness. Use from one event loop.
+Agents' lines wait for their machines, long-polls for a request's grants, open pages for anything that
+is recorded. Whoever wakes reads the truth again; a lost hint costs time, never correctness. Use from
+one event loop.
 """
 
 from __future__ import annotations
