@@ -1,9 +1,9 @@
-"""A Link over a line while one lives, and by polling where none does.
+"""A Link over a line, which falls back to polling.
 
-``listen`` makes one line and follows it until it ends. States and reports go over it; where no line
-has lived for ALONE_SECONDS and IN_VAIN of them were made in vain, they go by calls (``http_link``), as
-through a proxy that passes no WebSocket. A server that cannot be reached is not polled: calls would
-only take the places of lines.
+``listen`` makes one line and follows it until it ends. States and reports go over it. If no line was up
+for ALONE_SECONDS, and IN_VAIN connections in a row did not become lines, they go by HTTPS calls
+(``http_link``): a proxy in between may pass no WebSocket. A server that cannot be reached is not polled,
+because calls would only take the places of lines.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from bascule.protocol.report import Report
 
 log = structlog.get_logger("bascule.agent")
 
-ALONE_SECONDS = 30.0  # without a line, until the agent polls
-IN_VAIN = 3  # lines that did not come to live although TLS came up, likewise
-PROMPT_SECONDS = 5.0  # within which an answer tells the server's time
+ALONE_SECONDS = 30.0  # without a line before the agent polls
+IN_VAIN = 3  # connections in a row with TLS but without a line, before it polls
+PROMPT_SECONDS = 5.0  # at most, for an answer to be used to read the server's clock
 
 
 class LineLink:
@@ -58,8 +58,8 @@ class LineLink:
         self._calls = HttpLink(identity, trust, clock, witness)
         self._line: Line | None = None  # that is followed, proved or not
         self._session: ssl.SSLSession | None = None  # of the last one, to be resumed
-        self._lived_at = clock.boottime()  # when a line was heard of last, or this began
-        self._in_vain = 0  # lines that were not welcomed, one after another
+        self._lived_at = clock.boottime()  # when something last came on a line; at first, the start
+        self._in_vain = 0  # connections in a row without a welcome
         self._come_back_seconds = 0
         self._server_time: tuple[datetime, float] | None = None  # what was said, and when
 
@@ -154,7 +154,7 @@ class LineLink:
             return
         try:
             line.end_pass(generation, read, acknowledged)
-        except ServerUnreachable as error:  # whoever follows it sees that it ended
+        except ServerUnreachable as error:  # the listening thread sees that it ended
             log.debug("no echo was sent", why=error.message)
 
     def clock_skew(self) -> timedelta | None:
