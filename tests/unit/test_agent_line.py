@@ -595,6 +595,42 @@ def test_what_was_told_of_the_record_is_confirmed_by_the_next_state(wire: Wire) 
     assert what == "it ends at event 11, but reached event 12 before"
 
 
+def test_what_was_told_on_a_line_that_ended_at_once_is_kept_for_the_next_pass(wire: Wire) -> None:
+    """A server that goes on with another past may end each line before it is asked."""
+    for position, digest in ((7, "a"), (9, "b")):
+        peer = wire.connect()
+        peer.send(Record(Head(position, digest * 64)))
+        peer.close()
+        wire._threads[-1].join(10)
+        assert not lives(wire)
+    assert wire.witness.told == ChainHead(), "by the loop's thread alone"
+    wire.link.begin_pass()
+    assert wire.witness.told == ChainHead(9, "b" * 64)
+    peer = wire.connect()
+    peer.send(Record(Head(9, "c" * 64)))
+    peer.close()
+    wire._threads[-1].join(10)
+    wire.link.begin_pass()
+    assert wire.witness.pending() == ("event 9 has changed",)
+
+
+def test_two_pasts_that_were_told_before_a_pass_are_both_heard(wire: Wire) -> None:
+    peer = wire.connect()
+    for digest in ("a", "b"):
+        peer.send(Record(Head(9, digest * 64)))
+    wire.nonce(peer)  # both were heard, by the pass that it makes
+    assert wire.witness.pending() == ("event 9 has changed",)
+
+
+def test_of_very_many_ends_of_the_record_the_newest_are_kept(wire: Wire) -> None:
+    peer = wire.connect()
+    for position in range(1, 200):
+        peer.send(Record(Head(position, f"{position:064x}")))
+    wire.nonce(peer)
+    assert wire.witness.told.position == 199
+    assert len(wire.link._heads) == 0
+
+
 # -- what a server may do to the host (EDGES E4)
 
 

@@ -1,8 +1,8 @@
-"""Asks and reports by HTTPS calls, for an agent that has no line.
+"""What an agent asks and reports while it has no line: one HTTPS call each.
 
-Some proxies pass no WebSocket; an agent behind one polls. It gets a short-lived token for a signed
-assertion (RFC 7523, Ed25519 as in RFC 8037). The remaining time of leases counts from when the agent
-asked (EDGES A8).
+Some proxies pass no WebSocket; there the agent polls. The proof is a signed assertion (RFC 7523,
+Ed25519 as in RFC 8037) for a short-lived token. The time left of leases counts from the moment of
+asking (EDGES A8).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Announced, Report
 
 PATIENCE = 10.0  # seconds for one answer to go on
-WITHIN = 20.0  # seconds for one whole answer, however slowly it comes
+WITHIN = 20.0  # seconds for all of one, however it drips
 KNOWS = ",".join(sorted(KNOWN))  # so that the server tells no more (EDGES F4)
 RENEW_BEFORE = 60.0  # seconds of a token's life
 LONGEST_LIFE = 86_400  # seconds of a token

@@ -1,7 +1,7 @@
 """Commands and wake-ups from other threads, for the loop's thread to take.
 
-Either the loop does a command, or its caller gives it up, never both: the first to acquire its
-``claim`` decides.
+A command is either done by the loop or given up by its caller, never both: whoever gets its claim
+first has it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Command:
 
 
 class Inbox:
-    """Any thread puts commands in; only the loop's thread takes them out."""
+    """Any thread puts in; only the loop's thread takes out."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Command | None] = queue.Queue()  # None is a bare wake-up

@@ -1,12 +1,12 @@
 """One line to the server (``protocol.line``), from its challenge to its end.
 
-One thread receives (``follow``); the loop's thread asks, reports and echoes. Messages cost the host
-little (EDGES E4): only an answer that the loop waits for may be large, an invalid message ends the line,
-and a state is decoded only when the loop takes it.
+One thread receives (``follow``); the loop's thread asks, reports and echoes. What is received costs
+the host little (EDGES E4): a message is small unless an answer is waited for, one that is broken
+ends the line, and a state is decoded when the loop takes it.
 
-Rules for states (EDGES A8): the times in an answer count from when the question was sent. Those in a
-push count from when its nonce was sent; the push is dropped if that nonce is unknown, of another
-connection, or older than FRESH_SECONDS. The newest beat that came before a pass began is echoed once.
+Rules for states (EDGES A8): the answer to a question counts from when it was asked; a push counts
+from when its nonce was sent, and is dropped if that nonce is unknown, of another connection, or
+older than FRESH_SECONDS. Of beats, the newest that came before a pass began is echoed once.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ from bascule.protocol.shape import LARGEST
 
 log = structlog.get_logger("bascule.agent")
 
-WITHIN = 20.0  # seconds for one answer, however slowly it comes
+WITHIN = 20.0  # seconds for one answer, however it drips
 LARGEST_UNASKED = 4 * LARGEST_PUSH  # bytes of a message while no answer is waited for
 KEY_REFUSED = frozenset({"AgentUnknown", "AgentKeyRefused"})  # codes
-_ENDED = None  # the answer that waiting calls get when the line ends
+_ENDED = None  # what whoever waits for an answer gets when the line ends
 
 
 class Line:
@@ -77,10 +77,10 @@ class Line:
         self._is_beat_due = False  # it was not echoed
         self._pass: tuple[int, bool] = (0, False)  # the same two, when the pass began
         self._welcome: Welcome | None = None
-        self.was_live = False  # the server has accepted a proof on it
+        self.was_live = False  # it was proved at some time
         self._on_welcome: Callable[[Welcome], None]  # of whoever follows
+        self._on_record: Callable[[Head], None]
         self._heard_at = clock.boottime()
-        self._head: Head | None = None  # where the record ends, as the server said
 
     # -- the receiving thread -----------------------------------------------------------
 
@@ -88,10 +88,13 @@ class Line:
         self,
         listener: Listener,
         on_welcome: Callable[[Welcome], None],
+        on_record: Callable[[Head], None],
         is_stopping: Callable[[], bool],
     ) -> None:
-        """Until the line ends: raises ServerUnreachable, or KeyRefused."""
-        self._on_welcome = on_welcome
+        """Until the line ends: raises ServerUnreachable, or KeyRefused. ``on_record`` is told where the
+        record ends, unverified.
+        """
+        self._on_welcome, self._on_record = on_welcome, on_record
         try:
             for content in self._socket.messages(SILENCE_SECONDS):
                 if is_stopping():
@@ -147,8 +150,7 @@ class Line:
                 if report:
                     listener.on_report_wanted()
             case Record(head):
-                if self._head is None or head.position > self._head.position:
-                    self._head = head
+                self._on_record(head)
         if generation is not None:
             listener.on_generation(generation)
 
@@ -208,7 +210,7 @@ class Line:
 
     @property
     def is_live(self) -> bool:
-        """The proof was accepted, and something came lately."""
+        """Proved, and heard of lately."""
         return self._welcome is not None and self._clock.boottime() - self._heard_at <= (
             SILENCE_SECONDS
         )
@@ -216,11 +218,6 @@ class Line:
     @property
     def heard_at(self) -> float:
         return self._heard_at
-
-    @property
-    def head(self) -> Head | None:
-        """The newest end of the record that the server said on this line; not verified."""
-        return self._head
 
     def ask(self, seen: int, told: int, meanwhile: Callable[[], None]) -> Mapping[str, Any]:
         """The message with the state (``Told``); raises ServerUnreachable, KeyRefused."""

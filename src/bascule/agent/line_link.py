@@ -1,14 +1,15 @@
-"""A Link over a line, which falls back to polling.
+"""A Link over a line while one lives, and by polling where none does.
 
-``listen`` makes one line and follows it until it ends. States and reports go over it. If no line was up
-for ALONE_SECONDS, and IN_VAIN connections in a row did not become lines, they go by HTTPS calls
-(``http_link``): a proxy in between may pass no WebSocket. A server that cannot be reached is not polled,
-because calls would only take the places of lines.
+``listen`` makes one line and follows it until it ends. States and reports go over it; where no line
+has lived for ALONE_SECONDS and IN_VAIN of them were made in vain, they go by calls (``http_link``), as
+through a proxy that passes no WebSocket. A server that cannot be reached is not polled: calls would
+only take the places of lines.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -29,6 +30,7 @@ from bascule.protocol.line import (
     FRESH_SECONDS,
     LARGEST_UNPROVED,
     LONGEST_COMING_BACK,
+    Head,
     Told,
     Welcome,
 )
@@ -36,9 +38,10 @@ from bascule.protocol.report import Report
 
 log = structlog.get_logger("bascule.agent")
 
-ALONE_SECONDS = 30.0  # without a line before the agent polls
-IN_VAIN = 3  # connections in a row with TLS but without a line, before it polls
-PROMPT_SECONDS = 5.0  # at most, for an answer to be used to read the server's clock
+ALONE_SECONDS = 30.0  # without a line, until the agent polls
+IN_VAIN = 3  # lines that did not come to live although TLS came up, likewise
+PROMPT_SECONDS = 5.0  # within which an answer tells the server's time
+MOST_HEADS = 16  # of the record, that a server may tell between two passes; the newest are kept
 
 
 class LineLink:
@@ -58,10 +61,13 @@ class LineLink:
         self._calls = HttpLink(identity, trust, clock, witness)
         self._line: Line | None = None  # that is followed, proved or not
         self._session: ssl.SSLSession | None = None  # of the last one, to be resumed
-        self._lived_at = clock.boottime()  # when something last came on a line; at first, the start
-        self._in_vain = 0  # connections in a row without a welcome
+        self._lived_at = clock.boottime()  # when a line was heard of last, or this began
+        self._in_vain = 0  # lines that were not welcomed, one after another
         self._come_back_seconds = 0
         self._server_time: tuple[datetime, float] | None = None  # what was said, and when
+        # Where the record ends, as lines told; also of one that ended. The listening thread appends, the
+        # loop's takes: both are atomic, and the witness is the loop's alone.
+        self._heads: deque[Head] = deque(maxlen=MOST_HEADS)
 
     # -- the listening thread -----------------------------------------------------------
 
@@ -90,7 +96,7 @@ class LineLink:
                 self._server_time = welcome.server_time, line.heard_at
 
         try:
-            line.follow(listener, keep, is_stopping)
+            line.follow(listener, keep, self._heads.append, is_stopping)
         finally:
             if line.was_live:
                 self._lived_at = line.heard_at
@@ -111,14 +117,13 @@ class LineLink:
         return not self.has_line and self._in_vain >= IN_VAIN and alone >= ALONE_SECONDS
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        self._hear_of_record()
         line = self._live()
         if line is None:
             asked_at = self._clock.boottime()
             desired = self._calls.fetch_state(meanwhile)
             self._note_time(self._calls.server_time, asked_at)
             return desired
-        if line.head is not None:
-            self._witness.hear(ChainHead(line.head.position, line.head.hash))
         asked_at = self._clock.boottime()
         answer = line.ask(self._witness.head.position, self._witness.told.position, meanwhile)
         told = _read(answer)
@@ -143,6 +148,7 @@ class LineLink:
             return None
 
     def begin_pass(self) -> None:
+        self._hear_of_record()
         line = self._live()
         if line is not None:
             self._lived_at = line.heard_at
@@ -154,8 +160,14 @@ class LineLink:
             return
         try:
             line.end_pass(generation, read, acknowledged)
-        except ServerUnreachable as error:  # the listening thread sees that it ended
+        except ServerUnreachable as error:  # whoever follows it sees that it ended
             log.debug("no echo was sent", why=error.message)
+
+    def _hear_of_record(self) -> None:
+        """Have the next state confirm what was told, be its line over or not."""
+        for _ in range(len(self._heads)):
+            head = self._heads.popleft()
+            self._witness.hear(ChainHead(head.position, head.hash))
 
     def clock_skew(self) -> timedelta | None:
         if self._server_time is None:

@@ -1,7 +1,7 @@
 """What an agent's loop needs of its server, however the two are connected.
 
-Through it the loop asks for its state and sends reports. A line (``line_link``) also announces newer
-generations, pushes states, and sends beats that the loop echoes.
+The state is asked for, and reports are sent; a line (``line_link``) also tells that something is
+newer, pushes states and asks for echoes of its beats.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ class Pushed:
 
 
 class Listener(Protocol):
-    """The thread of ``listen`` calls this for each message. Each call returns at once."""
+    """Whom the thread of ``listen`` tells what came. Each call returns at once."""
 
     def on_line(self, acknowledged: str, generation: int | None) -> None:
-        """A line is up. ``acknowledged``: the digest of the report that the server took last."""
+        """A line lives; with the digest of the last report that the server took, and its generation."""
         ...
 
     def on_generation(self, generation: int) -> None:
-        """The server's current generation."""
+        """The server's, as of now."""
         ...
 
     def on_push(self, generation: int) -> None:
-        """``pushed`` has a state of this generation."""
+        """A state of this generation can be had from ``pushed``."""
         ...
 
     def on_doubt(self) -> None:
-        """Something unusable came: the loop must ask for the state."""
+        """Something came that cannot be used: the state is to be asked for."""
         ...
 
     def on_report_wanted(self) -> None: ...
@@ -65,12 +65,12 @@ class Link(Protocol):
 
     @property
     def has_line(self) -> bool:
-        """A line is up: the server announces news, and hears that this agent is alive."""
+        """The server tells what is new, and hears that this agent lives, without being asked."""
         ...
 
     @property
     def may_poll(self) -> bool:
-        """There has been no line for so long that the loop must poll."""
+        """No line has lived for so long that the state is to be polled."""
         ...
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
@@ -82,7 +82,7 @@ class Link(Protocol):
         ...
 
     def listen(self, listener: Listener, is_stopping: Callable[[], bool]) -> None:
-        """Block until the connection ends, and tell the listener what comes."""
+        """Block, telling what comes, until the connection ends."""
         ...
 
     def come_back_within(self, *, holds_leases: bool) -> float:
@@ -94,11 +94,11 @@ class Link(Protocol):
         ...
 
     def begin_pass(self) -> None:
-        """A pass begins: what it reads back answers the beats that came before now."""
+        """What is read back from here on answers the beats that came before."""
         ...
 
     def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
-        """The pass has ended without a failure; the digests are those of ``Echo``."""
+        """The pass is over, whole and intact; the digests are those of ``Echo``."""
         ...
 
     def clock_skew(self) -> timedelta | None:

@@ -216,7 +216,7 @@ class AgentLoop:
         self._times.note_whole_pass()
 
     def _heed_end(self) -> None:
-        """Act on the end of a line."""
+        """What the end of a line means to the loop."""
         ended, self._ended = self._ended, None
         if isinstance(ended, KeyRefused):
             self._refused(ended)
@@ -332,7 +332,7 @@ class AgentLoop:
             self._lost(fault_of_ours(error))
 
     def _take_push(self) -> bool:
-        """Take a pushed state; False when none has the announced generation."""
+        """Hold a state that was pushed; False when there is none of what was announced."""
         pushed = self._link.pushed()
         if pushed is None or pushed.state.generation != self._announced:
             return False
@@ -373,7 +373,7 @@ class AgentLoop:
         self._times.back_off()
 
     def _report(self, outcome: Outcome) -> None:
-        """Report news at once; without a line, also report at each poll."""
+        """Report what is new at once; without a line, at each poll that all is as it was."""
         report = self._reports.of_pass(outcome, self._way())
         if report is None:
             return
@@ -388,7 +388,7 @@ class AgentLoop:
             self._send(report)
 
     def _way(self) -> Way:
-        """How to report now. If the server wants a full report, everything is news."""
+        """How to report now; where the server wants all of it, all of it is news."""
         if self._is_report_wanted.is_set():
             self._is_report_wanted.clear()
             self._reports.forget_known()

@@ -1,9 +1,9 @@
-"""Does a report contain news for the server?
+"""Is there anything in a report that the server would do something with?
 
-The part of a report by which the server settles anything is compared by its digest
-(``protocol.line.digest_of``). What is reported once (repairs, notes, openings by root, disputes) is
-news until the server has taken it. Counters go with other news, and alone at most once in
-COUNTERS_SECONDS. The end of the record is no news, and neither is the clock while it is about right.
+What a report settles by is compared by its digest (``protocol.line.digest_of``). What is told once
+(repairs, notes, openings by root, disputes) is news until it was taken. Counters go along with news,
+alone at most once in COUNTERS_SECONDS. Where the record ends, and what the clock says while it is
+about right, is none.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ COUNTERS_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """The parts of a report that may be news."""
+    """What a report says, as far as it may be news."""
 
     digest: str
     ends: frozenset[tuple[str, float]]  # grant id, and when (CLOCK_BOOTTIME seconds) it ends here
     facts: frozenset[tuple[str, str]]
-    is_clock_off: bool  # by more than the server tolerates
-    has_untold: bool  # something that is reported once
+    is_clock_off: bool  # by more than the server lets pass
+    has_untold: bool  # something that is told once
     counters: tuple[object, ...]
-    has_knocks: bool  # that the server has not taken yet
+    has_knocks: bool  # that were not told yet
 
 
 def news_of(report: Report, ends: Mapping[str, float], skew: timedelta | None) -> News:
@@ -50,8 +50,8 @@ def news_of(report: Report, ends: Mapping[str, float], skew: timedelta | None) -
 
 
 def is_news(now: News, known: News | None, since: float) -> bool:
-    """``known`` is what the server has taken; None: nothing. ``since``: seconds since counters were
-    last reported alone.
+    """``known`` is what the server has taken, None: nothing; ``since``: seconds ago counters were
+    reported alone.
     """
     return (
         known is None

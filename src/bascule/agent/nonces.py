@@ -1,7 +1,7 @@
-"""When each nonce was sent: from then on the times in a pushed state count (EDGES A8).
+"""From when the times in a pushed state count: the moment when its nonce was sent (EDGES A8).
 
-A nonce is a random value that the agent sends once. A push is a delayed answer to a nonce of the same
-connection, and names it. A push that names an unknown nonce, or one that is too old, is dropped.
+The server answers a nonce of this connection, later than it was asked: a push is the delayed answer
+to a standing question. What names no nonce of ours, or one that is too old, answers nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 
 from bascule.protocol.line import FRESH_SECONDS
 
-MOST_KEPT = 4  # per connection; one echo every ten seconds makes three in FRESH_SECONDS
+MOST_KEPT = 4  # of one connection; an echo in ten seconds makes three in FRESH_SECONDS
 
 
 class Nonces:

@@ -1,7 +1,7 @@
 """What the agent reports, and whether there is anything new to report.
 
 What the server has not taken yet (repairs, openings by root, disputes, blocked attempts) is kept and
-reported again. What is not here: when a report is sent, and what follows if that fails (``loop``).
+reported again. What is not here: when a report is sent, and what follows if it cannot be (``loop``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bascule.reconcile.reconciler import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
 
-MOST_DRIFT = 32  # sentences on repairs while the server is away; more are only counted
+MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
 POLL_SECONDS = 15.0  # with a quarter of jitter
 
 
@@ -85,7 +85,7 @@ class Reports:
         return self._news.digest if self._news is not None else ""
 
     def of_pass(self, outcome: Outcome, way: Way) -> Report | None:
-        """The report if it has news or a poll is due; otherwise None."""
+        """What is new, or all of it if a poll is due; None when there is nothing to send."""
         attempts, now = outcome.observed.blocked_attempts, self._clock.boottime()
         report = replace(
             self._state_of_agent(self.weaknesses(), attempts),
@@ -111,7 +111,7 @@ class Reports:
         return replace(report, knocks=self._knocks.batch(now), digest=self._news.digest)
 
     def of_fault(self, fault: str, attempts: int, way: Way) -> Report | None:
-        """That the agent is alive and can enforce nothing; None when the server knows.
+        """That the agent lives and can enforce nothing; None when the server knows.
 
         It is of no generation: it settles no grant, and closes none in the server's books that the
         kernel may still admit.

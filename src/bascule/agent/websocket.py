@@ -1,11 +1,11 @@
 """The client's end of a WebSocket (RFC 6455) to one server, for two threads.
 
-One thread receives; any thread may send. Both take one lock, because OpenSSL allows no two calls on one
-connection at a time. The socket never blocks: a thread waits for it outside the lock.
+One thread receives; any may send. Both go through one lock, because OpenSSL takes no two calls on
+one connection at a time: the socket never blocks, and is waited for outside the lock.
 
-The server is not trusted with this host's time and memory (EDGES E4): the size of a message, the number
-of messages a second, and each wait are bounded here. No compression, no Origin, no redirects. The proxy
-settings apply as for every call (``client.https``).
+The server is not trusted with this host's time and memory (EDGES E4): how large a message is, how
+many come a second, and for how long one end waits for the other is bounded here. No compression, no
+Origin, no redirects; a proxy is honoured as for every call (``client.https``).
 What is not here: the frames (``protocol.frames``), and what the texts say (``agent.line``).
 """
 
@@ -38,15 +38,15 @@ from bascule.protocol.frames import (
     frame,
 )
 
-PATIENCE = 10.0  # seconds for the server to take what is sent, or to answer the first request
+PATIENCE = 10.0  # seconds until the server has taken what is sent, or answers the first request
 LARGEST_HEAD = 16 * 1024  # bytes before the first message
-MESSAGES_A_SECOND = 300  # pings included; an idle line has one every ten seconds
+MESSAGES_A_SECOND = 300  # pings too; an idle line has one in ten seconds
 _PIECE = 16 * 1024  # bytes that are read at once
-_WORDS = 200  # characters of the server's reason that are passed on
+_WORDS = 200  # characters of a reason to close that are passed on
 
 
 class NotConnected(ServerUnreachable):
-    """TCP or TLS failed, so it is unknown whether a proxy on the way passes WebSockets."""
+    """TCP or TLS did not come up: nothing is known of what the way to the server lets pass."""
 
 
 class WebSocket:
@@ -125,7 +125,7 @@ class WebSocket:
         self._write(frame(Opcode.TEXT, text, is_masked=True))
 
     def close(self, code: CloseCode = CloseCode.NORMAL) -> None:
-        """Send the reason and hang up; the receiving thread is woken."""
+        """Say why and hang up; whoever receives is woken."""
         with contextlib.suppress(OSError, ServerUnreachable):
             if not self._is_closed:
                 self._write(close_frame(code, is_masked=True), within=0.2)
@@ -137,7 +137,7 @@ class WebSocket:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # TLS's own would wait its turn
 
     def release(self) -> None:
-        """Close the socket; the receiving thread calls this when it is done."""
+        """Give the socket back, by whoever receives and receives no more."""
         self.close()
         with self._lock:
             self._socket.close()

@@ -1,7 +1,7 @@
-"""The beats sent on one line, and which of them an echo or a report may still name.
+"""The beats that one line was sent, and which of them an echo or a report may still name.
 
-An echo or report that names a beat was read after the beat was sent. So it counts as contact at that
-moment, however long it was on its way (ADR 20).
+A number stands for the moment when it was sent: what names it was read after that moment, so the
+contact counts from there, however long the answer was on its way (ADR 20).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bascule.protocol.line import FRESH_SECONDS, NUMBERS_REMEMBERED
 
-AT_PROOF = 0  # the number in a report that was read before the first beat came
+AT_PROOF = 0  # the number of a report that was read before the first beat came
 
 
 class Sent(NamedTuple):
@@ -24,7 +24,7 @@ class Sent(NamedTuple):
 
 
 class Beats:
-    """The last few, the newest last. Numbers start at a random one."""
+    """The last few, the newest last; numbers start where nobody can guess."""
 
     __slots__ = ("_number", "_sent")
 

@@ -7,14 +7,14 @@ and long-polls too. Waiting costs the peer nothing, so waiting is bounded, in ti
 number: a newcomer takes the place of the one that waited longest, of the same address if
 that has too many. An address that is busy on its whole share gets no more.
 
-When all places are taken, connections lose theirs in this order: those from networks from which
-nobody has signed in, the busiest network first (EDGES E6); then the one that waits longest; then the
-newest busy one of the busiest network. Unknown networks come first only while they have more than an
-eighth of the places, so that somebody new can sign in while two known networks have all they may.
+When all places are taken, those lose theirs first that come from networks from which nobody
+has signed in, the busiest of them first (EDGES E6); then whoever waits longest; then the
+busiest network, the last to come of its busy ones. An eighth of the places is kept from the
+known networks, so that somebody new can sign in while two of them hold all they get.
 
-An agent that has proved its key *holds* its place: no newcomer takes it, and it does not count for its
-network, since 10,000 agents may come from one address (EDGES H8). Agents hold at most seven eighths of
-all places; the rest is for people, and for agents that have not proved their key yet.
+An agent that has proved itself *holds* its place: nobody takes it, and it counts for no network,
+since 10,000 agents may come from one address (EDGES H8). An eighth of all places is kept from
+agents, for people, and for agents that have not proved themselves yet.
 
 IPv6 addresses count by /64, which is one customer. What is not here: rates of requests.
 """
@@ -32,8 +32,8 @@ from bascule.errors import InvalidInput
 RESERVED_DESCRIPTORS = 256  # database, files, sockets of our own
 MOST_CONNECTIONS = 16_384  # about 64 KiB each under TLS
 MOST_WAITING = 1_000  # of one address
-SHARE_OF_UNPROVED = 8  # agents leave one in so many places to others
-SHARE_OF_STRANGERS = 8  # up to one in so many places, unknown networks do not lose first
+SHARE_OF_UNPROVED = 8  # one in so many places is kept from agents
+SHARE_OF_STRANGERS = 8  # one in so many places is kept for networks that are not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ConnectionPlace:
         self._crowd.put_busy(self)
 
     def hold(self) -> bool:
-        """An agent has proved its key on it; False when agents already hold all that they may."""
+        """An agent has proved itself on it; False when agents hold all that they may."""
         return self._crowd.put_holding(self)
 
     def leave(self) -> None:
@@ -120,7 +120,7 @@ class Crowd:
         self._known.on_change = self._rank_anew
         self._places: set[ConnectionPlace] = set()  # without those that are held
         self._held: set[ConnectionPlace] = set()
-        self.turned_away = 0  # newcomers refused, and places taken from others, since the start
+        self.turned_away = 0  # newcomers without a place, and places taken from others, so far
         self._waiting: OrderedDict[ConnectionPlace, None] = OrderedDict()  # longest first
         self._waiting_of: dict[str, OrderedDict[ConnectionPlace, None]] = {}
         self._of: dict[str, dict[ConnectionPlace, None]] = {}  # by network, the last to come last

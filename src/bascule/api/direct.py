@@ -1,9 +1,10 @@
-"""Answers calls without FastAPI, if the guard already knows all of a route's parameters but the body.
+"""Parameters of a route that the guard knows already, and a body: taken without FastAPI.
 
-FastAPI resolves nested dependencies for each call, which is a third of the event loop's work for an
-``initiate``. This module answers the calls of routes whose parameters are all known here; FastAPI
-answers the others. The signature still documents the route. The body is read and validated with
-FastAPI's own field and errors (``tests/wire/test_direct.py`` compares them).
+Resolving nested dependencies for each call is a third of the event loop's work for an
+``initiate``. Where every parameter of a route is known here, its call is answered by this
+module; other routes are FastAPI's. The signature stays what documents the route, and the body is
+read and validated as FastAPI does, with its own field and its own errors
+(``tests/wire/test_direct.py`` compares them).
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""The bytes of a line: messages in frames, and bounds on what a peer may make the server keep.
+"""A connection of messages in frames: the bytes of a line, and what a peer may make the server keep.
 
 An asyncio.Protocol on a transport that was HTTP's. It parses frames as they come, answers pings, and
 hands on each message of an agent; ``line`` says what one means.
 
 Rules:
-* A peer sends at most MESSAGES_A_SECOND, with bursts of MOST_AT_ONCE. A message that has begun is
-  complete, and what is sent to the peer is read, within STALLED_SECONDS.
-* A peer that breaks these rules loses the connection.
+* A peer has a pace of messages, and a time for each to come whole. It reads what is sent to it.
+* Whoever sends more, faster, or slower, loses the connection.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from bascule.json_text import read_json
 from bascule.protocol.frames import Broken, CloseCode, Frames, Opcode, close_frame, frame
 from bascule.protocol.line import LARGEST_UNPROVED, FromAgent, FromServer, from_agent, write
 
-MESSAGES_A_SECOND, MOST_AT_ONCE = 30.0, 100.0  # enough for ten passes a second: ask, report, echo
-STALLED_SECONDS = 30.0  # in which a message must be complete, and the peer must read what was sent
+MESSAGES_A_SECOND, MOST_AT_ONCE = 30.0, 100.0  # ten passes a second: ask, report, echo
+STALLED_SECONDS = 30.0  # that a message may take to come, or the peer to read what was sent
 
 
 class FramedConnection(asyncio.Protocol, ABC):

@@ -1,16 +1,16 @@
-"""One line: an enforcement point's connection. On it the point proves its key, gets beats, asks, reports.
+"""One line: the connection on which an enforcement point proves its key, is beaten, asks and reports.
 
-``protocol.line`` defines the messages. An echo is handled at once, with no task, no event and no SQL.
-A task handles the messages that need the store, one after the other; it exists only meanwhile.
+``protocol.line`` says what is said. Echoes are taken in at once, with no task, no event and no SQL.
+What needs the store is done one after the other, in order, by a task that exists meanwhile.
 
 Rules:
 * Before the proof a peer may send one small message, the proof, and has as long as for headers.
 * An echo counts as contact at the moment when its number was sent, if that is one of the last few
   and not old, and if what was read is what the server last settled. Otherwise a report is asked for.
-* At most MOST_WAITING messages wait for the store. A peer that sends more loses the connection.
+* Of what waits for the store, a few messages are kept. Whoever sends more loses the connection.
 
 What is not here: bytes and their pace (``framed_connection``), which beats count (``beats``), and
-reads and writes of the store (``line_answers``).
+what is read and settled in the store (``line_answers``).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ log = structlog.get_logger("bascule.api")
 MOST_WAITING = 4  # asks and reports that wait for the one before
 MOST_WELCOMED = 64  # machines in a Welcome, which has LARGEST_UNPROVED bytes; the own one is first
 RENEW_BEFORE = 60.0  # seconds before a proof ends
-REFUSED: Final = "AgentKeyRefused"  # code: the agent ends its openings (EDGES A12)
+REFUSED: Final = "AgentKeyRefused"  # code: the agent gives up what it holds open (EDGES A12)
 
 
 class Line(FramedConnection):
@@ -265,7 +265,7 @@ class Line(FramedConnection):
             self._deadline = None
 
     def refuse_key(self) -> None:
-        """The key is not, or no longer, that of this point: the agent ends its openings."""
+        """The key is not this point's, or not any more: the agent ends what it holds open."""
         if self._lines.is_logged(self.address):
             log.info("an agent's proof was refused", point=self.uid, address=self.address)
         why = "The proof is not signed with the key of this enforcement point."
@@ -279,7 +279,7 @@ class Line(FramedConnection):
     # -- beats --------------------------------------------------------------------------
 
     def beat(self) -> None:
-        """Send the next number; end the line if its proof has ended or its peer has stalled."""
+        """Send the next number, and end what has lasted too long."""
         now = self._clock.monotonic()
         if now >= self._proof_ends:
             self.end(CloseCode.PROOF_ENDED, "The agent did not renew its proof in time.")
@@ -298,7 +298,7 @@ class Line(FramedConnection):
     # -- news, asks and reports ---------------------------------------------------------
 
     def look(self) -> None:
-        """Read what may have changed at this point or its machines, and tell the agent."""
+        """Something of this point or its machines may have moved: read it and tell."""
         self._is_woken = True
         if not (self._is_looking or self._is_over or self.is_paused):
             self._is_looking = True

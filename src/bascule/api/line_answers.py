@@ -1,9 +1,9 @@
-"""Reads and writes of the store for a line: answers to asks and reports, and news.
+"""What a line reads and settles in the store: answers to asks and reports, and news.
 
 Rules:
 * A state is pushed in answer to the newest nonce alone, while that is fresh; its times count from
   the receipt of that nonce, which is never before the agent sent it (EDGES A8).
-* A report counts as contact at the moment of the beat that it names, if that beat still counts.
+* A report is contact at the moment of the beat that it names, if that still counts.
 
 What is not here: in which order messages are answered, and when news is looked for (``line``); the
 transactions (``services.lines``).
@@ -100,7 +100,7 @@ async def _answer_report(lines: Lines, line: Line, message: Reported, received: 
 
 
 async def tell_news(lines: Lines, line: Line) -> None:
-    """Read what changed at the line's point and machines, and push the states or hint at them."""
+    """Read what moved of the line's point and machines, and push it or hint at it."""
     clock = lines.services.clock
     at, now = clock.monotonic(), clock.now()
     nonce, received = line.nonce

@@ -1,9 +1,9 @@
-"""All lines of a server: which point has one, when each gets its beat, what all of them are told.
+"""All lines of a server: who holds one, when each is beaten, what is told to all of them.
 
-Every 100 ms a ticker sends a beat to a hundredth of the lines. The hub wakes the lines of machines that
-changed. Once a second one indexed read finds generations that another process changed, or whose
-wake-up was lost. The end of the record is read once for all lines. Of the work per second only the
-beats grow with the fleet. Use from one event loop.
+One ticker beats a hundredth of the lines every 100 ms. Wake-ups of the hub go to the lines of the
+machines that moved. Once a second one indexed read finds generations that another process moved, or
+whose wake-up was lost; the record's end is read once for all lines. Nothing here grows with the
+fleet from one second to the next but the beats. Use from one event loop.
 
 A newer line of a point replaces the older one. What is not here: one line (``line``), and how its
 connection came to be one (``upgrade``).
@@ -166,7 +166,7 @@ class Lines:
             line.acknowledged = ""
 
     def follow(self, line: Line, generations: Mapping[str, int]) -> None:
-        """From now on the line is for these machines, and knows these generations of them."""
+        """The line is of these machines from now on, and is told these generations of them."""
         for uid in line.generations.keys() - generations.keys():
             self._forget(line, uid)
         for uid in generations.keys() - line.generations.keys():
@@ -210,7 +210,7 @@ class Lines:
         await self.services.perform(record, line.subject)
 
     def close(self) -> None:
-        """The server is stopping: end all lines with that reason."""
+        """The server stops: say so to all."""
         self._is_closing = True
         for line in (*self._of.values(), *self._unproved):
             line.end(CloseCode.GOING_AWAY, "The server is stopping.")
@@ -218,13 +218,13 @@ class Lines:
     # -- news ---------------------------------------------------------------------------
 
     def wake(self, machine_uids: Iterable[str]) -> None:
-        """These machines have changed, or points that are enrolled for them."""
+        """Something of these machines has moved, or of points that are enrolled for them."""
         for uid in machine_uids:
             for line in tuple(self._by_machine.get(uid, ())):
                 line.look()
 
     async def run(self) -> None:
-        """Send beats, catch up, and read what all lines are told, until cancelled."""
+        """Beat, catch up, and read what all are told, until cancelled."""
         await asyncio.gather(
             self._tick(),
             _forever(CATCH_UP_SECONDS, self.catch_up),
@@ -232,7 +232,7 @@ class Lines:
         )
 
     async def _tick(self) -> None:
-        """Each slot in its turn. If the loop was late, all slots that are due."""
+        """Each slot in its turn; when the loop was late, those that are due at once."""
         pause = BEAT_SECONDS / SLOTS
         done = int(self.services.clock.monotonic() / pause)
         while True:
@@ -246,12 +246,12 @@ class Lines:
     def _beat(self, line: Line) -> None:
         try:
             line.beat()
-        except Exception:  # our fault with one line must not stop the beats of all
+        except Exception:  # a fault of ours with one line must not silence all
             log.exception("a beat was not sent", point=line.uid)
             line.end(CloseCode.GOING_AWAY)
 
     async def catch_up(self) -> None:
-        """Tell lines of generations that changed without a wake-up of this process."""
+        """Tell what moved without a wake-up of this process."""
         is_more = True
         while is_more:
             moves = await self.services.read(lambda r: r.moves_after(self._move, MOST_MOVES))
@@ -278,7 +278,7 @@ class Lines:
 
 
 async def _forever(seconds: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Repeat the work. A failure is logged, and the work is tried again."""
+    """Do it again and again. What goes wrong is logged, and tried again."""
     while True:
         try:
             await work()

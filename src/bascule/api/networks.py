@@ -77,7 +77,7 @@ class KnownNetworks:
 class AgentNetworks:
     """The networks from which agents have proved themselves in the last day, one for each agent.
 
-    A thief of an agent's key makes only one network known by it. Use from one event loop.
+    Whoever has stolen an agent's key has one network known by it. Use from one event loop.
     """
 
     def __init__(self) -> None:

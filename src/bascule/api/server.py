@@ -216,8 +216,8 @@ class EdgeServer(uvicorn.Server):
             await asyncio.sleep(0.05)
 
     async def _shake_hands(self, connection: socket.socket, place: ConnectionPlace) -> None:
-        """A peer has ten seconds for its part of the handshake and its first headers. The time in
-        which it waits for its turn does not count.
+        """A peer has ten seconds for its part of it and its first headers. The time in which it
+        waits for its turn is ours.
         """
         loop = asyncio.get_running_loop()
         patience = self._crowd.bounds.headers_seconds
@@ -278,7 +278,7 @@ class EdgeServer(uvicorn.Server):
             raise
 
     async def _tell_of_crowds(self) -> None:
-        """Log that no place is left, once a minute while this lasts."""
+        """Log that places have run out, once a minute as long as it lasts."""
         told = 0
         while True:
             if self._crowd.turned_away > told:

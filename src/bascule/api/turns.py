@@ -1,14 +1,14 @@
-"""TLS handshakes take turns: few at once, network by network, half of them for known agents' networks.
+"""Handshakes in turns: few at once, by network, half of them for networks of known agents.
 
-A handshake costs the server a thousand times what it costs a peer to begin one. If thousands ran at
-once, each would take longer than its peer waits, and all would be wasted. So a connection waits for its
-turn once its ClientHello is there, and at most MOST_IN_HAND handshakes run. Networks take turns, however
-many connections each has; an IPv6 network is a /64. Half of the turns are reserved for networks from
-which an agent has proved its key in the last day, so that a flood from other networks does not keep
-agents away (EDGES H8).
+A handshake costs a thousand times what an attempt at one costs the peer. When thousands of them are
+under way together, each takes longer than its peer waits, and none is of use to anybody. So a
+connection waits for its turn after its peer has begun (the ClientHello is there), and few are in
+hand. Networks take turns, however many connections each has; IPv6 counts by /64. Networks from
+which an agent has proved itself in the last day have half of the turns for themselves, so that a
+flood of strangers does not keep agents from coming back (EDGES H8).
 
-A turn lasts as long as the handshake, and at most a second: a peer that begins and then says nothing
-blocks nobody. What is not here: how many connections may wait (``connections``).
+A turn lasts as long as the handshake, and a second at most: a peer that begins and then says
+nothing keeps no turn from others. What is not here: how many may wait (``connections``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 MOST_IN_HAND = 32
 TURN_SECONDS = 1.0
-LONGEST_QUEUE = 30.0  # seconds, as agents wait as well; a waiting connection costs only its place
+LONGEST_QUEUE = 30.0  # seconds: as long as agents wait; to wait costs the server a place only
 _ESTABLISHED = 1  # tcp(7), TCP_INFO's first byte: include/net/tcp_states.h
 
 
@@ -40,7 +40,7 @@ class Turn:
 
 
 class _Queue:
-    """Waiting connections by network; networks take turns."""
+    """Those who wait, by network, each network in its turn."""
 
     def __init__(self) -> None:
         self.in_hand = 0
@@ -53,7 +53,7 @@ class _Queue:
         self._of.setdefault(network, deque()).append(waiter)
 
     def remove(self, network: str, waiter: asyncio.Future[None]) -> None:
-        """Forget one that no longer waits; it may be gone already."""
+        """Forget one who waits no more; it may be gone already."""
         waiters = self._of.get(network)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)
@@ -61,7 +61,7 @@ class _Queue:
                 del self._of[network]
 
     def call_next(self) -> None:
-        """Give a turn to the first network, and put that network last."""
+        """Give a turn to the network that waited longest, which is last from now on."""
         network, waiters = next(iter(self._of.items()))
         waiter = waiters.popleft()
         if waiters:
@@ -105,7 +105,7 @@ class HandshakeTurns:
         self._call()
 
     def _call(self) -> None:
-        """Give out free turns: strangers get at most half of all, known networks all."""
+        """Give out the turns that are free: each kind may have its half, and the known more."""
         half = self._most // 2
         while self._known.in_hand + self._strange.in_hand < self._most:
             if self._strange and self._strange.in_hand < half:

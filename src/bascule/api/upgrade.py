@@ -1,8 +1,8 @@
 """From HTTP to a line: the opening handshake of RFC 6455 section 4.2, answered without ASGI.
 
-Only ``GET /bascule/points/{uid}/line`` becomes one. It needs no token: the agent proves its key on the
-line. A request with an Origin header comes from a browser and is refused, and so is one for another
-Host (EDGES A23). What is not here: the messages that follow (``line``).
+Only ``GET /bascule/points/{uid}/line`` becomes one. It asks for no token: the line proves the
+point's key by itself. A browser's call, which names its Origin, is refused; so is another Host
+(EDGES A23). What is not here: what is said afterwards (``line``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def point_of(method: str, url: bytes) -> str | None:
 def judge(scope: Mapping[str, Any], names: Names, proxies: Proxies) -> tuple[str, str, str]:
     """The value of Sec-WebSocket-Accept, the caller's address, and what it calls itself.
 
-    Raises BasculeError when the request is refused.
+    Raises BasculeError when there is to be no line.
     """
     connection = HTTPConnection({**scope, "path": "", "query_string": b""})
     headers = connection.headers

@@ -1,8 +1,8 @@
 """WebSocket frames (RFC 6455 section 5) as both ends of an agent's line need them, and no more.
 
-Text messages, ping, pong and close; no extension, no compression, no binary messages. Pure: bytes in,
-messages out. We wrote this because the libraries cost an agent 0.6 to 2.2 MB, and a server 1.7 to 3.6 KiB
-for each connection (ADR 20). tests/unit/test_protocol_frames.py compares it with one of them.
+Text messages, ping, pong and close; no extension, no compression, no binary messages. Pure: bytes
+in, messages out; both ends use it. By hand, because the libraries cost an agent 0.6 to 2.2 MB
+and a server 1.7 to 3.6 KiB a connection (ADR 20); tests/unit/test_protocol_frames.py judges it by one.
 
 Rules: a frame that is too large is refused at its header, before its content is kept. Lengths are in
 their shortest form. Fragments are refused until ``may_fragment``, and count together afterwards.
@@ -44,7 +44,7 @@ class CloseCode(IntEnum):
     GOING_AWAY = 1001  # the server stops
     PROTOCOL_ERROR = 1002
     UNSUPPORTED = 1003  # a binary message
-    NOT_TEXT = 1007  # not one JSON object in UTF-8
+    NOT_TEXT = 1007  # neither UTF-8 nor one JSON object
     POLICY = 1008  # too much, too often, or too late
     TOO_LARGE = 1009
     PROOF_ENDED = 4000  # the proof ran out and was not renewed

@@ -1,19 +1,18 @@
-"""The messages of the line: the one connection between an enforcement point and its server.
+"""What is said on the line: the one connection between an enforcement point and its server.
 
 A WebSocket (``frames``) at ``GET /bascule/points/{uid}/line``; each message is one JSON object, its
-``kind`` first. The server sends a *challenge*, and the agent proves its key by signing it. Every ten
-seconds the server sends a *beat*, a number. The agent reads its firewall back and returns the number,
-an *echo*. It asks for states, and reports news.
+``kind`` first. The server challenges, the agent proves, the server beats; the agent echoes a beat
+once it has read its firewall back, asks for states and reports what is news.
 
-* An echo counts as contact at the moment when its beat was *sent*, so that an echo delayed by a proxy or
-  a paused server does not look fresh. A pass that fails sends no echo.
-* A *nonce* is a random value that the agent sends once. A *push* is a state that the server sends unasked,
-  as the delayed answer to the newest nonce. Its times count from when the agent sent that nonce (EDGES
-  A8), so doubling, reordering, replaying or delaying it lengthens nothing.
-* A proof is good for one challenge of one connection.
+* An echo counts as contact at the moment when its number was *sent*: what a proxy or a paused server
+  kept back is not fresh. A pass that fails echoes nothing.
+* Times in a state that is pushed count from when the agent sent the nonce that the state answers
+  (EDGES A8). A push is the delayed answer to a standing question: one that is doubled, reordered,
+  replayed or held back lengthens nothing.
+* A proof is over this connection's challenge, and good for that challenge alone.
 
-A reader ignores a kind that it does not know (EDGES F4). ``machine`` names a machine that is bound to
-the point; empty: the point's own.
+A kind that a reader does not know is passed over (EDGES F4). ``machine`` names a machine that is
+bound to the point; empty: the point's own.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE, Knows
 from bascule.protocol.state import LONGEST_HASH, State
 
 BEAT_SECONDS = 10.0  # between two beats of one line
-SILENCE_SECONDS = 25.0  # without any frame, after which the agent ends the line
+SILENCE_SECONDS = 25.0  # without any frame: the agent gives the line up
 NUMBERS_REMEMBERED = 3  # beats whose echo still counts
-FRESH_SECONDS = STALE_AFTER  # largest age of a beat that counts, and of a nonce that a push answers
-LARGEST_PUSH = 16 * 1024  # bytes of a pushed state; of a larger one only a hint is sent
+FRESH_SECONDS = STALE_AFTER  # age at most of a number that counts, and of a nonce that is answered
+LARGEST_PUSH = 16 * 1024  # bytes of a state that is pushed; a larger one is only hinted at
 LARGEST_UNPROVED = 4 * 1024  # bytes of a message, in either direction, before the proof
 LARGEST_REPORT = 1024 * 1024  # bytes of a message from the agent afterwards
 LARGEST_STATE = 8 * 1024 * 1024  # bytes of a message from the server afterwards (EDGES E4)
@@ -236,10 +235,10 @@ def signed_text(tenant_id: str, point_uid: str, challenge: str) -> bytes:
 
 
 def digest_of(report: Report) -> str:
-    """Of the part by which the server settles anything: 64 hex digits. Another digest is news.
+    """Of what a report settles by: 64 hex digits. Two reports that differ in it are news.
 
-    It leaves out what changes by itself or is reported once: counters, times, notes, repairs. The
-    agent makes it, and the server compares it. The server never makes one of a report that it read,
+    Left out is what moves by itself or is told once: counters, times, notes, what was healed. An
+    agent makes it and a server compares it; a server never makes one of a report that it read,
     because it may know less than the agent (EDGES F4).
     """
     told = encode(report)

@@ -1,9 +1,8 @@
-"""When each enforcement point was last heard by an echo: kept in memory, and stored every few seconds.
+"""When each enforcement point was last heard by an echo: kept here, and stored every few seconds.
 
-An echo costs no transaction: one write stores the contacts of all points. A contact names the key that
-the point proved, and is stored only if that is still the point's key. If contacts are lost before they
-are stored, points look silent for a moment; no lost contact makes a point look heard. Use from one
-event loop.
+An echo costs no transaction; what it says is stored by one write for all points. A contact names the
+key by which the point proved itself, and is stored where that is still the point's. Losing what is
+not stored yet makes points look silent for a moment, never heard. Use from one event loop.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ def enrol(
     if not tx.consume_enrolment(enrolment.id, act.now):
         return _refuse(tx, act, Refused("the token was already used", machine))
     before = tx.agent_of(machine.uid)
-    if before is not None:  # the new agent is told what the old one has not heard
+    if before is not None:  # of what the old agent has not heard, the new one is told
         for here in (before, *(each.at(before) for each in tx.bound_to(machine.uid))):
             for grant in tx.cut_grants(
                 here.machine_uid, here.enrolled_at, here.observed_generation
@@ -266,9 +266,9 @@ def state_for(
     machine_uid: str = "",
     knows: frozenset[Feature] | None = None,
 ) -> tuple[Machine, DesiredState]:
-    """The state that a point is told of a machine at ``now``: its own machine, unless one is named.
+    """What an enforcement point is to hold of a machine at ``now``, its own unless one is named.
 
-    ``knows`` are the features that the asking agent names; None: those of its last report.
+    ``knows`` is what the agent that asks says that it knows; None: what it said when it reported.
 
     Raises AuthenticationFailed when the point is unknown, Forbidden when it does not guard the
     machine.
@@ -300,5 +300,5 @@ def is_online(point: EnforcementPoint, now: datetime) -> bool:
 
 
 def is_enforced(point: EnforcementPoint | None, now: datetime) -> bool:
-    """Is the point in contact and able to enforce, so that the server knows what is open there?"""
+    """Is it known what holds there: its point is heard, and can enforce?"""
     return point is not None and point.is_enforcing and is_online(point, now)

@@ -1,8 +1,8 @@
-"""What an enforcement point's line reads and settles, each in one transaction.
+"""What the line of an enforcement point reads and settles, each in one transaction.
 
-Each transaction first checks that the key which the point proved is still valid, so that a line whose
-key was taken away is told nothing and settles nothing (EDGES A12, B5). What is not here: the
-connection, its beats, and pushes.
+A line rests on the key by which its point proved itself. Whatever is read or settled for it is read
+with that key's standing in the same transaction, so that nothing is told to, or taken from, a line
+whose key was taken away (EDGES A12, B5). What is not here: the connection, its beats, what is a push.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from bascule.services.reports import ReportWrites, take_report
 
 
 class StandingReads(AgentReads, BindingReads, GenerationReads, MachineReads, Protocol):
-    """A point, its machines, and the generation of each."""
+    """A point, its machines, and how far each is to come."""
 
 
 class NewsReads(AgentStateReads, StandingReads, Protocol):
-    """The same, and the desired state of these machines."""
+    """The same, and what is wanted of these machines."""
 
 
 class ContendedWrites(MachineReads, EventWrites, Protocol):
@@ -74,7 +74,7 @@ def _generations(reader: StandingReads, point_uid: str) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The desired state of one machine at ``now``."""
+    """What a point is to hold of one machine at ``now``."""
 
     machine_name: str
     desired: DesiredState
@@ -83,10 +83,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What changed at a point since its line was told."""
+    """What moved at a point since its line was told."""
 
     generations: Mapping[str, int]  # of all machines that it guards
-    states: Mapping[str, Wanted]  # of the machines that changed; empty if not asked for
+    states: Mapping[str, Wanted]  # of those that moved, where they were asked for
 
 
 def news(
@@ -141,8 +141,8 @@ def settle(
     machine_uid: str,
     heard_at: datetime | None,
 ) -> int:
-    """``take_report`` for a line. ``heard_at`` is a moment before the pass began. None: no such moment
-    is known, and the report is no contact. Raises AuthenticationFailed, and as ``take_report``.
+    """``take_report`` of a line. ``heard_at``: when the pass had surely not begun yet; None: that is
+    not known, and the report is no contact. Raises AuthenticationFailed, and as ``take_report``.
     """
     check_holds(tx, point_uid, public_key)
     act.heard_at = None if heard_at is None else min(heard_at, act.now)
@@ -155,12 +155,12 @@ def settle(
 
 
 def record_contention(tx: ContendedWrites, act: Act, point_uid: str, count: int) -> None:
-    """Record how often lines of one point replaced each other within a minute."""
+    """Put on record that lines of one point replaced each other so often within a minute."""
     machine = tx.machine_by_uid(point_uid)
     if machine is not None:
         act.record(tx, AgentsContended(str(machine.id), count), machine.id)
 
 
 def machines_of(uids: Collection[str], point_uid: str) -> frozenset[str]:
-    """The machines other than the point's own."""
+    """Those beside the point's own."""
     return frozenset(uids) - {point_uid}

@@ -1,9 +1,8 @@
-"""Agents from before ADR 20, whose routes now only answer that the agent is too old (EDGES F4).
+"""Agents of before the line, which call routes that no longer tell them anything (EDGES F4).
 
-Such an agent keeps enforcing what it holds, and its leases end on time. The server takes none of its
-reports, so its machine counts as silent, and requests for access there are refused at once. The first
-report of an upgraded agent ends this. What is not here: features that an agent lacks
-(``domain.features``).
+Such an agent goes on enforcing what it holds, and its leases end on time. Nothing that it reports is
+taken, so its machine is heard no more; who asks for access there is refused at once. The next report
+of an upgraded agent ends this. What is not here: features that an agent lacks (``domain.features``).
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ class TooOldWrites(FollowWrites, GrantEndWrites, MachineReads, PointWrites, Prot
 
 
 def is_marked(reader: AgentReads, point_uid: str) -> bool:
-    """Is the point marked already, or is there no such point?"""
+    """Is it known of this point, or is there no such point?"""
     point = reader.agent_of(point_uid)
     return point is None or any(each.is_of(PROTOCOL_TOO_OLD) for each in point.weaknesses)
 
 
 def mark_too_old(tx: TooOldWrites, act: Act, point_uid: str) -> None:
-    """Mark a point's agent as too old, and withdraw the grants that wait to open there."""
+    """Note that a point's agent is too old, and withdraw what waits to be opened there."""
     point = tx.agent_of(point_uid)
     if point is None or is_marked(tx, point_uid):
         return
