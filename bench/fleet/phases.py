@@ -172,11 +172,14 @@ class Fleet:
         self._server.start()
         await asyncio.to_thread(self._server.wait)
         self._tell("listening_s", loop.time() - killed_at)
+        started = self._server.cpu_seconds()
+        self._tell("started_cpu_s", started)
         self._tell("leased", len(leased))
         self._tell("leased_back_s", await self._until_in(leased, killed_at))
         took = await self._until_in(self._agents, killed_at)
         self._tell("back", count_after(self._moments(self._agents), killed_at))
         self._tell("back_s", took)
+        self._tell("back_cpu_ms", (self._server.cpu_seconds() - started) * 1000 / len(self._agents))
 
     def _why_failed(self) -> str:
         """The most frequent reasons; empty when nothing failed."""
