@@ -115,6 +115,10 @@ class LineWorld(World):
         self.key = key_of(1)
         self.enrol(self.web, public_of(self.key), replaces=True)
         self.crowd = Crowd(BOUNDS)
+        self.start()
+
+    def start(self) -> None:
+        """As a process that has just begun: of lines and agents it knows what is stored."""
         self.lines = Lines(
             self.services,
             self.installation.tenant_id,

@@ -31,6 +31,7 @@ from bascule.services.bindings import bind, unbind
 from bascule.services.fleet import remove_point
 from bascule.services.seal import seal
 from bascule.services.sweep import note_silence
+from tests.support.statements import statements
 from tests.unit.services_world import ANNA, rules
 from tests.wire.line_world import READ, LineWorld, Peer, key_of, line_world, public_of
 
@@ -347,6 +348,25 @@ def test_a_contact_of_a_key_that_was_replaced_is_not_stored(world: LineWorld, pe
     world.clock.pass_time(4)
     world.services.contacts.give_back(kept)
     assert world.contact() == 4
+
+
+def test_after_a_restart_an_agent_of_which_nothing_changed_costs_one_read(
+    world: LineWorld, peer: Peer
+) -> None:
+    """What was taken last of it is stored with the report: it neither asks nor reports."""
+    peer.report(peer.beat())
+    told = peer.line.generations
+    world.start()
+    with statements() as seen:
+        again = world.live()
+    assert len(seen) == 1, f"\n{seen}"
+    assert (again.welcome.acknowledged, again.welcome.generations) == (READ, told)
+    world.clock.pass_time(2)
+    with statements() as seen:
+        again.echo(again.first_beat)
+    assert len(seen) == 0, f"\n{seen}"
+    assert again.all_of(Hint) == []
+    assert world.contact() == 2
 
 
 def test_a_beat_and_its_echo_cost_no_statement(

@@ -17,6 +17,8 @@ import pytest
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.identity.authenticate import find_principal
+from bascule.interfaces.store import Reader
+from bascule.services import lines
 from bascule.services.seal import seal
 from tests.support.statements import Statements, statements
 from tests.wire.house import JIT, House, port_rule
@@ -173,6 +175,31 @@ def test_a_state(fleet: Fleet) -> None:
     fleet.house.do(lambda tx, _: seal(tx))
     fleet.initiate("web-1", source="203.0.113.30")
     fleet.check(fleet.state()[1], 5)
+
+
+def test_a_proof_on_a_line(fleet: Fleet) -> None:
+    """The point's key and what its line is told, in one."""
+    with statements() as seen:
+        found = fleet.house.see(lambda reader: lines.standing(reader, fleet.uids["web-1"]))
+    assert found is not None
+    fleet.check(seen, 1)
+
+
+def test_a_question_on_a_line(fleet: Fleet) -> None:
+    """The point, with the key that it must still have; ports; grants. The ends of the record."""
+    fleet.initiate("web-1", source="203.0.113.32")
+    uid, now = fleet.uids["web-1"], fleet.house.clock.now()
+    found = fleet.house.see(lambda reader: lines.standing(reader, uid))
+    assert found is not None
+
+    def read(reader: Reader) -> None:
+        wanted = lines.wanted(reader, uid, found.public_key, uid, now, None)
+        assert wanted.desired.leases
+        reader.chain_ends()
+
+    with statements() as seen:
+        fleet.house.see(read)
+    fleet.check(seen, 4)
 
 
 def test_a_report_that_opens(fleet: Fleet) -> None:

@@ -66,10 +66,9 @@ async def _answer_ask(lines: Lines, line: Line, ask: Ask, received: float) -> No
     at, now = clock.monotonic(), clock.now()
 
     def read(reader: Reader) -> tuple[use.Wanted, RecordMark]:
-        use.check_holds(reader, line.uid, line.public_key)
         machine_uid = ask.machine or line.uid
         return (
-            use.wanted(reader, line.uid, machine_uid, now, ask.knows),
+            use.wanted(reader, line.uid, line.public_key, machine_uid, now, ask.knows),
             lines.mark(reader, ask),
         )
 

@@ -42,7 +42,23 @@ class OwnPoint:
     generation: int  # that the machine is to come to
 
 
+@dataclass(frozen=True, slots=True)
+class PointStanding:
+    """A point as its line is told of it."""
+
+    public_key: str
+    machine_name: str  # of its own machine
+    last_contact_at: datetime | None
+    acknowledged: str  # digest of its last report that was settled; empty: none
+    generation: int  # that its own machine is to come to
+    guards_others: bool  # machines beside its own are bound to it
+
+
 class AgentReads(Protocol):
+    def point_standing(self, uid: str) -> PointStanding | None:
+        """None when the machine or its agent is missing."""
+        ...
+
     def own_point(self, uid: str) -> OwnPoint | None:
         """None when the machine or its agent is missing."""
         ...

@@ -48,6 +48,7 @@ from bascule.sentences import sentence
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.bindings import (
     BindingActWrites,
+    Guarded,
     GuardedReads,
     bind_anew,
     guarded,
@@ -273,11 +274,23 @@ def state_for(
     Raises AuthenticationFailed when the point is unknown, Forbidden when it does not guard the
     machine.
     """
-    machine_uid = machine_uid or point_uid
+    found = guarded_by(tx, point_uid, machine_uid or point_uid)
+    return found.machine, state_of(tx, found, now, knows)
+
+
+def guarded_by(tx: GuardedReads, point_uid: str, machine_uid: str) -> Guarded:
+    """Raises as ``state_for``."""
     found = guarded(tx, point_uid, machine_uid)
     if found is None:
         raise AuthenticationFailed("This agent's machine no longer exists.", code="AgentUnknown")
-    machine, point = found.machine, found.here
+    return found
+
+
+def state_of(
+    tx: AgentStateReads, found: Guarded, now: datetime, knows: frozenset[Feature] | None
+) -> DesiredState:
+    """``state_for``, of a point and a machine that were read in the same transaction."""
+    machine_uid, point = found.machine.uid, found.here
     live, cuts = tx.told_grants(
         machine_uid, now - CUT_FOR, point.enrolled_at, point.observed_generation
     )
@@ -292,7 +305,7 @@ def state_for(
         cuts,
         point.observed_generation,
     )
-    return machine, known_part(wanted, point.knows if knows is None else knows)
+    return known_part(wanted, point.knows if knows is None else knows)
 
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:

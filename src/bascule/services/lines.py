@@ -11,21 +11,24 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bascule.domain.desired import DesiredState
 from bascule.domain.facts.agents import AgentsContended
 from bascule.domain.features import Feature
+from bascule.domain.machine import EnforcementPoint
 from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.inventory import MachineReads
-from bascule.interfaces.points import AgentReads, BindingReads
+from bascule.interfaces.points import AgentReads, BindingReads, PointStanding
 from bascule.interfaces.record import EventWrites
 from bascule.protocol.line import MOST_TOLD
 from bascule.protocol.report import Report
 from bascule.services.act import Act
-from bascule.services.fleet import AgentStateReads, state_for
+from bascule.services.fleet import AgentStateReads, guarded_by, state_of
 from bascule.services.reports import ReportWrites, take_report
+
+P = TypeVar("P", EnforcementPoint, PointStanding)
 
 
 class StandingReads(AgentReads, BindingReads, GenerationReads, MachineReads, Protocol):
@@ -53,19 +56,21 @@ class Standing:
 
 def standing(reader: StandingReads, point_uid: str) -> Standing | None:
     """None when there is no such point, or its machine is gone."""
-    point, machine = reader.agent_of(point_uid), reader.machine_by_uid(point_uid)
-    if point is None or machine is None:
+    point = reader.point_standing(point_uid)
+    if point is None:
         return None
     return Standing(
         point.public_key,
-        machine.id.name,
+        point.machine_name,
         point.last_contact_at,
         point.acknowledged,
-        _generations(reader, point_uid),
+        _generations(reader, point_uid, point),
     )
 
 
-def _generations(reader: StandingReads, point_uid: str) -> Mapping[str, int]:
+def _generations(reader: StandingReads, point_uid: str, point: PointStanding) -> Mapping[str, int]:
+    if not point.guards_others:  # nearly always
+        return {point_uid: point.generation}
     bound = islice(reader.bound_to(point_uid), MOST_TOLD - 1)
     uids = [point_uid, *(each.machine_uid for each in bound)]
     known = reader.generations(uids)
@@ -102,34 +107,46 @@ def news(
     wanted. A machine may be bound to a point whose agent holds its own alone.
     Raises AuthenticationFailed.
     """
-    check_holds(reader, point_uid, public_key)
-    generations = _generations(reader, point_uid)
+    point = check_holds(reader, point_uid, public_key)
+    generations = _generations(reader, point_uid, point)
     moved = [uid for uid, number in generations.items() if number != told.get(uid)]
-    states = {uid: wanted(reader, point_uid, uid, now, knows) for uid in moved if uid in holds}
+    states = {
+        uid: wanted(reader, point_uid, public_key, uid, now, knows) for uid in moved if uid in holds
+    }
     return News(generations, states)
 
 
 def wanted(
     reader: AgentStateReads,
     point_uid: str,
+    public_key: str,
     machine_uid: str,
     now: datetime,
     knows: frozenset[Feature] | None,
 ) -> Wanted:
-    """Raises as ``fleet.state_for``."""
-    machine, desired = state_for(reader, point_uid, now, machine_uid, knows)
-    return Wanted(machine.id.name, desired, now)
+    """Raises as ``fleet.state_for``, and AuthenticationFailed when that is not the point's key any
+    more.
+    """
+    if machine_uid != point_uid:  # whose key is gone hears nothing, not even of what is bound
+        check_holds(reader, point_uid, public_key)
+    found = guarded_by(reader, point_uid, machine_uid)
+    _require_key(found.agent, public_key)
+    return Wanted(found.machine.id.name, state_of(reader, found, now, knows), now)
 
 
-def check_holds(reader: AgentReads, point_uid: str, public_key: str) -> None:
+def check_holds(reader: AgentReads, point_uid: str, public_key: str) -> PointStanding:
     """Raise AuthenticationFailed when that is not the point's key any more."""
-    point = reader.agent_of(point_uid)
+    return _require_key(reader.point_standing(point_uid), public_key)
+
+
+def _require_key(point: P | None, public_key: str) -> P:
     if point is None or point.public_key != public_key:
         raise AuthenticationFailed(
             "This agent's key is not valid any more: its machine was removed or enrolled again.",
             code="AgentKeyRefused",
             advice="To enrol the agent again: bascule machine enrol NAME --replace.",
         )
+    return point
 
 
 def settle(

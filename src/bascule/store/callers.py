@@ -9,12 +9,13 @@ from sqlalchemy import BindParameter, String, bindparam, exists, func, select
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.principals import Credential, ServicePrincipal, User
 from bascule.domain.tokens import TokenFamily
-from bascule.interfaces.points import OwnPoint
+from bascule.interfaces.points import OwnPoint, PointStanding
 from bascule.store import tables as t
 from bascule.store.access_stamp import STAMP, AccessStamp
 from bascule.store.fleet import point_of_row
 from bascule.store.inventory import machine_of_row
 from bascule.store.principals import credential_of_row
+from bascule.store.rows import resource_id
 from bascule.store.tables import access
 from bascule.store.tables import tokens as tokens_tables
 from bascule.store.tokens import family_of_row
@@ -55,12 +56,31 @@ _AGENT = (
     .join(t.agents, t.agents.c.machine_uid == t.machines.c.uid)
     .where(t.machines.c.uid == bindparam("wanted"))
 )
-_OWN_POINT = _AGENT.add_columns(
-    exists().where(t.bindings.c.machine_uid == t.machines.c.uid).label("is_bound"),
+_NUMBER = (
     select(t.machine_generations.c.generation)
     .where(t.machine_generations.c.machine_uid == t.machines.c.uid)
     .scalar_subquery()
-    .label("number"),
+    .label("number")
+)
+_OWN_POINT = _AGENT.add_columns(
+    exists().where(t.bindings.c.machine_uid == t.machines.c.uid).label("is_bound"), _NUMBER
+)
+_STANDING = (
+    select(
+        t.machines.c.id,
+        t.agents.c.public_key,
+        t.agents.c.last_contact_at,
+        t.agents.c.acknowledged,
+        exists()
+        .where(
+            t.bindings.c.point_uid == t.machines.c.uid,
+            t.bindings.c.machine_uid != t.machines.c.uid,
+        )
+        .label("guards_others"),
+        _NUMBER,
+    )
+    .join(t.agents, t.agents.c.machine_uid == t.machines.c.uid)
+    .where(t.machines.c.uid == bindparam("wanted"))
 )
 _SAME_PLACE: BindParameter[str] = bindparam("place", type_=String)
 _SPELT = select(
@@ -120,6 +140,19 @@ class CallerReads(AccessStamp):
     def agent_caller(self, uid: str) -> tuple[Machine, EnforcementPoint] | None:
         row = self._first(_AGENT, {"wanted": uid})
         return None if row is None else (machine_of_row(row), point_of_row(row))
+
+    def point_standing(self, uid: str) -> PointStanding | None:
+        row = self._first(_STANDING, {"wanted": uid})
+        if row is None:
+            return None
+        return PointStanding(
+            row.public_key,
+            resource_id(row.id).name,
+            row.last_contact_at,
+            row.acknowledged,
+            row.number or 0,
+            row.guards_others,
+        )
 
     def own_point(self, uid: str) -> OwnPoint | None:
         row = self._first(_OWN_POINT, {"wanted": uid})

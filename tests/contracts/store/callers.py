@@ -8,7 +8,7 @@ from datetime import timedelta
 from bascule.domain.bindings import Binding
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
 from bascule.domain.tokens import Flow, SignIn, TokenFamily
-from bascule.interfaces.points import OwnPoint
+from bascule.interfaces.points import OwnPoint, PointStanding
 from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.inventory import INSTALLATION
 from tests.contracts.store.samples import (
@@ -74,6 +74,33 @@ class CallerContract:
             point = a_point(f"uid-{name}")
             assert found == OwnPoint(a_machine(name), point, is_bound, generation)
         assert read(store, lambda r: r.own_point("uid-bare-1")) is None
+
+    def test_what_a_points_line_is_told_of_it(self, store: Store) -> None:
+        """Its key, how far its own machine is to come, and whether others are bound to it."""
+
+        def plant(tx: Transaction) -> None:
+            for name in ("web-1", "gate-1", "bare-1"):
+                tx.put_machine(a_machine(name))
+                if name != "bare-1":
+                    tx.put_enforcement_point(a_point(f"uid-{name}"))
+            for point in ("uid-web-1", "uid-gate-1"):  # a machine's own agent is no other
+                tx.put_binding(Binding("uid-web-1", point, NOW))
+            tx.advance_generation("uid-web-1", beyond=6)
+
+        write(store, plant)
+        for name, guards_others, generation in (("web-1", False, 7), ("gate-1", True, 0)):
+            found = read(store, lambda r: r.point_standing(f"uid-{name}"))
+            point = a_point(f"uid-{name}")
+            assert found == PointStanding(
+                point.public_key,
+                name,
+                point.last_contact_at,
+                point.acknowledged,
+                generation,
+                guards_others,
+            )
+        for absent in ("uid-bare-1", "UID-WEB-1"):
+            assert read(store, lambda r: r.point_standing(absent)) is None
 
     def test_the_stamp_of_access_is_of_the_moment_in_which_the_caller_is_read(
         self, store: Store
