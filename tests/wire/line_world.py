@@ -71,10 +71,13 @@ def public_of(key: Ed25519PrivateKey) -> str:
 class Transport(asyncio.Transport):
     """Remembers what was written; ``backlog``: its peer reads nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
+        self._loop = loop
         self.written = bytearray()
         self.is_closed = self.is_aborted = False
+        self.lingers = False  # its peer does not answer TLS's goodbye
+        self._is_lost = False
         self.protocol: asyncio.BaseProtocol | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -83,9 +86,17 @@ class Transport(asyncio.Transport):
 
     def close(self) -> None:
         self.is_closed = True
+        if not self.lingers:
+            self._lose()
 
     def abort(self) -> None:
         self.is_closed = self.is_aborted = True
+        self._lose()
+
+    def _lose(self) -> None:
+        if not self._is_lost and self.protocol is not None:
+            self._is_lost = True
+            self._loop.call_soon(self.protocol.connection_lost, None)
 
     def is_closing(self) -> bool:
         return self.is_closed
@@ -177,7 +188,7 @@ class Peer:
 
     def __init__(self, world: LineWorld, path: str, headers: str) -> None:
         self.world = world
-        self.transport = Transport()
+        self.transport = Transport(world.loop)
         place = world.crowd.admit("192.0.2.77", lambda: None)
         assert place is not None
         config = uvicorn.Config(_no_app, http="httptools", ws="none", lifespan="off")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from bascule.api import line as api_line
+from bascule.api.arrivals import OWN, Arrivals
 from bascule.api.line_answers import answer
 from bascule.domain.bindings import Binding
 from bascule.interfaces.store import Transaction
@@ -17,7 +20,7 @@ from bascule.services.act import Act
 from bascule.services.bindings import bind
 from tests.unit.services_world import ANNA, rules
 from tests.wire.house import House
-from tests.wire.line_world import READ, LineWorld, Peer, line_world
+from tests.wire.line_world import READ, LineWorld, Peer, key_of, line_world, public_of
 
 
 @pytest.fixture
@@ -112,6 +115,80 @@ def test_a_report_over_http_is_such_a_report(house: House, monkeypatch: pytest.M
     assert told == []
     assert agent.post(path, json={"generation": 1, "inForce": []}).status_code == 200
     assert told == [uid]
+
+
+# -- somebody with many keys
+
+
+def half(size: int, of: int = 1_000_000) -> bytes:
+    """The beginning of a message."""
+    whole = frame(Opcode.TEXT, b"{" + b" " * of, is_masked=True)
+    return whole[:size]
+
+
+@pytest.fixture
+def many(world: LineWorld) -> list[Peer]:
+    """Proved lines of four points."""
+    peers = []
+    for number in range(4):
+        machine = world.add_machine(f"many-{number}", f"10.9.9.{number + 1}")
+        world.enrol(machine, public_of(key_of(9)), replaces=True)
+        peer = world.connect(machine.uid)
+        peer.prove(key_of(9), machine.uid)
+        peers.append(peer)
+    return peers
+
+
+def test_half_messages_of_many_lines_fill_no_memory(world: LineWorld, many: list[Peer]) -> None:
+    """Whoever keeps most loses; what an honest agent sends is out of the question."""
+    world.lines.arrivals = Arrivals(in_all=1_000_000)
+    small = world.live()
+    small.send(half(OWN // 2))
+    for peer, size in zip(many, (400_000, 500_000, 300_000, 100_000), strict=True):
+        peer.send(half(size))
+    assert [each.transport.is_aborted for each in many] == [False, True, False, False]
+    assert not small.is_over
+    assert world.lines.arrivals.total <= 1_000_000
+    assert many[1].line._frames.kept == 0
+    for peer in (small, *many):
+        peer.line.connection_lost(None)
+    assert world.lines.arrivals.total == 0
+
+
+def test_a_report_counts_until_it_is_answered(
+    world: LineWorld, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals = []
+
+    async def note(*asked: Any) -> None:
+        totals.append(world.lines.arrivals.total)
+        await answer(*asked)
+
+    monkeypatch.setattr(api_line, "answer", note)
+    ids = frozenset(f"{number:036}" for number in range(20_000))
+    text = frame(Opcode.TEXT, written(Reported("r", 0, Report(1, ids))), is_masked=True)
+    peer.send(text[:OWN])
+    assert world.lines.arrivals.total == 0, "each line's own"
+    peer.send(text[OWN:-1])
+    assert len(text) - OWN - 20 < world.lines.arrivals.total < len(text) - OWN
+    peer.send(text[-1:])
+    (kept,) = totals
+    assert len(text) - OWN - 20 < kept < len(text) - OWN
+    assert world.lines.arrivals.total == 0
+    assert not peer.is_over
+
+
+def test_a_connection_that_lingers_after_its_line_has_its_place(
+    world: LineWorld, peer: Peer
+) -> None:
+    """Else somebody who lets connections linger has more of them than there are places."""
+    peer.transport.lingers = True
+    peer.send(frame(Opcode.TEXT, b"[]", is_masked=True))
+    assert peer.is_over
+    assert not len(world.lines)
+    assert len(world.crowd) == 1
+    peer.line.connection_lost(None)
+    assert not len(world.crowd)
 
 
 # -- unlucky moments

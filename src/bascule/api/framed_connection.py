@@ -33,6 +33,7 @@ class FramedConnection(asyncio.Protocol, ABC):
         "_clock",
         "_frames",
         "_is_over",
+        "_kept",
         "_paused_since",
         "_transport",
     )
@@ -43,6 +44,7 @@ class FramedConnection(asyncio.Protocol, ABC):
         self._frames = Frames(is_masked=True, largest=LARGEST_UNPROVED)
         self._is_over = False
         self._paused_since: float | None = None  # the peer does not read
+        self._kept = 0  # bytes of it
         self._amid_since: float | None = None  # a message has begun whose end has not come
         self._allowance, self._allowed_at = MOST_AT_ONCE, clock.monotonic()
 
@@ -62,8 +64,12 @@ class FramedConnection(asyncio.Protocol, ABC):
     # -- what the line makes of it ------------------------------------------------------
 
     @abstractmethod
-    def hear(self, message: FromAgent | None) -> None:
-        """A message came; None: of a kind that only newer agents know."""
+    def hear(self, message: FromAgent | None, size: int) -> None:
+        """A message of so many bytes came; None: of a kind that only newer agents know."""
+
+    @abstractmethod
+    def count(self) -> None:
+        """More or less is kept of a message that is not whole (``_kept``)."""
 
     @abstractmethod
     def go_on(self) -> None:
@@ -104,6 +110,9 @@ class FramedConnection(asyncio.Protocol, ABC):
             self._amid_since = None
         elif self._amid_since is None:
             self._amid_since = self._clock.monotonic()
+        if self._frames.kept != self._kept:
+            self._kept = self._frames.kept
+            self.count()
 
     def _take(self, opcode: Opcode, content: bytes) -> None:
         if not self._is_within_pace():
@@ -120,7 +129,7 @@ class FramedConnection(asyncio.Protocol, ABC):
             except ValueError:
                 self.end(CloseCode.NOT_TEXT, "A message is one JSON object in UTF-8.")
             else:
-                self.hear(message)
+                self.hear(message, len(content))
 
     def _is_within_pace(self) -> bool:
         now = self._clock.monotonic()
@@ -148,4 +157,5 @@ class FramedConnection(asyncio.Protocol, ABC):
 
     def _finish(self) -> None:
         self._is_over = True
+        self._frames.forget()
         self.give_up()

@@ -78,6 +78,7 @@ class Line(FramedConnection):
         "_place",
         "_proof_ends",
         "_told_head",
+        "_unanswered",
         "_waiting",
         "acknowledged",
         "address",
@@ -119,7 +120,8 @@ class Line(FramedConnection):
         self._proof_ends = 0.0
         self._contact_at: datetime | None = None
         self._told_head: bytes = b""
-        self._waiting: deque[tuple[Ask | Reported, float]] = deque()
+        self._waiting: deque[tuple[Ask | Reported, float, int]] = deque()  # received, bytes
+        self._unanswered = 0  # bytes of these, and of the one that is being answered
         self._is_working = self._is_looking = self._is_woken = False
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -144,12 +146,31 @@ class Line(FramedConnection):
     def give_up(self) -> None:
         self._cancel_deadline()
         self._waiting.clear()
+        self._kept = self._unanswered = 0
+        self.count()
         self._lines.leave(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Until then the connection has a descriptor, and so its place."""
+        super().connection_lost(exc)
         self._place.leave()
+
+    def count(self) -> None:
+        self._lines.arrivals.keep(self, self._kept + self._unanswered)
+
+    def lose(self) -> None:
+        if self._lines.is_logged(self.address):
+            log.warning(
+                "too much arrives at once: the line that sends most was ended",
+                point=self.uid,
+                address=self.address,
+            )
+        self._transport.abort()
+        self._finish()
 
     # -- what is said -------------------------------------------------------------------
 
-    def hear(self, message: FromAgent | None) -> None:
+    def hear(self, message: FromAgent | None, size: int) -> None:
         if isinstance(message, Proof):
             self._hear_proof(message)
         elif not self.is_proved:
@@ -164,7 +185,9 @@ class Line(FramedConnection):
             if len(self._waiting) >= MOST_WAITING:
                 self.end(CloseCode.POLICY, "Too many questions and reports wait for an answer.")
                 return
-            self._waiting.append((message, received))
+            self._waiting.append((message, received, size))
+            self._unanswered += size
+            self.count()
             self._work_on()
 
     def _hear_proof(self, proof: Proof) -> None:
@@ -328,8 +351,11 @@ class Line(FramedConnection):
     async def _work(self) -> None:
         try:
             while self._waiting and not self._is_over and not self.is_paused:
-                message, received = self._waiting.popleft()
+                message, received, size = self._waiting.popleft()
                 await answer(self._lines, self, message, received)
+                if not self._is_over:
+                    self._unanswered -= size
+                    self.count()
         finally:
             self._is_working = False
 

@@ -19,6 +19,7 @@ from itertools import count
 
 import structlog
 
+from bascule.api.arrivals import Arrivals
 from bascule.api.line import Line
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.sampling import Sampler
@@ -77,6 +78,7 @@ class Lines:
         self.proof_seconds = LIFE[PrincipalKind.AGENT].total_seconds()
         self.come_back_seconds = LONGEST_COMING_BACK  # until the fleet was counted
         self.head = b""  # the frame that tells where the record ends; empty: not read yet
+        self.arrivals = Arrivals()
         self._floor = record_floor
         self._denials = denials
         self._strangers = strangers

@@ -79,6 +79,15 @@ class Frames:
         """Has a message begun whose end has not come?"""
         return bool(self._buffer or self._parts)
 
+    @property
+    def kept(self) -> int:
+        """Bytes of that message that are here."""
+        return len(self._buffer) + self._size
+
+    def forget(self) -> None:
+        """Keep nothing of it: no more is read."""
+        self._buffer, self._parts, self._size = bytearray(), [], 0
+
     def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes]]:
         """The messages that are complete now. Raises Broken; nothing can be read after that."""
         self._buffer += data
