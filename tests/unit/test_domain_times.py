@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from bascule.domain.times import format_duration, format_utc, parse_duration, parse_instant
+from bascule.domain.times import (
+    format_duration,
+    format_utc,
+    parse_duration,
+    parse_instant,
+    with_instants,
+)
 from bascule.errors import InvalidInput
 
 
@@ -66,6 +72,30 @@ def test_instants_are_written_as_azure_writes_them() -> None:
     assert format_utc(datetime(2030, 1, 31, 17, tzinfo=east)) == "2030-01-31T15:00:00.0000000Z"
     assert format_utc(datetime(2030, 1, 31, 1, 2, 3, 45, UTC)) == "2030-01-31T01:02:03.0000450Z"
     assert format_utc(datetime(999, 1, 1, tzinfo=UTC)) == "0999-01-01T00:00:00.0000000Z"
+
+
+NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (f"away since {format_utc(NOON)}.", "away since <12:00>."),
+        (f"{format_utc(NOON)} or {format_utc(NOON + timedelta(hours=1))}", "<12:00> or <13:00>"),
+        ("2030-01-31", "2030-01-31"),
+        ("2030-01-31T12:00:00Z", "2030-01-31T12:00:00Z"),  # somebody typed it
+        (f"x{format_utc(NOON)}", f"x{format_utc(NOON)}"),
+        ("2030-02-30T12:00:00.0000000Z", "2030-02-30T12:00:00.0000000Z"),  # no such day
+        (
+            "2\u066030-01-31T12:00:00.0000000Z",
+            "2\u066030-01-31T12:00:00.0000000Z",
+        ),  # an Arabic zero
+        ("", ""),
+    ],
+)
+def test_instants_in_a_sentence(text: str, written: str) -> None:
+    """Those that ``format_utc`` wrote; what only looks like one stays as it is."""
+    assert with_instants(text, lambda each: f"<{each:%H:%M}>") == written
 
 
 @pytest.mark.parametrize(

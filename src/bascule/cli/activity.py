@@ -21,14 +21,14 @@ from bascule.cli.printing import (
     print_table,
     say,
 )
-from bascule.cli.spans import parse_since, show_instant
+from bascule.cli.spans import parse_since, show_dated, show_instant
 from bascule.client.audit import AuditEvent, Wanted, counts, events
 from bascule.client.record import checkpoints
 from bascule.domain.event import grouped
 from bascule.domain.facts.fields import Holds
 from bascule.domain.facts.kinds import FACTS, fields_of
 from bascule.domain.ids import is_guid
-from bascule.domain.times import format_utc, parse_instant
+from bascule.domain.times import format_utc, parse_instant, with_instants
 from bascule.errors import Forbidden, InvalidInput, NotFound, ServerUnreachable, Unavailable
 from bascule.spreadsheet import Told, csv_event, csv_head, detail
 
@@ -249,10 +249,17 @@ def _cells(each: AuditEvent, now: datetime) -> list[str]:
     return [
         show_instant(each.at, now),
         each.kind if each.kind in FACTS else f"{each.kind} (unknown: update bascule)",
-        f"{each.actor} (agent)" if each.actor_kind == "Agent" else each.actor or "(not signed in)",
+        _actor(each),
         " ".join(each.about.machines) or _named(each.data, each.resource_id.rpartition("/")[2]),
         _about(each, now),
     ]
+
+
+def _actor(each: AuditEvent) -> str:
+    """An agent that enrols has a token and no name yet."""
+    if not each.actor:
+        return "(not signed in)"
+    return f"{each.actor} (agent)" if each.actor_kind == "Agent" else each.actor
 
 
 def _named(data: Mapping[str, object], last: str) -> str:
@@ -306,7 +313,7 @@ def _detail(kind: str, data: Mapping[str, object], now: datetime) -> str:
         try:
             return show_instant(parse_instant(text), now)
         except InvalidInput:
-            return text
+            return with_instants(text, show_dated)
 
     named = {name: given for name, given in data.items() if not _has_name(data, name)}
     return detail(kind, named, value)

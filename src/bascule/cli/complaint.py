@@ -6,6 +6,8 @@ import click
 
 from bascule.cli.clean import clean
 from bascule.cli.plain_ids import with_names
+from bascule.cli.spans import show_dated
+from bascule.domain.times import with_instants
 from bascule.errors import BasculeError, Problem, RequestDenied
 
 CANDIDATE = "Candidate"  # the code of one that an ambiguous name may mean
@@ -43,7 +45,8 @@ def _words(problem: Problem, *, with_target: bool) -> str:
 
 
 def _said(sentence: str) -> str:
-    return with_names(clean(sentence))
+    """For people: machines by name, instants in local time."""
+    return with_instants(with_names(clean(sentence)), show_dated)
 
 
 def _advice_for(problems: list[Problem]) -> str:

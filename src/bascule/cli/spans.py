@@ -93,12 +93,20 @@ def show_minute(instant: datetime, now: datetime) -> str:
     return _show(instant, now, "%H:%M")
 
 
+def show_dated(instant: datetime) -> str:
+    """Local time with its date and offset, for a sentence that may be read on another day."""
+    return _write(instant.astimezone(), "%Y-%m-%d %H:%M:%S")
+
+
 def _show(instant: datetime, now: datetime, clock: str) -> str:
     local = instant.astimezone()
+    is_today = local.date() == now.astimezone().date()
+    return _write(local, clock if is_today else f"%Y-%m-%d {clock}")
+
+
+def _write(local: datetime, form: str) -> str:
     offset = _OFFSET.search(local.isoformat())
-    zone = offset[0] if offset else "+00:00"
-    form = clock if local.date() == now.astimezone().date() else f"%Y-%m-%d {clock}"
-    return f"{local.strftime(form)} {zone}"
+    return f"{local.strftime(form)} {offset[0] if offset else '+00:00'}"
 
 
 def show_span(span: timedelta) -> str:

@@ -8,6 +8,7 @@ and are refused, weeks likewise refused because Azure never sends them).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from bascule.errors import InvalidInput
@@ -16,6 +17,7 @@ from bascule.sentences import sentence
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})"
 )
+_WRITTEN = re.compile(r"\b2\d{3}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{7}Z")  # by format_utc
 _DURATION = re.compile(
     r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8})(?:\.(\d{1,6}))?S)?)?"
 )
@@ -50,6 +52,18 @@ def format_utc(instant: datetime) -> str:
     """Seven fractional digits and Z, as Azure writes instants."""
     text = instant.astimezone(UTC).isoformat(timespec="microseconds")
     return text.removesuffix("+00:00") + "0Z"
+
+
+def with_instants(text: str, write: Callable[[datetime], str]) -> str:
+    """The text, with each instant that ``format_utc`` wrote into it written by ``write``."""
+
+    def written(match: re.Match[str]) -> str:
+        try:
+            return write(parse_instant(match[0]))
+        except InvalidInput:
+            return match[0]
+
+    return _WRITTEN.sub(written, text)
 
 
 def parse_duration(text: str, target: str = "") -> timedelta:

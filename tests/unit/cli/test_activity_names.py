@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bascule.cli.activity import _detail, _named
+from bascule.cli.activity import _actor, _detail, _named
+from bascule.client.audit import AuditEvent
 
 ANNA, ROLE, GIVEN, CI = (f"8c18bf89-21f0-4198-9344-b4f1e3a0c37{each}" for each in range(4))
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -43,3 +44,23 @@ def test_an_id_is_left_out_where_its_name_is_told(
 ) -> None:
     assert _named(data, last) == name
     assert _detail("RoleAssigned", data, NOW) == detail
+
+
+def test_an_instant_within_a_reason_is_told_in_local_time() -> None:
+    told = {"why": "The agent of web-1 has been away since 2029-12-31T23:00:00.0000000Z."}
+    said = _detail("GrantFailed", told, NOW)
+    assert "away since 2029-12-31 23:00:00 +00:00." in said
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "shown"),
+    [
+        ("anna", "User", "anna"),
+        ("web-1", "Agent", "web-1 (agent)"),
+        ("", "Agent", "(not signed in)"),  # it enrols by a token, and has no name yet
+        ("", "", "(not signed in)"),
+    ],
+)
+def test_who_did_it(name: str, kind: str, shown: str) -> None:
+    event = AuditEvent(1, "id", NOW, "AgentEnrolled", name, "", "", kind, "", "", {})
+    assert _actor(event) == shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from bascule.cli.complaint import complaint
@@ -51,3 +53,15 @@ def test_what_is_to_be_typed_stays_whole() -> None:
     candidates = [Problem("Candidate", each) for each in (MACHINE, MACHINE.replace("prod", "test"))]
     error = InvalidInput("2 machines are called web-1; give the id:", problems=candidates)
     assert f"  - {MACHINE}" in complaint(error)
+
+
+def test_instants_are_told_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server writes UTC, whichever zone its readers are in."""
+    said = "The agent of web-1 has been away since 2030-01-31T23:00:00.0000000Z."
+    error = InvalidInput(said, problems=[Problem("PointSilent", said)])
+    with monkeypatch.context() as abroad:
+        abroad.setenv("TZ", "Etc/GMT-2")
+        time.tzset()
+        lines = complaint(error)
+    time.tzset()
+    assert lines == ["bascule: The agent of web-1 has been away since 2030-02-01 01:00:00 +02:00."]

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bascule.cli.clean import clean, escape_json
-from bascule.cli.spans import parse_since, parse_span, parse_until, show_instant, show_span
+from bascule.cli.spans import (
+    parse_since,
+    parse_span,
+    parse_until,
+    show_dated,
+    show_instant,
+    show_span,
+)
 from bascule.errors import InvalidInput
 
 NOW = datetime(2030, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -123,6 +130,22 @@ def test_since() -> None:
 def test_show_instant_has_its_offset_and_the_date_on_another_day() -> None:
     assert show_instant(NOW + timedelta(hours=1), NOW) == "14:00:00 +01:00"
     assert show_instant(NOW + timedelta(hours=11), NOW) == "2030-02-01 00:00:00 +01:00"
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("Europe/Paris", "2030-01-31 13:00:00 +01:00"),
+        ("America/New_York", "2030-01-31 07:00:00 -05:00"),
+        ("UTC", "2030-01-31 12:00:00 +00:00"),
+    ],
+)
+def test_in_a_sentence_the_date_is_always_told(
+    place: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", place)
+    time.tzset()
+    assert show_dated(NOW) == shown
 
 
 def test_clean() -> None:
