@@ -66,7 +66,8 @@ def find_request(connection: Connection, wanted: str) -> AccessRequest:
         )
     raise NotFound(
         f"No live request begins with {clean(wanted)[:80]!r}.",
-        advice="To see live requests: bascule status. A request that has ended needs its whole id.",
+        advice="To see live requests: bascule status. To name a machine instead: --machine NAME. "
+        "A request that has ended needs its whole id.",
     )
 
 

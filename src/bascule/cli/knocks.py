@@ -9,11 +9,12 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
+from bascule.cli.machine_words import counted_words
 from bascule.cli.parameters import MACHINE, SpanType
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import show_instant, show_minute, show_span
 from bascule.client.knocks import BlockedAttempts, blocked_attempts
-from bascule.domain.ids import ResourceId
+from bascule.client.machines import Machine
 from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput
 
@@ -53,17 +54,19 @@ def knocks(name: str | None, since: timedelta, top: int, by_hour: bool, output: 
             target="--since",
         )
     with connect() as connection:
-        machine = find_machine(connection, name).id if name is not None else None
-        found = blocked_attempts(connection, machine, math.ceil(since / _HOUR), top)
+        machine = find_machine(connection, name) if name is not None else None
+        asked = None if machine is None else machine.id
+        found = blocked_attempts(connection, asked, math.ceil(since / _HOUR), top)
         now = connection.now()
     if output == "json":
         emit_json(_json(machine, found))
         return
-    where = machine.name if machine is not None else "all machines that you may see"
+    where = "all machines that you may see" if machine is None else machine.name
+    counted = "" if machine is None else counted_words(machine.point, now)
     if not found.attempts:
-        note(f"No blocked attempts at {where} in the last {show_span(since)}.")
+        note(f"No blocked attempts at {where} in the last {show_span(since)}{counted}.")
         return
-    say(f"{where}: {_attempts(found.attempts)} blocked in the last {show_span(since)}")
+    say(f"{where}: {_attempts(found.attempts)} blocked in the last {show_span(since)}{counted}")
     say("")
     if by_hour:
         print_table(["HOUR", "ATTEMPTS", ""], _hour_rows(found, now))
@@ -102,9 +105,12 @@ def _hour_rows(found: BlockedAttempts, now: datetime) -> list[list[object]]:
     ]
 
 
-def _json(machine: ResourceId | None, found: BlockedAttempts) -> dict[str, object]:
+def _json(machine: Machine | None, found: BlockedAttempts) -> dict[str, object]:
+    point = None if machine is None else machine.point
+    counted_at = None if point is None else point.counted_at
     return {
-        "machine": None if machine is None else str(machine),
+        "machine": None if machine is None else str(machine.id),
+        "countedAt": None if counted_at is None else format_utc(counted_at),
         "since": format_utc(found.since),
         "until": format_utc(found.until),
         "attempts": found.attempts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bascule.cli.find import port_words
 from bascule.cli.spans import show_instant, show_span
@@ -74,6 +74,7 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
             for each in point.weaknesses
         ],
         "blockedAttempts": point.blocked_attempts,
+        "countedAt": format_utc(point.counted_at) if point.counted_at else None,
         "driver": point.driver,
         "lacks": sorted(point.lacks),
         "guard": None if point.guard is None else _guard_json(point.guard),
@@ -106,10 +107,12 @@ _LACKING = {
 
 
 def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
-    """online, away since when, that it enforces nothing, or that there is none."""
+    """online, away since when, too old, that it enforces nothing, or that there is none."""
     if point is None:
         return "none"
     words = _heard_words(point, now)
+    if point.is_too_old:
+        words += ", too old for this server"
     if point.doubted_since is not None:
         return f"{words}, not trusted since {show_instant(point.doubted_since, now)}"
     if point.not_enforced_since is None:
@@ -209,6 +212,25 @@ def _weakness_words(weakness: PointWeakness) -> str:
     return f"{weakness.code} (severe): {weakness.text}" if weakness.is_severe else weakness.text
 
 
+def _skew_words(skew: timedelta) -> str:
+    way = "ahead of" if skew > timedelta(0) else "behind"
+    return f"{show_span(abs(skew))} {way} the server's clock; access ends on time all the same"
+
+
+def _blocked_words(point: EnforcementPoint, now: datetime) -> str:
+    if point.blocked_attempts is None:
+        return "not known"
+    many = "" if point.blocked_attempts == 1 else "s"
+    return f"{point.blocked_attempts} attempt{many}{counted_words(point, now)}"
+
+
+def counted_words(point: EnforcementPoint | None, now: datetime) -> str:
+    """How old the number of attempts is, as an agent reports it with other news; may be empty."""
+    if point is None or point.blocked_attempts is None or point.counted_at is None:
+        return ""
+    return f", counted {show_span(now - point.counted_at)} ago"
+
+
 def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines = [
         f"machine    {found.name}",
@@ -228,10 +250,12 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
                 f"{point.generation}"
             )
         lines += [f"guard      {guard_words(point.guard)}"] if point.guard is not None else []
-        lines += [f"weak       {_weakness_words(each)}" for each in point.weaknesses]
+        worst_first = sorted(point.weaknesses, key=lambda each: not each.is_severe)
+        lines += [f"weak       {_weakness_words(each)}" for each in worst_first]
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
-        blocked = point.blocked_attempts
-        lines.append(f"blocked    {'not known' if blocked is None else f'{blocked} attempts'}")
+        if point.clock_skew is not None:
+            lines.append(f"clock      {_skew_words(point.clock_skew)}")
+        lines.append(f"blocked    {_blocked_words(point, now)}")
     lines.append(f"closed     {closed_words(found) or 'nothing'}")
     if found.claimed_ports:
         lines += [

@@ -235,8 +235,9 @@ def _away_part(picture: Picture, now: datetime) -> str:
     unguarded: list[list[str]] = []
     away: list[list[str]] = []
     for each in filter(_needs_look, picture.machines):
-        is_away = each.point is not None and each.point.state == OFFLINE and each.point.is_enforcing
-        (away if is_away else unguarded).append([each.name, agent_words(each.point, now)])
+        (away if _is_out_of_reach(each) else unguarded).append(
+            [each.name, agent_words(each.point, now)]
+        )
     parts = []
     if unguarded:
         parts.append(render_table(["NOT ENFORCED", "AGENT"], unguarded))
@@ -258,8 +259,18 @@ def _ending_part(picture: Picture, now: datetime) -> str:
     return render_table(heads, rows) if rows else ""
 
 
+def _is_out_of_reach(machine: Machine) -> bool:
+    """It enforces what it was told last, and can be told nothing more now."""
+    point = machine.point
+    return point is not None and point.is_enforcing and (point.state == OFFLINE or point.is_too_old)
+
+
 def _needs_look(machine: Machine) -> bool:
-    return _needs_agent(machine) or (machine.point is not None and not machine.point.is_enforcing)
+    return (
+        _needs_agent(machine)
+        or _is_out_of_reach(machine)
+        or (machine.point is not None and not machine.point.is_enforcing)
+    )
 
 
 def _needs_agent(machine: Machine) -> bool:

@@ -14,7 +14,7 @@ from bascule.client.reading import Data, flag, inner, instant, number, objects, 
 from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import parse_duration
-from bascule.domain.weaknesses import UNINSTALLED, Gravity
+from bascule.domain.weaknesses import PROTOCOL_TOO_OLD, UNINSTALLED, Gravity
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -68,9 +68,11 @@ class EnforcementPoint:
     agent_version: str
     weaknesses: tuple[PointWeakness, ...]
     blocked_attempts: int | None  # None: it does not see them
+    counted_at: datetime | None = None  # when that number came
     not_enforced_since: datetime | None = None  # it says that it can enforce nothing
     guard: HostGuard | None = None  # None: not told, by an older agent or server
     doubted_since: datetime | None = None  # its reports are not believed
+    clock_skew: timedelta | None = None  # its host's clock less the server's; None: little
     driver: str = ""  # empty: not told yet
     lacks: frozenset[str] = frozenset()  # what its driver cannot do, as the wire names it
 
@@ -78,6 +80,11 @@ class EnforcementPoint:
     def is_uninstalled(self) -> bool:
         """Did it say, as its last word, that root took it off its host?"""
         return any(each.code == UNINSTALLED.code for each in self.weaknesses)
+
+    @property
+    def is_too_old(self) -> bool:
+        """Does it speak only what this server no longer understands (EDGES F4)?"""
+        return any(each.code == PROTOCOL_TOO_OLD.code for each in self.weaknesses)
 
     @property
     def is_enforcing(self) -> bool:
@@ -219,8 +226,12 @@ def read_point(data: Data) -> EnforcementPoint:
         blocked_attempts=None
         if properties.get("blockedAttempts") is None
         else number(properties, "blockedAttempts"),
+        counted_at=instant(properties, "countedAt"),
         not_enforced_since=instant(properties, "notEnforcedSince"),
         doubted_since=instant(properties, "notBelievedSince"),
+        clock_skew=None
+        if properties.get("clockSkewSeconds") is None
+        else timedelta(seconds=number(properties, "clockSkewSeconds")),
         guard=read_guard(inner(properties, "guard")),
         driver=text(properties, "driver", ""),
         lacks=frozenset(k for k, has in inner(properties, "capabilities").items() if has is False),

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bascule.domain.times import format_utc
 from bascule.errors import ServerUnreachable
 from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_server import FakeServer, Json, Refusal, machine_path, rule
+from tests.unit.cli.fake_server import CLOCK, FakeServer, Json, Refusal, machine_path, rule
 
 
 def closed(number: int, *, in_policy: bool = True, protocol: str = "TCP") -> dict[str, object]:
@@ -32,6 +33,22 @@ def enforces_nothing(server: FakeServer, name: str) -> None:
         {"code": "FirewallUnmanaged", "severity": "severe", "arguments": problem}
     ]
     point["notEnforcedSince"] = "2029-12-31T00:00:00.0000000Z"
+
+
+def ago(span: timedelta) -> str:
+    return format_utc(CLOCK.now() - span)
+
+
+def is_too_old(server: FakeServer, name: str, state: str = "online") -> None:
+    point = point_of(server, server.add_machine(name, closed=[closed(22)], agent=state))
+    point["weaknesses"] = [
+        {
+            "code": "AgentProtocolTooOld",
+            "severity": "severe",
+            "arguments": {"version": "9.0"},
+            "text": "Upgrade it to version 9.0 or later.",
+        }
+    ]
 
 
 GUARD: Json = {
@@ -329,6 +346,68 @@ class TestMachine:
         assert "cannot     " not in cli("machine", "show", "web-1").out
 
     @pytest.mark.parametrize(
+        ("attempts", "words"), [(1, "1 attempt"), (7, "7 attempts"), (None, "not known")]
+    )
+    def test_show_says_when_attempts_were_counted(
+        self, cli: Cli, server: FakeServer, attempts: int | None, words: str
+    ) -> None:
+        """A quiet agent's number may be old; where nothing is counted there is nothing to date."""
+        path = server.add_machine("web-1")
+        counted_at = ago(timedelta(minutes=5, milliseconds=500))
+        point_of(server, path).update(blockedAttempts=attempts, countedAt=counted_at)
+        (line,) = [
+            line
+            for line in cli("machine", "show", "web-1").out.splitlines()
+            if line.startswith("blocked")
+        ]
+        dated = r", counted 5m( \ds)? ago" if attempts else ""
+        assert re.fullmatch(f"blocked    {words}{dated}", line), line
+        told = cli("machine", "show", "web-1", "-o", "json").json["agent"]
+        assert told["countedAt"] == counted_at
+
+    def test_an_agent_that_is_too_old_is_called_so(self, cli: Cli, server: FakeServer) -> None:
+        """It does not only look away: what to do is another thing."""
+        is_too_old(server, "web-1", "offline")
+        server.add_machine("web-2")
+        rows = cli("machine", "list").out.splitlines()
+        (old,) = [line for line in rows if line.startswith("web-1")]
+        assert "away since" in old
+        assert ", too old for this server" in old
+        assert "too old" not in "".join(line for line in rows if not line.startswith("web-1"))
+        lines = cli("machine", "show", "web-1").out.splitlines()
+        (agent,) = [line for line in lines if line.startswith("agent")]
+        assert agent.endswith(", too old for this server")
+        (weak,) = [line for line in lines if line.startswith("weak")]
+        assert "Upgrade it to version 9.0 or later." in weak
+
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [(90, "1m 30s ahead of the server's clock"), (-3600, "1h behind the server's clock")],
+    )
+    def test_show_says_how_far_its_clock_is_off(
+        self, cli: Cli, server: FakeServer, seconds: int, words: str
+    ) -> None:
+        path = server.add_machine("web-1")
+        assert "clock" not in cli("machine", "show", "web-1").out
+        point_of(server, path)["clockSkewSeconds"] = seconds
+        (line,) = [
+            line
+            for line in cli("machine", "show", "web-1").out.splitlines()
+            if line.startswith("clock")
+        ]
+        assert line == f"clock      {words}; access ends on time all the same"
+
+    def test_the_worst_weakness_comes_first(self, cli: Cli, server: FakeServer) -> None:
+        path = server.add_machine("web-1")
+        point_of(server, path)["weaknesses"] = [
+            {"code": "A", "severity": "limited", "text": "a little"},
+            {"code": "B", "severity": "severe", "text": "much"},
+        ]
+        lines = cli("machine", "show", "web-1").out.splitlines()
+        said = [line for line in lines if line.startswith("weak")]
+        assert ["much" in line for line in said] == [True, False]
+
+    @pytest.mark.parametrize(
         ("guard", "words"),
         [
             ({}, "none: the host admits everything that a policy allows"),
@@ -421,6 +500,19 @@ class TestKnocks:
         result = cli("machine", "knocks", "web-1", "--since", "7d")
         assert (result.code, result.out) == (0, "")
         assert result.err == "No blocked attempts at web-1 in the last 7d.\n"
+
+    def test_how_old_the_count_is(self, cli: Cli, server: FakeServer, knocked_at: str) -> None:
+        """Of one machine; each agent of several counts when it likes."""
+        counted_at = ago(timedelta(minutes=5, milliseconds=500))
+        point_of(server, knocked_at)["countedAt"] = counted_at
+        dated = r"web-1(: 9 attempts blocked)? in the last 1d, counted 5m( \ds)? ago"
+        assert re.fullmatch(dated, cli("machine", "knocks", "web-1").out.splitlines()[0])
+        assert cli("machine", "knocks", "web-1", "-o", "json").json["countedAt"] == counted_at
+        assert "counted" not in cli("machine", "knocks").out
+        assert cli("machine", "knocks", "-o", "json").json["countedAt"] is None
+        server.knock_hours, server.knockers = [], []
+        said = cli("machine", "knocks", "web-1").err
+        assert re.fullmatch(rf"No blocked attempts at {dated}\.\n", said), said
 
     @pytest.mark.parametrize(
         "bad",
@@ -687,6 +779,19 @@ class TestStatus:
         ]
         assert words[6] == ["LAST", "KNOWN", "STATE,", "CHANGES", "WAIT", "AGENT"]
         assert words[7][0] == "away-1"
+
+    @pytest.mark.parametrize("state", ["online", "offline"])
+    def test_changes_wait_for_an_agent_that_is_too_old(
+        self, cli: Cli, server: FakeServer, state: str
+    ) -> None:
+        """It keeps closed what it closed, and can be told nothing new."""
+        server.add_machine("web-1", closed=[closed(22)])
+        is_too_old(server, "old-1", state)
+        lines = cli("status").out.splitlines()
+        assert lines[1:3] == ["", "LAST KNOWN STATE, CHANGES WAIT  AGENT"]
+        assert lines[3].startswith("old-1")
+        assert ", too old for this server" in lines[3]
+        assert len(lines) == 4
 
     def test_the_state_is_told_when_it_is_not_simply_open(
         self, cli: Cli, server: FakeServer

@@ -360,7 +360,9 @@ class TestRevoke:
         server.add_request("web-1", request_id="abce0000-0000-4000-8000-000000000000")
         assert cli("revoke", "abc").code == 2
         assert cli("revoke", "abcd").code == 0
-        assert cli("revoke", "ffff").code == 3
+        unknown = cli("revoke", "ffff")
+        assert unknown.code == 3
+        assert "To name a machine instead: --machine NAME." in unknown.err
 
     def test_all_and_machine(self, cli: Cli, server: FakeServer, web: str) -> None:
         server.add_machine("db-1")
