@@ -679,6 +679,13 @@ def test_what_cannot_be_ends_the_line_and_nothing_else(
     assert not wire.link.has_line
 
 
+@pytest.mark.parametrize("status", [200, 403, 426, 502])
+def test_a_proxy_that_passes_no_websocket_is_named_as_the_cause(wire: Wire, status: int) -> None:
+    ended = wire.fails(says({}, status))
+    assert str(status) in str(ended)
+    assert "proxy in between must pass WebSockets" in str(ended)
+
+
 def peak_of(work: Callable[[], object]) -> int:
     """The most bytes that Python held at a time meanwhile."""
     tracemalloc.start()

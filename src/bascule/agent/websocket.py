@@ -158,7 +158,9 @@ class WebSocket:
         head, rest = self._read_head()
         status, headers = _parsed(head)
         if status != 101:
-            raise ServerUnreachable(f"The server refused the connection: HTTP {status}.")
+            raise ServerUnreachable(
+                f"No WebSocket came up: HTTP {status}. Each proxy in between must pass WebSockets."
+            )
         is_agreed = (
             headers.get("upgrade", "").lower() == "websocket"
             and "upgrade" in headers.get("connection", "").lower()
