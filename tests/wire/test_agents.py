@@ -262,6 +262,9 @@ def test_an_agent_of_before_the_line_is_too_old_and_its_machine_says_so(
     point = point_of(house, uid)
     assert [each.code for each in point.weaknesses] == ["AgentProtocolTooOld"]
     assert point.last_contact_at == heard, "nothing was read back"
+    view = house.call("GET", f"{house.machine('web-1')}/instanceView", version="2024-07-01").json()
+    (agent_status,) = view["vmAgent"]["statuses"]
+    assert agent_status["message"].startswith("The agent is too old for this server.")
     refused = ask(house)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "AgentTooOld")
 

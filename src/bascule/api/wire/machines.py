@@ -18,7 +18,7 @@ from bascule.api.wire.policies import claimed_ports_json, closed_ports_json
 from bascule.api.wire.problems import reject
 from bascule.domain.classify import MachineState, traits_in
 from bascule.domain.ids import parse_name
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.machine import EnforcementPoint, Unable
 from bascule.domain.times import format_utc
 from bascule.errors import Problem
 from bascule.services.fleet import is_enforced, is_online
@@ -122,6 +122,8 @@ def instance_view_json(view: MachineView) -> dict[str, Any]:
 def _agent_words(point: EnforcementPoint | None, *, is_heard: bool) -> str:
     if point is None:
         return "No agent is enrolled."
+    if point.unable is Unable.TOO_OLD:
+        return "The agent is too old for this server. Upgrade it on that host."
     if is_heard and point.doubted_since is not None:
         return (
             "The agent is connected, but its reports are not trusted until an owner has checked it."
