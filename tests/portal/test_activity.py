@@ -275,6 +275,20 @@ def test_an_event_shows_azures_json_and_its_place(lived_in: House) -> None:
     assert "Vérifié lors de la dernière relecture" in text_of(olga.page(path, language="fr"))
 
 
+def test_an_instant_within_an_event_is_shown_in_the_readers_zone(house: House) -> None:
+    """What an unknown program wrote beside it stays text."""
+    noon = "2030-01-01T12:00:00.0000000Z"
+    record(house, Unknown("ProbeMoved", {"probe": f"<b>p-7</b> since {noon}"}))
+    olga = owner(house)
+    listed = olga.page("/portal/activity")
+    (sequence,) = [
+        at for at, row in zip(ids(listed), rows(listed), strict=True) if "ProbeMoved" in row
+    ]
+    page = olga.page(f"/portal/activity/events/{sequence}")
+    assert f'&lt;b&gt;p-7&lt;/b&gt; since <time datetime="{noon}" data-form="second"' in page
+    assert "<b>p-7" not in page
+
+
 def test_a_broken_chain_is_said_at_the_top_and_at_what_lies_behind(lived_in: House) -> None:
     olga = owner(lived_in)
     verified(lived_in)

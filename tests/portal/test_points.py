@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -18,6 +19,7 @@ from bascule.domain.actions import (
 )
 from bascule.domain.ids import machine_id
 from bascule.domain.machine import EnforcementPoint
+from bascule.domain.times import format_utc
 from bascule.interfaces.store import Transaction
 from bascule.portal.codes import TEXTS
 from bascule.services.act import Act
@@ -27,6 +29,7 @@ from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
 
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
 POINTS, ENROL = "/portal/points", "/portal/points/enrol"
+WEB = "/portal/machines/default/web-1"
 POINT = "/subscriptions/{}/providers/Bascule.Fleet/enforcementPoints/{}"
 _TOKEN = re.compile(r"(bascule-enrol\.[\w-]+)")
 
@@ -117,6 +120,32 @@ def test_what_a_point_cannot_do_is_told_and_nothing_is_counted_for_it(
         html = olga.page(page)
         assert "the port would stay open" in text_of(html)
         assert 'class="note bad"' in html
+
+
+def test_pages_say_when_attempts_were_counted_last(house: House, olga: Person) -> None:
+    """An agent reports the number with other news: it may be old."""
+    uid, agent = add_agent(house, "web-1")
+    assert "Last count received: 2030-01-01 12:00" in text_of(olga.page(WEB))
+    house.clock.pass_time(600)
+    agent = house.client_of(house.agent_token(uid))
+    house.report(agent, uid, blockedAttempts=1235)
+    assert "Last count received: 2030-01-01 12:10" in text_of(olga.page(WEB))
+    assert "1,235 2030-01-01 12:10" in text_of(olga.page(f"{POINTS}/{uid}"))
+    able = {"endsLeases": True, "countsSessions": True, "endsSessions": True}
+    house.report(agent, uid, capabilities={**able, "seesChanges": True})
+    assert "Last count" not in olga.page(WEB), "what is not seen is not counted"
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_pages_say_how_far_a_clock_is_off(house: House, olga: Person, seconds: int) -> None:
+    uid, agent = add_agent(house, "web-1")
+    pages = (WEB, f"{POINTS}/{uid}")
+    assert not any("Clock differs by" in olga.page(each) for each in pages)
+    told = house.clock.now() + timedelta(seconds=seconds)
+    house.report(agent, uid, clock=format_utc(told))
+    for each in pages:
+        assert "Clock differs by 1 h" in text_of(olga.page(each))
+        assert "Écart d’horloge 1 h" in text_of(olga.page(each, language="fr"))
 
 
 def test_the_list_is_searched_narrowed_and_paged(house: House, olga: Person) -> None:
@@ -294,6 +323,7 @@ def test_a_crafted_form_removes_nothing_without_the_right(house: House) -> None:
         ("online", ("Connected", "Connecté")),
         ("offline", ("Away", "Injoignable")),
         ("neverSeen", ("Never contacted", "Jamais contacté")),
+        ("tooOld", ("Too old", "Trop ancien")),
     ],
 )
 def test_an_agent_is_called_the_same_on_every_page(
@@ -304,6 +334,8 @@ def test_an_agent_is_called_the_same_on_every_page(
     agent = house.enrol("web-1")
     if state != "neverSeen":
         house.report(agent, uid)
+    if state == "tooOld":
+        assert agent.get(f"/bascule/agents/{uid}/stream").status_code == 426
     if state == "offline":
         house.clock.pass_time(60)
     olga = owner(house)

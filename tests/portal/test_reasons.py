@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
+from markupsafe import Markup
 
 from bascule import errors
 from bascule.domain.actions import DISPLAY
 from bascule.domain.builtin_roles import BUILTIN_ROLES, OWNER
 from bascule.errors import BasculeError, Problem
 from bascule.portal.codes import TEXTS
-from bascule.portal.look import environment
+from bascule.portal.look import environment, timed
 from bascule.sentences import sentence
 from bascule.words import Words
 from tests.portal.visiting import owner, text_of
 from tests.wire.house import House
 
+NOON = "2030-01-31T12:00:00.0000000Z"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -65,6 +70,37 @@ def test_a_value_in_a_refusal_is_shown_as_text(language: str) -> None:
     page = shown(Problem("GroupNameTaken", told), language)
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_an_instant_in_a_refusal_is_shown_in_the_readers_zone() -> None:
+    """The script of the page rewrites what a ``time`` holds."""
+    said = sentence("The agent of {name} has been away since {since}.", name="web-1", since=NOON)
+    for told in (said, str(said)):  # by this server, or as it came from elsewhere
+        for language in ("en", "fr"):
+            page = shown(Problem("PointSilent", told), language)
+            assert f'<time datetime="{NOON}" data-form="second"' in page
+            assert "2030-01-31 12:00:00</time>" in page
+
+
+HOSTILE = (
+    f"<img src=x onerror=alert(1)> {NOON}",
+    f'"><script>{NOON}</script>',
+    f"{NOON}<b>{NOON}</b>",
+    f"' onmouseover='{NOON}",
+    Markup("<script>{}</script>").format(NOON),
+    Markup('<a href="javascript:1" title="{}">x</a>').format(NOON),
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=map(str, range(len(HOSTILE))))
+def test_beside_an_instant_nothing_is_markup(text: str) -> None:
+    """Agents and people choose what such a sentence says."""
+    shown_as = str(timed(text))
+    found = re.findall(r"<time [^<>]*>[^<>]*</time>", shown_as)
+    assert len(found) == text.count(NOON), "each instant is shown as one"
+    rest = re.sub(r"<time [^<>]*>[^<>]*</time>", "", shown_as)
+    assert not set("<>\"'") & set(rest)
+    assert unescape(rest) == str(text).replace(NOON, "")
 
 
 def test_a_way_out_is_said_once() -> None:

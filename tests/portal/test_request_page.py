@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
@@ -64,6 +65,17 @@ def test_what_did_not_open_says_why(house: House) -> None:
     assert "Failed" in text
     assert "so it was withdrawn" in text
     assert "may keep the port open until the requested end" in text
+
+
+def test_a_reason_that_names_an_instant_shows_it_in_the_readers_zone(house: House) -> None:
+    uid = guard(house)
+    house.report(house.enrol("web-1"), uid)
+    olga = owner(house)
+    request_id = ask(olga, house)
+    house.clock.pass_time(61)
+    house.sweep()
+    page = olga.page(f"/portal/requests/{request_id}")
+    assert re.search(r"has been away since <time [^<>]*>2030-01-01 12:00:00</time>", page)
 
 
 def test_what_ended_before_it_opened_is_not_said_to_have_opened(house: House) -> None:

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bascule.api.pages.files import read_file, version_of
 from bascule.domain.lifecycle import STATES
-from bascule.domain.times import format_duration, format_utc
+from bascule.domain.times import format_duration, format_utc, with_instants
 from bascule.portal import once
 from bascule.portal.codes import text_of
 from bascule.portal.spans import words_of
@@ -157,7 +157,8 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do", "jinja2.ext.i18n", "jinja2.ext.loopcontrols"],
     )
-    made.filters |= {"at": at, "left": left, "utc": format_utc, "iso_duration": format_duration}
+    made.filters |= {"at": at, "left": left, "timed": timed}
+    made.filters |= {"utc": format_utc, "iso_duration": format_duration}
     made.filters["span_words"] = words_of
     made.globals |= {
         "_": words,
@@ -204,6 +205,15 @@ def at(instant: datetime | None, form: str = "datetime") -> Markup:
         f'<time datetime="{format_utc(utc)}" data-form="{escape(form)}" title="{title}">'
         f"{shown}</time>"
     )
+
+
+def timed(text: str) -> Markup:
+    """A sentence in which each instant is shown as ``at`` shows it; markup in it is text."""
+    escaped = escape(
+        str(text)
+    )  # str first: Markup, too, is escaped; instants hold nothing to escape
+    shown = with_instants(escaped, lambda each: at(each, "second"))
+    return Markup(shown)  # noqa: S704  # reason: escaped, and what ``at`` made of digits
 
 
 def left(ends_at: datetime, now: datetime) -> Markup:
