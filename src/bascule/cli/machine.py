@@ -11,6 +11,7 @@ from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, new_machine_id, port_words
 from bascule.cli.knocks import knocks
+from bascule.cli.machine_changes import changes_json, changes_words
 from bascule.cli.machine_words import (
     agent_words,
     closed_words,
@@ -34,7 +35,7 @@ from bascule.client.policies import get_machine_rules, release_ports, take_ports
 from bascule.domain.classify import MANAGED_TAG, UNMANAGED
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_utc
-from bascule.errors import InvalidInput, NotFound
+from bascule.errors import Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:  # its libraries are slow to load
     from bascule.client.connection import Connection
@@ -160,19 +161,25 @@ def add(
     profile = load_profile()
     with connect(profile) as connection:
         wanted = new_machine_id(connection, name, group or profile.resource_group)
+        before = _existing(connection, wanted, is_needed=is_inventory is not None)
         found, is_new = inventory.put_machine(
             connection,
             wanted,
             checked or None,
             OS_TYPES[os_name] if os_name else None,
             location,
-            None if is_inventory is None else _tags(connection, wanted, is_inventory=is_inventory),
+            None if is_inventory is None else _tags(before, is_inventory=is_inventory),
         )
     if output == "json":
-        emit_json(machine_json(found))
+        changed = None if is_new or before is None else changes_json(before, found)
+        emit_json({**machine_json(found), "added": is_new, "changed": changed})
         return
-    at = f", at {' and '.join(found.addresses)}" if found.addresses else ", without an address"
-    say(f"{found.name} {'added' if is_new else 'changed'}{at}")
+    at = f"at {' and '.join(found.addresses)}" if found.addresses else "without an address"
+    if is_new or before is None:
+        say(f"{found.name} {'added' if is_new else 'changed'}, {at}")
+    else:
+        changes = changes_words(before, found) or f"nothing changed; it is {at}"
+        say(f"{found.name} exists; {changes}")
     if is_new and not is_inventory:
         note(
             f"Next: bascule machine enrol {found.name} (its agent), bascule policy set "
@@ -180,12 +187,21 @@ def add(
         )
 
 
-def _tags(connection: Connection, wanted: ResourceId, *, is_inventory: bool) -> dict[str, str]:
-    """The machine's tags, with the one that says whether it is managed."""
+def _existing(connection: Connection, wanted: ResourceId, *, is_needed: bool) -> Machine | None:
+    """None: there is none; or the caller may not read it, which raises Forbidden if needed."""
     try:
-        tags = dict(inventory.get_machine(connection, wanted).tags)
+        return inventory.get_machine(connection, wanted)
     except NotFound:
-        tags = {}
+        return None
+    except Forbidden:
+        if is_needed:
+            raise
+        return None
+
+
+def _tags(before: Machine | None, *, is_inventory: bool) -> dict[str, str]:
+    """The machine's tags, with the one that says whether it is managed."""
+    tags = {} if before is None else dict(before.tags)
     tags.pop(MANAGED_TAG, None)
     return {**tags, MANAGED_TAG: UNMANAGED} if is_inventory else tags
 

@@ -145,7 +145,10 @@ class TestMachine:
         assert result.out == "web-1 added, at 203.0.113.5 and 203.0.113.6\n"
         assert machine_path("web-1") in server.machines
         assert cli("machine", "add", "web-1", "--os", "windows").out == (
-            "web-1 changed, at 203.0.113.5 and 203.0.113.6\n"
+            "web-1 exists; its operating system changed from Linux to Windows\n"
+        )
+        assert cli("machine", "add", "web-1").out == (
+            "web-1 exists; nothing changed; it is at 203.0.113.5 and 203.0.113.6\n"
         ), "what is not given stays"
         assert cli("machine", "add", "x", "--address", "web.example").code == 2
         assert cli("machine", "add", "x", "--address", "fe80::1%eth0").code == 2
@@ -304,6 +307,53 @@ class TestMachine:
         added = cli("machine", "add", "old-2", "--inventory-only")
         assert server.machines[machine_path("old-2")]["tags"] == {"bascule-managed": "false"}
         assert "enrol" not in added.err, "nobody needs an agent there"
+
+    def test_add_says_what_it_changed_of_a_machine_that_exists(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        """A name that is taken by mistake would send everybody's ssh to another host."""
+        path = server.add_machine("web-1", "203.0.113.5")
+        moved = cli("machine", "add", "web-1", "--address", "203.0.113.6")
+        assert moved.out == ("web-1 exists; its address changed from 203.0.113.5 to 203.0.113.6\n")
+        assert "enrol" not in moved.err
+        words = ("--address", "2001:db8::1", "--os", "windows", "--inventory-only")
+        told = cli("machine", "add", "web-1", *words, "-o", "json").json
+        assert (told["added"], told["addresses"]) == (False, ["2001:db8::1"])
+        assert told["changed"] == {
+            "addresses": {"from": ["203.0.113.6"], "to": ["2001:db8::1"]},
+            "osType": {"from": "Linux", "to": "Windows"},
+            "isManaged": {"from": True, "to": False},
+        }
+        assert cli("machine", "add", "web-1", *words, "-o", "json").json["changed"] == {}
+        assert cli("machine", "add", "web-1", "--managed").out == (
+            "web-1 exists; its ports are managed now\n"
+        )
+        server.machines[path]["properties"]["bascule"]["addresses"] = []
+        assert (
+            "its address changed from none to 203.0.113.7 and 203.0.113.8\n"
+            in cli(
+                "machine", "add", "web-1", "--address", "203.0.113.7", "--address", "203.0.113.8"
+            ).out
+        )
+        new = cli("machine", "add", "web-2", "-o", "json").json
+        assert (new["added"], new["changed"]) == (True, None)
+
+    def test_add_needs_no_right_to_read(self, cli: Cli, server: FakeServer) -> None:
+        """But whoever changes its tags must know the others, which would be lost."""
+        path = server.add_machine("web-1")
+        server.machines[path]["tags"] = {"env": "prod"}
+
+        def refuse(method: str, called: str) -> None:
+            if (method, called) == ("GET", path):
+                raise Refusal(403, "AuthorizationFailed", "You may not read it.")
+
+        server.on_call = refuse
+        result = cli("machine", "add", "web-1", "--address", "203.0.113.5")
+        assert result.out == "web-1 changed, at 203.0.113.5\n"
+        again = cli("machine", "add", "web-1", "--address", "203.0.113.5", "-o", "json").json
+        assert (again["added"], again["changed"]) == (False, None), "it is not known"
+        assert cli("machine", "add", "web-1", "--inventory-only").code != 0
+        assert server.machines[path]["tags"] == {"env": "prod"}
 
     def test_show_says_why_it_is_unsupported(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", agent="")
