@@ -51,10 +51,10 @@ def find_scope(
 
 
 def scope_words(connection: Connection, scope: Scope) -> str:
-    """A scope as people say it: everything, a group's name, the last name of a resource."""
+    """A scope as people say it: the subscription, a group's name, the last name of a resource."""
     parts = scope.text.split("/")
     if scope.text.casefold() == connection.subscription.casefold():
-        return "everything"
+        return "the whole subscription"
     return f"resource group {parts[-1]}" if len(parts) == 5 else parts[-1]
 
 

@@ -240,6 +240,11 @@ def test_check_says_by_which_path(desk: Cli, house: House) -> None:
     assert refused.code == 4
     assert "may not" in refused.err
     assert "JIT Access Role, Security Admin" in refused.err, "the least first"
+    given = desk("role", "assign", "Reader", "anna@example.com")
+    assert given.out == "anna@example.com is Reader: the whole subscription\n"
+    told = desk("role", "check", "anna@example.com", "Microsoft.Compute/virtualMachines/read")
+    assert told.out.splitlines()[0].endswith("/read (the whole subscription)")
+    assert told.out.splitlines()[2].split() == ["Reader", "the", "whole", "subscription"]
     found = desk("role", "check", ANNA, INITIATE, "--machine", "db-1", "-o", "json")
     assert (found.code, found.json["allowed"]) == (4, False)
     anna = house.see(lambda reader: reader.user(ANNA))
