@@ -46,9 +46,9 @@ _HEAD = """\
     "ssh-config",
     epilog="""\b
 Examples:
-  bascule ssh-config > ~/.ssh/bascule.conf  then Include it in yours
-  bascule ssh-config web-1 >> ~/.ssh/config
-  ssh web-1                                 requests, waits, connects""",
+  bascule ssh-config > ~/.ssh/bascule.conf        then Include it in yours
+  bascule ssh-config web-1 > ~/.ssh/bascule.conf  only for web-1
+  ssh web-1                                       requests, waits, connects""",
 )
 @click.argument("machines", nargs=-1, type=MACHINE)
 def ssh_config(machines: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from bascule.cli.ssh_line import parse_ssh_line
 from bascule.errors import InvalidInput
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import FakeServer, rule
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -251,6 +254,23 @@ class TestSshConfig:
         result = cli("ssh-config", *machines)
         assert result.code == 0, result.err
         return [line for line in result.out.splitlines() if line and not line.startswith("#")]
+
+    def test_its_output_its_help_and_the_documents_advise_the_same(
+        self, cli: Cli, web: str
+    ) -> None:
+        """Appended lines are not replaced when it runs again, and the old ones go before."""
+        told = cli("ssh-config").out
+        for page in ("README.md", "docs/operations.md"):
+            text = " ".join((REPOSITORY / page).read_text(encoding="utf-8").split())
+            assert "~/.ssh/bascule.conf" in text
+            assert not re.search(r">> ?~/\.ssh", text)
+        readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+        for line in ("bascule ssh-config > ~/.ssh/bascule.conf", "Include bascule.conf"):
+            assert line in told
+            assert line in readme
+        shown = cli("ssh-config", "--help").out
+        assert "bascule ssh-config > ~/.ssh/bascule.conf" in shown
+        assert ">>" not in shown
 
     def test_one_family_is_one_block(self, cli: Cli, server: FakeServer, tmp_path: Path) -> None:
         server.add_machine("web-1", "203.0.113.5")
