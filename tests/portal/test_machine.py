@@ -276,6 +276,27 @@ def test_the_overview_shows_who_has_what_open_and_the_last_accesses(town: Town) 
     assert "One access over time" in html
 
 
+def test_an_access_that_is_closing_has_its_own_colour(town: Town) -> None:
+    """It has ended, though packets may pass until its agent has read it back closed."""
+    town.set_rules(port_rule(22))
+    grant = town.open_port()
+    olga = owner(town)
+
+    def bars() -> list[str]:
+        return re.findall(r'<rect class="([\w-]+)"', olga.page(WEB).split("machine-knocks")[0])
+
+    assert bars() == ["live"]
+    town.set_rules()
+    assert bars() == ["closing"]
+    assert 'class="key closing"' in olga.page(WEB)
+    town.clock.pass_time(300)
+    assert bars() == ["closing"], "nobody has read it back closed"
+    town.agent = town.client_of(town.agent_token(town.uid))
+    town.tell()
+    assert bars() == ["bar-a"]
+    assert grant not in {each.id for each in town.see(lambda r: r.unsettled_grants(town.uid))}
+
+
 def test_another_persons_access_is_not_shown_without_the_right(town: Town) -> None:
     """The API's lists show one's own and what lies within one's sight; so does this page."""
     town.set_rules(port_rule(22, allowedSourceAddressPrefix="*"))

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bascule.api.entries import decides
 from bascule.domain.actions import MACHINE_READ, NSG_READ
 from bascule.domain.grant import Grant
-from bascule.domain.lifecycle import STATES
+from bascule.domain.lifecycle import STATES, GrantState
 from bascule.domain.net import PortKey
 from bascule.domain.scopes import resource_scope
 from bascule.domain.security_rules import HeldOpening
@@ -47,6 +47,13 @@ class Line:
     @property
     def is_open(self) -> bool:
         return STATES[self.shown.state].may_admit
+
+    @property
+    def look(self) -> str:
+        """The class of its bar: what has ended is not painted as open, even if packets still pass."""
+        if self.is_open:
+            return "live" if STATES[self.shown.state].is_live else "closing"
+        return "failed" if self.shown.state == GrantState.FAILED else "bar-a"
 
 
 @dataclass(frozen=True, slots=True)
