@@ -38,7 +38,7 @@ from bench.fleet.tls import Gone
 WATCH_SECONDS = 2.0
 COUNTERS_SECONDS = 60.0
 FIRST_ASK_SECONDS = 300.0  # within which the state is asked for although nothing is new
-CONNECT_SECONDS = 30.0  # TCP and TLS together: as long as a queue of handshakes may be
+CONNECT_SECONDS = 30.0  # TCP and TLS together
 ALONE_SECONDS = 30.0
 VAIN_LINES = 3  # in a row that ended before a welcome although TLS came up
 POLL_SECONDS = 15.0  # with a quarter of jitter, while no line lives

@@ -20,7 +20,9 @@ from collections.abc import Callable
 
 MOST_IN_HAND = 32
 TURN_SECONDS = 1.0
-LONGEST_QUEUE = 30.0  # seconds: as long as agents wait; to wait costs the server a place only
+# Seconds. Agents wait for 30: were it as long, then in a queue that is always full everyone's turn
+# would come when they are about to give up, and each handshake would be for nobody.
+LONGEST_QUEUE = 20.0
 _ESTABLISHED = 1  # tcp(7), TCP_INFO's first byte: include/net/tcp_states.h
 
 
