@@ -46,13 +46,14 @@ class Watched(World):
     def damage(self, statement: str) -> None:
         self.store._writer.submit(lambda connection: connection.exec_driver_sql(statement)).result()
 
-    def watched(self, rounds: int = 10) -> list[str]:
-        """Which parts failed in so many rounds of the loop, however long they take."""
+    def watched(self, rounds: int = 10, each: float = 0.0) -> list[str]:
+        """Which parts failed in so many rounds of the loop, of so many seconds each."""
         ended = 0
 
         async def wait(_seconds: float) -> None:
             nonlocal ended
             ended += 1
+            self.clock.pass_time(each)
             if ended == rounds:
                 raise _Enough
 
@@ -105,6 +106,39 @@ def test_a_damaged_grant_keeps_no_other_from_its_end(world: Watched) -> None:
     world.clock.pass_time(601)
     assert world.watched() == []
     assert world.has_expired()
+    assert "MembershipEnded" in world.kinds()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE grants SET on_expiry = 'nonsense' WHERE state = 'opening'",  # left out
+        "UPDATE memberships SET member_kind = 'nonsense'",  # fails
+    ],
+)
+def test_what_cannot_be_read_is_not_tried_at_full_pace(
+    world: Watched, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """Each try takes the writer, and one that fails is logged; others still end."""
+    tries = 0
+
+    def counted(tx: Transaction, act: Act) -> int:
+        nonlocal tries
+        tries += 1
+        return sweeping.sweep(tx, act)
+
+    monkeypatch.setattr(watching, "sweep", counted)
+    second = world.granted(world.web, source="192.0.2.7")
+    world.damage(statement)
+    world.clock.pass_time(601)
+    failed = world.watched(rounds=30, each=1.0)
+    assert 4 <= tries <= 3 + 30 / watching.RETRY.total_seconds()
+    assert len(failed) <= 2 * tries
+    assert world.has_expired()
+    world.damage("UPDATE grants SET on_expiry = 'keep'")
+    world.damage("UPDATE memberships SET member_kind = 'ServicePrincipal'")
+    world.watched()
+    assert world.grant(second).state is GrantState.FAILED
     assert "MembershipEnded" in world.kinds()
 
 

@@ -73,8 +73,14 @@ async def watch(services: Services) -> None:
         _Part("forgetting requests", lambda: _recent_round(services), RECENT_ROUND, began),
         _Part("warning of endings", lambda: warn_of_endings(services), OWNERS_ROUND, began),
     )
+    stuck, resumes = 0, began
     while True:
-        wait = await _round(services)
+        wait = LONGEST_WAIT
+        if services.clock.boottime() >= resumes:
+            wait, is_stuck = await _round(services)
+            stuck = stuck + 1 if is_stuck else 0
+            if stuck > 1:  # once may be somebody else's doing, who ended meanwhile what was due
+                resumes = services.clock.boottime() + RETRY.total_seconds()
         for part in parts:
             if services.clock.boottime() >= part.due:
                 is_done = await _is_done(part.what, part.work)
@@ -111,24 +117,29 @@ async def warn_of_endings(services: Services) -> None:
         )
 
 
-async def _round(services: Services) -> timedelta:
-    """Sweep what is due, at once, or each by itself when that fails; how long to wait then."""
-    wait = LONGEST_WAIT
+async def _round(services: Services) -> tuple[timedelta, bool]:
+    """Sweep what is due, at once, or each by itself when that fails; how long to wait then, and
+    whether something due was left: a row that cannot be read, which the store logs, or a failure.
+    """
+    wait, is_stuck = LONGEST_WAIT, False
 
     async def whole() -> None:
-        nonlocal wait
+        nonlocal wait, is_stuck
         now = services.clock.now()
         due = await services.read(lambda reader: next_due(reader, now))
         if due is not None and due <= now:
-            if await services.perform(sweep):  # what is damaged is due for ever, and ends nothing
+            if await services.perform(sweep):
                 wait = SHORTEST_WAIT
+            else:
+                is_stuck = True  # what is damaged is due for ever, and ends nothing
         elif due is not None:
             wait = max(SHORTEST_WAIT, min(LONGEST_WAIT, due - now))
 
     if not await _is_done("all", whole):
+        is_stuck = True
         for part in SWEEPS:
             await _is_done(part.__name__, partial(services.perform, part))
-    return wait
+    return wait, is_stuck
 
 
 async def _recent_round(services: Services) -> None:
