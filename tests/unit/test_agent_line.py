@@ -36,6 +36,7 @@ from bascule.errors import ServerUnreachable
 from bascule.protocol.frames import Opcode, close_frame, frame
 from bascule.protocol.line import (
     FRESH_SECONDS,
+    NO_BEAT,
     SILENCE_SECONDS,
     Ask,
     Beat,
@@ -271,6 +272,8 @@ def test_states_are_asked_for_and_reports_sent_over_the_line(wire: Wire) -> None
         asked.append(peer.serve(state(7)))
         asked.append(peer.serve(state(7), 8))
 
+    wire.link.begin_pass()
+
     def work() -> tuple[int, int]:
         meanwhile: list[int] = []
         desired = wire.link.fetch_state(lambda: meanwhile.append(1))
@@ -299,6 +302,23 @@ def test_a_report_names_the_beat_that_came_before_its_pass(wire: Wire) -> None:
         lambda: reported.append(peer.serve(state(1))), lambda: wire.link.send_report(REPORT)
     )
     assert reported[0].number == first
+
+
+def test_a_report_of_a_pass_that_began_before_its_line_names_no_beat(wire: Wire) -> None:
+    """The firewall may have been read long before this line was proved: the loop was stopped."""
+    wire.connect()
+    wire.link.begin_pass()
+    peer = wire.connect()
+    peer.beat({UID: 1})
+    wire.ear.wait("generation")
+    reported: list[Any] = []
+    for _ in range(2):
+        wire.while_asking(
+            lambda: reported.append(peer.serve(state(1))), lambda: wire.link.send_report(REPORT)
+        )
+        wire.link.begin_pass()
+    assert reported[0].number == NO_BEAT
+    assert reported[1].number not in (0, NO_BEAT)
 
 
 def test_an_echo_is_of_a_pass_that_began_after_its_beat_came(wire: Wire) -> None:

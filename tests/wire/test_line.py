@@ -14,6 +14,7 @@ from bascule.protocol.frames import CloseCode, Opcode, close_frame, frame
 from bascule.protocol.line import (
     BEAT_SECONDS,
     FRESH_SECONDS,
+    NO_BEAT,
     Ask,
     Beat,
     Challenge,
@@ -336,6 +337,20 @@ def test_a_report_counts_as_contact_at_the_moment_of_its_number(
     world.clock.pass_time(FRESH_SECONDS)
     assert isinstance(peer.report(beat, digest="old"), Taken)  # settles, and is no contact
     assert world.contact() == 12 + FRESH_SECONDS
+
+
+def test_a_report_that_was_read_before_the_proof_settles_and_is_no_contact(
+    world: LineWorld, peer: Peer
+) -> None:
+    before = world.contact()
+    assert before is not None
+    world.clock.pass_time(7)
+    peer = world.live()
+    late = Beat(NO_BEAT, {})
+    assert isinstance(peer.report(late, digest="late"), Taken)
+    assert world.contact() == before + 7
+    assert isinstance(peer.report(None, digest="newer"), Taken)
+    assert world.contact() == 0, "read after the proof, before the first beat came"
 
 
 def test_a_contact_of_a_key_that_was_replaced_is_not_stored(world: LineWorld, peer: Peer) -> None:

@@ -33,6 +33,7 @@ from bascule.protocol.frames import CloseCode
 from bascule.protocol.line import (
     LARGEST_PUSH,
     LARGEST_STATE,
+    NO_BEAT,
     SILENCE_SECONDS,
     Ask,
     Beat,
@@ -75,7 +76,8 @@ class Line:
         self._pushed: tuple[Mapping[str, Any], float] | None = None
         self._beat = 0  # the newest number
         self._is_beat_due = False  # it was not echoed
-        self._pass: tuple[int, bool] = (0, False)  # the same two, when the pass began
+        # The same two when the pass began, which may have been before this line was.
+        self._pass: tuple[int, bool] = (NO_BEAT, False)
         self._welcome: Welcome | None = None
         self.was_live = False  # it was proved at some time
         self._on_welcome: Callable[[Welcome], None]  # of whoever follows

@@ -36,6 +36,7 @@ BEAT_SECONDS = 10.0  # between two beats of one line
 SILENCE_SECONDS = 25.0  # without any frame: the agent gives the line up
 NUMBERS_REMEMBERED = 3  # beats whose echo still counts
 FRESH_SECONDS = STALE_AFTER  # age at most of a number that counts, and of a nonce that is answered
+NO_BEAT = 2**53 - 1  # the number of a report whose pass began before its line was proved
 LARGEST_PUSH = 16 * 1024  # bytes of a state that is pushed; a larger one is only hinted at
 LARGEST_UNPROVED = 4 * 1024  # bytes of a message, in either direction, before the proof
 LARGEST_REPORT = 1024 * 1024  # bytes of a message from the agent afterwards
@@ -176,7 +177,9 @@ class Reported:
     """What was read back."""
 
     id: Annotated[str, Most(LONGEST_ID, 1)]
-    number: Number  # of the newest beat that came before the pass began; 0: none yet
+    # Of the newest beat that came before the pass began. 0: none came yet on this line, which was proved
+    # before the pass began; NO_BEAT: it was proved later, and the report is no contact.
+    number: Number
     report: Report
     machine: Uid = ""
 
