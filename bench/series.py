@@ -27,3 +27,14 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 def median(values: Sequence[float]) -> float:
     return round(statistics.median(values), 2)
+
+
+def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Least squares of y over x, and its standard error; of three points or more."""
+    count = len(points)
+    middle_x = sum(x for x, _ in points) / count
+    middle_y = sum(y for _, y in points) / count
+    spread = sum((x - middle_x) ** 2 for x, _ in points)
+    found = sum((x - middle_x) * (y - middle_y) for x, y in points) / spread
+    left = sum((y - middle_y - found * (x - middle_x)) ** 2 for x, y in points)
+    return found, (left / (count - 2) / spread) ** 0.5

@@ -38,11 +38,12 @@ class Program:
     name: str
     source: Path
     python: str
+    module: str = "bascule.bootstrap"  # or another that runs it
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != _NOT_COMPILED}
-        return kept | {"PYTHONPATH": str(self.source / "src")}
+        return kept | {"PYTHONPATH": f"{self.source / 'src'}{os.pathsep}{self.source}"}
 
 
 class Server:
@@ -82,7 +83,7 @@ class Server:
 
     def start(self) -> None:
         """As it is installed: its modules are compiled once, not at each start."""
-        command = [self._program.python, "-m", "bascule.bootstrap", "serve"]
+        command = [self._program.python, "-m", self._program.module, "serve"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"],
@@ -144,6 +145,14 @@ class Server:
         """Resident, of it and its children."""
         return sum(_resident(pid) for pid in self._pids()) / 2**20
 
+    def anonymous_mb(self) -> float:
+        """Of these, what is no file's: without the pages of the database that are mapped."""
+        return sum(_anonymous(pid) for pid in self._pids()) / 2**20
+
+    def send(self, number: int) -> None:
+        """A signal."""
+        self._running().send_signal(number)
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise Broken(f"{self._program.name} was not started")
@@ -164,6 +173,13 @@ def _cpu_seconds(pid: int) -> float:
 
 def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+
+
+def _anonymous(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):  # proc_pid_status(5), in KiB
+            return int(line.split()[1]) * 1024
+    raise Broken(f"process {pid} is gone")
 
 
 def _public_key(number: int) -> str:
