@@ -1,8 +1,19 @@
-"""The server's memory while strangers send it bodies: ``python -m bench.hostile``.
+"""``python -m bench.hostile``: the server's memory while strangers send it what it has to refuse.
 
-Each connection announces a body of a mebibyte to a route that needs no token and sends all of it
-but the last byte, all from one address. VmRSS is read from proc_pid_status(5). What bounds it:
+By default each connection announces a body of a mebibyte to a route that needs no token and sends all of
+it but the last byte, all from one address. VmRSS is read from proc_pid_status(5). What bounds it:
 EDGES E1. SECURITY.md has the numbers; ``tests/e2e/test_hostile_bodies.py`` runs it as a test.
+
+With ``--requests`` 48 connections at once, from 20,000 addresses in turn, send so many broken requests as
+fast as they are answered: bad tokens, broken JSON, unknown routes, broken WebSocket upgrades, half proofs,
+oversized bodies (bench/broken_requests.py). Memory and CPU are printed as it goes on, and at the end their
+slopes, and which Python objects became more. Results go to bench/results/hostile.json.
+
+Examples:
+  python -m bench.hostile
+  python -m bench.hostile --requests 1000000
+  python -m bench.hostile --requests 20000 --every 2000 --dry
+
 """
 
 from __future__ import annotations
@@ -11,6 +22,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import ssl
 import sys
@@ -20,6 +32,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench import hostile_requests
 from bench.served import running
 from bench.standing import Broken
 
@@ -124,10 +137,37 @@ def measure(count: int, size: int) -> Seen:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.hostile", description=__doc__)
-    parser.add_argument("--connections", type=int, default=1000)
-    parser.add_argument("--bytes", type=int, default=MEBIBYTE, help="announced by each (1 MiB)")
+    what, _, examples = (__doc__ or "").partition("\n\nExamples:\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.hostile",
+        description=what,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--connections", type=int, default=1000, metavar="N", help="(1000)")
+    parser.add_argument(
+        "--bytes", type=int, default=MEBIBYTE, metavar="N", help="announced by each (1 MiB)"
+    )
+    parser.add_argument(
+        "--requests", type=int, default=0, metavar="N", help="send so many broken requests instead"
+    )
+    parser.add_argument(
+        "--every", type=int, default=0, metavar="N", help="requests between two lines (a twentieth)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=60, metavar="N", help="end then in any case (60)"
+    )
+    parser.add_argument("--dry", action="store_true", help="write no results")
     arguments = parser.parse_args()
+    if arguments.requests:
+        every = arguments.every or max(1, arguments.requests // 20)
+        if not 10 * every <= arguments.requests <= 100_000_000:
+            parser.error("--requests: ten times --every at least, 100,000,000 at most")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        return hostile_requests.main(
+            arguments.requests, every, arguments.minutes * 60, is_dry=arguments.dry
+        )
     print(json.dumps(asdict(measure(arguments.connections, arguments.bytes)), indent=1))
     return 0
 

@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import gc
 import itertools
-import json
 import os
 import random
 import signal
@@ -44,9 +43,10 @@ from bench.standing import Broken
 _ASKERS = 4
 _SIGN_IN_SECONDS = 900.0  # below the life of a token
 _CONNECT_SECONDS = 300.0
-_COUNT_SECONDS = 60.0
-_MOST_TYPES = 12
-_ROW = "{minute:>6}  {mb:>8.1f}  {anonymous_mb:>9.1f}  {cpu_s:>6.2f}  {asked:>8}  {failed:>6}  {connected:>9}  {load:>5.1f}"
+_ROW = (
+    "{minute:>6}  {mb:>8.1f}  {anonymous_mb:>9.1f}  {cpu_s:>6.2f}  "
+    "{asked:>8}  {failed:>6}  {connected:>9}  {load:>5.1f}"
+)
 _HEAD = "minute        MB  anonymous   CPU s  requests  failed  connected   load"
 
 
@@ -128,9 +128,9 @@ class Hour:
             tell(_ROW.format(**self._rows[-1]))
             cpu = used
             if minute == settle:
-                self._counts.append(await self._count(signal.SIGUSR1))
+                self._counts.append(await census.counted(self._server, signal.SIGUSR1))
             if minute == minutes:
-                self._counts.append(await self._count(signal.SIGUSR2))
+                self._counts.append(await census.counted(self._server, signal.SIGUSR2))
 
     def _row(self, minute: int, cpu: float) -> dict[str, float]:
         return {
@@ -144,26 +144,8 @@ class Hour:
             "load": os.getloadavg()[0],
         }
 
-    async def _count(self, number: int) -> Mapping[str, Any]:
-        file = Path(os.environ[census.FILE])
-        file.unlink(missing_ok=True)
-        self._server.send(number)
-        deadline = time.monotonic() + _COUNT_SECONDS
-        while not file.exists():
-            if time.monotonic() > deadline:
-                raise Broken(f"The server did not count its objects: {self._server.said()}")
-            await asyncio.sleep(0.1)
-        found: Mapping[str, Any] = json.loads(file.read_text())
-        return found
-
     def _result(self) -> dict[str, Any]:
         settled = [row for row in self._rows if row["minute"] >= self._arguments.settle]
-        first, last = self._counts
-        grown = {
-            name: count - first["types"].get(name, 0)
-            for name, count in last["types"].items()
-            if count > first["types"].get(name, 0)
-        }
         slopes: dict[str, dict[str, float]] = {}
         for name in ("mb", "anonymous_mb", "cpu_s"):
             found, error = slope([(row["minute"] / 60, row[name]) for row in settled])
@@ -180,14 +162,7 @@ class Hour:
             "failures": self._times.failures[:20],
             "failed_calls": self._world.done["failures"],
             "done": dict(self._world.done),
-            "objects": {
-                "first": sum(first["types"].values()),
-                "last": sum(last["types"].values()),
-                "first_blocks": first["blocks"],
-                "last_blocks": last["blocks"],
-                "in_cycles": last["in_cycles"],
-                "more": dict(sorted(grown.items(), key=lambda item: -item[1])[:_MOST_TYPES]),
-            },
+            "objects": census.compared(*self._counts),
             "minutes": self._rows,
         }
 
@@ -210,13 +185,8 @@ def show(found: Mapping[str, Any], settle: int) -> None:
             f"  {label:<24} mean {each['mean']:>9.2f}   slope an hour {each['an_hour']:>+8.2f} "
             f"(standard error {each['error']:.2f})"
         )
-    objects = found["objects"]
     tell(f"  {'requests, ms':<24} p50 {found['cycle_p50_ms']}, p99 {found['cycle_p99_ms']}")
-    tell(f"  objects                  {objects['first']:,} then {objects['last']:,}")
-    tell(f"  blocks                   {objects['first_blocks']:,} then {objects['last_blocks']:,}")
-    tell(f"  in reference cycles      {objects['in_cycles']:,}")
-    for name, count in objects["more"].items():
-        tell(f"    {count:>+8,}  {name}")
+    census.show(found["objects"])
 
 
 def read_arguments() -> argparse.Namespace:

@@ -149,6 +149,9 @@ class Server:
         """Of these, what is no file's: without the pages of the database that are mapped."""
         return sum(_anonymous(pid) for pid in self._pids()) / 2**20
 
+    def open_files(self) -> int:
+        return sum(1 for pid in self._pids() for _ in Path(f"/proc/{pid}/fd").iterdir())
+
     def send(self, number: int) -> None:
         """A signal."""
         self._running().send_signal(number)
