@@ -35,7 +35,8 @@ class Place(House):
 
     async def send(self, token: str, method: str, path: str, body: Any = None) -> int:
         """Call; returns the status."""
-        content = b"" if body is None else json.dumps(body).encode()
+        is_written = isinstance(body, bytes)
+        content = body if is_written else b"" if body is None else json.dumps(body).encode()
         headers = {
             "host": BASE.removeprefix("https://"),
             "authorization": f"Bearer {token}",
@@ -108,6 +109,18 @@ def _stranger(place: Place, _: int) -> tuple[str, str, str, Any, int]:
     return "no token", "GET", place.policy(), None, 401
 
 
+def _no_json(_: Place, turn: int) -> tuple[str, str, str, Any, int]:
+    return "no token", "POST", "/bascule/enrol", b'{"token": ' + b"[" * turn, 400
+
+
+def _no_text(_: Place, __: int) -> tuple[str, str, str, Any, int]:
+    return "no token", "POST", "/bascule/enrol", b"\xff\xff", 400
+
+
+def _no_fields(_: Place, turn: int) -> tuple[str, str, str, Any, int]:
+    return "no token", "POST", "/bascule/enrol", {"token": turn}, 400
+
+
 def _nowhere(place: Place, _: int) -> tuple[str, str, str, Any, int]:
     return place.service_token(), "GET", "/nowhere", None, 404
 
@@ -126,7 +139,19 @@ def place(data_dir: Path) -> Iterator[Place]:
 
 @pytest.mark.parametrize(
     "call",
-    [_initiate, _refused, _no_body, _state, _report, _stranger, _nowhere, _no_right],
+    [
+        _initiate,
+        _refused,
+        _no_body,
+        _state,
+        _report,
+        _stranger,
+        _no_json,
+        _no_text,
+        _no_fields,
+        _nowhere,
+        _no_right,
+    ],
 )
 def test_a_call_leaves_no_cycle(place: Place, call: Call) -> None:
     async def run(turns: range) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
 
 from bascule.api.line import Line
+from bascule.api.protocol import PatientProtocol
 from bascule.domain.lifecycle import GrantState
 from bascule.errors import Unavailable
 from bascule.protocol.frames import CloseCode, Opcode, close_frame, frame
@@ -61,6 +63,22 @@ def test_a_connection_becomes_a_line_and_is_challenged(world: LineWorld) -> None
     assert "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in peer.head
     assert "Sec-WebSocket-Extensions" not in peer.head
     assert len(challenge.text) >= 43
+
+
+def test_what_spoke_http_is_freed_when_the_line_begins(world: LineWorld) -> None:
+    """Without the collector: otherwise each connection, and its buffers of TLS, would fill the memory."""
+    gc.disable()
+    try:
+        before = _protocols()
+        peer = world.connect()
+        assert not peer.is_over
+        assert _protocols() == before
+    finally:
+        gc.enable()
+
+
+def _protocols() -> int:
+    return sum(isinstance(each, PatientProtocol) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize(

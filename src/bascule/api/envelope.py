@@ -100,12 +100,25 @@ def answer_error(error: BasculeError, challenge: str = "") -> Response:
 
 async def on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # reason: registered for it alone
+    forget_frames(error)
     return answer_error(InvalidInput.of(problems_of(error.errors())))
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Break the reference cycle of an error that a variable of its own frame names, as FastAPI's do.
+
+    The call, with its connection, would be kept until the collector finds it. Call this where such an
+    error is answered.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Errors of the framework: no such route, wrong method, an unreadable body."""
     assert isinstance(error, HTTPException)  # noqa: S101  # reason: registered for it alone
+    forget_frames(error)
     status = error.status_code
     code = _CODES.get(status, f"Http{status}")
     return CompactJson(envelope(code, _message(request, error)), status, dict(error.headers or {}))

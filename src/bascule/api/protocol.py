@@ -84,8 +84,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._allow(max(0.0, self._due - self.loop.time()))
 
     def drop(self) -> None:
-        """Break the reference cycle of parser and protocol after a failed handshake, which loses no
-        connection. Otherwise failed handshakes would fill the memory until the collector runs.
+        """Break the reference cycle of parser and protocol where no lost connection will do it: after a
+        failed handshake, and once a line has the transport. Otherwise they would fill the memory.
         """
         self.parser = None  # type: ignore[assignment]  # reason: as uvicorn does when one is lost
 
@@ -185,6 +185,7 @@ class PatientProtocol(HttpToolsProtocol):
         line = Line(self._house.lines, uid, self._place, self.transport, address, client)
         self.transport.write(switching(accept))
         self.transport.set_protocol(line)
+        self.drop()
         self._house.lines.begin(line, self._bounds.headers_seconds)
 
     # -- patience -------------------------------------------------------------------------

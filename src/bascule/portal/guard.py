@@ -32,6 +32,7 @@ from bascule.api.caller import Caller
 from bascule.api.context import AppState, state_of
 from bascule.api.denials import client_of, record_denial
 from bascule.api.entries import Where, entry_of
+from bascule.api.envelope import forget_frames
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token, safe_next
 from bascule.api.oauth.sign_in import sign_in_path
 from bascule.api.origin import base_url, caller_address
@@ -199,6 +200,7 @@ class PortalRoute(APIRoute):
                 await record_denial(request, visit.subject, error)
                 return problems.show(visit, error)
             except (BasculeError, RequestValidationError, HTTPException) as error:
+                forget_frames(error)
                 return problems.show(visit, error)
             except Exception:
                 log.exception("page failed", id=request.state.request_id, path=request.url.path)
