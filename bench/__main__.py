@@ -1,6 +1,13 @@
 """``python -m bench``: measure, print the tables, write ``bench/results``.
 
-Never fails because something was slow. Whatever it starts ends with it, on Ctrl-C as well.
+It brings a lab up, and each peer in network namespaces of its own, and asks all of them in turn in each
+round; a port is open when a TCP connect to it succeeds. It never fails because something was slow.
+Whatever it starts ends with it, on Ctrl-C as well.
+
+Examples:
+  python -m bench
+  python -m bench --peers fwknop --rounds 60 --no-footprint --dry
+
 """
 
 from __future__ import annotations
@@ -28,10 +35,19 @@ def tell(text: str) -> None:
 
 
 def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    what, _, examples = (__doc__ or "").partition("\n\nExamples:\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=what,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--rounds", type=int, default=30, help="questions a candidate (30)")
     parser.add_argument("--interval-ms", type=float, default=2.0, help="between two SYNs (2)")
     parser.add_argument("--port", type=int, default=9443, help="the lab's port on 127.0.0.1 (9443)")
+    parser.add_argument(
+        "--peers", nargs="*", choices=list(PEERS), default=list(PEERS), help="peers (all)"
+    )
     parser.add_argument("--no-install", action="store_true", help="install no peer")
     parser.add_argument("--no-bascule", action="store_true", help="measure the peers alone")
     parser.add_argument("--no-footprint", action="store_true", help="leave the weights out")
@@ -44,7 +60,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored ones too
         signal.signal(number, signal.default_int_handler)
     if not arguments.no_install:
-        needed = [each for peer in PEERS.values() for each in peer.PROGRAMS]
+        needed = [each for name in arguments.peers for each in PEERS[name].PROGRAMS]
         packages.install(packages.missing(needed), tell)
     try:
         with ExitStack() as stack:
@@ -97,7 +113,13 @@ def ask(
             )
             ours = ask_to_open.candidate(report.OURS, ready, interval)
             candidates.append(stack.enter_context(ours))
-        for name, peer in PEERS.items():
+            ready = stack.enter_context(
+                lab.standing(stood, ask_to_open.COMMAND_PORT, ask_to_open.LEASE_SECONDS, "command")
+            )
+            by_command = ask_to_open.candidate(report.BY_COMMAND, ready, interval)
+            candidates.append(stack.enter_context(by_command))
+        for name in arguments.peers:
+            peer = PEERS[name]
             reason = why_not(peer)
             if not reason:
                 try:

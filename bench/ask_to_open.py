@@ -20,6 +20,7 @@ from bench.series import quantile, summary
 from bench.standing import Broken, Lines, program
 
 PORT = 9022
+COMMAND_PORT = 9023  # for who asks by our command
 LEASE_SECONDS = 2
 _SHUT_SECONDS = 10.0
 

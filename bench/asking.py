@@ -1,9 +1,10 @@
 """How each candidate is asked to open its port: over one warm connection, or by its command.
 
-Bascule is asked as a long-lived client asks it, by ``initiate`` on a TLS connection that
-stands, with a token that is held. fwknop and firewalld have no such client: their own command
-is started for each question, and starting it is part of their time (``answered_p50_ms`` of the
-results says how long it ran; fwknop's ends as soon as its packet is sent).
+Bascule is asked as a long-lived client asks it, by ``initiate`` on a TLS connection that stands, with a
+token that is held; and once more by its command, ``bascule request``, which starts Python, reads its
+profile, connects, and waits until the port is open. fwknop and firewalld have no long-lived client: their
+own command is started for each question, and starting it is part of their time (``answered_p50_ms`` of
+the results says how long it ran; fwknop's ends as soon as its packet is sent).
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class BasculeAsker:
 @dataclass(frozen=True, slots=True)
 class CommandQuestion:
     argv: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] | None  # None: as where it is started
     lease_seconds: float
 
 

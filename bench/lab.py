@@ -33,7 +33,7 @@ from bench.standing import Broken, Placed, our_environment, program
 
 NAME = "bench"
 MACHINE = "web-1"
-POLICY = "bench"
+POLICIES = {"bascule": "bench", "command": "bench-command"}  # by the kind that asks
 _SHUT_SECONDS = 15.0
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
 
@@ -91,37 +91,56 @@ def lab(port: int) -> Iterator[Lab]:
 
 
 @contextlib.contextmanager
-def standing(stood: Lab, port: int, lease_seconds: int) -> Iterator[Ready]:
-    """Have a policy name ``port`` of web-1 and something listen there."""
+def standing(stood: Lab, port: int, lease_seconds: int, kind: str = "bascule") -> Iterator[Ready]:
+    """Have a policy name ``port`` of web-1 and something listen there.
+
+    ``kind``: ``bascule`` asks over a warm connection, ``command`` by ``bascule request``.
+    """
     info = stood.info
-    _name_port(stood, port)
+    policy_name = POLICIES[kind]
+    _name_port(stood, port, policy_name)
     with program("listener", stood.at(MACHINE), LISTENER, str(port)) as listener:
         listener.hear()
         _wait_until_shut(stood, port)
         policy = policy_id(
-            info["subscription_id"], info["resource_group"], info["location"], POLICY
+            info["subscription_id"], info["resource_group"], info["location"], policy_name
         )
+        warm: dict[str, object] = {
+            "endpoint": info["server"],
+            "ca_file": info["ca_file"],
+            "tenant_id": info["tenant_id"],
+            "subscription_id": info["subscription_id"],
+            **info["admin"],
+            "policy": str(policy),
+            "machine": stood.machine["id"],
+            "port": port,
+        }
+        command: dict[str, object] = {
+            "argv": [
+                *(our_command(), "request", MACHINE, "-p", str(port)),
+                *("--for", f"{lease_seconds}s", "--policy", policy_name),
+            ],
+            "environment": None,
+        }
         yield Ready(
             at_client=stood.client,
             address=stood.address,
             port=port,
             question={
-                "endpoint": info["server"],
-                "ca_file": info["ca_file"],
-                "tenant_id": info["tenant_id"],
-                "subscription_id": info["subscription_id"],
-                **info["admin"],
-                "policy": str(policy),
-                "machine": stood.machine["id"],
-                "port": port,
+                **(warm if kind == "bascule" else command),
                 "lease_seconds": lease_seconds,
             },
-            kind="bascule",
+            kind=kind,
             version=__version__,
         )
 
 
-def _name_port(stood: Lab, port: int) -> None:
+def our_command() -> str:
+    """The console script of this environment."""
+    return str(Path(sys.executable).with_name("bascule"))
+
+
+def _name_port(stood: Lab, port: int, policy: str) -> None:
     info = stood.info
     credentials = Credentials(info["tenant_id"], **info["admin"])
     rule = PortRule(port, RuleProtocol.TCP, (AddressPrefix(None),), timedelta(hours=1))
@@ -133,7 +152,7 @@ def _name_port(stood: Lab, port: int) -> None:
         SystemClock(),
     ) as connection:
         machine = ResourceId.parse_machine(stood.machine["id"])
-        put_machine_rules(connection, machine, [rule], POLICY)
+        put_machine_rules(connection, machine, [rule], policy)
 
 
 def _wait_until_shut(stood: Lab, port: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 OURS = "bascule"
+BY_COMMAND = "bascule request"
 
 Row = Sequence[str]
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.listener import PROGRAM as LISTENER
@@ -47,8 +47,14 @@ def standing(folder: Path, port: int, lease_seconds: int) -> Iterator[Ready]:
                 "environment": environment,
                 "lease_seconds": lease_seconds,
             },
-            version=run(argv[0], "--version").strip().split(",")[0].removeprefix("fwknop client "),
+            version=_version(argv[0], environment),
         )
+
+
+def _version(command: str, environment: Mapping[str, str]) -> str:
+    """Its client writes a file into HOME whenever there is none, and says so first."""
+    told = run(command, "--version", environment=environment).strip().splitlines()[-1]
+    return told.split(",")[0].removeprefix("fwknop client ")
 
 
 def _write_configuration(folder: Path, port: int, lease_seconds: int) -> Path:
