@@ -77,8 +77,10 @@ class Hour:
         finally:
             for task in asking:
                 task.cancel()
-            for each in (*self._agents, *self._askers):
-                each.stop()
+            for agent in self._agents:
+                agent.stop()
+            for asker in self._askers:
+                asker.stop()
 
     async def _connect(self) -> None:
         for agent in self._agents:
