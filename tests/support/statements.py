@@ -42,6 +42,16 @@ class Statements:
                 found |= {match[1] for row in plan if (match := _SCANS.match(str(row[3])))}
         return found - {_NO_TABLE}
 
+    def plan(self, database: Path, words: str) -> str:
+        """What SQLite plans for those that hold these words."""
+        lines: list[str] = []
+        with closing(sqlite3.connect(database)) as connection:
+            for text, parameters in self.run:
+                if words in " ".join(text.split()):
+                    plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", _first(parameters))
+                    lines += [str(row[3]) for row in plan]
+        return "\n".join(lines)
+
 
 def _first(parameters: Any) -> Any:  # reason: a driver's parameters
     """One row of them."""

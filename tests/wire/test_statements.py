@@ -34,7 +34,7 @@ class Fleet:
     """A house on disk: three machines with agents, and many more; some policies' own of them."""
 
     def __init__(self, house: House, database: Path, in_policy: int, machines: int) -> None:
-        self.house, self._database = house, database
+        self.house, self.database = house, database
         self.uids = {name: house.add_machine(name) for name in NAMED}
         self._agents = {name: house.enrol(name) for name in NAMED}
         with closing(sqlite3.connect(database)) as connection:
@@ -84,7 +84,7 @@ class Fleet:
 
     def check(self, seen: Statements, most: int, but: frozenset[str] = frozenset()) -> None:
         assert len(seen) <= most, f"\n{seen}"
-        assert seen.scanned(self._database) <= ONE_ROW | but
+        assert seen.scanned(self.database) <= ONE_ROW | but
 
 
 def _add_machines(connection: sqlite3.Connection, count: int, like: str) -> None:
@@ -207,3 +207,19 @@ def test_a_report_that_opens(fleet: Fleet) -> None:
     fleet.report()
     fleet.initiate("web-1", source="203.0.113.31")
     fleet.check(fleet.report(), 21, frozenset({"anon_1", "anon_2", "anon_3"}))
+
+
+def test_a_request_that_was_opened(fleet: Fleet) -> None:
+    """When it was opened is looked up at its machine: what else the fleet records costs nothing."""
+    fleet.report()
+    fleet.house.clock.pass_time(1)
+    fleet.initiate("web-1", source="203.0.113.32")
+    fleet.report()
+    newest = fleet.house.see(lambda reader: reader.requests(limit=1))[0].id
+    path = f"/providers/Bascule.Access/accessRequests/{newest}"
+    with statements() as seen:
+        answer = fleet.house.call("GET", path)
+    (port,) = answer.json()["properties"]["virtualMachines"][0]["ports"]
+    assert port["bascule"]["openedAt"], answer.text
+    fleet.check(seen, 9)
+    assert "ix_events_resource_key_at_kind" in seen.plan(fleet.database, "FROM events")

@@ -21,6 +21,7 @@ class EventFilter:
     # No index finds these two: ask for them by ``events_page``, which bounds what is read.
     caller: str = ""  # a principal's id or name, without regard to case
     correlation_id: str = ""  # without regard to case
+    is_exact: bool = False  # the resource's own events alone, not what lies below or refers to it
 
 
 class EventReads(Protocol):

@@ -205,7 +205,10 @@ def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> Re
     begun = (grant for grant in view.grants if grant.state is not GrantState.OPENING)
     for machine_id in dict.fromkeys(grant.machine_id for grant in begun):
         wanted = EventFilter(
-            machine_id.key, (GrantOpened.__name__, GrantClosed.__name__), request.started_at
+            machine_id.key,
+            (GrantOpened.__name__, GrantClosed.__name__),
+            request.started_at,
+            is_exact=True,
         )
         for _, event in reader.events(wanted):
             if isinstance(event.fact, GrantOpened):

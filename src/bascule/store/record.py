@@ -156,7 +156,9 @@ def _ways(wanted: EventFilter) -> Iterator[list[ColumnElement[bool]]]:
     """
     events = t.events.c
     span = _span(wanted, events.at)
-    if wanted.resource_id:
+    if wanted.resource_id and wanted.is_exact:
+        yield [events.resource_key == _key(wanted), *span]
+    elif wanted.resource_id:
         at, below = _at_and_below(_key(wanted), events.resource_key)
         yield [or_(and_(at, *span), below, found_at(_key(wanted), events.sequence))]
     if wanted.principal_id:
@@ -175,7 +177,9 @@ def events_in(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
 
 def _conditions(wanted: EventFilter, events: Any = t.events.c) -> list[ColumnElement[bool]]:  # noqa: ANN401  # reason: columns, of the table or of a subquery
     conditions: list[ColumnElement[bool]] = []
-    if wanted.resource_id:
+    if wanted.resource_id and wanted.is_exact:
+        conditions.append(events.resource_key == _key(wanted))
+    elif wanted.resource_id:
         near = _at_and_below(_key(wanted), events.resource_key)
         conditions.append(or_(*near, found_at(_key(wanted), events.sequence)))
     if wanted.kinds:

@@ -119,6 +119,23 @@ class RecordContract:
         found = _ids(store, EventFilter(resource_id=scope))
         assert found == ["web0", "web.1", "web-1", "below", "web"]
 
+    def test_a_resource_alone(self, store: Store) -> None:
+        web = an_id("web")
+        refusal = AccessDenied("p", ("NotAllowed",), machines=(str(web),))
+        _record(
+            store,
+            an_event("web", web),
+            an_event("below", f"{web}/extensions/x"),
+            an_event("refused", an_id("p"), fact=refusal),
+            an_event("later", web, NOW + HOUR),
+        )
+        alone = EventFilter(f"{web}/".upper(), is_exact=True)
+        assert _ids(store, EventFilter(web.key)) == ["later", "refused", "below", "web"]
+        assert _ids(store, alone) == ["later", "web"]
+        assert _ids(store, replace(alone, since=NOW + HOUR)) == ["later"]
+        paged, more = read(store, lambda r: r.events_page(replace(alone, caller="nobody"), 0, 9, 9))
+        assert (paged, more) == ([], 0)
+
     def test_filters_are_joined(self, store: Store) -> None:
         denied = AccessDenied("p", ("no", "never"))
         ended = GrantEnded("g", "r", "m", "Expired", "time")
