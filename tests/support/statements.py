@@ -1,6 +1,6 @@
 """Which statements calls run, apart from those that begin and end transactions.
 
-Counted where SQLAlchemy hands a statement to the driver: one that is run with many rows of
+Counted where SQLAlchemy or the store hands a statement to the driver: one that is run with many rows of
 parameters is one. What the store says to the driver itself (BEGIN, SAVEPOINT, COMMIT) is none.
 """
 
@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+from bascule.store import prepared
 
 _SCANS = re.compile(r"^SCAN (\w+)(.*)")
 _NO_TABLE = "CONSTANT"  # SCAN CONSTANT ROW
@@ -55,7 +58,8 @@ class Statements:
 
 def _first(parameters: Any) -> Any:  # reason: a driver's parameters
     """One row of them."""
-    return parameters[0] if isinstance(parameters, list) else parameters
+    is_many = isinstance(parameters, list) and isinstance((*parameters, None)[0], list | tuple)
+    return parameters[0] if is_many else parameters
 
 
 @contextmanager
@@ -66,8 +70,14 @@ def statements() -> Iterator[Statements]:
     def note(_c: object, _cursor: object, text: str, parameters: Any, *_: object) -> None:
         seen.run.append((text, parameters))
 
+    def noted(driver: sqlite3.Connection, text: str, values: Any, *, is_many: bool) -> Any:
+        seen.run.append((text, values))
+        return on_driver(driver, text, values, is_many=is_many)
+
+    on_driver = prepared.on_driver
     event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    with patch.object(prepared, "on_driver", noted):
+        try:
+            yield seen
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)

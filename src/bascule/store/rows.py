@@ -31,6 +31,8 @@ from bascule.domain.event import Event
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
 from bascule.errors import BasculeError, Conflict, InvalidInput, Unavailable
+from bascule.store.connections import driver_of
+from bascule.store.prepared import Form, form_of, run
 
 log = structlog.get_logger("bascule.store")
 
@@ -144,10 +146,11 @@ def _unavailable(error: sqlite3.DatabaseError, doing: str) -> Exception:
 class Rows:
     """Statements on one connection, for as long as its unit of work lasts."""
 
-    __slots__ = ("_connection", "_stamp", "_unwritten")
+    __slots__ = ("_connection", "_driver", "_stamp", "_unwritten")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._driver = driver_of(connection)
         self._stamp = ""  # of access, once it was read here
         self._unwritten: list[Event] = []  # recorded; written before the next read, or at the end
 
@@ -164,7 +167,11 @@ class Rows:
     ) -> Sequence[Row[Any]]:
         """``_all``, for a statement that reads nothing of the record, among changes."""
         try:
-            return self._connection.execute(statement, parameters).all()
+            form = _form(statement, parameters)
+            if form is None:
+                return self._connection.execute(statement, parameters).all()
+            found = run(self._driver, form, parameters or {})
+            return [form.row(raw) for raw in found.fetchall()]
         except FAILURES as error:
             raise_translated(error, "read")
 
@@ -180,12 +187,17 @@ class Rows:
         if self._unwritten:
             self._write_recorded()
         try:
-            found = self._connection.execute(statement, parameters)
+            form = _form(statement, parameters)
+            found = (
+                self._connection.execute(statement, parameters)
+                if form is None
+                else run(self._driver, form, parameters or {})
+            )
             while True:
                 try:
                     if (row := found.fetchone()) is None:
                         return made, wrong
-                    made.append(read(row))
+                    made.append(read(row if form is None else form.row(row)))
                 except _UNREADABLE as error:
                     wrong.append(error)
         except FAILURES as error:
@@ -208,7 +220,10 @@ class Rows:
     def _run(self, statement: Executable, parameters: Parameters = None) -> int:
         """Run a statement that writes and return how many rows it touched."""
         try:
-            return self._connection.execute(statement, parameters).rowcount
+            form = _form(statement, parameters)
+            if form is None:
+                return self._connection.execute(statement, parameters).rowcount
+            return run(self._driver, form, parameters or {}).rowcount
         except FAILURES as error:
             raise_translated(error, "written")
 
@@ -232,6 +247,12 @@ def _put_statements(
         *(table.c[name] == bindparam(f"here_{name}", type_=table.c[name].type) for name in key)
     )
     return table.update().where(here).values({n: bindparam(n) for n in names}), table.insert()
+
+
+def _form(statement: Executable, parameters: Parameters) -> Form | None:
+    if parameters is None or isinstance(parameters, Mapping):
+        return form_of(statement, parameters or {})
+    return form_of(statement, parameters[0], is_many=True) if parameters else None
 
 
 def slices(values: Sequence[T]) -> Sequence[Sequence[T]]:
