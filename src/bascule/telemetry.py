@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -22,9 +23,15 @@ def hide_secrets(
     """Replace the value of every key that names a secret."""
     del logger, method
     for key in event:
-        if any(word in key.casefold() for word in _SECRET_WORDS):
+        if _is_secret(key):
             event[key] = HIDDEN
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(key: str) -> bool:
+    """Keys are few and come again in every line."""
+    return any(word in key.casefold() for word in _SECRET_WORDS)
 
 
 def set_up_logging(*, is_verbose: bool = False) -> None:
