@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -28,6 +29,7 @@ from bascule.errors import BasculeError, InvalidInput, MisdirectedRequest
 SCHEME = "https"
 DEFAULT_PORT = 443
 MOST_FORWARDERS = 32
+LONGEST_HOST = 300  # characters; a DNS name has at most 253
 _BASE_URL, _CALLER = "base_url", "caller_address"
 
 
@@ -147,6 +149,12 @@ def _peer(request: HTTPConnection) -> Address | None:
 
 def _host_and_port(host: str) -> tuple[str, int | None] | None:
     """RFC 9110 section 7.2, lower case, an IPv6 address without its brackets."""
+    return _read_host(host) if len(host) <= LONGEST_HOST else None
+
+
+@lru_cache(maxsize=256)
+def _read_host(host: str) -> tuple[str, int | None] | None:
+    """Nearly all calls have the same one, and each asks for it three times."""
     if not host.isascii() or not host.isprintable() or any(each in host for each in " /?#@\\"):
         return None
     try:
