@@ -16,18 +16,25 @@ import pytest
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import INITIATE, POLICY_READ
+from bascule.domain.lifecycle import StatusReason
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey, TransportProtocol
 from bascule.identity.authenticate import find_principal
-from bascule.interfaces.store import Reader
+from bascule.interfaces.store import Reader, Transaction
+from bascule.protocol.report import Report
 from bascule.services import lines
+from bascule.services.act import Act
+from bascule.services.grants import end_grants
 from bascule.services.seal import seal
 from tests.support.statements import Statements, statements
-from tests.wire.house import JIT, House, port_rule
+from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.somebody import somebody
 from tests.wire.test_initiate import asked
 
 # Tables of one row: to read all of it is to look it up.
 ONE_ROW = {"access_stamp", "installation", "recent_window"}
 NAMED = ("web-1", "web-2", "web-3")
+OPENS, CLOSES = 21, 18  # of a report over a line
 
 
 class Fleet:
@@ -81,6 +88,28 @@ class Fleet:
             answer = self._agents[name].post(f"/bascule/points/{self.uids[name]}/report", json=body)
         assert answer.status_code == 200, answer.text
         return seen
+
+    def settle(self, name: str = "web-1") -> Statements:
+        """The same report, over the agent's line."""
+        uid = self.uids[name]
+        told, _ = self.state(name)
+        held = frozenset(str(lease["grantId"]) for lease in told["leases"])
+        closed = frozenset({ClosedPort(PortKey(TransportProtocol.TCP, 22))})
+        report = Report(told["generation"], held, closed=closed)
+        with statements() as seen:
+            self.house.do(
+                lambda tx, act: lines.settle(tx, act, uid, PUBLIC_KEY, report, "", act.now)
+            )
+        return seen
+
+    def end(self, name: str, left: int) -> None:
+        """End grants until so many live there."""
+
+        def work(tx: Transaction, act: Act) -> None:
+            live = tx.live_grants([self.uids[name]])
+            end_grants(tx, act, live[left:], StatusReason.USER_REQUESTED, "it is done")
+
+        self.house.do(work)
 
     def check(self, seen: Statements, most: int, but: frozenset[str] = frozenset()) -> None:
         assert len(seen) <= most, f"\n{seen}"
@@ -203,10 +232,29 @@ def test_a_question_on_a_line(fleet: Fleet) -> None:
 
 
 def test_a_report_that_opens(fleet: Fleet) -> None:
-    """Six keep the history of exposure. ``anon_1`` to ``anon_3`` are subqueries with a LIMIT."""
+    """By HTTP, which asks twice more who it is than a line does."""
     fleet.report()
     fleet.initiate("web-1", source="203.0.113.31")
-    fleet.check(fleet.report(), 21, frozenset({"anon_1", "anon_2", "anon_3"}))
+    fleet.check(fleet.report(), OPENS + 2)
+    fleet.initiate("web-1", source="203.0.113.33")
+    fleet.check(fleet.settle(), OPENS)
+
+
+def test_a_report_that_closes(fleet: Fleet) -> None:
+    """One grant of several, then the last."""
+    fleet.end("web-2", 0)
+    fleet.settle("web-2")
+    fleet.initiate("web-2", source="203.0.113.34")
+    fleet.initiate("web-2", source="203.0.113.35")
+    fleet.settle("web-2")
+    for left in (1, 0):
+        fleet.end("web-2", left)
+        fleet.check(fleet.settle("web-2"), CLOSES)
+
+
+def test_a_report_that_says_nothing_new(fleet: Fleet) -> None:
+    fleet.settle("web-3")
+    fleet.check(fleet.settle("web-3"), 3)
 
 
 def test_a_request_that_was_opened(fleet: Fleet) -> None:

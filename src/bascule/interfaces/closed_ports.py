@@ -41,17 +41,17 @@ class GenerationWrites(GenerationReads, Protocol):
         ...
 
 
-class ClosedPortReads(Protocol):
+class ToldPortReads(Protocol):
+    def told_ports(self, machine_uid: str) -> tuple[frozenset[ClosedPort], Mapping[PortKey, int]]:
+        """``closed_ports`` and ``released_ports``, read at once."""
+        ...
+
+
+class ClosedPortReads(ToldPortReads, Protocol):
     def closed_ports(self, machine_uid: str) -> frozenset[ClosedPort]: ...
 
     def released_ports(self, machine_uid: str) -> Mapping[PortKey, int]:
         """Ports that were let go and not closed again, each with the generation that says so."""
-        ...
-
-
-class ToldPortReads(Protocol):
-    def told_ports(self, machine_uid: str) -> tuple[frozenset[ClosedPort], Mapping[PortKey, int]]:
-        """``closed_ports`` and ``released_ports``, read at once."""
         ...
 
 

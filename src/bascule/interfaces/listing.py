@@ -20,6 +20,15 @@ from bascule.domain.roles import Reach
 RECENT = timedelta(days=7)  # for so long a request counts among the recent ones
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who was let in at a machine last."""
+
+    at: datetime
+    user_id: str
+    user: str
+
+
 class ListKind(Enum):
     """What the values of a column are, and how rows are ordered by it."""
 
@@ -147,7 +156,7 @@ class ListingReads(Protocol):
 
 
 class ListingWrites(ListingReads, Protocol):
-    def note_access(self, machine_uid: str, at: datetime, user_id: str, user: str) -> None:
+    def note_access(self, machine_uid: str, access: Access) -> None:
         """Keep that a port of the machine was read back open, and who had asked for it."""
         ...
 

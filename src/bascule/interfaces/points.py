@@ -9,6 +9,8 @@ from typing import Protocol
 
 from bascule.domain.bindings import Binding
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.interfaces.listing import Access
+from bascule.interfaces.plans import HeldRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class OwnPoint:
     agent: EnforcementPoint  # by itself
     is_bound: bool  # the machine has bindings: others guard it too
     generation: int  # that the machine is to come to
+    guards_others: bool = False  # other machines are bound to this agent
+    held: HeldRules | None = None  # None: its points have reported nothing yet
+
+    @property
+    def is_alone(self) -> bool:
+        """The agent guards its own machine alone, and nothing else guards that."""
+        return not (self.is_bound or self.guards_others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,12 @@ class ContactWrites(Protocol):
 
 class PointWrites(AgentReads, BindingWrites, PointReads, Protocol):
     def put_enforcement_point(self, point: EnforcementPoint) -> None: ...
+
+    def put_point_alone(self, point: EnforcementPoint, access: Access | None = None) -> None:
+        """The same of one that was read as ``OwnPoint.is_alone`` in this transaction; with it who was
+        let in at its machine.
+        """
+        ...
 
     def delete_enforcement_point(self, machine_uid: str) -> None:
         """Forget an agent, all its bindings, and what it last read back of its own machine."""

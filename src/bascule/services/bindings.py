@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
@@ -22,12 +22,12 @@ from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import resource_scope
 from bascule.domain.weaknesses import enforces_nothing
-from bascule.errors import Conflict, Forbidden, NotFound
+from bascule.errors import AuthenticationFailed, Conflict, Forbidden, NotFound
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import HeldRules, PlanWrites
-from bascule.interfaces.points import AgentReads, BindingReads, PointWrites
+from bascule.interfaces.points import AgentReads, BindingReads, PointStanding, PointWrites
 from bascule.protocol.report import Report
 from bascule.services.act import Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
@@ -54,6 +54,8 @@ class PointsAtReads(GuardedReads, Protocol):
 class StandWrites(GrantReads, PointWrites, Protocol):
     """A point, and the grants that it may have in force."""
 
+
+P = TypeVar("P", EnforcementPoint, PointStanding)
 
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
@@ -159,19 +161,41 @@ class Guarded:
     here: EnforcementPoint  # as this machine has it
     bound: Sequence[Binding]  # all of the machine; empty where its own agent alone guards it
     generation: int  # that the machine is to come to
+    is_own: bool = True  # the machine is the one that the agent was enrolled for
+    is_alone: bool = False  # ``OwnPoint.is_alone``
+    held: HeldRules | None = None  # of its own machine; of another it is not read
 
     @property
     def counts_connections(self) -> bool:
         """Another host's point does not see the connections that other points let through."""
-        return len(self.bound) < 2 or self.agent.machine_uid == self.machine.uid
+        return len(self.bound) < 2 or self.is_own
 
 
-def guarded(tx: GuardedReads, point_uid: str, machine_uid: str) -> Guarded | None:
+def require_key(point: P | None, public_key: str) -> P:
+    """The point. Raises AuthenticationFailed when that is not its key any more."""
+    if point is None or point.public_key != public_key:
+        raise AuthenticationFailed(
+            "This agent's key is not valid any more: its machine was removed or enrolled again.",
+            code="AgentKeyRefused",
+            advice="To enrol the agent again: bascule machine enrol NAME --replace.",
+        )
+    return point
+
+
+def guarded(
+    tx: GuardedReads, point_uid: str, machine_uid: str, public_key: str | None = None
+) -> Guarded | None:
     """None when the point, or its own machine, is not known any more.
 
-    Raises Forbidden for another machine that the point does not guard.
+    ``public_key``: the key that the point must still have, which is checked before anything else;
+    None: whoever calls has checked it in this unit of work.
+
+    Raises AuthenticationFailed as ``require_key``, and Forbidden for another machine that the point
+    does not guard.
     """
     own = tx.own_point(point_uid)
+    if public_key is not None:
+        require_key(None if own is None else own.agent, public_key)
     if own is None:
         return None
     if machine_uid == point_uid:  # nearly always
@@ -179,7 +203,9 @@ def guarded(tx: GuardedReads, point_uid: str, machine_uid: str) -> Guarded | Non
         here = next((each for each in bound if each.point_uid == point_uid), None)
         agent = own.agent
         at = agent if here is None else here.at(agent)
-        return Guarded(own.machine, agent, at, bound, own.generation)
+        return Guarded(
+            own.machine, agent, at, bound, own.generation, is_alone=own.is_alone, held=own.held
+        )
     machine, bound = tx.machine_by_uid(machine_uid), tx.bindings_of(machine_uid)
     here = next((each for each in bound if each.point_uid == point_uid), None)
     if machine is None or here is None:
@@ -189,7 +215,7 @@ def guarded(tx: GuardedReads, point_uid: str, machine_uid: str) -> Guarded | Non
             advice="An owner of the machine binds it to the point.",
         )
     number = tx.generation(machine_uid)
-    return Guarded(machine, own.agent, here.at(own.agent), bound, number)
+    return Guarded(machine, own.agent, here.at(own.agent), bound, number, is_own=False)
 
 
 def points_at(
@@ -254,18 +280,21 @@ def stand(
 
 
 def remember(
-    tx: PlanWrites, act: Act, machine_uid: str, report: Report, found: Seen, *, is_own: bool
-) -> bool:
+    tx: PlanWrites, act: Act, known: Guarded, report: Report, found: Seen
+) -> HeldRules | None:
     """Keep what was read back: closed by all points, opened by root on the machine's own host.
-    True when it differs from what was kept.
+    None when it is as it was kept.
     """
     if not report.generation:
-        return False
-    if is_own:
-        return remember_held(tx, act, machine_uid, replace(report, closed=found.closed))
+        return None
+    machine_uid = known.machine.uid
+    if known.is_own:
+        own = replace(report, closed=found.closed)
+        return remember_held(tx, act, machine_uid, own, known.held)
     before = tx.held_rules([machine_uid]).get(machine_uid)
     if before is not None and before.closed == found.closed:
-        return False
+        return None
     local = before.local if before is not None else ()
-    tx.put_held_rules(HeldRules(machine_uid, report.generation, act.now, found.closed, local))
-    return True
+    held = HeldRules(machine_uid, report.generation, act.now, found.closed, local)
+    tx.put_held_rules(held)
+    return held

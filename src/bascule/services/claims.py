@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bascule.domain.machine import ClosedPort, Machine
 from bascule.domain.net import PortKey
-from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites
+from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, ToldPortReads
 from bascule.interfaces.plans import PlanReads
 
 
@@ -38,10 +38,10 @@ def claimed_ports(reader: ClaimReads, machine_uid: str) -> frozenset[ClosedPort]
 
 
 def _claimed(
-    reader: ClosedPortReads, machine_uid: str, reported: Iterable[ClosedPort], generation: int
+    reader: ToldPortReads, machine_uid: str, reported: Iterable[ClosedPort], generation: int
 ) -> frozenset[ClosedPort]:
-    known = {each.port for each in reader.closed_ports(machine_uid)}
-    released = reader.released_ports(machine_uid)
+    closed, released = reader.told_ports(machine_uid)
+    known = {each.port for each in closed}
     return frozenset(
         each
         for each in reported

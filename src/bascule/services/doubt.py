@@ -23,6 +23,7 @@ from bascule.errors import TooManyRequests
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.exposure import ExposureReads, KnownMachine
 from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.plans import HeldRules
 from bascule.interfaces.points import PointWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.protocol.report import Report
@@ -43,6 +44,7 @@ class BeliefWrites(FollowWrites, RightsReads, EventWrites, MachineReads, PointWr
 
 
 DOUBTED_WITHIN = timedelta(hours=1)  # a second overtaking in it is no backup's doing
+_COUNTED = (*NOTES, GrantShortened.__name__)
 MOST_TOLD_CHANGES = 10_000  # that one agent may report in that hour: closings, openings, notes
 
 
@@ -62,6 +64,13 @@ def has_overtaken_lately(
     return any(is_by_reporter(act, event) for _, event in tx.events(wanted))
 
 
+def is_counted(act: Act, held: HeldRules | None) -> bool:
+    """Does a report add to what ``tells_too_much`` counts? ``held``: what it changed of what is kept
+    of its machine. One that adds nothing cannot be the one too many of a machine's only point.
+    """
+    return held is not None or any(type(each).__name__ in _COUNTED for each in act.facts)
+
+
 def tells_too_much(
     tx: ExposureReads, act: Act, machine: Machine, point: EnforcementPoint, *, is_shared: bool
 ) -> bool:
@@ -78,9 +87,8 @@ def tells_too_much(
     if point.believed_since is not None and since < point.believed_since <= act.now:
         since = point.believed_since
     known = KnownMachine(machine.id, machine.uid)
-    kinds = (*NOTES, GrantShortened.__name__)
     reporter = act.actor.principal_id if is_shared else None
-    if tx.count_told(known, since, MOST_TOLD_CHANGES, kinds, reporter) >= MOST_TOLD_CHANGES:
+    if tx.count_told(known, since, MOST_TOLD_CHANGES, _COUNTED, reporter) >= MOST_TOLD_CHANGES:
         return True
     if is_shared and tx.count_told(known, since, MOST_TOLD_CHANGES) >= MOST_TOLD_CHANGES:
         raise TooManyRequests(

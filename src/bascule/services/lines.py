@@ -11,13 +11,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from bascule.domain.desired import DesiredState
 from bascule.domain.facts.agents import AgentsContended
 from bascule.domain.features import Feature
-from bascule.domain.machine import EnforcementPoint
-from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import AgentReads, BindingReads, PointStanding
@@ -25,10 +23,9 @@ from bascule.interfaces.record import EventWrites
 from bascule.protocol.line import MOST_TOLD
 from bascule.protocol.report import Report
 from bascule.services.act import Act
+from bascule.services.bindings import require_key
 from bascule.services.fleet import AgentStateReads, guarded_by, state_of
 from bascule.services.reports import ReportWrites, take_report
-
-P = TypeVar("P", EnforcementPoint, PointStanding)
 
 
 class StandingReads(AgentReads, BindingReads, GenerationReads, MachineReads, Protocol):
@@ -130,23 +127,13 @@ def wanted(
     if machine_uid != point_uid:  # whose key is gone hears nothing, not even of what is bound
         check_holds(reader, point_uid, public_key)
     found = guarded_by(reader, point_uid, machine_uid)
-    _require_key(found.agent, public_key)
+    require_key(found.agent, public_key)
     return Wanted(found.machine.id.name, state_of(reader, found, now, knows), now)
 
 
 def check_holds(reader: AgentReads, point_uid: str, public_key: str) -> PointStanding:
     """Raise AuthenticationFailed when that is not the point's key any more."""
-    return _require_key(reader.point_standing(point_uid), public_key)
-
-
-def _require_key(point: P | None, public_key: str) -> P:
-    if point is None or point.public_key != public_key:
-        raise AuthenticationFailed(
-            "This agent's key is not valid any more: its machine was removed or enrolled again.",
-            code="AgentKeyRefused",
-            advice="To enrol the agent again: bascule machine enrol NAME --replace.",
-        )
-    return point
+    return require_key(reader.point_standing(point_uid), public_key)
 
 
 def settle(
@@ -161,14 +148,8 @@ def settle(
     """``take_report`` of a line. ``heard_at``: when the pass had surely not begun yet; None: that is
     not known, and the report is no contact. Raises AuthenticationFailed, and as ``take_report``.
     """
-    check_holds(tx, point_uid, public_key)
     act.heard_at = None if heard_at is None else min(heard_at, act.now)
-    try:
-        return take_report(tx, act, point_uid, report, machine_uid)
-    except Forbidden as error:
-        if error.specific_code == "AgentUnknown":
-            raise AuthenticationFailed(error.message, code="AgentUnknown") from error
-        raise
+    return take_report(tx, act, point_uid, report, machine_uid, public_key)
 
 
 def record_contention(tx: ContendedWrites, act: Act, point_uid: str, count: int) -> None:

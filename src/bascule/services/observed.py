@@ -22,9 +22,10 @@ SAME_END = timedelta(seconds=5)
 MOST_LOCAL = 64  # as many as one report tells of
 
 
-def remember_held(tx: PlanWrites, act: Act, machine_uid: str, report: Report) -> bool:
-    """Keep what was read back; True when it differs from what was kept."""
-    before = tx.held_rules([machine_uid]).get(machine_uid)
+def remember_held(
+    tx: PlanWrites, act: Act, machine_uid: str, report: Report, before: HeldRules | None
+) -> HeldRules | None:
+    """Keep what was read back; None when it is as it was kept ``before``."""
     known = {each.id: each for each in before.local} if before else {}
     for told in report.local_openings:
         opening = _opening(told, act)
@@ -39,10 +40,10 @@ def remember_held(tx: PlanWrites, act: Act, machine_uid: str, report: Report) ->
     # One that nobody described is in force all the same: it has no ports, and is counted.
     local = tuple(known.get(each[:64]) or HeldOpening(each[:64], (), ()) for each in ids)
     held = HeldRules(machine_uid, report.generation, act.now, report.closed, local)
-    is_new = before is None or held != replace(before, generation=held.generation, since=held.since)
-    if is_new:
-        tx.put_held_rules(held)
-    return is_new
+    if before is not None and held == replace(before, generation=held.generation, since=held.since):
+        return None
+    tx.put_held_rules(held)
+    return held
 
 
 def _is_same(known: HeldOpening | None, told: HeldOpening) -> bool:

@@ -9,7 +9,7 @@ record (``notes``).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -27,7 +27,7 @@ from bascule.errors import Forbidden
 from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.knocks import KnockWrites
-from bascule.interfaces.listing import ListingWrites
+from bascule.interfaces.listing import Access, ListingWrites
 from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import PointWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
@@ -43,7 +43,7 @@ from bascule.services.bindings import (
     stand,
 )
 from bascule.services.claims import take_in_claims
-from bascule.services.doubt import doubt, has_overtaken_lately, tells_too_much
+from bascule.services.doubt import doubt, has_overtaken_lately, is_counted, tells_too_much
 from bascule.services.grants import (
     GrantEndWrites,
     close,
@@ -82,19 +82,25 @@ END_GRAIN = timedelta(seconds=1)  # an end that the host holds is told apart fro
 
 
 def take_report(
-    tx: ReportWrites, act: Act, point_uid: str, report: Report, machine_uid: str = ""
+    tx: ReportWrites,
+    act: Act,
+    point_uid: str,
+    report: Report,
+    machine_uid: str = "",
+    public_key: str | None = None,
 ) -> int:
     """Settle grants by what was read back; returns the server's generation for it.
 
     It is of the point's own machine unless another is named, which must be bound to it.
+    ``public_key``: as of ``bindings.guarded``.
     A report that says nothing new writes nothing but the time of contact, and that no
     more often than CONTACT_GRAIN.
     """
     machine_uid = machine_uid or point_uid
-    known = guarded(tx, point_uid, machine_uid)
+    known = guarded(tx, point_uid, machine_uid, public_key)
     if known is None:
         raise Forbidden("This agent's machine no longer exists.", code="AgentUnknown")
-    machine, agent, is_own = known.machine, known.agent, machine_uid == point_uid
+    machine, agent = known.machine, known.agent
     generation = known.generation
     if report.generation > generation + MOST_AHEAD:
         raise Forbidden(
@@ -118,7 +124,7 @@ def take_report(
     found = stand(tx, act, point_uid, known.bound, report)
     if is_ahead:
         _overtaken(tx, act, machine, generation, report)
-    has_moved = not is_ahead and _settle(tx, act, known, report, found)
+    settled = Settled() if is_ahead else _settle(tx, act, known, report, found)
     if report.generation >= generation:
         told = next((each.closed for each in known.bound if each.point_uid == point_uid), None)
         claims = take_in_claims(tx, machine, report.closed, report.generation, told)
@@ -129,17 +135,16 @@ def take_report(
         words = f"clock differs by {skew.total_seconds():.0f} s"
         report = replace(report, notes=(*report.notes, words))
     record_notes(tx, act, machine, report)
-    if is_own:
-        _update_point(tx, act, machine, agent, report, skew)
-    else:  # what is so of the point itself is told with its own machine's report
-        _hear(tx, act, agent)
-    has_moved |= remember(tx, act, machine_uid, report, found, is_own=is_own)
-    is_news = has_moved or act.has_recorded
-    if is_news and tells_too_much(tx, act, machine, agent, is_shared=bool(known.bound)):
+    _keep(tx, act, known, report, skew, settled.let_in)
+    held = remember(tx, act, known, report, found)
+    has_moved = settled.has_moved or held is not None
+    is_shared = bool(known.bound)
+    is_more = has_moved or act.has_recorded if is_shared else is_counted(act, held)
+    if is_more and tells_too_much(tx, act, machine, agent, is_shared=is_shared):
         doubt(tx, act, machine, tx.agent_of(point_uid) or agent, report)
         return tx.generation(machine_uid)
     if has_moved:
-        follow(tx, act, machine)
+        follow(tx, act, machine, held or known.held)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid) if act.touched else generation
 
@@ -181,20 +186,26 @@ def _overtaken(
     )
 
 
-def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: Seen) -> bool:
-    """True when a grant was read back open, or closed, or its end was found to be earlier.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a report did to grants."""
 
-    Any point's refusal or earlier end counts; open and closed is what all of them have read back.
-    """
-    machine = known.machine
+    has_moved: bool = False  # one was read back open, or closed, or its end was found to be earlier
+    let_in: Access | None = None  # by the last that was read back open
+
+
+def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: Seen) -> Settled:
+    """Any point's refusal or earlier end counts; open and closed is what all of them have read back."""
     counted = report.sessions if known.counts_connections else None
-    has_moved = _refuse_by_guard(tx, act, machine, report)
-    has_moved |= _shorten_by_host(tx, act, machine, report)
-    unsettled = tx.unsettled_grants(machine.uid)
-    for grant in unsettled:
+    grants = {each.id: each for each in tx.unsettled_grants(known.machine.uid)}
+    has_moved = _refuse_by_guard(tx, act, grants, report)
+    has_moved |= _shorten_by_host(tx, act, known.machine, grants, report)
+    let_in = None
+    for grant in grants.values():
         if grant.state is GrantState.OPENING:
             if grant.id in found.everywhere and grant.generation <= found.generation:
                 _opened(tx, act, grant)
+                let_in = Access(act.now, grant.requestor_id, grant.requestor)
                 has_moved = True
         elif (
             grant.state is GrantState.CLOSING
@@ -206,27 +217,38 @@ def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: S
 
     lost = [
         grant
-        for grant in sorted(unsettled, key=lambda each: each.ends_at)
+        for grant in _live_by_end(grants)
         if grant.state is GrantState.OPEN  # what has just opened is in force everywhere
         and grant.generation <= found.generation
         and grant.id not in found.everywhere
     ]
     end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has closed it")
-    return has_moved
+    return Settled(has_moved, let_in)
 
 
-def _refuse_by_guard(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> bool:
-    """What the host's guard does not admit never opens: its requestor is told so at once."""
+_Grants = dict[str, Grant]  # of one machine that are not settled, by id, in the order of adding
+
+
+def _live_by_end(grants: _Grants) -> list[Grant]:
+    return sorted((each for each in grants.values() if each.is_live), key=lambda each: each.ends_at)
+
+
+def _refuse_by_guard(tx: GrantEndWrites, act: Act, grants: _Grants, report: Report) -> bool:
+    """What the host's guard does not admit never opens: its requestor is told so at once.
+
+    It is taken out of ``grants``: nothing else that this report says settles it.
+    """
     if not report.refused:
         return False
     refused = [
         grant
-        for grant in tx.live_grants([machine.uid])
+        for grant in _live_by_end(grants)
         if grant.id in report.refused
         and grant.id not in report.in_force
         and grant.generation <= report.generation
     ]
     for grant in refused:
+        del grants[grant.id]
         why = _words_of(report.refused[grant.id], grant)
         if grant.state is GrantState.OPENING:
             withdraw(tx, act, grant, why)
@@ -246,7 +268,9 @@ def _words_of(objection: Objection, grant: Grant) -> str:
     }[objection]
 
 
-def _shorten_by_host(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> bool:
+def _shorten_by_host(
+    tx: GrantEndWrites, act: Act, machine: Machine, grants: _Grants, report: Report
+) -> bool:
     """The end that people see is the end that the host holds; an agent can only bring it forward.
 
     No generation carries this: the host holds it already. On record are no more in a minute
@@ -254,7 +278,7 @@ def _shorten_by_host(tx: GrantEndWrites, act: Act, machine: Machine, report: Rep
     """
     earlier = [
         (grant, cut_to(grant, ends_at, format_utc(ends_at)))
-        for grant in (tx.live_grants([machine.uid]) if report.ends else ())
+        for grant in (_live_by_end(grants) if report.ends else ())
         if grant.id in report.ends and grant.generation <= report.generation
         if (ends_at := act.now + report.ends[grant.id]) + END_GRAIN <= grant.ends_at
     ]
@@ -263,6 +287,7 @@ def _shorten_by_host(tx: GrantEndWrites, act: Act, machine: Machine, report: Rep
     wanted = EventFilter(machine.id.key, (GrantShortened.__name__,), act.now - NOTES_SPAN)
     room = max(0, OPENINGS_PER_SPAN - len(tx.events(wanted, limit=OPENINGS_PER_SPAN)))
     for before, grant in earlier[:room]:
+        grants[grant.id] = grant
         tx.update_grant(grant, before.state)
         end_moved(tx, grant)
         record_shortened(tx, act, before, grant)
@@ -271,7 +296,6 @@ def _shorten_by_host(tx: GrantEndWrites, act: Act, machine: Machine, report: Rep
 
 def _opened(tx: ReportWrites, act: Act, grant: Grant) -> None:
     tx.update_grant(confirm_open(grant), grant.state)
-    tx.note_access(grant.machine_uid, act.now, grant.requestor_id, grant.requestor)
     opened(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
@@ -284,14 +308,37 @@ def _skew(act: Act, report: Report) -> timedelta | None:
     return report.clock - act.now
 
 
-def _update_point(
+def _keep(
+    tx: ReportWrites,
+    act: Act,
+    known: Guarded,
+    report: Report,
+    skew: timedelta | None,
+    let_in: Access | None,
+) -> None:
+    """Write what a report says of its point, and who was let in."""
+    if not known.is_own:  # what is so of the point itself is told with its own machine's report
+        _hear(tx, act, known.agent)
+    else:
+        updated = _updated(tx, act, known.machine, known.agent, report, skew)
+        if updated is not None and known.is_alone:  # nearly always
+            tx.put_point_alone(updated, let_in)
+            return
+        if updated is not None:
+            tx.put_enforcement_point(updated)
+    if let_in is not None:
+        tx.note_access(known.machine.uid, let_in)
+
+
+def _updated(
     tx: HeardWrites,
     act: Act,
     machine: Machine,
     point: EnforcementPoint,
     report: Report,
     skew: timedelta | None,
-) -> None:
+) -> EnforcementPoint | None:
+    """The point as it is to be written; None: a report that says nothing new, after a contact."""
     was_silent = (
         point.last_contact_at is not None and act.now - point.last_contact_at > SILENCE_BOUND
     )
@@ -328,9 +375,9 @@ def _update_point(
     uncounted = replace(updated, counted_at=point.counted_at)
     is_news = replace(uncounted, blocked_attempts=point.blocked_attempts) != point
     act.is_noticed |= is_news or was_silent or point.last_contact_at is None
-    if uncounted != point or is_contact_due(act, point.last_contact_at):
-        contact = newest_contact(act, point.last_contact_at)
-        tx.put_enforcement_point(replace(updated, last_contact_at=contact))
+    if uncounted == point and not is_contact_due(act, point.last_contact_at):
+        return None
+    return replace(updated, last_contact_at=newest_contact(act, point.last_contact_at))
 
 
 def _outgrown(tx: HeardWrites, machine: Machine, report: Report) -> tuple[Weakness, ...]:

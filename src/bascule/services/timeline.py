@@ -29,7 +29,7 @@ from bascule.domain.machine import Machine
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.domain.security_rules import HeldOpening
 from bascule.interfaces.exposure import ExposureWrites, KnownMachine
-from bascule.interfaces.plans import PlanReads
+from bascule.interfaces.plans import HeldRules, PlanReads
 from bascule.services.act import Act
 
 
@@ -92,9 +92,13 @@ def was_closed(tx: ExposureWrites, act: Act, grant: Grant) -> None:
     tx.end_opening(grant.machine_uid, grant.id, act.now)
 
 
-def follow(tx: FollowWrites, act: Act, machine: Machine) -> None:
-    """Begin and end spans until they say what the machine was last read back to hold."""
-    held = tx.held_rules([machine.uid]).get(machine.uid)
+def follow(tx: FollowWrites, act: Act, machine: Machine, held: HeldRules | None = None) -> None:
+    """Begin and end spans until they say what the machine was last read back to hold.
+
+    ``held`` is that, where it was read already; None: it is read.
+    """
+    if held is None:
+        held = tx.held_rules([machine.uid]).get(machine.uid)
     known = KnownMachine(machine.id, machine.uid)
     openings = tx.current_openings(machine.uid)
     if _follow_root(tx, act, known, held.local if held else (), openings):

@@ -14,10 +14,12 @@ from bascule.store import tables as t
 from bascule.store.access_stamp import STAMP, AccessStamp
 from bascule.store.fleet import point_of_row
 from bascule.store.inventory import machine_of_row
+from bascule.store.plans import HELD, held_of_row
 from bascule.store.principals import credential_of_row
 from bascule.store.rows import resource_id
 from bascule.store.tables import access
 from bascule.store.tables import tokens as tokens_tables
+from bascule.store.tables.plans import held_rules
 from bascule.store.tokens import family_of_row
 
 _users, _services, _credentials = access.users.c, access.service_principals.c, access.credentials.c
@@ -62,8 +64,16 @@ _NUMBER = (
     .scalar_subquery()
     .label("number")
 )
-_OWN_POINT = _AGENT.add_columns(
-    exists().where(t.bindings.c.machine_uid == t.machines.c.uid).label("is_bound"), _NUMBER
+_GUARDS_OTHERS = (
+    exists()
+    .where(t.bindings.c.point_uid == t.machines.c.uid, t.bindings.c.machine_uid != t.machines.c.uid)
+    .label("guards_others")
+)
+_OWN_POINT = _AGENT.outerjoin(held_rules, held_rules.c.machine_uid == t.machines.c.uid).add_columns(
+    exists().where(t.bindings.c.machine_uid == t.machines.c.uid).label("is_bound"),
+    _GUARDS_OTHERS,
+    _NUMBER,
+    *HELD,
 )
 _STANDING = (
     select(
@@ -71,12 +81,7 @@ _STANDING = (
         t.agents.c.public_key,
         t.agents.c.last_contact_at,
         t.agents.c.acknowledged,
-        exists()
-        .where(
-            t.bindings.c.point_uid == t.machines.c.uid,
-            t.bindings.c.machine_uid != t.machines.c.uid,
-        )
-        .label("guards_others"),
+        _GUARDS_OTHERS,
         _NUMBER,
     )
     .join(t.agents, t.agents.c.machine_uid == t.machines.c.uid)
@@ -158,7 +163,14 @@ class CallerReads(AccessStamp):
         row = self._first(_OWN_POINT, {"wanted": uid})
         if row is None:
             return None
-        return OwnPoint(machine_of_row(row), point_of_row(row), row.is_bound, row.number or 0)
+        return OwnPoint(
+            machine_of_row(row),
+            point_of_row(row),
+            row.is_bound,
+            row.number or 0,
+            row.guards_others,
+            None if row.held_generation is None else held_of_row(row),
+        )
 
     def spelt(self, group: str, location: str) -> tuple[str | None, str | None]:
         wanted = {"group": group.casefold(), "place": location.casefold()}

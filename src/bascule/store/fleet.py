@@ -29,6 +29,7 @@ from bascule.domain.features import Feature
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import Weakness
+from bascule.interfaces.listing import Access
 from bascule.interfaces.points import Contact, Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
@@ -180,6 +181,16 @@ class FleetWrites(FleetReads, Listed):
     __slots__ = ()
 
     def put_enforcement_point(self, point: EnforcementPoint) -> None:
+        self._put_agent(point)
+        self._follow(point.machine_uid)
+        for each in self.bound_to(point.machine_uid):
+            self._follow(each.machine_uid)
+
+    def put_point_alone(self, point: EnforcementPoint, access: Access | None = None) -> None:
+        self._put_agent(point)
+        self._follow_point(point, access)
+
+    def _put_agent(self, point: EnforcementPoint) -> None:
         low, high = point.local_port_range or (None, None)
         self._put(
             t.agents,
@@ -212,12 +223,6 @@ class FleetWrites(FleetReads, Listed):
                 "acknowledged": point.acknowledged,
             },
         )
-        if self.bindings_of(point.machine_uid):
-            self._follow(point.machine_uid)
-        else:  # nearly always, and every few seconds
-            self._follow_point(point)
-        for each in self.bound_to(point.machine_uid):
-            self._follow(each.machine_uid)
 
     def put_contacts(self, contacts: Sequence[Contact], now: datetime, silence: timedelta) -> None:
         told = [

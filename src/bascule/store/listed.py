@@ -25,7 +25,7 @@ from sqlalchemy import (
 from bascule.domain.classify import Trait, is_managed
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.interfaces.listing import KEPT, ListKind
+from bascule.interfaces.listing import KEPT, Access, ListKind
 from bascule.store import tables as t
 from bascule.store.columns import from_microseconds
 from bascule.store.rows import Rows, slices
@@ -90,6 +90,18 @@ _FOLLOW_POINT = (
         traits=listed.c.traits.op("&")(MANAGED | NAMED).op("|")(bindparam("bits")),
         is_silent=bindparam("silent", type_=Boolean),
         is_behind=_IS_BEHIND,
+    )
+)
+_LET_IN = ("last_access_at", "last_user_id", "last_user", "last_user_key")
+_NOTE_ACCESS = update(listed).where(_IS_HERE).values({n: bindparam(n) for n in _LET_IN})
+_FOLLOW_POINT_AND_ACCESS = (
+    update(listed)
+    .where(_IS_HERE)
+    .values(
+        traits=listed.c.traits.op("&")(MANAGED | NAMED).op("|")(bindparam("bits")),
+        is_silent=bindparam("silent", type_=Boolean),
+        is_behind=_IS_BEHIND,
+        **{n: bindparam(n) for n in _LET_IN},
     )
 )
 _LOSE_POINT = (
@@ -179,17 +191,20 @@ class Listed(Rows):
         for some in slices(sorted(set(machine_keys))):
             self._run(_FOLLOW_POLICIES, {"keys": some})
 
-    def _follow_point(self, point: EnforcementPoint) -> None:
-        bits = POINT | FLUSHED if point.flushed_by else POINT
-        self._run(
-            _FOLLOW_POINT,
-            {
-                "here": point.machine_uid,
-                "bits": bits,
-                "silent": point.last_contact_at is None or not point.is_enforcing,
-                "observed": point.observed_generation,
-            },
-        )
+    def _follow_point(self, point: EnforcementPoint, access: Access | None = None) -> None:
+        now = {
+            "here": point.machine_uid,
+            "bits": POINT | FLUSHED if point.flushed_by else POINT,
+            "silent": point.last_contact_at is None or not point.is_enforcing,
+            "observed": point.observed_generation,
+        }
+        if access is None:
+            self._run(_FOLLOW_POINT, now)
+        else:
+            self._run(_FOLLOW_POINT_AND_ACCESS, {**now, **_let_in(access)})
+
+    def note_access(self, machine_uid: str, access: Access) -> None:
+        self._run(_NOTE_ACCESS, {"here": machine_uid, **_let_in(access)})
 
     def _lose_point(self, machine_uid: str) -> None:
         self._run(_LOSE_POINT, {"here": machine_uid})
@@ -217,3 +232,12 @@ class Listed(Rows):
                 "started_at": grant.started_at,
             },
         )
+
+
+def _let_in(access: Access) -> dict[str, object]:
+    return {
+        "last_access_at": access.at,
+        "last_user_id": access.user_id,
+        "last_user": access.user,
+        "last_user_key": access.user.casefold(),
+    }

@@ -26,7 +26,7 @@ from bascule.interfaces.listing import KEPT, ListedMachine, ListFilter, ListKind
 from bascule.store import tables as t
 from bascule.store.inventory import machine_of_row
 from bascule.store.list_filters import ListScopes, conditions
-from bascule.store.listed import NEVER
+from bascule.store.listed import NEVER, Listed
 from bascule.store.rows import slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.listing import recent_window
@@ -147,19 +147,8 @@ def _of_row(row: Row[Any], machine: Machine) -> ListedMachine:
     )
 
 
-class ListingWrites(ListingReads):
+class ListingWrites(ListingReads, Listed):
     __slots__ = ()
-
-    def note_access(self, machine_uid: str, at: datetime, user_id: str, user: str) -> None:
-        here = update(listed).where(listed.c.machine_uid == machine_uid)
-        self._run(
-            here.values(
-                last_access_at=at,
-                last_user_id=user_id,
-                last_user=user,
-                last_user_key=user.casefold(),
-            )
-        )
 
     def mark_silent(self, machine_uids: Collection[str]) -> None:
         for some in slices(sorted(machine_uids)):

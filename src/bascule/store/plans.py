@@ -28,7 +28,9 @@ from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.plans import held_rules, plans
 from bascule.store.within import clauses_within
 
-_HELD = select(held_rules).where(held_rules.c.machine_uid.in_(bindparam("uids", expanding=True)))
+# Named apart: they are read beside a machine's own columns too.
+HELD = tuple(each.label(f"held_{each.name}") for each in held_rules.c)
+_HELD = select(*HELD).where(held_rules.c.machine_uid.in_(bindparam("uids", expanding=True)))
 _SETTINGS_AT = select(plans).where(plans.c.scope_key.in_(bindparam("keys", expanding=True)))
 _LISTED = t.machines.join(listed, listed.c.machine_uid == t.machines.c.uid)
 
@@ -67,7 +69,7 @@ class PlanReads(ListScopes):
 
     def held_rules(self, machine_uids: Sequence[str]) -> Mapping[str, HeldRules]:
         return {
-            row.machine_uid: _held(row)
+            row.held_machine_uid: held_of_row(row)
             for some in slices(machine_uids)
             for row in self._all(_HELD, {"uids": some})
         }
@@ -166,12 +168,12 @@ def _local(row: Mapping[str, Any]) -> HeldOpening:
     return HeldOpening(row["id"], ports, prefixes(row["sources"]), ends_at=ends_at)
 
 
-def _held(row: Row[Any]) -> HeldRules:
-    closed = frozenset(ClosedPort(_port(each), OnExpiry(each[2])) for each in row.closed)
+def held_of_row(row: Row[Any]) -> HeldRules:
+    closed = frozenset(ClosedPort(_port(each), OnExpiry(each[2])) for each in row.held_closed)
     return HeldRules(
-        row.machine_uid,
-        row.generation,
-        row.since,
+        row.held_machine_uid,
+        row.held_generation,
+        row.held_since,
         closed,
-        tuple(_local(each) for each in row.local),
+        tuple(_local(each) for each in row.held_local),
     )

@@ -6,8 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.bindings import Binding
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
 from bascule.domain.tokens import Flow, SignIn, TokenFamily
+from bascule.interfaces.plans import HeldRules
 from bascule.interfaces.points import OwnPoint, PointStanding
 from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.inventory import INSTALLATION
@@ -20,6 +23,7 @@ from tests.contracts.store.samples import (
     write,
 )
 
+SSH = PortKey(TransportProtocol.TCP, 22)
 ADA = User("0000000a-0000-4000-8000-000000000000", "Ada@example.org", "Ada L.", True, NOW, 3)
 ROBOT = ServicePrincipal("0000000c-0000-4000-8000-000000000000", "robot", False, NOW)
 FAMILY = TokenFamily("f", "az", Flow.DEVICE, SignIn(ADA.id, 3, NOW, ("pwd",)), NOW, "seed")
@@ -58,21 +62,30 @@ class CallerContract:
         assert read(store, lambda r: r.agent_caller("UID-WEB-1")) is None
 
     def test_a_machines_own_point_with_what_is_beside_it(self, store: Store) -> None:
-        """Whether others guard it too, and how far it is to come."""
+        """Whether others guard it too, or it others; how far it is to come, and what it last held."""
+        held = HeldRules("uid-web-1", 5, NOW, frozenset({ClosedPort(SSH)}))
 
         def plant(tx: Transaction) -> None:
-            for name in ("web-1", "gate-1", "bare-1"):
+            for name in ("web-1", "gate-1", "bare-1", "alone-1"):
                 tx.put_machine(a_machine(name))
                 if name != "bare-1":
                     tx.put_enforcement_point(a_point(f"uid-{name}"))
             tx.put_binding(Binding("uid-web-1", "uid-gate-1", NOW))
+            tx.put_binding(Binding("uid-web-1", "uid-web-1", NOW))
             tx.advance_generation("uid-web-1", beyond=6)
+            tx.put_held_rules(held)
 
         write(store, plant)
-        for name, is_bound, generation in (("web-1", True, 7), ("gate-1", False, 0)):
+        for name, is_bound, generation, guards_others, kept, is_alone in (
+            ("web-1", True, 7, False, held, False),
+            ("gate-1", False, 0, True, None, False),
+            ("alone-1", False, 0, False, None, True),
+        ):
             found = read(store, lambda r: r.own_point(f"uid-{name}"))
-            point = a_point(f"uid-{name}")
-            assert found == OwnPoint(a_machine(name), point, is_bound, generation)
+            point, machine = a_point(f"uid-{name}"), a_machine(name)
+            assert found == OwnPoint(machine, point, is_bound, generation, guards_others, kept)
+            assert found is not None
+            assert found.is_alone == is_alone
         assert read(store, lambda r: r.own_point("uid-bare-1")) is None
 
     def test_what_a_points_line_is_told_of_it(self, store: Store) -> None:

@@ -20,7 +20,7 @@ from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
 from bascule.errors import Conflict
 from bascule.interfaces.exposure import KnownMachine
-from bascule.interfaces.listing import ListedMachine, ListFilter, ListOrder, Place
+from bascule.interfaces.listing import Access, ListedMachine, ListFilter, ListOrder, Place
 from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     HOUR,
@@ -85,6 +85,30 @@ class ListingContract:
         assert bits_after(lambda tx: tx.delete_enforcement_point("uid-web-1")) == 0
         assert bits_after(lambda tx: tx.put_machine(machine)) == MANAGED
 
+    def test_a_point_that_is_alone_is_written_as_any_other_with_who_was_let_in(
+        self, store: Store
+    ) -> None:
+        behind, access = replace(a_point(), observed_generation=2), Access(NOW, "id of ada", "Ada")
+
+        def plant(tx: Transaction) -> None:
+            tx.put_machine(a_machine())
+            tx.advance_generation("uid-web-1", beyond=6)
+            tx.put_point_alone(behind)
+
+        write(store, plant)
+        row = row_of(store)
+        assert (row.traits, row.is_behind, row.last_access_at) == (MANAGED | POINT, True, None)
+        flushed = replace(a_point(), observed_generation=7, flushed_by="x")
+        write(store, lambda tx: tx.put_point_alone(flushed, access))
+        assert read(store, lambda r: r.agent_of("uid-web-1")) == flushed
+        row = row_of(store)
+        assert (row.is_behind, row.last_access_at, row.last_user) == (False, NOW, "Ada")
+        alone = row
+        write(store, lambda tx: tx.put_enforcement_point(flushed))
+        assert row_of(store) == alone, "the same row, whichever way it was written"
+        write(store, lambda tx: tx.put_point_alone(behind))
+        assert (row_of(store).is_behind, row_of(store).last_user) == (True, "Ada")
+
     def test_a_new_machine_of_a_named_id_is_named(self, store: Store) -> None:
         write(store, lambda tx: tx.put_policy(a_policy()))
         write(store, lambda tx: tx.put_machine(a_machine()))
@@ -95,7 +119,7 @@ class ListingContract:
             tx.put_machine(a_machine())
             tx.add_request(a_request())
             tx.add_grant(a_grant())
-            tx.note_access("uid-web-1", NOW, "ada", "Ada")
+            tx.note_access("uid-web-1", Access(NOW, "ada", "Ada"))
 
         write(store, plant)
         assert row_of(store).recent_requests == 1
@@ -108,7 +132,7 @@ class ListingContract:
     def test_the_last_access_is_kept_to_the_microsecond(self, store: Store) -> None:
         write(store, lambda tx: tx.put_machine(a_machine()))
         for at, user in ((NOW, "Ada"), (NOW + HOUR, "bob")):
-            write(store, lambda tx: tx.note_access("uid-web-1", at, f"id of {user}", user))
+            write(store, lambda tx: tx.note_access("uid-web-1", Access(at, f"id of {user}", user)))
             row = row_of(store)
             assert (row.last_access_at, row.last_user_id, row.last_user) == (
                 at,
@@ -303,7 +327,8 @@ class ListingContract:
                 tx.put_machine(machine)
                 if number % 2:
                     at = NOW + (number % 4) * HOUR
-                    tx.note_access(machine.uid, at, "x", ("ada", "Bob")[number % 4 // 2])
+                    user = ("ada", "Bob")[number % 4 // 2]
+                    tx.note_access(machine.uid, Access(at, "x", user))
                 for asked in range(number % 3):
                     tx.add_request(a_request(f"{number}-{asked}"))
                     grant = a_grant(f"g{number}-{asked}", f"{number}-{asked}")
