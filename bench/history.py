@@ -17,7 +17,7 @@ from bascule.store.columns import to_microseconds
 _HOUR = 3_600_000_000
 _KNOCKED = 48  # hours in which somebody knocked
 _SOURCES_OF_GROUP = 100  # of an hour; of the whole as many as are kept by name
-_SHUT = '[["TCP", 22, "keep"]]'
+_CLOSED = '[["TCP", 22, "keep"]]'
 _PORT = '[["TCP", 22]]'
 _SPAN = (
     "INSERT INTO exposure_spans (machine_uid, machine_key, machine_id, kind, protocol, number, "
@@ -40,24 +40,24 @@ _COUNTS = (
 
 
 def write_history(database: sqlite3.Connection, subscription: str, began: datetime) -> None:
-    """Since ``began`` agents have kept port 22 shut wherever a policy names it; a grant is open
+    """Since ``began`` agents have kept port 22 closed wherever a policy names it; a grant is open
     from its beginning to its end.
     """
     at = {"began": to_microseconds(began)}
     database.execute("UPDATE machines SET created_at = :began", at)
     database.execute(
         "INSERT OR REPLACE INTO held_rules (machine_uid, generation, since, closed, local) "
-        f"SELECT machine_uid, 3, :began, '{_SHUT}', '[]' FROM closed_ports "
+        f"SELECT machine_uid, 3, :began, '{_CLOSED}', '[]' FROM closed_ports "
         "WHERE machine_uid IN (SELECT machine_uid FROM agents)",
         at,
     )
     for table in ("spans", "openings", "steps", "counts", "history"):
         database.execute(f"DELETE FROM exposure_{table}")
-    shut = f"'shut', 'TCP', 22, :began, NULL, NULL FROM machines m WHERE {_HELD}"
+    closed = f"'closed', 'TCP', 22, :began, NULL, NULL FROM machines m WHERE {_HELD}"
     bare = f"'bare', '', 0, :began, NULL, NULL FROM machines m WHERE NOT {_HELD}"
     past = f"'open', 'TCP', 22, g.started_at, g.ended_at, g.ends_at {_AT_GRANTS}WHERE {_HELD}"
     now = f"'open', 'TCP', 22, min(g.started_at), NULL, max(g.ends_at) {_AT_GRANTS}WHERE {_HELD}"
-    database.execute(_SPAN + shut, at)
+    database.execute(_SPAN + closed, at)
     database.execute(_SPAN + bare, at)
     database.execute(f"{_SPAN}{past} AND g.ended_at IS NOT NULL ORDER BY g.sequence")
     database.execute(f"{_SPAN}{now} AND g.ended_at IS NULL GROUP BY m.uid")
