@@ -54,6 +54,16 @@ async def test_strangers_have_half_of_the_turns() -> None:
 
 
 @in_a_loop
+async def test_no_turn_is_lost_to_one_who_gives_up_at_that_moment() -> None:
+    turns = turns_of(2)
+    first, gone, last = [await wait_in(turns, f"strange-{number}") for number in range(3)]
+    gone.cancel()  # its future is done at once, and its task runs later
+    first.result().end()
+    await settle()
+    assert last.done()
+
+
+@in_a_loop
 async def test_agents_may_have_all_turns_and_strangers_get_the_next_ones() -> None:
     turns = turns_of(4)
     agents = [await wait_in(turns, AGENTS) for _ in range(6)]

@@ -63,15 +63,19 @@ class _Queue:
                 del self._of[network]
 
     def call_next(self) -> None:
-        """Give a turn to the network that waited longest, which is last from now on."""
+        """Give a turn to the network that waited longest, which is last from now on.
+
+        It goes to nobody when the one who waited has just given up and did not leave yet.
+        """
         network, waiters = next(iter(self._of.items()))
         waiter = waiters.popleft()
         if waiters:
             self._of.move_to_end(network)
         else:
             del self._of[network]
-        self.in_hand += 1
-        waiter.set_result(None)
+        if not waiter.done():
+            self.in_hand += 1
+            waiter.set_result(None)
 
 
 class HandshakeTurns:
