@@ -1,4 +1,4 @@
-"""One line: the connection on which an enforcement point proves its key, is beaten, asks and reports.
+"""One line: the connection on which an enforcement point proves its key, echoes beats, asks and reports.
 
 ``protocol.line`` says what is said. Echoes are taken in at once, with no task, no event and no SQL.
 What needs the store is done one after the other, in order, by a task that exists meanwhile.

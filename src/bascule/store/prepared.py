@@ -1,9 +1,9 @@
 """Statements that run again and again: compiled once, and run by the driver itself.
 
-At each run SQLAlchemy puts parameters, execution and result together anew, which costs several
-times what SQLite does. Here a statement object that runs a second time is taken for what it is,
-a constant of a module: its text, the order of its parameters and the conversions of its values
-are kept for as long as the object. They are SQLAlchemy's own, so that nothing is spelt twice.
+SQLAlchemy prepares parameters, execution and result at each run, which costs several times what
+SQLite does. A statement object that runs a second time is a constant of a module. Its text, the
+order of its parameters and the conversions of its values are kept here as long as the object lives.
+SQLAlchemy makes all of them, so that none is written twice. No value and no row is kept.
 What is not here: statements that are made for one call, which SQLAlchemy runs; and errors (``rows``).
 """
 
