@@ -306,6 +306,11 @@ def _json(picture: Picture, now: datetime) -> dict[str, object]:
             for each in picture.machines
             if _needs_agent(each)
         ],
+        "agentsTooOld": [
+            {"machine": str(each.id), "agentVersion": each.point.agent_version}
+            for each in picture.machines
+            if each.point and each.point.is_too_old
+        ],
         "notEnforced": [
             {"machine": str(each.id), "since": format_utc(each.point.not_enforced_since)}
             for each in picture.machines

@@ -842,6 +842,8 @@ class TestStatus:
         assert lines[3].startswith("old-1")
         assert ", too old for this server" in lines[3]
         assert len(lines) == 4
+        (told,) = cli("status", "-o", "json").json["agentsTooOld"]
+        assert told["machine"].endswith("/old-1")
 
     def test_the_state_is_told_when_it_is_not_simply_open(
         self, cli: Cli, server: FakeServer
