@@ -33,8 +33,8 @@ SELECT {scope} AS scope, kind, at / :hour * :hour, sum(change), sum(change * (at
   UNION ALL SELECT id_key, 'known', created_at, 1 FROM machines
 ) GROUP BY scope, kind, at / :hour
 """
-_COUNTS = (
-    "INSERT INTO exposure_counts SELECT scope_key, kind, sum(change) FROM exposure_steps "
+_NUMBERS = (  # how many there are now, at the hour 0
+    "INSERT INTO exposure_steps SELECT scope_key, kind, 0, sum(change), 0 FROM exposure_steps "
     "GROUP BY scope_key, kind"
 )
 
@@ -51,7 +51,7 @@ def write_history(database: sqlite3.Connection, subscription: str, began: dateti
         "WHERE machine_uid IN (SELECT machine_uid FROM agents)",
         at,
     )
-    for table in ("spans", "openings", "steps", "counts", "history"):
+    for table in ("spans", "openings", "steps", "history"):
         database.execute(f"DELETE FROM exposure_{table}")
     closed = f"'closed', 'TCP', 22, :began, NULL, NULL FROM machines m WHERE {_HELD}"
     bare = f"'bare', '', 0, :began, NULL, NULL FROM machines m WHERE NOT {_HELD}"
@@ -72,7 +72,7 @@ def write_history(database: sqlite3.Connection, subscription: str, began: dateti
     group = len(group_scope(subscription, "rg-000").key)
     for scope in (f"'{whole}'", f"substr(machine_key, 1, {group})"):
         database.execute(_STEPS.format(scope=scope), {"hour": _HOUR})
-    database.execute(_COUNTS)
+    database.execute(_NUMBERS)
     database.execute("INSERT INTO exposure_history VALUES (1, :began)", at)
     database.commit()
 

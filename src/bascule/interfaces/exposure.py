@@ -148,8 +148,10 @@ class ExposureWrites(ExposureReads, Protocol):
         """False when it is not open; nothing is changed then."""
         ...
 
-    def add_steps(self, scope_key: str, kind: SpanKind, steps: Sequence[HourStep]) -> None:
-        """Add these to what is known of their hours and to today's number."""
+    def add_steps(
+        self, scope_keys: Collection[str], changes: Mapping[SpanKind, Sequence[HourStep]]
+    ) -> None:
+        """Add these to what is known of their hours and to today's number, in each of the scopes."""
         ...
 
     def prune_exposure(self, before: datetime) -> None:

@@ -175,13 +175,10 @@ def _count(
     changes: Mapping[SpanKind, Iterable[tuple[datetime, int]]],
 ) -> None:
     scopes = (
-        subscription_scope(machine_id.subscription_id),
-        group_scope(machine_id.subscription_id, machine_id.resource_group),
+        subscription_scope(machine_id.subscription_id).key,
+        group_scope(machine_id.subscription_id, machine_id.resource_group).key,
     )
-    for kind, some in changes.items():
-        steps = steps_of(some)
-        for scope in scopes:
-            tx.add_steps(scope.key, kind, steps)
+    tx.add_steps(scopes, {kind: steps_of(some) for kind, some in changes.items()})
 
 
 def end_overdue(tx: ExposureWrites, act: Act) -> int:

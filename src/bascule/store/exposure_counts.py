@@ -26,7 +26,14 @@ from bascule.domain.exposure import END_BELIEVED_AFTER, HourStep, SpanKind
 from bascule.domain.roles import Reach
 from bascule.store import tables as t
 from bascule.store.rows import Rows, slices
-from bascule.store.tables.exposure import IS_CURRENT, IS_NOT_CLOSED, counts, openings, spans, steps
+from bascule.store.tables.exposure import (
+    IS_CURRENT,
+    IS_NOT_CLOSED,
+    NUMBER_NOW,
+    openings,
+    spans,
+    steps,
+)
 from bascule.store.tables.listing import IS_SILENT, listed_machines
 from bascule.store.within import clauses_within
 
@@ -69,10 +76,10 @@ class ExposureCounts(Rows):
         return [row for clause, _ in clauses for row in self._all(counted.where(clause))]
 
     def exposure_counts(self, scope_keys: Collection[str]) -> Mapping[SpanKind, int]:
-        total = func.sum(counts.c.number).label("number")
-        return self._by_kind(
-            select(counts.c.kind, total).group_by(counts.c.kind), counts.c.scope_key, scope_keys
+        now = select(steps.c.kind, steps.c.change.label("number")).where(
+            steps.c.kind.in_(tuple(SpanKind)), steps.c.hour == NUMBER_NOW
         )
+        return self._by_kind(now, steps.c.scope_key, scope_keys)
 
     def count_current(self, machine_keys: Collection[str]) -> Mapping[SpanKind, int]:
         number = func.count().label("number")

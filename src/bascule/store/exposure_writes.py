@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, update
 
 from bascule.domain.exposure import DAY, HourStep, KeptSpan, Opening, Place, SpanKind, hour_of
 from bascule.domain.net import PortKey
@@ -15,13 +15,15 @@ from bascule.store.exposure import ExposureReads
 from bascule.store.tables.exposure import (
     IS_CURRENT,
     IS_NOT_CLOSED,
-    counts,
+    NUMBER_NOW,
     history,
     openings,
     spans,
     steps,
 )
+from bascule.store.upsert import insert_or_add
 
+_NO_TIME = timedelta(0)
 _HERE = and_(
     IS_CURRENT,
     spans.c.machine_uid == bindparam("here_uid"),
@@ -29,6 +31,7 @@ _HERE = and_(
     spans.c.protocol == bindparam("here_protocol"),
     spans.c.number == bindparam("here_number"),
 )
+_BEGIN = spans.insert()
 _BOUND = update(spans).where(_HERE).values(ends_by=bindparam("ends_by"))
 _END = update(spans).where(_HERE).values(ended_at=bindparam("ended_at"))
 _OPEN_HERE = (
@@ -36,24 +39,17 @@ _OPEN_HERE = (
     openings.c.machine_uid == bindparam("here_uid"),
     openings.c.id == bindparam("here_id"),
 )
-_FIND_OPENING = select(openings.c.sequence, openings.c.opened_at).where(*_OPEN_HERE)
-_STEP = (
-    update(steps)
-    .where(
-        steps.c.scope_key == bindparam("here_scope"),
-        steps.c.kind == bindparam("here_kind"),
-        steps.c.hour == bindparam("here_hour", type_=steps.c.hour.type),
-    )
+_ADD_OPENING = openings.insert()
+_MOVE_OPENING = update(openings).where(*_OPEN_HERE).values(ends_by=bindparam("ends_by"))
+_END_OPENING = (
+    update(openings)
+    .where(*_OPEN_HERE)
     .values(
-        change=steps.c.change + bindparam("more"),
-        moment=steps.c.moment + bindparam("later", type_=steps.c.moment.type),
+        closed_at=bindparam("closed_at"),
+        is_long=openings.c.opened_at < bindparam("a_day_before", type_=openings.c.opened_at.type),
     )
 )
-_COUNT = (
-    update(counts)
-    .where(counts.c.scope_key == bindparam("here_scope"), counts.c.kind == bindparam("here_kind"))
-    .values(number=counts.c.number + bindparam("more"))
-)
+_ADD_STEPS = insert_or_add(steps, "change", "moment")
 
 
 class ExposureWrites(ExposureReads):
@@ -70,7 +66,7 @@ class ExposureWrites(ExposureReads):
             "ended_at": span.ended_at,
             "ends_by": span.ends_by,
         }
-        self._run(spans.insert(), row)
+        self._run(_BEGIN, row)
 
     def bound_span(self, machine_uid: str, place: Place, ends_by: datetime | None) -> None:
         self._run(_BOUND, {**_here(machine_uid, place), "ends_by": ends_by})
@@ -92,41 +88,41 @@ class ExposureWrites(ExposureReads):
             "closed_at": opening.closed_at,
             "is_long": False,
         }
-        self._run(openings.insert(), row)
+        self._run(_ADD_OPENING, row)
 
     def move_opening_end(self, machine_uid: str, opening_id: str, ends_by: datetime) -> None:
         here = {"here_uid": machine_uid, "here_id": opening_id}
-        self._run(update(openings).where(*_OPEN_HERE).values(ends_by=ends_by), here)
+        self._run(_MOVE_OPENING, {**here, "ends_by": ends_by})
 
     def end_opening(self, machine_uid: str, opening_id: str, closed_at: datetime) -> bool:
-        row = self._first(_FIND_OPENING, {"here_uid": machine_uid, "here_id": opening_id})
-        if row is None:
-            return False
-        is_long = closed_at - row.opened_at > DAY
-        here = update(openings).where(openings.c.sequence == row.sequence)
-        self._run(here.values(closed_at=closed_at, is_long=is_long))
-        return True
+        here = {"here_uid": machine_uid, "here_id": opening_id}
+        ended = {"closed_at": closed_at, "a_day_before": closed_at - DAY}
+        return self._run(_END_OPENING, {**here, **ended}) > 0
 
-    def add_steps(self, scope_key: str, kind: SpanKind, steps_: Sequence[HourStep]) -> None:
-        for step in steps_:
-            here = {"here_scope": scope_key, "here_kind": kind, "here_hour": step.hour}
-            more = {"more": step.change, "later": step.moment}
-            if not self._run(_STEP, {**here, **more}):
-                row = {"scope_key": scope_key, "kind": kind, "hour": step.hour}
-                row |= {"change": step.change, "moment": step.moment}
-                self._run(steps.insert(), row)
-        change = sum(step.change for step in steps_)
-        here = {"here_scope": scope_key, "here_kind": kind, "more": change}
-        if change and not self._run(_COUNT, here):
-            first = {"scope_key": scope_key, "kind": kind, "number": change}
-            self._run(counts.insert(), first)
+    def add_steps(
+        self, scope_keys: Collection[str], changes: Mapping[SpanKind, Sequence[HourStep]]
+    ) -> None:
+        rows = [
+            {
+                "scope_key": scope_key,
+                "kind": kind,
+                "hour": step.hour,
+                "change": step.change,
+                "moment": step.moment,
+            }
+            for scope_key in scope_keys
+            for kind, some in changes.items()
+            for step in (*some, HourStep(NUMBER_NOW, sum(each.change for each in some), _NO_TIME))
+        ]
+        if rows:
+            self._run(_ADD_STEPS, rows)
 
     def prune_exposure(self, before: datetime) -> None:
         """By whole hours: the hour in which that instant lies stays whole."""
         since = hour_of(before)
         self._run(delete(spans).where(spans.c.ended_at < since))
         self._run(delete(openings).where(openings.c.closed_at < since))
-        self._run(delete(steps).where(steps.c.hour < since))
+        self._run(delete(steps).where(steps.c.hour > NUMBER_NOW, steps.c.hour < since))
         known = self.exposure_since()
         if known is None or known < since:
             self._put(history, {"id": 1}, {"since": since})

@@ -258,10 +258,11 @@ class ExposureContract:
     def test_steps_add_up_by_scope_kind_and_hour(self, store: Store) -> None:
         scope, other = group_scope(SUBSCRIPTION, "one").key, group_scope(SUBSCRIPTION, "two").key
         one, two = HourStep(NOW, 2, HOUR / 2), HourStep(NOW + HOUR, -1, -HOUR / 4)
-        write(store, lambda tx: tx.add_steps(scope, SHUT, [one, two]))
-        write(store, lambda tx: tx.add_steps(scope, SHUT, [replace(one, change=-1)]))
-        write(store, lambda tx: tx.add_steps(scope, OPEN, [two]))
-        write(store, lambda tx: tx.add_steps(other, SHUT, [one]))
+        write(store, lambda tx: tx.add_steps([scope], {SHUT: [one, two]}))
+        write(store, lambda tx: tx.add_steps([scope], {SHUT: [replace(one, change=-1)]}))
+        write(store, lambda tx: tx.add_steps([scope], {OPEN: [two]}))
+        write(store, lambda tx: tx.add_steps([other], {SHUT: [one]}))
+        write(store, lambda tx: tx.add_steps([scope, other], {}))
         assert read(store, lambda r: r.exposure_counts([scope])) == {SHUT: 0, OPEN: -1}
         assert read(store, lambda r: r.exposure_counts([scope, other])) == {SHUT: 2, OPEN: -1}
         assert read(store, lambda r: r.exposure_counts([""])) == {}
@@ -308,7 +309,8 @@ class ExposureContract:
             tx.add_opening(WEB, an_opening("old", opened_at=begun))
             tx.end_opening(WEB.uid, "old", whole - NEXT)
             tx.add_opening(WEB, an_opening("open", opened_at=begun))
-            tx.add_steps(scope, SHUT, [HourStep(whole - HOUR, 3, HOUR), HourStep(whole, 1, HOUR)])
+            steps = [HourStep(whole - HOUR, 3, HOUR), HourStep(whole, 1, HOUR)]
+            tx.add_steps([scope], {SHUT: steps})
 
         write(store, plant)
         write(store, lambda tx: tx.prune_exposure(NOW))

@@ -3,6 +3,9 @@
 Rows carry the machine's id beside its uid and no foreign key: they outlive it. An opening is
 long when it lasted for more than a day, which only extensions make; the few that are have an
 index of their own, so that a moment of the past is looked up within the day before it.
+
+Each row of ``exposure_steps`` adds up what changed in one hour. Beside these rows a scope and kind
+has one whose hour is ``NUMBER_NOW``: the sum of all changes, which is how many there are now.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from sqlalchemy import (
     literal_column,
 )
 
-from bascule.store.columns import Instant, Json, Key, Sequence, Span
+from bascule.store.columns import Instant, Json, Key, Sequence, Span, from_microseconds
 from bascule.store.tables.metadata import metadata
+
+NUMBER_NOW = from_microseconds(0)  # before every hour that anything is asked about
 
 spans = Table(
     "exposure_spans",
@@ -70,14 +75,6 @@ steps = Table(
     Column("change", BigInteger, nullable=False),
     Column("moment", Span, nullable=False),
     sqlite_with_rowid=False,  # hours of one scope lie side by side
-)
-
-counts = Table(
-    "exposure_counts",
-    metadata,
-    Column("scope_key", Key, primary_key=True),
-    Column("kind", String, primary_key=True),
-    Column("number", BigInteger, nullable=False),
 )
 
 history = Table(
