@@ -11,14 +11,29 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, or_, select, tuple_, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import (
     AZURE_REQUESTS,
     REQUEST_LIVE,
-    REQUEST_TRANSITIONS,
     STATES,
+    GrantState,
     RequestState,
     request_state,
 )
@@ -37,10 +52,29 @@ _STATES = (
     .join(t.grants, t.grants.c.request_id == t.requests.c.id)
     .where(t.requests.c.id == bindparam("request"))
 )
-_MOVE = (
+# ``lifecycle.request_state`` of its grants; null where no grant of it has a state that is known.
+# Written out, not bound: each run would bind some forty values.
+_PLACES: list[tuple[ColumnElement[str], ColumnElement[int]]] = [
+    (literal_column(f"'{name}'"), literal_column(str(place)))
+    for place, name in enumerate(STATES)
+    if name in tuple(GrantState)
+]
+_FIRST = select(
+    func.min(case(*((t.grants.c.state == name, place) for name, place in _PLACES)))
+).where(t.grants.c.request_id == bindparam("request"))
+_BECOMES = case({place: name for name, place in _PLACES}, value=_FIRST.scalar_subquery())
+_FOLLOW = (
     update(t.requests)
-    .where(t.requests.c.id == bindparam("here"), t.requests.c.state == bindparam("was"))
-    .values(previous_state=bindparam("was"), state=bindparam("becomes"))
+    .where(
+        t.requests.c.id == bindparam("request"),
+        exists()
+        .where(
+            t.request_transitions.c.from_state == t.requests.c.state,
+            t.request_transitions.c.to_state == _BECOMES,
+        )
+        .correlate(t.requests),
+    )
+    .values(previous_state=t.requests.c.state, state=_BECOMES)
 )
 
 
@@ -99,6 +133,8 @@ class RequestStates(Rows):
         Raises Conflict for a new grant of a request that was refused, or has gone on. No move of a
         grant is ever held up: where a row was damaged, the request's state is left as it is.
         """
+        if self._run(_FOLLOW, {"request": request_id}):
+            return
         found = self._beside_record(_STATES, {"request": request_id})
         rows = [row for row in found if row.state in STATES]
         if not rows:
@@ -106,21 +142,18 @@ class RequestStates(Rows):
         was, becomes = rows[0].stored, request_state(row.state for row in rows)
         if was == becomes:
             return
-        if (was, becomes) in REQUEST_TRANSITIONS:
-            self._run(_MOVE, {"here": request_id, "was": was, "becomes": becomes})
-        elif is_new:
+        if is_new:
             raise Conflict(
                 f"Request {request_id} is {was}; no grant can be added to it.",
                 code="IllegalTransition",
             )
-        else:
-            log.error(
-                "the state of a request does not fit its grants",
-                request=request_id,
-                state=was,
-                grants=becomes,
-                next="Its grants are not affected. Repair its row in the database.",
-            )
+        log.error(
+            "the state of a request does not fit its grants",
+            request=request_id,
+            state=was,
+            grants=becomes,
+            next="Its grants are not affected. Repair its row in the database.",
+        )
 
 
 class RequestWrites(RequestReads):
