@@ -21,7 +21,7 @@ from bascule.store import connections
 from bascule.store.connections import driver_of
 from bascule.store.open import open_store
 from bascule.store.sqlite import SqliteStore
-from bascule.store.writer import GROUP_LIMIT
+from bascule.store.writer import GROUP_LIMIT, MAY_WAIT_LIMIT
 from tests.contracts.store.samples import an_event, close
 
 Outcome = int | BaseException
@@ -52,9 +52,15 @@ def _generation(reader: Reader) -> int:
 
 
 def _together(
-    store: SqliteStore, units: list[Callable[[Transaction], int]], meanwhile: Callable[[], None]
+    store: SqliteStore,
+    units: list[Callable[[Transaction], int]],
+    meanwhile: Callable[[], None],
+    may_wait: int = 0,
 ) -> list[Outcome]:
-    """Queue units behind one that waits, so that all are of one group; do something; let go."""
+    """Queue units behind one that waits, so that all are of one group; do something; let go.
+
+    The first ``may_wait`` of them may wait.
+    """
     started, go = threading.Event(), threading.Event()
 
     def first(tx: Transaction) -> int:
@@ -65,7 +71,10 @@ def _together(
     async def run() -> list[Outcome]:
         leader = asyncio.ensure_future(store.write(first))
         await asyncio.to_thread(started.wait, 10)
-        rest = [asyncio.ensure_future(store.write(unit)) for unit in units]
+        rest = [
+            asyncio.ensure_future(store.write(unit, may_wait=number < may_wait))
+            for number, unit in enumerate(units)
+        ]
         await asyncio.sleep(0)
         meanwhile()
         go.set()
@@ -102,6 +111,43 @@ def test_what_waits_is_committed_at_once_up_to_the_limit(store: SqliteStore) -> 
     )
     assert results == list(range(1, GROUP_LIMIT + 7))
     assert said.count("COMMIT") == 2
+
+
+def test_what_may_wait_is_done_after_others_and_few_in_one_commit(store: SqliteStore) -> None:
+    said: list[str] = []
+    waiting = MAY_WAIT_LIMIT + 1
+    results = _together(
+        store,
+        [_advance] * (waiting + 2),
+        lambda: _driver(store).set_trace_callback(said.append),
+        may_wait=waiting,
+    )
+    assert results == [1, *range(4, 4 + waiting), 2, 3]
+    assert said.count("COMMIT") == 2
+
+
+def test_what_may_wait_is_done_before_the_end(store: SqliteStore) -> None:
+    waiting = 3 * MAY_WAIT_LIMIT
+    closing = threading.Thread(target=store._writer.close)
+    results = _together(store, [_advance] * waiting, closing.start, may_wait=waiting)
+    closing.join(10)
+    assert results == list(range(1, waiting + 2))
+
+
+def test_what_may_wait_is_done_while_others_keep_coming(store: SqliteStore) -> None:
+    """A few with each commit, so that a server that is never idle drops no report."""
+
+    async def run() -> bool:
+        waiting = asyncio.ensure_future(store.write(_advance, may_wait=True))
+        others = {asyncio.ensure_future(store.write(_advance)) for _ in range(3)}
+        for _ in range(100):
+            done, others = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
+            others |= {asyncio.ensure_future(store.write(_advance)) for _ in done}
+        found = waiting.done()
+        await asyncio.gather(waiting, *others)
+        return found
+
+    assert asyncio.run(run())
 
 
 def test_a_commit_that_fails_fails_all_of_its_group_and_keeps_nothing(store: SqliteStore) -> None:

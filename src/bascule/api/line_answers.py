@@ -88,7 +88,9 @@ async def _answer_report(lines: Lines, line: Line, message: Reported, received: 
             tx, act, line.uid, line.public_key, message.report, message.machine, heard_at
         )
 
-    generation = await lines.services.perform(settle, line.subject)
+    # What was settled already is told for its counters: whoever waits for a port goes first.
+    is_same = bool(line.acknowledged) and message.report.digest == line.acknowledged
+    generation = await lines.services.perform(settle, line.subject, may_wait=is_same)
     if acts[-1].acknowledged is not None:
         line.acknowledged = acts[-1].acknowledged
     lines.was_reported(line.uid, by=line)

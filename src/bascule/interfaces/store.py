@@ -130,8 +130,10 @@ class Transaction(
 class Store(Protocol):
     """The database behind one writer; functions run in its thread, callers await."""
 
-    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+    def write(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> Awaitable[T]:
         """Run ``work`` in one durable transaction: it is on disk when this returns.
+
+        ``may_wait``: nobody waits for it, so that other writes go first. It is done all the same.
 
         An exception of ``work`` undoes all that it did and is raised here. Raises
         Unavailable when the database cannot be written.

@@ -123,8 +123,13 @@ class Services:
         work: Callable[[Transaction, Act], T],
         subject: Subject | None = None,
         correlation_id: str = "",
+        *,
+        may_wait: bool = False,
     ) -> T:
-        """Run ``work`` in one transaction, then wake whoever waits for what it changed."""
+        """Run ``work`` in one transaction, then wake whoever waits for what it changed.
+
+        ``may_wait``: as of ``Store.write``.
+        """
         acts: list[Act] = []
 
         def unit(tx: Transaction) -> T:
@@ -142,7 +147,7 @@ class Services:
             return work(tx, act)
 
         try:
-            result = await self.store.write(unit)
+            result = await self.store.write(unit, may_wait=may_wait)
         except Exception:
             for each in acts:
                 each.undo()

@@ -34,6 +34,9 @@ from bascule.store.tables.knocks import knock_hours as hours_table
 from bascule.store.tables.knocks import knocks as t
 
 _HERE = and_(t.c.scope == bindparam("here"), t.c.hour == bindparam("at"))
+_KNOWN = select(t.c.source, t.c.protocol, t.c.number).where(
+    _HERE, t.c.source.in_(bindparam("sources", expanding=True))
+)
 _NAMED = select(func.count()).select_from(t).where(_HERE, t.c.source != OTHERS)
 _MORE = bindparam("more", type_=BigInteger())
 _SEEN = bindparam("seen", type_=Instant())
@@ -160,8 +163,7 @@ class KnockWrites(KnockReads):
     def _known(self, here: dict[str, Any], named: Sequence[Knocks]) -> set[tuple[str, str, int]]:
         found: set[tuple[str, str, int]] = set()
         for some in slices(sorted({each.source for each in named})):
-            columns = select(t.c.source, t.c.protocol, t.c.number)
-            rows = self._all(columns.where(_HERE, t.c.source.in_(some)), here)
+            rows = self._all(_KNOWN, {**here, "sources": some})
             found.update((row.source, row.protocol, row.number) for row in rows)
         return found
 

@@ -42,14 +42,14 @@ class SqliteStore:
         self._writer = Writer(connection)
         self._readers = _Readers(path) if path is not None else None
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
         def unit(connection: Connection) -> T:
             transaction = SqlTransaction(connection)
             result = work(transaction)
             transaction.finish()
             return result
 
-        return await asyncio.wrap_future(self._writer.submit(unit))
+        return await asyncio.wrap_future(self._writer.submit(unit, may_wait=may_wait))
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         if self._readers is not None:

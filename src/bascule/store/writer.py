@@ -6,7 +6,8 @@ transaction, and commits for all that were waiting: the flush is shared.
 
 Rules: a unit's result is handed over only after the COMMIT; a unit that raises is undone
 alone and its caller alone hears of it; when the COMMIT fails, every unit of the group
-fails, because nothing of any of them was kept.
+fails, because nothing of any of them was kept. Units that may wait run when no other is queued, and few
+of them in one group: whoever comes meanwhile waits for no more than these.
 What is not here: what a unit does, and which database file this is.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
@@ -29,13 +31,15 @@ from bascule.store.rows import translate
 T = TypeVar("T")
 
 GROUP_LIMIT = 64  # units of one commit
+MAY_WAIT_LIMIT = 4  # of them, such as may wait
 
 
 class _Unit:
-    __slots__ = ("future", "work")
+    __slots__ = ("future", "may_wait", "work")
 
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
+    def __init__(self, work: Callable[[Connection], Any], *, may_wait: bool) -> None:
         self.work = work
+        self.may_wait = may_wait
         self.future: Future[Any] = Future()
 
 
@@ -46,15 +50,20 @@ class Writer:
         self._connection = connection
         self._driver = driver_of(connection)
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._now: deque[_Unit] = deque()  # taken from it; these two are the thread's own
+        self._later: deque[_Unit] = deque()
         self._gate = threading.Lock()  # nothing is queued behind the end
         self._is_closed = False
         # A daemon: what was not committed was not acknowledged, so exit need not wait.
         self._thread = threading.Thread(target=self._serve, name="bascule-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
-        """Queue a unit of work; raises Unavailable after ``close``."""
-        unit = _Unit(work)
+    def submit(self, work: Callable[[Connection], T], *, may_wait: bool = False) -> Future[T]:
+        """Queue a unit of work; raises Unavailable after ``close``.
+
+        ``may_wait``: until nothing else is queued, but for a bounded number of commits.
+        """
+        unit = _Unit(work, may_wait=may_wait)
         with self._gate:
             if self._is_closed:
                 raise Unavailable("The database is closed: the server is stopping.")
@@ -71,8 +80,12 @@ class Writer:
         self._connection.close()
 
     def _serve(self) -> None:
-        while (unit := self._queue.get()) is not None:
-            self._write_group(unit)
+        is_open = True
+        while is_open or self._now or self._later:
+            if not (self._now or self._later):
+                is_open = self._sort(self._queue.get())
+            elif (unit := self._next([])) is not None:
+                self._write_group(unit)
 
     def _write_group(self, first: _Unit) -> None:
         taken: list[_Unit] = []
@@ -100,16 +113,25 @@ class Writer:
             if unit.future.set_running_or_notify_cancel():
                 taken.append(unit)
                 yield unit
-            unit = self._next() if len(taken) < GROUP_LIMIT else None
+            unit = self._next(taken) if len(taken) < GROUP_LIMIT else None
 
-    def _next(self) -> _Unit | None:
-        try:
-            unit = self._queue.get_nowait()
-        except queue.Empty:
-            return None
-        if unit is None:
-            self._queue.put(None)  # the end, for _serve to find
-        return unit
+    def _next(self, taken: list[_Unit]) -> _Unit | None:
+        """What is to be written with these; None: nothing more."""
+        with suppress(queue.Empty):
+            while self._sort(unit := self._queue.get_nowait()):
+                pass
+            self._queue.put(unit)  # the end, for _serve to find
+        if self._now:
+            return self._now.popleft()
+        if self._later and sum(each.may_wait for each in taken) < MAY_WAIT_LIMIT:
+            return self._later.popleft()
+        return None
+
+    def _sort(self, unit: _Unit | None) -> bool:
+        """Put it where it waits; False: it is the end."""
+        if unit is not None:
+            (self._later if unit.may_wait else self._now).append(unit)
+        return unit is not None
 
     def _run(self, unit: _Unit) -> tuple[Any, ...]:
         """Run one unit in a savepoint: its result, or nothing when it failed and was undone."""
