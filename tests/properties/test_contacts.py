@@ -30,19 +30,24 @@ def _put(contact: Contact, tx: Transaction) -> None:
 @given(
     st.lists(st.tuples(seconds, st.sampled_from(["key", "stolen"])), max_size=6),
     st.none() | st.integers(-300, 300),
+    st.booleans(),
 )
 def test_what_is_stored_moves_forward_by_the_present_key_alone(
-    told: list[tuple[datetime, str]], stored: int | None
+    told: list[tuple[datetime, str]], stored: int | None, is_silent: bool
 ) -> None:
+    """After SILENCE only where no noting says that the point is silent."""
     last = None if stored is None else NOW + timedelta(seconds=stored)
     point = EnforcementPoint("uid-web-1", "key", NOW - SILENCE, last_contact_at=last)
     with closing(open_store(None)) as store:
         asyncio.run(store.write(lambda tx: tx.put_machine(a_machine())))
         asyncio.run(store.write(lambda tx: tx.put_enforcement_point(point)))
+        if is_silent:
+            asyncio.run(store.write(lambda tx: tx.mark_silent({"uid-web-1"})))
         for at, key in told:
             contact = Contact("uid-web-1", key, at)
             asyncio.run(store.write(partial(_put, contact)))
-            if key == "key" and last and (last > NOW or last < at <= last + SILENCE):
+            limit = last + SILENCE if last and is_silent else NOW + SILENCE * 100
+            if key == "key" and last and (last > NOW or last < at <= limit):
                 last = at
             found = asyncio.run(store.read(lambda reader: reader.agent_of("uid-web-1")))
             assert found == replace(point, last_contact_at=last)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -13,9 +15,10 @@ import pytest
 from bascule.api.connections import Bounds, Crowd
 from bascule.api.networks import AgentNetworks
 from bascule.api.server import EdgeServer
-from bascule.api.turns import LONGEST_QUEUE, MOST_IN_HAND
+from bascule.api.turns import LONGEST_QUEUE, MOST_IN_HAND, TURN_SECONDS
 from bascule.client.https import DIAL_SECONDS
 from bascule.clocks import SystemClock
+from bascule.identity.tls import CertificateKeeper
 
 BOUNDS = Bounds(in_all=400, per_address=200, waiting_per_address=100)
 PEER = "192.0.2.7"
@@ -71,7 +74,51 @@ async def _let_go_of_all_but_one() -> None:
     assert len(crowd) == 0
 
 
-def _server(keeper: Keeper, crowd: Crowd) -> EdgeServer:
+@pytest.mark.sockets
+def test_a_turn_outlives_the_handshake_and_ends_with_the_connection(tmp_path: Path) -> None:
+    """Agents that come back together are welcomed in turn, not only let in."""
+    asyncio.run(_hold_a_turn(tmp_path, _hang_up, within=TURN_SECONDS / 2))
+
+
+@pytest.mark.sockets
+def test_a_peer_that_is_slow_after_its_handshake_keeps_its_turn_for_a_second(
+    tmp_path: Path,
+) -> None:
+    asyncio.run(_hold_a_turn(tmp_path, lambda _: None, within=TURN_SECONDS * 5))
+
+
+async def _hold_a_turn(folder: Path, then: Callable[[ssl.SSLSocket], None], within: float) -> None:
+    """Shake hands and say nothing; the turn is to be over ``within`` seconds after ``then``."""
+    keeper, crowd = CertificateKeeper(folder, ["localhost"]), Crowd(BOUNDS)
+    keeper.ensure(SystemClock().now())
+    server = _server(keeper, crowd)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        shaken = asyncio.create_task(asyncio.to_thread(_shake_hands, listener.getsockname()))
+        connection, _ = await asyncio.to_thread(listener.accept)
+        place = crowd.admit(PEER, connection.close)
+        assert place is not None
+        await server._shake_hands(connection, place)
+        peer = await shaken
+        assert server._turns._strange.in_hand == 1
+        then(peer)
+        for _ in range(MOST_IN_HAND // 2):  # the last of them has to wait for the peer's
+            await server._turns.take(PEER, within)
+        peer.close()
+        await asyncio.sleep(0.05)
+    assert len(crowd) == 0
+
+
+def _shake_hands(to: tuple[str, int]) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(socket.create_connection(to), server_hostname="localhost")
+
+
+def _hang_up(peer: ssl.SSLSocket) -> None:
+    peer.close()
+
+
+def _server(keeper: object, crowd: Crowd) -> EdgeServer:
     server = EdgeServer(
         cast("Any", None),
         [],

@@ -9,7 +9,15 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from bascule.api.turns import TURN_SECONDS, HandshakeTurns, Turn, is_begun, is_gone
+from bascule.api.turns import (
+    MOST_IN_HAND,
+    SHARE_WHEN_BEHIND,
+    TURN_SECONDS,
+    HandshakeTurns,
+    Turn,
+    is_begun,
+    is_gone,
+)
 
 AGENTS = "192.0.2.1/32"
 SOON = 5.0  # seconds
@@ -138,6 +146,23 @@ async def test_who_gives_up_when_its_turn_comes_takes_it_from_nobody() -> None:
     await settle()
     assert given_up.cancelled()
     await asyncio.wait_for(turns.take("c", SOON), SOON)
+
+
+@in_a_loop
+async def test_while_many_agents_wait_for_answers_few_turns_are_given() -> None:
+    """Few, not none: people get in, and whoever waits is called when the others are served."""
+    waiting = MOST_IN_HAND + 1
+    turns = HandshakeTurns(lambda network: network == AGENTS, waiting=lambda: waiting)
+    tasks = [await wait_in(turns, network) for network in [AGENTS, "a person"] * MOST_IN_HAND]
+    in_hand = [task for task in tasks if task.done()]
+    assert len(in_hand) == MOST_IN_HAND // SHARE_WHEN_BEHIND
+    assert tasks[1] in in_hand
+    waiting = MOST_IN_HAND
+    in_hand[0].result().end()
+    await settle()
+    assert sum(task.done() for task in tasks) == MOST_IN_HAND + 1
+    for task in tasks:
+        task.cancel()
 
 
 @pytest.mark.sockets

@@ -158,3 +158,13 @@ def test_what_fails_beside_the_sweep_is_tried_again_later(
     assert world.watched() == ["closing orphaned grants"]
     assert "AgentWentSilent" in world.kinds()
     assert world.has_expired()
+
+
+def test_silence_counts_from_when_the_server_listens(world: Watched) -> None:
+    """Whoever was last heard long before is noted after the bound, and counted from then on."""
+    found = []
+    for seconds in (0, 29, 33):
+        world.clock.pass_time(3_600 if not seconds else 0)
+        world.watched(rounds=seconds + 1, each=1.0)
+        found.append((world.services.contacts.is_counting, "AgentWentSilent" in world.kinds()))
+    assert found == [(False, False), (False, False), (True, True)]

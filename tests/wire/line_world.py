@@ -21,6 +21,7 @@ from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.origin import Names, Proxies
 from bascule.api.protocol import LineHouse, PatientProtocol
 from bascule.api.sampling import Sampler
+from bascule.api.turns import Turn
 from bascule.domain.access import Subject
 from bascule.domain.desired import Held, hold
 from bascule.domain.features import KNOWN
@@ -126,6 +127,7 @@ class LineWorld(World):
         self.key = key_of(1)
         self.enrol(self.web, public_of(self.key), replaces=True)
         self.crowd = Crowd(BOUNDS)
+        self.turn: Turn | None = None  # in which the next connections come up
         self.start()
 
     def start(self) -> None:
@@ -191,6 +193,7 @@ class Peer:
         self.transport = Transport(world.loop)
         place = world.crowd.admit("192.0.2.77", lambda: None)
         assert place is not None
+        place.turn = world.turn
         config = uvicorn.Config(_no_app, http="httptools", ws="none", lifespan="off")
         self.transport.protocol = protocol = PatientProtocol(
             config,

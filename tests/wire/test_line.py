@@ -10,6 +10,7 @@ import pytest
 
 from bascule.api.line import Line
 from bascule.api.protocol import PatientProtocol
+from bascule.api.turns import Turn
 from bascule.domain.lifecycle import GrantState
 from bascule.errors import Unavailable
 from bascule.protocol.frames import CloseCode, Opcode, close_frame, frame
@@ -270,6 +271,49 @@ def test_a_stopping_server_says_so(world: LineWorld, peer: Peer) -> None:
     assert world.connect().close_code == CloseCode.GOING_AWAY
 
 
+@pytest.fixture
+def ended(world: LineWorld) -> list[str]:
+    """Has the turn ended in which the next connections come up?"""
+    found: list[str] = []
+    world.turn = Turn(lambda: found.append("ended"))
+    return found
+
+
+def test_a_connection_has_its_turn_until_its_agent_is_welcome(
+    world: LineWorld, ended: list[str]
+) -> None:
+    """Others are let in when it was: else thousands that come together wait for their welcome."""
+    peer = world.connect()
+    challenge = peer.only(Challenge).text
+    assert not ended
+    peer.say(peer.sign(world.key, challenge))
+    assert len(peer.all_of(Welcome)) == 1
+    assert ended
+
+
+@pytest.mark.parametrize("how", ["refused", "lost", "ended"])
+def test_a_turn_ends_with_its_line(world: LineWorld, ended: list[str], how: str) -> None:
+    peer = world.connect()
+    challenge = peer.only(Challenge).text
+    peer.transport.lingers = how != "lost"  # the connection lives on
+    if how == "refused":
+        peer.say(peer.sign(key_of(9), challenge))
+    elif how == "ended":
+        peer.say(Ask("nonce-1234567890123456"))
+    else:
+        peer.transport.abort()
+    world.settle()
+    world.run(asyncio.sleep(0))
+    assert ended
+
+
+def test_a_turn_ends_with_the_headers_of_another_request(
+    world: LineWorld, ended: list[str]
+) -> None:
+    world.connect(path="/")
+    assert ended
+
+
 # -- contact ------------------------------------------------------------------------------
 
 
@@ -333,6 +377,7 @@ def test_who_holds_a_newer_generation_than_the_server_is_asked_for_a_report(
 
 def test_after_silence_a_report_alone_is_contact(world: LineWorld, peer: Peer) -> None:
     """So that the return goes on record."""
+    world.services.contacts.begin_counting()
     world.clock.pass_time(31)
     world.do(lambda tx, act: note_silence(tx, act, None))
     assert world.kinds()[-1] == "AgentWentSilent"
@@ -343,6 +388,46 @@ def test_after_silence_a_report_alone_is_contact(world: LineWorld, peer: Peer) -
     peer.report(beat)
     assert "AgentCameBack" in world.kinds()
     assert world.contact() == 0
+
+
+def test_while_no_server_ran_nobody_was_silent(world: LineWorld, peer: Peer) -> None:
+    """Agents that come back after its absence, and of which nothing changed, need not report."""
+    before = world.kinds()
+    world.clock.pass_time(300)
+    world.start()
+    again = world.live()
+    assert world.contact() == 300, "a proof is no contact: nothing was read back"
+    world.clock.pass_time(1)
+    again.echo(again.first_beat)
+    assert again.all_of(Hint) == []
+    assert world.contact() == 1
+    assert world.kinds() == before
+
+
+def test_who_was_silent_before_a_restart_is_heard_by_its_report(
+    world: LineWorld, peer: Peer
+) -> None:
+    world.clock.pass_time(31)
+    world.do(lambda tx, act: note_silence(tx, act, None))
+    world.start()
+    again = world.live()
+    again.echo(again.first_beat)
+    assert again.only(Hint).report
+    assert world.contact() == 31
+    again.report(again.beat())
+    assert "AgentCameBack" in world.kinds()
+    assert world.contact() == 0
+
+
+def test_who_comes_back_when_silence_is_counted_reports(world: LineWorld, peer: Peer) -> None:
+    """It may have been noted as silent since its proof was read."""
+    world.clock.pass_time(300)
+    world.start()
+    again = world.live()
+    world.services.contacts.begin_counting()
+    again.echo(again.first_beat)
+    assert again.only(Hint).report
+    assert world.contact() == 300
 
 
 def test_a_report_counts_as_contact_at_the_moment_of_its_number(

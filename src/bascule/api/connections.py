@@ -26,8 +26,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bascule.api.networks import KnownNetworks, network_or_nothing
+from bascule.api.turns import Turn
 from bascule.domain.net import Address, parse_address
-from bascule.errors import InvalidInput
 
 RESERVED_DESCRIPTORS = 256  # database, files, sockets of our own
 MOST_CONNECTIONS = 16_384  # about 64 KiB each under TLS
@@ -59,12 +59,13 @@ class Bounds:
 class ConnectionPlace:
     """One connection's place among the others."""
 
-    __slots__ = ("_crowd", "cut", "group")
+    __slots__ = ("_crowd", "cut", "group", "turn")
 
     def __init__(self, crowd: Crowd, group: str, cut: Callable[[], None]) -> None:
         self._crowd = crowd
         self.group = group  # empty: not counted by address
         self.cut = cut  # ends the connection at once
+        self.turn: Turn | None = None  # in which it comes up; None: not yet, or that is over
 
     def wait(self) -> None:
         """The peer's turn now; how long it has waited counts from here."""
@@ -77,8 +78,15 @@ class ConnectionPlace:
         """An agent has proved itself on it; False when agents hold all that they may."""
         return self._crowd.put_holding(self)
 
+    def end_turn(self) -> None:
+        """It has come up; safe to repeat."""
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            turn.end()
+
     def leave(self) -> None:
         """The connection is over; safe to repeat."""
+        self.end_turn()
         self._crowd.remove(self)
 
 
@@ -254,8 +262,9 @@ class Crowd:
             (here if is_known else there).change(network, 0, count)
 
     def _group(self, peer: str) -> str:
-        try:
-            address = parse_address(peer.partition("%")[0])
-        except InvalidInput:
+        network = network_or_nothing(peer)
+        if not network:
             return "unknown"
-        return "" if address in self._trusted else network_or_nothing(str(address))
+        if self._trusted and parse_address(peer.partition("%")[0]) in self._trusted:
+            return ""
+        return network

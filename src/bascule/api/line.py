@@ -71,6 +71,7 @@ class Line(FramedConnection):
         "_contact_at",
         "_deadline",
         "_is_looking",
+        "_is_silent",
         "_is_woken",
         "_is_working",
         "_lines",
@@ -119,6 +120,7 @@ class Line(FramedConnection):
         self._challenge = ""  # that is to be answered; empty: none
         self._proof_ends = 0.0
         self._contact_at: datetime | None = None
+        self._is_silent = False  # as the proof found it
         self._told_head: bytes = b""
         self._waiting: deque[tuple[Ask | Reported, float, int]] = deque()  # received, bytes
         self._unanswered = 0  # bytes of these, and of the one that is being answered
@@ -148,6 +150,7 @@ class Line(FramedConnection):
         self._waiting.clear()
         self._kept = self._unanswered = 0
         self.count()
+        self._place.end_turn()
         self._lines.leave(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -204,12 +207,10 @@ class Line(FramedConnection):
             return
         self.nonce = echo.nonce, now
         self.holds = frozenset((self.uid, *(self.generations.keys() & echo.generations.keys())))
-        known = self._contact_at
         is_known = (
             echo.read == echo.acknowledged == self.acknowledged
             and bool(echo.read)
-            and known is not None
-            and sent.at - known <= SILENCE_BOUND
+            and self._is_heard(sent.at)
             and not self._is_ahead(echo.generations)
         )
         if not is_known:
@@ -219,6 +220,16 @@ class Line(FramedConnection):
         machines = use.machines_of(echo.generations, self.uid)
         network = self._place.group
         self._lines.contacts.note(Contact(self.uid, self.public_key, sent.at, machines, network))
+
+    def _is_heard(self, at: datetime) -> bool:
+        """Was it heard within the silence bound of that moment, or could it not be, because no server
+        ran? Otherwise its return is to go on record by a report.
+        """
+        known = self._contact_at
+        if known is None:
+            return False
+        is_counted = self._is_silent or self._lines.contacts.is_counting
+        return at - known <= SILENCE_BOUND or not is_counted
 
     def _is_ahead(self, held: Mapping[str, int]) -> bool:
         """Does the agent hold a generation that this server did not tell (EDGES A8)?"""
@@ -264,6 +275,7 @@ class Line(FramedConnection):
         self.public_key, self.knows = found.public_key, proof.knows
         self._machine_name = found.machine_name
         self._contact_at, self.acknowledged = found.last_contact_at, found.acknowledged
+        self._is_silent = found.is_silent
         self._frames.largest, self._frames.may_fragment = LARGEST_REPORT, True
         seconds = self._lines.proof_seconds
         self._proof_ends = self._clock.monotonic() + seconds
@@ -279,6 +291,7 @@ class Line(FramedConnection):
             dict(islice(self.generations.items(), MOST_WELCOMED)),
         )
         self.send(welcome)
+        self._place.end_turn()
         if is_first:
             self.beat()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 from bascule.domain.sign_in import network_of
 from bascule.errors import InvalidInput
@@ -21,6 +22,7 @@ MOST_OF_PRINCIPAL = 8
 AGENTS_KNOWN_FOR = 86_400.0  # seconds
 
 
+@lru_cache(maxsize=1024)  # a connection's address is asked for several times
 def network_or_nothing(address: str) -> str:
     """The network of an address; empty when it is not an address."""
     try:

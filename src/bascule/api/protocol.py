@@ -137,6 +137,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_for_line():
             return
+        self._place.end_turn()
         self._cycles.append(self.cycle)
         self._expect(Incoming.BODY)
 

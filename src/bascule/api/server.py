@@ -127,7 +127,8 @@ class EdgeServer(uvicorn.Server):
         self._house = house
         self._turns = HandshakeTurns(
             # Behind a reverse proxy, which has no group, networks cannot be told apart.
-            lambda network: not network or agents.has(network, clock.boottime())
+            lambda network: not network or agents.has(network, clock.boottime()),
+            waiting=lambda: house.lines.waiting if house is not None else 0,
         )
         self._accepting: list[asyncio.Task[None]] = []
         self._shaking: set[asyncio.Task[None]] = set()
@@ -229,7 +230,7 @@ class EdgeServer(uvicorn.Server):
                 raise TimeoutError
             place.be_busy()
             began = loop.time()
-            turn = await self._turns.take(place.group)
+            place.turn = await self._turns.take(place.group)
             place.wait()
         except BaseException as error:
             place.leave()
@@ -245,8 +246,6 @@ class EdgeServer(uvicorn.Server):
         except BaseException:
             place.leave()
             raise
-        finally:
-            turn.end()
 
     async def _answer(self, connection: socket.socket, place: ConnectionPlace, due: float) -> None:
         """``due``: when handshake and headers must be over, in the loop's time."""

@@ -1,4 +1,4 @@
-"""Handshakes in turns: few at once, by network, half of them for networks of known agents.
+"""Connections in turns: few come up at once, by network, half of them for networks of known agents.
 
 A handshake costs a thousand times what an attempt at one costs the peer. When thousands of them are
 under way together, each takes longer than its peer waits, and none is of use to anybody. So a
@@ -7,8 +7,12 @@ hand. Networks take turns, however many connections each has; IPv6 counts by /64
 which an agent has proved itself in the last day have half of the turns for themselves, so that a
 flood of strangers does not keep agents from coming back (EDGES H8).
 
-A turn lasts as long as the handshake, and a second at most: a peer that begins and then says
-nothing keeps no turn from others. What is not here: how many may wait (``connections``).
+A turn lasts until the connection is of use: an agent was welcomed on it, or it has sent the headers of
+another request. Were it over with the handshake, thousands of agents that come back together would
+wait for their welcome longer than their patience is. It lasts a second at most: a peer that begins and
+then says nothing, or is slow, keeps no turn from others. While more agents than MOST_IN_HAND wait for
+answers, one in SHARE_WHEN_BEHIND of the turns is given out: new agents ask and report at once, and those
+that were let in are to be served before more are. What is not here: how many may wait (``connections``).
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ import asyncio
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 
-MOST_IN_HAND = 32
+MOST_IN_HAND = 256  # less than a second of work; peers far away take several round trips each
+SHARE_WHEN_BEHIND = 8  # so that people get in meanwhile
 TURN_SECONDS = 1.0
 # Seconds. Agents wait for 30: were it as long, then in a queue that is always full everyone's turn
 # would come when they are about to give up, and each handshake would be for nobody.
@@ -27,7 +33,7 @@ _ESTABLISHED = 1  # tcp(7), TCP_INFO's first byte: include/net/tcp_states.h
 
 
 class Turn:
-    """One handshake's turn; ``end`` may be called more than once."""
+    """One connection's turn; ``end`` may be called more than once."""
 
     __slots__ = ("_is_over", "_on_end")
 
@@ -81,10 +87,18 @@ class _Queue:
 class HandshakeTurns:
     """Use from one event loop."""
 
-    def __init__(self, has_agents: Callable[[str], bool], most: int = MOST_IN_HAND) -> None:
-        """``has_agents``: has an agent proved itself from this network lately?"""
+    def __init__(
+        self,
+        has_agents: Callable[[str], bool],
+        most: int = MOST_IN_HAND,
+        waiting: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """``has_agents``: has an agent proved itself from this network lately? ``waiting``: how many
+        agents wait for answers now.
+        """
         self._has_agents = has_agents
         self._most = most
+        self._waiting = waiting
         self._known, self._strange = _Queue(), _Queue()
 
     async def take(self, network: str, seconds: float = LONGEST_QUEUE) -> Turn:
@@ -94,6 +108,15 @@ class HandshakeTurns:
         waiter = loop.create_future()
         queue.add(network, waiter)
         self._call()
+        if not waiter.done():
+            await self._wait(queue, network, waiter, seconds)
+        turn = Turn(lambda: self._end(queue))
+        loop.call_later(TURN_SECONDS, turn.end)
+        return turn
+
+    async def _wait(
+        self, queue: _Queue, network: str, waiter: asyncio.Future[None], seconds: float
+    ) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await waiter
@@ -102,9 +125,6 @@ class HandshakeTurns:
             if waiter.done() and not waiter.cancelled():  # its turn came just then
                 self._end(queue)
             raise
-        turn = Turn(lambda: self._end(queue))
-        loop.call_later(TURN_SECONDS, turn.end)
-        return turn
 
     def _end(self, queue: _Queue) -> None:
         queue.in_hand -= 1
@@ -112,8 +132,10 @@ class HandshakeTurns:
 
     def _call(self) -> None:
         """Give out the turns that are free: each kind may have its half, and the known more."""
-        half = self._most // 2
-        while self._known.in_hand + self._strange.in_hand < self._most:
+        is_behind = self._waiting() > self._most
+        most = self._most // SHARE_WHEN_BEHIND if is_behind else self._most
+        half = most // 2
+        while self._known.in_hand + self._strange.in_hand < most:
             if self._strange and self._strange.in_hand < half:
                 is_strange = not self._known or self._known.in_hand >= half
             elif self._known:
@@ -124,7 +146,13 @@ class HandshakeTurns:
 
 
 async def is_begun(connection: socket.socket, seconds: float) -> bool:
-    """Wait for the first bytes of a handshake; False when none came within ``seconds``."""
+    """Wait for the first bytes of a handshake; False when none came within ``seconds``.
+
+    The end of the connection counts too: ``is_gone`` tells it apart.
+    """
+    with suppress(BlockingIOError):
+        connection.recv(1, socket.MSG_PEEK)
+        return True
     loop = asyncio.get_running_loop()
     is_there = asyncio.Event()
     loop.add_reader(connection, is_there.set)

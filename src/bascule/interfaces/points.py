@@ -61,6 +61,7 @@ class PointStanding:
     acknowledged: str  # digest of its last report that was settled; empty: none
     generation: int  # that its own machine is to come to
     guards_others: bool  # machines beside its own are bound to it
+    is_silent: bool = False  # its own machine is noted so: only a report takes that back
 
 
 class AgentReads(Protocol):
@@ -139,7 +140,8 @@ class ContactWrites(Protocol):
 
         A contact counts where its key is still that point's. It moves nothing back, unless what is
         stored lies after ``now``, because the clock went back. Where the contact before is older
-        than ``silence``, or there was none, only a report counts, which puts the return on record.
+        than ``silence`` and the point's own machine is noted as silent, or there was none, only a
+        report counts, which puts the return on record.
         The network of a contact that counts is kept beside the point.
         """
         ...

@@ -3,6 +3,9 @@
 An echo costs no transaction; what it says is stored by one write for all points. A contact names the
 key by which the point proved itself, and is stored where that is still the point's. Losing what is
 not stored yet makes points look silent for a moment, never heard. Use from one event loop.
+
+While no server ran, nobody could be heard. Until ``begin_counting`` nobody has fallen silent since this
+server began, however old the last contact is; who had before is noted so in the database.
 """
 
 from __future__ import annotations
@@ -19,6 +22,20 @@ class Contacts:
 
     def __init__(self) -> None:
         self._heard: dict[tuple[str, str], Contact] = {}
+        self._is_counting = False
+
+    @property
+    def is_counting(self) -> bool:
+        """May whoever was not heard for SILENCE_BOUND be noted as silent?"""
+        return self._is_counting
+
+    def begin_counting(self) -> None:
+        """Say that this server has listened for as long.
+
+        Before the first noting, and before what is kept is stored for it: what comes of a point after
+        that may come after it was noted.
+        """
+        self._is_counting = True
 
     def note(self, contact: Contact) -> None:
         """Keep it, unless what is kept is newer."""

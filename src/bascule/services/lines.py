@@ -49,6 +49,7 @@ class Standing:
     last_contact_at: datetime | None
     acknowledged: str  # digest of its last report that was settled; empty: none
     generations: Mapping[str, int]  # by the uid of each machine that it guards
+    is_silent: bool  # ``PointStanding.is_silent``
 
 
 def standing(reader: StandingReads, point_uid: str) -> Standing | None:
@@ -62,6 +63,7 @@ def standing(reader: StandingReads, point_uid: str) -> Standing | None:
         point.last_contact_at,
         point.acknowledged,
         _generations(reader, point_uid, point),
+        point.is_silent,
     )
 
 

@@ -57,6 +57,7 @@ async def watch(services: Services) -> None:
 
     async def note() -> None:
         nonlocal noted
+        services.contacts.begin_counting()
         await services.store_contacts()  # who was heard since is not silent
         noted = await services.perform(lambda tx, act: note_silence(tx, act, noted))
 

@@ -12,7 +12,7 @@ from bascule.domain.tokens import TokenFamily
 from bascule.interfaces.points import OwnPoint, PointStanding
 from bascule.store import tables as t
 from bascule.store.access_stamp import STAMP, AccessStamp
-from bascule.store.fleet import point_of_row
+from bascule.store.fleet import is_noted_silent, point_of_row
 from bascule.store.inventory import machine_of_row
 from bascule.store.plans import HELD, held_of_row
 from bascule.store.principals import credential_of_row
@@ -83,6 +83,7 @@ _STANDING = (
         t.agents.c.acknowledged,
         _GUARDS_OTHERS,
         _NUMBER,
+        is_noted_silent(t.machines.c.uid).label("is_silent"),
     )
     .join(t.agents, t.agents.c.machine_uid == t.machines.c.uid)
     .where(t.machines.c.uid == bindparam("wanted"))
@@ -157,6 +158,7 @@ class CallerReads(AccessStamp):
             row.acknowledged,
             row.number or 0,
             row.guards_others,
+            row.is_silent,
         )
 
     def own_point(self, uid: str) -> OwnPoint | None:

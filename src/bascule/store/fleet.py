@@ -17,6 +17,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    not_,
     or_,
     select,
     update,
@@ -34,6 +35,7 @@ from bascule.interfaces.points import Contact, Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, slices
+from bascule.store.tables.listing import listed_machines
 from bascule.store.tables.plans import held_rules
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -73,11 +75,21 @@ _NETWORKS = select(t.agents.c.machine_uid, t.agents.c.network, t.agents.c.last_c
 )
 
 
-def _is_moved_by_contact(stored: Column[datetime]) -> ColumnElement[bool]:
-    """Later than what is stored and within the silence bound of it, or what is stored cannot be."""
-    return or_(
-        and_(stored < bindparam("at"), stored >= bindparam("since")), stored > bindparam("now")
+def is_noted_silent(point_uid: ColumnElement[str]) -> ColumnElement[bool]:
+    """Do lists show the machine of that point as silent?"""
+    return exists().where(
+        listed_machines.c.machine_uid == point_uid, listed_machines.c.is_silent.is_(True)
     )
+
+
+def _is_moved_by_contact(
+    stored: Column[datetime], point_uid: ColumnElement[str]
+) -> ColumnElement[bool]:
+    """Later than what is stored; within the silence bound of it if the point was noted as silent.
+    Or what is stored cannot be.
+    """
+    is_heard = or_(stored >= bindparam("since"), not_(is_noted_silent(point_uid)))
+    return or_(and_(stored < bindparam("at"), is_heard), stored > bindparam("now"))
 
 
 _HAS_KEY = (
@@ -86,7 +98,7 @@ _HAS_KEY = (
 )
 _CONTACT = (
     update(t.agents)
-    .where(*_HAS_KEY, _is_moved_by_contact(t.agents.c.last_contact_at))
+    .where(*_HAS_KEY, _is_moved_by_contact(t.agents.c.last_contact_at, t.agents.c.machine_uid))
     .values(last_contact_at=bindparam("at"), network=bindparam("from"))
 )
 _BOUND_CONTACT = (
@@ -94,7 +106,7 @@ _BOUND_CONTACT = (
     .where(
         t.bindings.c.point_uid == bindparam("point"),
         t.bindings.c.machine_uid == bindparam("machine"),
-        _is_moved_by_contact(t.bindings.c.reported_at),
+        _is_moved_by_contact(t.bindings.c.reported_at, t.bindings.c.point_uid),
         exists().where(*_HAS_KEY),
     )
     .values(reported_at=bindparam("at"))

@@ -111,7 +111,12 @@ class CallerContract:
                 point.acknowledged,
                 generation,
                 guards_others,
+                is_silent=name == "web-1",  # neither of its points has reported of it
             )
+        write(store, lambda tx: tx.mark_silent({"uid-gate-1"}))
+        found = read(store, lambda r: r.point_standing("uid-gate-1"))
+        assert found is not None
+        assert found.is_silent
         for absent in ("uid-bare-1", "UID-WEB-1"):
             assert read(store, lambda r: r.point_standing(absent)) is None
 

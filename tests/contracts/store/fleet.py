@@ -85,6 +85,7 @@ class FleetContract:
             write(store, lambda tx: tx.put_machine(a_machine(name)))
             point = EnforcementPoint(f"uid-{name}", "key", NOW, last_contact_at=heard)
             write(store, lambda tx: tx.put_enforcement_point(point))
+        write(store, lambda tx: tx.mark_silent({"uid-b"}))
         later = NOW + timedelta(seconds=9)
         told = [Contact(f"uid-{name}", "key", later, network="192.0.2.1") for name in ("a", "b")]
         write(store, lambda tx: tx.put_contacts(told, later, timedelta(seconds=30)))
