@@ -8,6 +8,7 @@ import pytest
 
 from bascule.domain.exposure import (
     END_BELIEVED_AFTER,
+    Admitted,
     HourStep,
     KeptSpan,
     Opening,
@@ -67,6 +68,15 @@ def test_a_machine_that_keeps_nothing_shut_is_bare_whatever_is_open() -> None:
 def test_a_port_is_open_until_the_last_lease_ends() -> None:
     found = kept_now([SSH, DNS], [opening("a", 1), opening("b", 3), opening("c", 2)], NOW)
     assert found == {(SHUT, SSH): None, (SHUT, DNS): None, (OPEN, SSH): at(3)}
+
+
+def test_who_is_let_in_after_some_were_opened_closed_and_shortened() -> None:
+    one, two, three, new = (opening(name, 2) for name in ("one", "two", "three", "new"))
+    before = Admitted([one, two, three], [span(0, None, OPEN)])
+    assert before.after([], (), {}) == before
+    after = before.after([new], ["two", "unknown"], {"three": at(1), "two": at(1)})
+    assert list(after.openings) == [one, opening("three", 1), new]
+    assert after.spans == before.spans
 
 
 def test_with_one_whose_end_is_not_known_none_is() -> None:

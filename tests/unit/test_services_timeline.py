@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 
 from bascule.domain.actions import MACHINE_READ
 from bascule.domain.exposure import PortTime, SpanKind
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import ClosedPort
 from bascule.domain.roles import Reach
 from bascule.errors import InvalidInput
@@ -22,9 +24,11 @@ from bascule.services.exposure import (
     moment_of,
     summarize,
 )
+from bascule.services.grants import end_grants
 from bascule.services.request_rights import Sight
 from bascule.services.rights import rights_of
 from bascule.services.sweep import next_due, sweep
+from bascule.services.timeline import follow
 from tests.samples import DNS, SSH
 from tests.unit.services_world import ANNA, World, rules
 
@@ -144,6 +148,60 @@ def test_a_lease_ends_on_time_whoever_is_silent_and_is_shown_until_read_back(
     world.report(world.web, closed=SHUT)
     assert not look(world)["web-1"].ports[0].ended
     assert hours(world)[0].opened == length, "what is read back late lengthens nothing"
+
+
+def history(world: World) -> object:
+    """All that is so now: the spans and openings of web-1, and the numbers of the whole."""
+    now = summary(world)
+    return (
+        world.see(lambda reader: set(reader.current_spans(world.web.uid))),
+        world.see(lambda reader: reader.current_openings(world.web.uid)),
+        (now.closed_ports, now.open_ports, now.bare_machines),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_report_writes_what_reading_the_whole_history_would_write(
+    world: World, seed: int
+) -> None:
+    """It follows what it has settled, and reads the rest only when what is closed has changed."""
+    chance = random.Random(seed)
+    root = LocalOpening("22/tcp", ("192.0.2.9",), 900, "local-1")
+    world.report(world.web, closed=SHUT)
+    for _ in range(40):
+        now = world.see(lambda reader: reader.unsettled_grants(world.web.uid))
+        live = [each for each in now if each.is_live]
+        step = chance.choice(("ask", "ask", "revoke", "extend", "time", "sweep", "report"))
+        if step == "ask" and len(now) < 6:
+            world.granted(world.web, source=f"192.0.2.{chance.randrange(1, 200)}")
+        elif step == "revoke" and live:
+            gone = chance.choice(live)
+            world.do(lambda tx, act: end_grants(tx, act, [gone], StatusReason.EXPIRED, "over"))  # noqa: B023  # reason: run at once
+        elif step == "extend" and live:
+            longer = chance.choice(live)
+            end = max(longer.ends_at, world.clock.wall) + MINUTE
+            world.do(
+                lambda tx, act: live_requests.extend(tx, act, longer.request_id, end, "text", ANNA)  # noqa: B023  # reason: run at once
+            )
+        elif step == "time":
+            world.clock.pass_time(chance.choice((1, 45, 700)))
+        elif step == "sweep":
+            world.do(sweep)
+        held = [each.id for each in now if each.is_live or chance.random() < 0.2]
+        held = [each for each in held if chance.random() < 0.9]
+        ends = {each: timedelta(seconds=chance.choice((5, 4000))) for each in held}
+        roots = chance.random() < 0.3
+        world.report(
+            world.web,
+            *held,
+            *(["local-1"] if roots else []),
+            closed=chance.choice((SHUT, SHUT, SHUT, SHUT | {ClosedPort(DNS)}, frozenset())),
+            local_openings=(root,) if roots else (),
+            ends=ends if chance.random() < 0.3 else {},
+        )
+        after = history(world)
+        world.do(lambda tx, act: follow(tx, act, world.web))
+        assert history(world) == after
 
 
 def test_an_extension_moves_the_end(world: World) -> None:

@@ -79,11 +79,18 @@ def _fill(store: Store, state: GrantState, *ids: str) -> None:
     asyncio.run(run())
 
 
+def unsettled(reader: Reader) -> Sequence[Grant]:
+    found = reader.settling("uid-web-1")
+    assert found is not None
+    return found.unsettled
+
+
 LISTS: dict[str, tuple[GrantState, Callable[[Reader], Sequence[Grant]]]] = {
     "all that live": (GrantState.OPEN, lambda r: r.live_grants()),
     "of machines": (GrantState.OPEN, lambda r: r.live_grants(["uid-web-1"])),
     "of somebody": (GrantState.OPEN, lambda r: r.live_grants_of([a_grant().requestor_id])),
     "unsettled": (GrantState.OPENING, lambda r: r.unsettled_grants("uid-web-1")),
+    "unsettled, to be settled": (GrantState.OPENING, unsettled),
     "unsettled of machines": (GrantState.OPEN, lambda r: r.unsettled_grants_at(["uid-web-1"])),
     "in force": (GrantState.OPEN, lambda r: r.grants_in_force(["uid-web-1"])),
     "orphaned": (GrantState.CLOSING, lambda r: r.orphaned_grants()),

@@ -34,7 +34,7 @@ from tests.wire.test_initiate import asked
 # Tables of one row: to read all of it is to look it up.
 ONE_ROW = {"access_stamp", "installation", "recent_window"}
 NAMED = ("web-1", "web-2", "web-3")
-OPENS, CLOSES = 13, 13  # of a report over a line
+OPENS, CLOSES = 9, 9  # of a report over a line
 
 
 class Fleet:
@@ -237,7 +237,10 @@ def test_a_report_that_opens(fleet: Fleet) -> None:
     fleet.initiate("web-1", source="203.0.113.31")
     fleet.check(fleet.report(), OPENS + 2)
     fleet.initiate("web-1", source="203.0.113.33")
-    fleet.check(fleet.settle(), OPENS)
+    seen = fleet.settle()
+    fleet.check(seen, OPENS)
+    plan = seen.plan(fleet.database, "FROM exposure_spans")
+    assert "ix_exposure_spans_current (machine_uid=? AND kind=?)" in plan, "none that has ended"
 
 
 def test_a_report_that_closes(fleet: Fleet) -> None:
@@ -254,7 +257,7 @@ def test_a_report_that_closes(fleet: Fleet) -> None:
 
 def test_a_report_that_says_nothing_new(fleet: Fleet) -> None:
     fleet.settle("web-3")
-    fleet.check(fleet.settle("web-3"), 3)
+    fleet.check(fleet.settle("web-3"), 1)
 
 
 def test_a_request_that_was_opened(fleet: Fleet) -> None:

@@ -11,8 +11,8 @@ Over many machines, spans are not added up. Beginnings and ends are counted by t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -75,6 +75,28 @@ class Opening:
     def is_believed_over(self, at: datetime) -> bool:
         """Is it no more than *ended, not confirmed*, if its point is silent (EDGES E9)?"""
         return self.is_over(at - END_BELIEVED_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who is let in at one machine now, as the history has it."""
+
+    openings: Sequence[Opening]  # not read back closed, in the order they were added
+    spans: Sequence[KeptSpan]  # OPEN ones
+
+    def after(
+        self,
+        opened: Iterable[Opening],
+        closed: Collection[str],
+        ends: Mapping[str, datetime],
+    ) -> Admitted:
+        """The same when some were opened, some closed, and ends were moved; the spans as before."""
+        still = [
+            replace(each, ends_by=ends.get(each.id, each.ends_by))
+            for each in self.openings
+            if each.id not in closed
+        ]
+        return Admitted([*still, *opened], self.spans)
 
 
 def kept_now(

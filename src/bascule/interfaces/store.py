@@ -51,6 +51,7 @@ from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.retention import RetentionReads, RetentionWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
 from bascule.interfaces.set_up import SetUpReads, SetUpWrites
+from bascule.interfaces.settling import SettlingReads
 from bascule.interfaces.sign_in import SignInReads, SignInWrites
 from bascule.interfaces.tokens import TokenReads, TokenWrites
 
@@ -72,6 +73,7 @@ class Reader(
     ContactReads,
     AgentReads,
     BindingReads,
+    SettlingReads,
     PointReads,
     EnrolmentReads,
     EventReads,

@@ -27,7 +27,14 @@ from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import HeldRules, PlanWrites
-from bascule.interfaces.points import AgentReads, BindingReads, PointStanding, PointWrites
+from bascule.interfaces.points import (
+    AgentReads,
+    BindingReads,
+    OwnPoint,
+    PointStanding,
+    PointWrites,
+)
+from bascule.interfaces.settling import Settling, SettlingReads
 from bascule.protocol.report import Report
 from bascule.services.act import Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
@@ -45,6 +52,10 @@ class BindingActWrites(
 
 class GuardedReads(AgentReads, BindingReads, GenerationReads, MachineReads, Protocol):
     """A point and the machines that it guards."""
+
+
+class SettledReads(GuardedReads, SettlingReads, Protocol):
+    """The same, and what its report settles."""
 
 
 class PointsAtReads(GuardedReads, Protocol):
@@ -164,6 +175,7 @@ class Guarded:
     is_own: bool = True  # the machine is the one that the agent was enrolled for
     is_alone: bool = False  # ``OwnPoint.is_alone``
     held: HeldRules | None = None  # of its own machine; of another it is not read
+    settling: Settling | None = None  # of its own machine, for a report
 
     @property
     def counts_connections(self) -> bool:
@@ -193,7 +205,28 @@ def guarded(
     Raises AuthenticationFailed as ``require_key``, and Forbidden for another machine that the point
     does not guard.
     """
-    own = tx.own_point(point_uid)
+    return _guarded(tx, tx.own_point(point_uid), point_uid, machine_uid, public_key)
+
+
+def reported(
+    tx: SettledReads, point_uid: str, machine_uid: str, public_key: str | None
+) -> Guarded | None:
+    """``guarded``, with what a report settles where it is of the point's own machine."""
+    if machine_uid != point_uid:
+        return guarded(tx, point_uid, machine_uid, public_key)
+    settling = tx.settling(point_uid)
+    own = None if settling is None else settling.own
+    known = _guarded(tx, own, point_uid, machine_uid, public_key)
+    return None if known is None else replace(known, settling=settling)
+
+
+def _guarded(
+    tx: GuardedReads,
+    own: OwnPoint | None,
+    point_uid: str,
+    machine_uid: str,
+    public_key: str | None,
+) -> Guarded | None:
     if public_key is not None:
         require_key(None if own is None else own.agent, public_key)
     if own is None:

@@ -9,12 +9,14 @@ record (``notes``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.bindings import Seen
 from bascule.domain.bounds import Objection
+from bascule.domain.exposure import Opening
 from bascule.domain.facts.agents import AgentCameBack, AgentWentSilent, GenerationOvertaken
 from bascule.domain.facts.grants import GrantOpened, GrantShortened
 from bascule.domain.features import KNOWN, needs, version_for
@@ -31,15 +33,16 @@ from bascule.interfaces.listing import Access, ListingWrites
 from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import PointWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
+from bascule.interfaces.settling import SettlingReads
 from bascule.protocol.report import MAXIMUM_SKEW, Report
 from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.bindings import (
     Guarded,
-    guarded,
     is_contact_due,
     newest_contact,
     remember,
+    reported,
     stand,
 )
 from bascule.services.claims import take_in_claims
@@ -70,6 +73,7 @@ class ReportWrites(
     MachineReads,
     PlanWrites,
     PointWrites,
+    SettlingReads,
     Protocol,
 ):
     """All that a report settles."""
@@ -97,7 +101,7 @@ def take_report(
     more often than CONTACT_GRAIN.
     """
     machine_uid = machine_uid or point_uid
-    known = guarded(tx, point_uid, machine_uid, public_key)
+    known = reported(tx, point_uid, machine_uid, public_key)
     if known is None:
         raise Forbidden("This agent's machine no longer exists.", code="AgentUnknown")
     machine, agent = known.machine, known.agent
@@ -125,7 +129,7 @@ def take_report(
     if is_ahead:
         _overtaken(tx, act, machine, generation, report)
     settled = Settled() if is_ahead else _settle(tx, act, known, report, found)
-    if report.generation >= generation:
+    if report.generation >= generation and _may_claim(known, report):
         told = next((each.closed for each in known.bound if each.point_uid == point_uid), None)
         claims = take_in_claims(tx, machine, report.closed, report.generation, told)
         report = replace(report, notes=(*report.notes, *claims))
@@ -144,9 +148,23 @@ def take_report(
         doubt(tx, act, machine, tx.agent_of(point_uid) or agent, report)
         return tx.generation(machine_uid)
     if has_moved:
-        follow(tx, act, machine, held or known.held)
+        admitted = None
+        if known.settling is not None and held is None:
+            admitted = known.settling.admitted.after(settled.opened, settled.closed, settled.ends)
+        follow(tx, act, machine, held or known.held, admitted)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid) if act.touched else generation
+
+
+def _may_claim(known: Guarded, report: Report) -> bool:
+    """False: it keeps closed what it kept before, and there is no release for that to void."""
+    return (
+        known.settling is None
+        or known.settling.has_releases
+        or bool(known.bound)
+        or known.held is None
+        or known.held.closed != report.closed
+    )
 
 
 def _hear(tx: PointWrites, act: Act, point: EnforcementPoint) -> None:
@@ -192,28 +210,37 @@ class Settled:
 
     has_moved: bool = False  # one was read back open, or closed, or its end was found to be earlier
     let_in: Access | None = None  # by the last that was read back open
+    opened: Sequence[Opening] = ()
+    closed: Collection[str] = ()  # ids
+    ends: Mapping[str, datetime] = field(default_factory=dict)  # brought forward, by id
 
 
 def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: Seen) -> Settled:
     """Any point's refusal or earlier end counts; open and closed is what all of them have read back."""
     counted = report.sessions if known.counts_connections else None
-    grants = {each.id: each for each in tx.unsettled_grants(known.machine.uid)}
-    has_moved = _refuse_by_guard(tx, act, grants, report)
-    has_moved |= _shorten_by_host(tx, act, known.machine, grants, report)
+    unsettled = (
+        tx.unsettled_grants(known.machine.uid)
+        if known.settling is None
+        else known.settling.unsettled
+    )
+    grants = {each.id: each for each in unsettled}
+    is_refused = _refuse_by_guard(tx, act, grants, report)
+    ends = _shorten_by_host(tx, act, known.machine, grants, report)
+    newly_open: list[Opening] = []
+    closed: list[str] = []
     let_in = None
     for grant in grants.values():
         if grant.state is GrantState.OPENING:
             if grant.id in found.everywhere and grant.generation <= found.generation:
-                _opened(tx, act, grant)
+                newly_open.append(_opened(tx, act, grant))
                 let_in = Access(act.now, grant.requestor_id, grant.requestor)
-                has_moved = True
         elif (
             grant.state is GrantState.CLOSING
             and grant.generation <= found.generation
             and grant.id not in found.somewhere
         ):
             close(tx, act, grant, None if counted is None else counted.get(grant.id, 0))
-            has_moved = True
+            closed.append(grant.id)
 
     lost = [
         grant
@@ -223,7 +250,8 @@ def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: S
         and grant.id not in found.everywhere
     ]
     end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has closed it")
-    return Settled(has_moved, let_in)
+    has_moved = bool(is_refused or ends or newly_open or closed)
+    return Settled(has_moved, let_in, newly_open, closed, ends)
 
 
 _Grants = dict[str, Grant]  # of one machine that are not settled, by id, in the order of adding
@@ -270,11 +298,11 @@ def _words_of(objection: Objection, grant: Grant) -> str:
 
 def _shorten_by_host(
     tx: GrantEndWrites, act: Act, machine: Machine, grants: _Grants, report: Report
-) -> bool:
+) -> Mapping[str, datetime]:
     """The end that people see is the end that the host holds; an agent can only bring it forward.
 
-    No generation carries this: the host holds it already. On record are no more in a minute
-    than what root opens; of the others it is told again.
+    Returns the new ends by grant. No generation carries this: the host holds it already. On record are
+    no more in a minute than what root opens; of the others it is told again.
     """
     earlier = [
         (grant, cut_to(grant, ends_at, format_utc(ends_at)))
@@ -283,7 +311,7 @@ def _shorten_by_host(
         if (ends_at := act.now + report.ends[grant.id]) + END_GRAIN <= grant.ends_at
     ]
     if not earlier:
-        return False
+        return {}
     wanted = EventFilter(machine.id.key, (GrantShortened.__name__,), act.now - NOTES_SPAN)
     room = max(0, OPENINGS_PER_SPAN - len(tx.events(wanted, limit=OPENINGS_PER_SPAN)))
     for before, grant in earlier[:room]:
@@ -291,14 +319,15 @@ def _shorten_by_host(
         tx.update_grant(grant, before.state)
         end_moved(tx, grant)
         record_shortened(tx, act, before, grant)
-    return room > 0
+    return {grant.id: grant.ends_at for _, grant in earlier[:room]}
 
 
-def _opened(tx: ReportWrites, act: Act, grant: Grant) -> None:
+def _opened(tx: ReportWrites, act: Act, grant: Grant) -> Opening:
     tx.update_grant(confirm_open(grant), grant.state)
-    opened(tx, act, grant)
+    opening = opened(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
+    return opening
 
 
 def _skew(act: Act, report: Report) -> timedelta | None:

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.exposure import (
+    Admitted,
     KeptSpan,
     Opening,
     Place,
@@ -58,7 +59,7 @@ def machine_went(tx: ExposureWrites, act: Act, machine: Machine) -> None:
     _count(tx, machine.id, changes)
 
 
-def opened(tx: ExposureWrites, act: Act, grant: Grant) -> None:
+def opened(tx: ExposureWrites, act: Act, grant: Grant) -> Opening:
     """A grant was read back open."""
     opening = Opening(
         grant.id,
@@ -71,6 +72,7 @@ def opened(tx: ExposureWrites, act: Act, grant: Grant) -> None:
         grant.ends_at,
     )
     tx.add_opening(KnownMachine(grant.machine_id, grant.machine_uid), opening)
+    return opening
 
 
 def lengthened(tx: ExposureWrites, grant: Grant) -> None:
@@ -92,20 +94,33 @@ def was_closed(tx: ExposureWrites, act: Act, grant: Grant) -> None:
     tx.end_opening(grant.machine_uid, grant.id, act.now)
 
 
-def follow(tx: FollowWrites, act: Act, machine: Machine, held: HeldRules | None = None) -> None:
+def follow(
+    tx: FollowWrites,
+    act: Act,
+    machine: Machine,
+    held: HeldRules | None = None,
+    admitted: Admitted | None = None,
+) -> None:
     """Begin and end spans until they say what the machine was last read back to hold.
 
-    ``held`` is that, where it was read already; None: it is read.
+    ``held`` is that, where it was read already; None: it is read. ``admitted`` is who is let in now,
+    where that was read already and nothing that the machine keeps closed has changed: OPEN spans alone
+    are followed then. None: all is read.
     """
     if held is None:
         held = tx.held_rules([machine.uid]).get(machine.uid)
     known = KnownMachine(machine.id, machine.uid)
-    openings = tx.current_openings(machine.uid)
+    openings = tx.current_openings(machine.uid) if admitted is None else admitted.openings
     if _follow_root(tx, act, known, held.local if held else (), openings):
         openings = tx.current_openings(machine.uid)
     closed = {each.port for each in held.closed} if held else set()
     wanted = kept_now(closed, openings, act.now)
-    current = {span.place: span for span in tx.current_spans(machine.uid)}
+    if admitted is None:
+        spans = tx.current_spans(machine.uid)
+    else:
+        spans = admitted.spans
+        wanted = {place: end for place, end in wanted.items() if place[0] is SpanKind.OPEN}
+    current = {span.place: span for span in spans}
     changes: _Changes = defaultdict(list)
     for place in current.keys() - wanted.keys():
         _end(tx, machine.uid, current[place], act.now, changes)

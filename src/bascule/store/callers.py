@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import BindParameter, String, bindparam, exists, func, select
+from sqlalchemy import BindParameter, Row, String, bindparam, exists, func, select
 
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.principals import Credential, ServicePrincipal, User
@@ -69,7 +70,7 @@ _GUARDS_OTHERS = (
     .where(t.bindings.c.point_uid == t.machines.c.uid, t.bindings.c.machine_uid != t.machines.c.uid)
     .label("guards_others")
 )
-_OWN_POINT = _AGENT.outerjoin(held_rules, held_rules.c.machine_uid == t.machines.c.uid).add_columns(
+OWN_POINT = _AGENT.outerjoin(held_rules, held_rules.c.machine_uid == t.machines.c.uid).add_columns(
     exists().where(t.bindings.c.machine_uid == t.machines.c.uid).label("is_bound"),
     _GUARDS_OTHERS,
     _NUMBER,
@@ -162,19 +163,21 @@ class CallerReads(AccessStamp):
         )
 
     def own_point(self, uid: str) -> OwnPoint | None:
-        row = self._first(_OWN_POINT, {"wanted": uid})
-        if row is None:
-            return None
-        return OwnPoint(
-            machine_of_row(row),
-            point_of_row(row),
-            row.is_bound,
-            row.number or 0,
-            row.guards_others,
-            None if row.held_generation is None else held_of_row(row),
-        )
+        row = self._first(OWN_POINT, {"wanted": uid})
+        return None if row is None else own_point_of_row(row)
 
     def spelt(self, group: str, location: str) -> tuple[str | None, str | None]:
         wanted = {"group": group.casefold(), "place": location.casefold()}
         row = self._all(_SPELT, wanted)[0]
         return row.group_name, row.location
+
+
+def own_point_of_row(row: Row[Any]) -> OwnPoint:
+    return OwnPoint(
+        machine_of_row(row),
+        point_of_row(row),
+        row.is_bound,
+        row.number or 0,
+        row.guards_others,
+        None if row.held_generation is None else held_of_row(row),
+    )

@@ -37,6 +37,7 @@ from bascule.store.tables.exposure import (
     IS_LONG,
     IS_NOT_CLOSED,
     IS_OF_MACHINES,
+    IS_OPEN,
     history,
     openings,
     spans,
@@ -46,7 +47,8 @@ from bascule.store.told import ToldReads
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
 _CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
 _DUE = select(spans).where(IS_CURRENT, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
-_NOT_CLOSED = (
+OPEN_NOW = select(spans).where(IS_CURRENT, IS_OPEN, spans.c.machine_uid == bindparam("uid"))
+NOT_CLOSED = (
     select(openings)
     .where(IS_NOT_CLOSED, openings.c.machine_uid == bindparam("uid"))
     .order_by(openings.c.sequence)
@@ -63,18 +65,18 @@ class ExposureReads(ExposureCounts, ToldReads):
         return None if row is None else row.since
 
     def current_spans(self, machine_uid: str) -> Sequence[KeptSpan]:
-        return [_span(row) for row in self._all(_CURRENT, {"uid": machine_uid})]
+        return [span_of_row(row) for row in self._all(_CURRENT, {"uid": machine_uid})]
 
     def overdue_spans(self, now: datetime) -> Sequence[tuple[KnownMachine, KeptSpan]]:
         due = _DUE.where(spans.c.ends_by <= now).limit(_MOST_OVERDUE)
-        return [(_machine(row), _span(row)) for row in self._all(due)]
+        return [(_machine(row), span_of_row(row)) for row in self._all(due)]
 
     def next_overdue(self) -> datetime | None:
         row = self._first(_DUE.limit(1))
         return None if row is None else row.ends_by
 
     def current_openings(self, machine_uid: str) -> Sequence[Opening]:
-        return [_opening(row) for row in self._all(_NOT_CLOSED, {"uid": machine_uid})]
+        return [opening_of_row(row) for row in self._all(NOT_CLOSED, {"uid": machine_uid})]
 
     def exposed_machines(
         self, wanted: ExposureFilter, after: str = "", limit: int = 1000
@@ -108,7 +110,7 @@ class ExposureReads(ExposureCounts, ToldReads):
         for some in slices(machine_uids):
             here = select(spans).where(spans.c.machine_uid.in_(some), *wanted)
             for row in self._all(here.order_by(spans.c.sequence)):
-                found[row.machine_uid].append(_span(row))
+                found[row.machine_uid].append(span_of_row(row))
         return found
 
     def openings_at(
@@ -121,7 +123,7 @@ class ExposureReads(ExposureCounts, ToldReads):
                 rows.update({row.sequence: row for row in self._all(here)})
         found: defaultdict[str, list[Opening]] = defaultdict(list)
         for sequence in sorted(rows):
-            found[rows[sequence].machine_uid].append(_opening(rows[sequence]))
+            found[rows[sequence].machine_uid].append(opening_of_row(rows[sequence]))
         return found
 
     def spans_between(
@@ -136,7 +138,7 @@ class ExposureReads(ExposureCounts, ToldReads):
             # One after the other: joined by OR, each machine's whole past would be read.
             for reach in (spans.c.ended_at > since, IS_CURRENT):
                 for row in self._all(here.where(reach)):
-                    found[row.machine_uid].append(_span(row))
+                    found[row.machine_uid].append(span_of_row(row))
         return found
 
     def wanted_ports(self, machine_uids: Sequence[str]) -> Mapping[str, frozenset[PortKey]]:
@@ -186,12 +188,12 @@ def _machine(row: Row[Any]) -> KnownMachine:
     return KnownMachine(resource_id(row.machine_id), row.machine_uid)
 
 
-def _span(row: Row[Any]) -> KeptSpan:
+def span_of_row(row: Row[Any]) -> KeptSpan:
     port = PortKey(TransportProtocol(row.protocol), row.number) if row.protocol else None
     return KeptSpan(SpanKind(row.kind), port, row.began_at, row.ended_at, row.ends_by)
 
 
-def _opening(row: Row[Any]) -> Opening:
+def opening_of_row(row: Row[Any]) -> Opening:
     return Opening(
         id=row.id,
         ports=tuple(PortKey(TransportProtocol(each[0]), each[1]) for each in row.ports),

@@ -63,7 +63,7 @@ _OF_REQUESTS = (
     .where(t.grants.c.request_id.in_(bindparam("ids", expanding=True)))
     .order_by(t.grants.c.sequence)
 )
-_UNSETTLED_OF = (
+UNSETTLED_OF = (
     select(t.grants)
     .where(t.grants.c.machine_uid == bindparam("uid"), t.IS_UNSETTLED)
     .order_by(t.grants.c.sequence)
@@ -190,7 +190,7 @@ class GrantReads(GrantRows):
 
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """In the order they were added."""
-        return [grant for _, grant in self._grants(_UNSETTLED_OF, {"uid": machine_uid})]
+        return [grant for _, grant in self._grants(UNSETTLED_OF, {"uid": machine_uid})]
 
     def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         return by_end(self._sliced(_UNSETTLED_AT, "uids", machine_uids))

@@ -24,6 +24,7 @@ from bascule.store.requests import RequestReads, RequestWrites
 from bascule.store.retention import RetentionReads, RetentionWrites
 from bascule.store.roles import RoleReads, RoleWrites
 from bascule.store.set_up import SetUpReads, SetUpWrites
+from bascule.store.settling import SettlingReads
 from bascule.store.sign_in import SignInReads, SignInWrites
 from bascule.store.tokens import TokenReads, TokenWrites
 
@@ -38,6 +39,7 @@ class SqlReader(
     SetUpReads,
     SignInReads,
     TokenReads,
+    SettlingReads,
     CallerReads,
     ProviderReads,
     PolicyReads,
@@ -68,6 +70,7 @@ class SqlTransaction(
     SetUpWrites,
     SignInWrites,
     TokenWrites,
+    SettlingReads,
     CallerReads,
     ProviderWrites,
     PolicyWrites,

@@ -6,19 +6,26 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.bindings import Binding
+from bascule.domain.exposure import KeptSpan, SpanKind
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
 from bascule.domain.tokens import Flow, SignIn, TokenFamily
+from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.plans import HeldRules
 from bascule.interfaces.points import OwnPoint, PointStanding
 from bascule.interfaces.store import Reader, Store, Transaction
+from tests.contracts.store.exposure import an_opening
 from tests.contracts.store.inventory import INSTALLATION
 from tests.contracts.store.samples import (
     NOW,
+    a_grant,
     a_machine,
     a_point,
     a_policy,
+    a_request,
+    an_id,
     read,
     write,
 )
@@ -26,6 +33,7 @@ from tests.contracts.store.samples import (
 SSH = PortKey(TransportProtocol.TCP, 22)
 ADA = User("0000000a-0000-4000-8000-000000000000", "Ada@example.org", "Ada L.", True, NOW, 3)
 ROBOT = ServicePrincipal("0000000c-0000-4000-8000-000000000000", "robot", False, NOW)
+OPEN_SPAN = KeptSpan(SpanKind.OPEN, SSH, NOW, ends_by=NOW + timedelta(hours=1))
 FAMILY = TokenFamily("f", "az", Flow.DEVICE, SignIn(ADA.id, 3, NOW, ("pwd",)), NOW, "seed")
 
 
@@ -33,6 +41,10 @@ def _credential(number: int) -> Credential:
     key = f"000000a{number}-0000-4000-8000-000000000000"
     ends = None if number else NOW + timedelta(hours=1)
     return Credential(key, ROBOT.id, CredentialKind.SECRET, f"{number}" * 64, "n", NOW, ends)
+
+
+def _known(name: str) -> KnownMachine:
+    return KnownMachine(an_id(name), f"uid-{name}")
 
 
 class CallerContract:
@@ -87,6 +99,47 @@ class CallerContract:
             assert found is not None
             assert found.is_alone == is_alone
         assert read(store, lambda r: r.own_point("uid-bare-1")) is None
+
+    def test_what_a_report_settles(self, store: Store) -> None:
+        """The point and its machine, and of that machine alone what is not settled and who is let in."""
+
+        def plant(tx: Transaction) -> None:
+            for name in ("web-1", "db-1"):
+                tx.put_machine(a_machine(name))
+                tx.put_enforcement_point(a_point(f"uid-{name}"))
+            tx.add_request(a_request())
+            for each in ("last", "first", "gone"):
+                tx.add_grant(a_grant(each))
+            tx.update_grant(replace(a_grant("gone"), state=GrantState.FAILED), GrantState.OPENING)
+            for machine in (_known("db-1"), _known("web-1")):
+                for name in ("one", "two", "over"):
+                    tx.add_opening(machine, an_opening(f"{name} at {machine.uid}"))
+                tx.end_opening(machine.uid, f"over at {machine.uid}", NOW)
+                tx.begin_span(machine, KeptSpan(SpanKind.CLOSED, SSH, NOW))
+                tx.begin_span(machine, OPEN_SPAN)
+
+        write(store, plant)
+        assert read(store, lambda r: r.settling("uid-none")) is None
+        for name, grants in (("web-1", ["last", "first"]), ("db-1", [])):
+            uid = f"uid-{name}"
+            found = read(store, lambda r: r.settling(uid))
+            assert found is not None
+            assert found.own == read(store, lambda r: r.own_point(uid))
+            assert [each.id for each in found.unsettled] == grants
+            assert found.unsettled == read(store, lambda r: r.unsettled_grants(uid))
+            assert [each.id for each in found.admitted.openings] == [
+                f"one at {uid}",
+                f"two at {uid}",
+            ]
+            assert found.admitted.openings == read(store, lambda r: r.current_openings(uid))
+            assert found.admitted.spans == [OPEN_SPAN]
+            assert not found.has_releases
+        write(store, lambda tx: tx.put_closed_port("uid-web-1", ClosedPort(SSH)))
+        write(store, lambda tx: tx.release_port("uid-db-1", SSH, 1))
+        for name, has_releases in (("web-1", False), ("db-1", True)):
+            found = read(store, lambda r: r.settling(f"uid-{name}"))
+            assert found is not None
+            assert found.has_releases == has_releases
 
     def test_what_a_points_line_is_told_of_it(self, store: Store) -> None:
         """Its key, how far its own machine is to come, and whether others are bound to it."""

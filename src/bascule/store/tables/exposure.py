@@ -89,6 +89,7 @@ history = Table(
 IS_CURRENT = spans.c.ended_at.is_(None)
 IS_ENDED = spans.c.ended_at.is_not(None)
 IS_OF_MACHINES = spans.c.kind != literal_column("'open'")
+IS_OPEN = spans.c.kind == literal_column("'open'")
 IS_BARE = spans.c.kind == literal_column("'bare'")
 IS_NOT_CLOSED = openings.c.closed_at.is_(None)
 IS_LONG = openings.c.is_long.is_(True)
@@ -100,7 +101,7 @@ def _index(name: str, *columns: Column[object], where: object) -> None:
 
 # Of those that ended alone: to the others, which are many, it must not look like a way in.
 _index("ix_exposure_spans_ended", spans.c.ended_at, where=IS_ENDED)
-_index("ix_exposure_spans_current", spans.c.machine_uid, where=IS_CURRENT)
+_index("ix_exposure_spans_current", spans.c.machine_uid, spans.c.kind, where=IS_CURRENT)
 _index("ix_exposure_spans_due", spans.c.ends_by, where=IS_CURRENT & spans.c.ends_by.is_not(None))
 _index(
     "ix_exposure_spans_machines",
