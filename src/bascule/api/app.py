@@ -15,6 +15,7 @@ from bascule.api import oauth
 from bascule.api.arm_path import ArmPaths
 from bascule.api.body_limit import BodyLimit
 from bascule.api.context import AppState
+from bascule.api.dispatch import Dispatcher
 from bascule.api.envelope import on_bascule_error, on_http_error, on_validation_error
 from bascule.api.frame import Frame
 from bascule.api.origin import OriginGate
@@ -109,6 +110,7 @@ def build_app(
         app.router.routes.extend(module.router.routes)
     for face in faces:
         app.router.routes.extend(face.routes)
+    app.router.middleware_stack = Dispatcher(app.router)
     oauth.begin(state)
     return app
 

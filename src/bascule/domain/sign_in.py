@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_network
 
 from bascule.domain.net import parse_address
@@ -72,6 +73,7 @@ class RecoveryCodes:
     left: int
 
 
+@lru_cache(maxsize=4096)  # where a call came from is asked several times a call
 def network_of(address: str) -> str:
     """The network that an address is counted with: its /32 or /64; empty stays empty."""
     if not address:

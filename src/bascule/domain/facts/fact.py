@@ -7,7 +7,7 @@ classified, fails at import; ``facts.kinds`` finds the missing ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import Field, asdict, dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from bascule.domain.facts.fields import Holds, held_by
@@ -111,4 +111,7 @@ def fact_name(fact: Fact) -> str:
 
 
 def fact_data(fact: Fact) -> dict[str, Any]:
-    return dict(fact.data) if isinstance(fact, Unknown) else asdict(fact)
+    """Its fields, which hold plain values (``facts.fields``): nothing in them is to be copied."""
+    if isinstance(fact, Unknown):
+        return dict(fact.data)
+    return {each.name: getattr(fact, each.name) for each in fields(fact)}
