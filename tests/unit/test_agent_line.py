@@ -113,6 +113,9 @@ class Ear:
     def on_push(self, generation: int) -> None:
         self._note("push", generation)
 
+    def on_expected(self) -> None:
+        self._note("expected")
+
     def on_doubt(self) -> None:
         self._note("doubt")
 

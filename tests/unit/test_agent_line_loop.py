@@ -26,10 +26,11 @@ from bascule.agent.timetable import (
 from bascule.domain.desired import STALE_AFTER, DesiredState, Lease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.plan import Observed
 from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.protocol.report import MAXIMUM_SKEW, Report
-from bascule.reconcile.reconciler import Reconciler
+from bascule.reconcile.reconciler import LOOK_HOLDS, Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock
@@ -57,6 +58,7 @@ class Wired:
         self.asked = 0
         self.told: list[Report] = []
         self.echoes: list[tuple[int, str, str]] = []
+        self.begun = 0  # passes
         self.fault: Exception | None = None
         self.push: Pushed | None = None
         self.skew: timedelta | None = None
@@ -85,7 +87,7 @@ class Wired:
         return pushed
 
     def begin_pass(self) -> None:
-        pass
+        self.begun += 1
 
     def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
         self.echoes.append((generation, read, acknowledged))
@@ -337,10 +339,11 @@ def test_a_clock_that_goes_wrong_is_told_once(world: World) -> None:
 # -- pushes
 
 
-def push(world: World, state: DesiredState, age: float = 1.0) -> None:
+def push(world: World, state: DesiredState, age: float = 1.0, *, steps: bool = True) -> None:
     world.link.push = Pushed(state, world.clock.boottime() - age)
     world.loop.on_push(state.generation)
-    world.loop.step()
+    if steps:
+        world.loop.step()
 
 
 def test_a_push_is_held_without_asking(world: World) -> None:
@@ -382,6 +385,121 @@ def test_a_doubt_is_asked_about(world: World) -> None:
     world.loop.step()
     assert world.link.asked == 1
     assert not world.reconciler.held.leases
+
+
+# -- a look ahead of what may be pushed
+
+
+class Seen:
+    """How often the firewall is read; ``then`` is done during the next reading."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.then: Callable[[], None] = lambda: None
+        observe = world.driver.observe
+
+        def counted() -> Observed:
+            self.count += 1
+            found = observe()
+            self.then()
+            return found
+
+        monkeypatch.setattr(world.driver, "observe", counted)
+
+
+@pytest.fixture
+def seen(world: World, monkeypatch: pytest.MonkeyPatch) -> Seen:
+    return Seen(world, monkeypatch)
+
+
+def expect(world: World, seen: Seen, then: Callable[[], None]) -> None:
+    """Something may be pushed in a moment; ``then`` happens while the firewall is read for it."""
+
+    def happen() -> None:
+        seen.then = lambda: None
+        then()
+        world.loop._inbox.wake()
+
+    seen.then = happen
+    world.loop.on_expected()
+    world.loop._inbox.obey(world.loop._wait())
+
+
+def test_a_push_that_was_expected_finds_the_firewall_read(world: World, seen: Seen) -> None:
+    expect(world, seen, lambda: push(world, open_for(2), steps=False))
+    assert seen.count == 1
+    assert world.link.told == []  # no pass was made of it
+    world.loop.step()
+    assert seen.count == 2  # the second is the reading back of what was done
+    (told,) = world.link.told
+    assert told.in_force == {"g"}
+
+
+def test_what_was_seen_too_long_ago_is_read_again(world: World, seen: Seen) -> None:
+    """Somebody may have changed it meanwhile."""
+    expect(world, seen, lambda: world.clock.pass_time(WATCH_SECONDS))
+    world.driver.firewall.flush()
+    world.clock.pass_time(LOOK_HOLDS + 0.001)
+    world.loop.step()
+    (told,) = world.link.told
+    assert told.drift
+    assert told.closed == {SSH}
+    assert not world.driver.firewall.reaches("198.51.100.7", SSH.port)
+
+
+def test_a_pass_that_rests_on_a_look_ahead_began_with_it(world: World, seen: Seen) -> None:
+    """A beat that comes after the look is no answer to it: contact is a read-back that began later."""
+    before = world.link.begun
+    expect(world, seen, lambda: push(world, open_for(2), steps=False))
+    assert world.link.begun == before + 1
+    world.loop.step()
+    assert world.link.begun == before + 1
+    world.loop.step()
+    assert world.link.begun == before + 2
+    expect(world, seen, lambda: push(world, open_for(3), steps=False))
+    world.clock.pass_time(LOOK_HOLDS + 0.001)
+    world.loop.step()
+    assert world.link.begun == before + 4  # what was seen counted no more
+
+
+def test_nothing_follows_where_nothing_comes(world: World, seen: Seen) -> None:
+    """The change failed: no pass, no report, no question; the next pass is when it was due."""
+    asked = world.link.asked
+    expect(world, seen, lambda: world.clock.pass_time(WATCH_SECONDS))
+    assert (seen.count, world.link.asked, world.link.told) == (1, asked, [])
+    assert world.link.echoes == []
+
+
+def test_a_server_can_have_the_firewall_looked_at_ten_times_a_second(
+    world: World, seen: Seen
+) -> None:
+    """EDGES E4: as often as it may wake passes."""
+    for _ in range(100):
+        world.clock.pass_time(0.01)
+        world.loop.on_expected()
+        world.loop._look_ahead()
+    assert seen.count == 10
+    world.clock.pass_time(0.5)
+    world.loop._look_ahead()
+    assert seen.count == 11
+
+
+def test_a_server_that_is_of_no_use_has_nothing_looked_at(world: World, seen: Seen) -> None:
+    world.link.fault = StateRefused("no state")
+    world.loop.on_generation(7)
+    world.loop.step()
+    seen.count = 0
+    world.loop.on_expected()
+    world.loop._look_ahead()
+    assert seen.count == 0
+
+
+def test_a_firewall_that_cannot_be_read_ahead_fails_the_pass(world: World, seen: Seen) -> None:
+    world.driver.is_unreadable = True
+    world.loop.on_expected()
+    world.loop._look_ahead()
+    world.loop.step()
+    assert world.link.echoes == []
 
 
 def test_pushes_wake_ten_passes_a_second_at_most(

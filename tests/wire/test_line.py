@@ -12,7 +12,8 @@ from bascule.api.line import Line
 from bascule.api.protocol import PatientProtocol
 from bascule.api.turns import Turn
 from bascule.domain.lifecycle import GrantState
-from bascule.errors import Unavailable
+from bascule.errors import InvalidInput, Unavailable
+from bascule.interfaces.store import Transaction
 from bascule.protocol.frames import CloseCode, Opcode, close_frame, frame
 from bascule.protocol.line import (
     BEAT_SECONDS,
@@ -22,6 +23,7 @@ from bascule.protocol.line import (
     Beat,
     Challenge,
     Echo,
+    Expect,
     Hint,
     Proof,
     Record,
@@ -31,6 +33,7 @@ from bascule.protocol.line import (
     Welcome,
     write,
 )
+from bascule.services.act import MOST_EXPECTED, Act
 from bascule.services.bindings import bind, unbind
 from bascule.services.fleet import remove_point
 from bascule.services.seal import seal
@@ -511,6 +514,55 @@ def test_a_change_is_pushed_in_answer_to_the_newest_nonce(world: LineWorld, peer
     assert {each.port.number for each in told.state.desired.closed} == {22}
 
 
+def test_a_change_is_expected_before_it_is_told(world: LineWorld, peer: Peer) -> None:
+    """So that the agent reads its firewall while the change is brought to disk."""
+    peer.echo(peer.beat())
+    peer.heard()
+    world.put(rules(world.web, 22))
+    assert [type(each) for each in peer.heard()] == [Expect, Told]
+
+
+def test_a_change_that_fails_is_not_expected(world: LineWorld, peer: Peer) -> None:
+    def fail(tx: Transaction, act: Act) -> None:
+        del tx
+        act.touched.add(world.web.uid)
+        raise InvalidInput("It fails.")
+
+    with pytest.raises(InvalidInput):
+        world.do(fail)
+    world.settle()
+    assert peer.heard() == []
+
+
+def test_what_is_expected_says_nothing_and_nothing_comes_of_it(
+    world: LineWorld, peer: Peer
+) -> None:
+    """It goes out before the change is kept, and may not be: to be told of it is to look."""
+    peer.echo(peer.beat())
+    peer.heard()
+    world.do(lambda _, act: act.touched.add(world.web.uid))
+    world.settle()
+    assert peer.heard() == [Expect()]
+
+
+@pytest.mark.parametrize("count", [MOST_EXPECTED, MOST_EXPECTED + 1])
+def test_a_change_of_many_machines_is_not_expected(
+    world: LineWorld, peer: Peer, count: int
+) -> None:
+    """A thousand lines are not written to twice."""
+    others = {f"other-{number}" for number in range(count - 1)}
+    world.do(lambda _, act: act.touched.update({world.web.uid}, others))
+    world.settle()
+    assert peer.heard() == ([Expect()] if count == MOST_EXPECTED else [])
+
+
+def test_without_a_proof_nothing_is_expected(world: LineWorld) -> None:
+    peer = world.connect()
+    peer.heard()
+    world.put(rules(world.web, 22))
+    assert peer.heard() == []
+
+
 def test_without_a_fresh_nonce_a_change_is_only_hinted_at(world: LineWorld, peer: Peer) -> None:
     world.put(rules(world.web, 22))
     assert peer.only(Hint).generation is not None  # there was no nonce yet
@@ -563,7 +615,7 @@ def test_a_missed_wake_up_is_found_by_its_number(world: LineWorld, peer: Peer) -
     peer.heard()
     world.services.hub._on_wake.clear()
     world.put(rules(world.web, 22))
-    assert not peer.heard()
+    assert peer.heard() == [Expect()]
     world.run(world.lines.catch_up())
     assert peer.only(Told).state.desired.closed
     world.run(world.lines.catch_up())
@@ -581,7 +633,7 @@ def test_news_that_could_not_be_read_are_told_with_the_next_beat(
     with monkeypatch.context() as patched:
         patched.setattr(type(world.store), "read_few", refuse)
         world.put(rules(world.web, 22))
-        assert not peer.heard()
+        assert peer.heard() == [Expect()]
     peer.tick()
     assert {type(each) for each in peer.heard()} == {Beat, Told}
 

@@ -39,6 +39,7 @@ from bascule.protocol.line import (
     Beat,
     Challenge,
     Echo,
+    Expect,
     FromAgent,
     Head,
     Hint,
@@ -135,12 +136,12 @@ class Line:
                 raise ServerUnreachable(f"The server refused this agent's proof: {code} {why}")
             case Refused(key) | Taken(key):
                 self._answer(key, message)
-            case Beat() | Hint() | Record() if self._welcome is not None:
+            case Beat() | Hint() | Expect() | Record() if self._welcome is not None:
                 self._hear_news(message, listener)
             case _:
                 raise InvalidInput("This message may come only after the proof.")
 
-    def _hear_news(self, message: Beat | Hint | Record, listener: Listener) -> None:
+    def _hear_news(self, message: Beat | Hint | Expect | Record, listener: Listener) -> None:
         generation: int | None = None
         match message:
             case Beat(number, generations):
@@ -151,6 +152,8 @@ class Line:
                 generation = newer
                 if report:
                     listener.on_report_wanted()
+            case Expect():
+                listener.on_expected()
             case Record(head):
                 self._on_record(head)
         if generation is not None:

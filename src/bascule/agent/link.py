@@ -53,6 +53,10 @@ class Listener(Protocol):
         """A state of this generation can be had from ``pushed``."""
         ...
 
+    def on_expected(self) -> None:
+        """Something may be pushed in a moment."""
+        ...
+
     def on_doubt(self) -> None:
         """Something came that cannot be used: the state is to be asked for."""
         ...

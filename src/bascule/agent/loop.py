@@ -75,6 +75,7 @@ class AgentLoop:
         # Set by the line, cleared before asking: what is announced while an answer is on
         # its way is asked for once more.
         self._is_announced = threading.Event()
+        self._is_expected = threading.Event()  # something may be pushed in a moment
         self._times = Timetable(clock)
         self._local = local
         self._witness = witness or Witness()
@@ -128,6 +129,11 @@ class AgentLoop:
     def on_push(self, generation: int) -> None:
         self._announced = max(self._announced, generation)
         self._hint()
+
+    def on_expected(self) -> None:
+        if not (self._is_expected.is_set() or self._is_announced.is_set()):
+            self._is_expected.set()
+            self._inbox.wake()
 
     def on_doubt(self) -> None:
         self._announced = -1  # no push is of it
@@ -188,7 +194,8 @@ class AgentLoop:
         What is reported open is remembered with its end: after a death right then, an answer of
         before that is given once more opens nothing for longer (EDGES A8).
         """
-        self._link.begin_pass()
+        if not self._reconciler.is_looked_ahead:
+            self._link.begin_pass()
         self._is_woken.clear()
         self._heed_end()
         self._heed_line()
@@ -214,6 +221,17 @@ class AgentLoop:
             reports = self._reports
             self._link.end_pass(outcome.generation, reports.read, reports.acknowledged)
         self._times.note_whole_pass()
+
+    def _look_ahead(self) -> None:
+        """Read the firewall for a pass that a push may wake in a moment, if it is not here already.
+
+        That pass begins here: what was read before a beat came is no answer to it.
+        """
+        self._is_expected.clear()
+        is_useful = self._is_connected and not self._unheard and not self._is_announced.is_set()
+        if is_useful and self._times.may_look():
+            self._link.begin_pass()
+            self._reconciler.look_ahead()
 
     def _heed_end(self) -> None:
         """What the end of a line means to the loop."""
@@ -294,6 +312,8 @@ class AgentLoop:
         while not self._stopping.is_set():
             if self._is_woken.is_set():
                 return None
+            if self._is_expected.is_set():
+                self._look_ahead()
             if self._is_announced.is_set() and self._can_ask():
                 due = min(due, self._next_wake())
             try:

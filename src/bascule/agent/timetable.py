@@ -26,6 +26,7 @@ class Timetable:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._wakes: deque[float] = deque(maxlen=MOST_WAKES)  # when an announcement had us ask
+        self._looks: deque[float] = deque(maxlen=MOST_WAKES)  # when one was made ahead of a pass
         self._next_ask = 0.0  # while a line lives
         self._next_poll = 0.0  # otherwise
         self._retry = SHORTEST_RETRY
@@ -47,6 +48,17 @@ class Timetable:
     def note_wake(self) -> None:
         """An announcement has us ask now."""
         self._wakes.append(self._clock.boottime())
+
+    def may_look(self) -> bool:
+        """Is the firewall to be read now, because the server says that something may come? Notes it.
+
+        As often as it may wake passes, which then do not read it once more.
+        """
+        now = self._clock.boottime()
+        if len(self._looks) == MOST_WAKES and now < self._looks[0] + 1.0:
+            return False
+        self._looks.append(now)
+        return True
 
     def note_answer(self) -> None:
         """The server answered a state that is held now."""

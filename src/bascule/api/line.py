@@ -35,13 +35,14 @@ from bascule.domain.grant import SILENCE_BOUND
 from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
 from bascule.identity.line_proof import is_signed
 from bascule.interfaces.points import Contact
-from bascule.protocol.frames import CloseCode
+from bascule.protocol.frames import CloseCode, Opcode, frame
 from bascule.protocol.line import (
     LARGEST_REPORT,
     Ask,
     Beat,
     Challenge,
     Echo,
+    Expect,
     FromAgent,
     Hint,
     Proof,
@@ -49,6 +50,7 @@ from bascule.protocol.line import (
     Reported,
     Welcome,
     signed_text,
+    write,
 )
 from bascule.services import lines as use
 
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("bascule.api")
 
+_EXPECT: Final = frame(Opcode.TEXT, write(Expect()))
 MOST_WAITING = 4  # asks and reports that wait for the one before
 MOST_WELCOMED = 64  # machines in a Welcome, which has LARGEST_UNPROVED bytes; the own one is first
 RENEW_BEFORE = 60.0  # seconds before a proof ends
@@ -332,6 +335,11 @@ class Line(FramedConnection):
                 self.look()
 
     # -- news, asks and reports ---------------------------------------------------------
+
+    def expect(self) -> None:
+        """Something of its machines may move in a moment: have the agent get ready."""
+        if not self.is_paused:
+            self.write(_EXPECT)
 
     def look(self) -> None:
         """Something of this point or its machines may have moved: read it and tell."""

@@ -93,7 +93,7 @@ class Lines:
         self._tasks: set[asyncio.Task[None]] = set()
         self._move = 0  # the last that was looked at; at a start all are, since lines may be older
         self._is_closing = False
-        services.hub.subscribe(self.wake, self.close)
+        services.hub.subscribe(self.wake, self.close, self.expect)
 
     def __len__(self) -> int:
         return len(self._of)
@@ -229,6 +229,12 @@ class Lines:
         for uid in machine_uids:
             for line in tuple(self._by_machine.get(uid, ())):
                 line.look()
+
+    def expect(self, machine_uids: Iterable[str]) -> None:
+        """Something of these machines may move in a moment."""
+        for uid in machine_uids:
+            for line in tuple(self._by_machine.get(uid, ())):
+                line.expect()
 
     async def run(self) -> None:
         """Beat, catch up, and read what all are told, until cancelled."""

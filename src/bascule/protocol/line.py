@@ -94,6 +94,13 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
+class Expect:
+    """A change is being written, and may be told in a moment: read your firewall meanwhile. It says
+    nothing of what is or will be: the change may fail, and then nothing follows.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """A machine's state: the answer to an Ask, or a push after a change.
 
@@ -184,7 +191,7 @@ class Reported:
     machine: Uid = ""
 
 
-FromServer = Challenge | Welcome | Beat | Hint | Told | Taken | Refused | Record
+FromServer = Challenge | Welcome | Beat | Hint | Expect | Told | Taken | Refused | Record
 FromAgent = Proof | Echo | Ask | Reported
 
 # By the ``kind`` of a message.
@@ -193,6 +200,7 @@ FROM_SERVER: Final[Mapping[str, type[FromServer]]] = {
     "welcome": Welcome,
     "beat": Beat,
     "hint": Hint,
+    "expect": Expect,
     "state": Told,
     "taken": Taken,
     "refused": Refused,

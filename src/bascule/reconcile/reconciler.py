@@ -174,11 +174,15 @@ class Reconciler:
         with contextlib.suppress(EnforcementFailed):
             self._seen = (self._driver.observe(), self._clock.boottime())
 
+    @property
+    def is_looked_ahead(self) -> bool:
+        """Would a pass that begins now rest on what was seen before?"""
+        return self._seen is not None and self._clock.boottime() - self._seen[1] <= LOOK_HOLDS
+
     def _observe(self) -> Observed:
+        is_looked_ahead = self.is_looked_ahead
         seen, self._seen = self._seen, None
-        if seen is not None and self._clock.boottime() - seen[1] <= LOOK_HOLDS:
-            return seen[0]
-        return self._driver.observe()
+        return seen[0] if seen is not None and is_looked_ahead else self._driver.observe()
 
     def reconcile(self) -> Outcome:
         """One pass; raises EnforcementFailed when not even what is to be closed could be closed."""

@@ -7,6 +7,7 @@ wakes the streams of every machine that it touched: said only after it is so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from bascule.services.denials import Denials
 from bascule.services.hub import Hub
 
 T = TypeVar("T")
+MOST_EXPECTED = 8  # machines of one change that are told to get ready
 IN_PROCESS_KEY = "in-process"  # the key of the point that lives in the server's own process
 
 
@@ -128,9 +130,11 @@ class Services:
     ) -> T:
         """Run ``work`` in one transaction, then wake whoever waits for what it changed.
 
+        While it is brought to disk, agents of the machines are told to get ready (``hub.expect``).
         ``may_wait``: as of ``Store.write``.
         """
         acts: list[Act] = []
+        loop = asyncio.get_running_loop()
 
         def unit(tx: Transaction) -> T:
             # The clock is read inside the writer, so that a queue cannot make it old.
@@ -144,7 +148,11 @@ class Services:
                 serving_since=self.serving_since,
             )
             acts.append(act)
-            return work(tx, act)
+            found = work(tx, act)
+            if 0 < len(act.touched) <= MOST_EXPECTED:
+                with contextlib.suppress(RuntimeError):  # the loop has ended, and all that listen
+                    loop.call_soon_threadsafe(self.hub.expect, tuple(act.touched))
+            return found
 
         try:
             result = await self.store.write(unit, may_wait=may_wait)

@@ -29,6 +29,7 @@ class Hub:
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._on_wake: list[Callable[[Iterable[str]], None]] = []
+        self._on_expect: list[Callable[[Iterable[str]], None]] = []
         self._on_close: list[Callable[[], None]] = []
         self._is_closing = False
         self._start = uuid.uuid4().hex[:8]
@@ -62,14 +63,24 @@ class Hub:
                 del self._waiters[topic]
 
     def subscribe(
-        self, on_wake: Callable[[Iterable[str]], None], on_close: Callable[[], None]
+        self,
+        on_wake: Callable[[Iterable[str]], None],
+        on_close: Callable[[], None],
+        on_expect: Callable[[Iterable[str]], None] = lambda _: None,
     ) -> None:
-        """Call ``on_wake`` at each wake of machines, with their uids, and ``on_close`` at the end.
+        """Call ``on_wake`` at each wake of machines, with their uids, and ``on_close`` at the end;
+        ``on_expect`` when machines may be woken in a moment, or may not.
 
         For whoever waits for many machines: an event and a task for each would cost memory.
         """
         self._on_wake.append(on_wake)
         self._on_close.append(on_close)
+        self._on_expect.append(on_expect)
+
+    def expect(self, machine_uids: Iterable[str]) -> None:
+        """A change of these is being written, and is not kept yet: who listens may get ready."""
+        for called in self._on_expect:
+            called(machine_uids)
 
     def wake(self, machine_uids: Iterable[str] = (), request_ids: Iterable[str] = ()) -> None:
         """Whoever waits for one of these; whoever waits for CHANGES too."""
