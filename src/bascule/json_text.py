@@ -23,6 +23,8 @@ class TooDeep(ValueError):
 
 def check_depth(text: str) -> None:
     """Raise TooDeep when brackets nest deeper than DEEPEST. Other faults are the parser's."""
+    if text.count("{") + text.count("[") <= DEEPEST:  # nearly always: too few to nest deeper
+        return
     left = _NOT_BRACKETS.sub("", text).translate(_AS_SQUARE)
     for _ in range(DEEPEST):
         if not left:

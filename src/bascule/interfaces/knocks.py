@@ -51,6 +51,14 @@ class KnockWrites(KnockReads, Protocol):
         """
         ...
 
+    def add_known_knocks(
+        self, scopes: Sequence[str], hour: datetime, knocks: Sequence[Knocks]
+    ) -> bool:
+        """Add to that hour's counts of each scope, if all of them have a row already, as while a scan
+        lasts. False: one is missing, and nothing was added.
+        """
+        ...
+
     def forget_knocks(self, before: datetime, most_scopes: int) -> int:
         """Delete rows of the oldest hour that began before that instant, of so many scopes;
         returns how many.

@@ -56,6 +56,8 @@ def remember_knocks(tx: KnockWrites, act: Act, machine: Machine, knocks: Iterabl
     group = group_scope(machine.id.subscription_id, machine.id.resource_group)
     whole = subscription_scope(machine.id.subscription_id)
     for hour, told in by_hour(knocks, act.now).items():
+        if tx.add_known_knocks((machine.uid, group.key, whole.key), hour, told):
+            continue
         kept = tx.add_knocks(machine.uid, hour, told, SOURCES_OF_MACHINE)
         for scope in (group, whole):
             tx.add_knocks(scope.key, hour, kept, SOURCES_OF_SCOPE)

@@ -34,8 +34,10 @@ from bascule.store.tables.knocks import knock_hours as hours_table
 from bascule.store.tables.knocks import knocks as t
 
 _HERE = and_(t.c.scope == bindparam("here"), t.c.hour == bindparam("at"))
-_KNOWN = select(t.c.source, t.c.protocol, t.c.number).where(
-    _HERE, t.c.source.in_(bindparam("sources", expanding=True))
+_KNOWN = select(t.c.scope, t.c.source, t.c.protocol, t.c.number).where(
+    t.c.scope.in_(bindparam("scopes", expanding=True)),
+    t.c.hour == bindparam("at"),
+    t.c.source.in_(bindparam("sources", expanding=True)),
 )
 _NAMED = select(func.count()).select_from(t).where(_HERE, t.c.source != OTHERS)
 _MORE = bindparam("more", type_=BigInteger())
@@ -133,6 +135,23 @@ class KnockReads(Rows):
 class KnockWrites(KnockReads):
     __slots__ = ()
 
+    def add_known_knocks(
+        self, scopes: Sequence[str], hour: datetime, knocks: Sequence[Knocks]
+    ) -> bool:
+        wanted = {(scope, *_key(each)) for scope in scopes for each in knocks}
+        sources = sorted({each.source for each in knocks})
+        if not wanted or len(slices(sources)) > 1:
+            return False
+        rows = self._all(_KNOWN, {"scopes": sorted(scopes), "at": hour, "sources": sources})
+        if not wanted <= {tuple(row) for row in rows}:
+            return False
+        heres = [{"here": scope, "at": hour} for scope in scopes]
+        self._run(_ADD, [_addition(here, each) for here in heres for each in knocks])
+        told = min(sum(each.attempts for each in knocks), _MOST_OF_HOUR)
+        for here in heres:
+            self._add_hour(here, told)
+        return True
+
     def add_knocks(
         self, scope: str, hour: datetime, knocks: Sequence[Knocks], most: int
     ) -> Sequence[Knocks]:
@@ -163,7 +182,7 @@ class KnockWrites(KnockReads):
     def _known(self, here: dict[str, Any], named: Sequence[Knocks]) -> set[tuple[str, str, int]]:
         found: set[tuple[str, str, int]] = set()
         for some in slices(sorted({each.source for each in named})):
-            rows = self._all(_KNOWN, {**here, "sources": some})
+            rows = self._all(_KNOWN, {"scopes": [here["here"]], "at": here["at"], "sources": some})
             found.update((row.source, row.protocol, row.number) for row in rows)
         return found
 

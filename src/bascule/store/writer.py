@@ -6,8 +6,8 @@ transaction, and commits for all that were waiting: the flush is shared.
 
 Rules: a unit's result is handed over only after the COMMIT; a unit that raises is undone
 alone and its caller alone hears of it; when the COMMIT fails, every unit of the group
-fails, because nothing of any of them was kept. Units that may wait run when no other is queued, and few
-of them in one group: whoever comes meanwhile waits for no more than these.
+fails, because nothing of any of them was kept. Units that may wait are the last of a group, and few:
+whoever comes meanwhile waits for no more than these, and each group does some of them.
 What is not here: what a unit does, and which database file this is.
 """
 
@@ -121,11 +121,10 @@ class Writer:
             while self._sort(unit := self._queue.get_nowait()):
                 pass
             self._queue.put(unit)  # the end, for _serve to find
-        if self._now:
-            return self._now.popleft()
-        if self._later and sum(each.may_wait for each in taken) < MAY_WAIT_LIMIT:
+        is_last = not self._now or len(taken) >= GROUP_LIMIT - MAY_WAIT_LIMIT
+        if self._later and is_last and sum(each.may_wait for each in taken) < MAY_WAIT_LIMIT:
             return self._later.popleft()
-        return None
+        return self._now.popleft() if self._now else None
 
     def _sort(self, unit: _Unit | None) -> bool:
         """Put it where it waits; False: it is the end."""

@@ -87,6 +87,32 @@ class KnockContract:
         next_hour = knocks("192.0.2.99", 1, at=NOW + HOUR)
         assert add(store, next_hour, hour=NOON + HOUR, most=3) == [next_hour], "a new hour"
 
+    def test_what_has_its_rows_is_added_in_several_scopes_or_in_none(self, store: Store) -> None:
+        told = (knocks("192.0.2.7", 2), knocks("192.0.2.8", 1, DNS), others(3))
+        again = (knocks("192.0.2.7", 4, at=NOW + MOMENT), *told[1:])
+        add(store, *told)
+        add(store, *told[:2], scope="group")
+        for scopes, counts in (
+            (("uid-1",), True),
+            (("uid-1", "group"), False),
+            (("uid-2",), False),
+            ((), False),
+        ):
+            found = write(store, lambda tx: tx.add_known_knocks(scopes, NOON, again))
+            assert found is counts
+        assert not write(store, lambda tx: tx.add_known_knocks(("uid-1",), NOON + HOUR, again))
+        assert read(store, lambda r: r.knock_hours(["uid-1"], NOON)) == [(NOON, 14)]
+        assert read(store, lambda r: r.knock_hours(["group", "uid-2"], NOON)) == [(NOON, 3)]
+        add(store, others(3), scope="group")
+        both = ("uid-1", "group")
+        assert write(store, lambda tx: tx.add_known_knocks(both, NOON, again))
+        assert read(store, lambda r: r.knock_hours(["uid-1"], NOON)) == [(NOON, 22)]
+        assert read(store, lambda r: r.knock_hours(["group"], NOON)) == [(NOON, 14)]
+        assert read(store, lambda r: r.knockers(["group"], NOON, 9)) == [
+            Knocker("192.0.2.7", 6, NOW + MOMENT, (SSH,)),
+            Knocker("192.0.2.8", 2, NOW, (DNS,)),
+        ]
+
     def test_a_count_ends_at_its_largest(self, store: Store) -> None:
         huge = knocks("192.0.2.7", MOST_ATTEMPTS)
         for _ in range(2):
