@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import text
 
+from bascule.api import waiting as long_poll
 from bascule.domain.actions import POLICY_READ
 from bascule.services.hub import request_topic
+from bascule.services.views import view_request
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.people import Person, make_role
 
@@ -112,6 +116,34 @@ def test_a_wait_that_is_over_answers_what_is_so(web: House) -> None:
     request = initiate(web)
     answer = web.call("GET", request, params={"waitSeconds": 0.01})
     assert states(answer) == ["opening"]
+
+
+def test_what_is_long_to_read_is_not_read_on_the_event_loop(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request of long ago, or for many ports: others wait meanwhile. What is told is the same."""
+    house = House(data_dir, database=tmp_path / "database")
+    threads: list[str] = []
+    view = view_request
+
+    def noted(*arguments: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return view(*arguments)
+
+    monkeypatch.setattr(long_poll, "view_request", noted)
+    try:
+        house.add_machine("web-1")
+        put_rules(house, "web-1", port_rule(22))
+        request = initiate(house)
+        found = house.call("GET", request).json()
+        with monkeypatch.context() as patched:
+            patched.setattr(long_poll, "FEW_PORTS", 0)
+            assert house.call("GET", request).json() == found
+        house.clock.pass_time(long_poll.NEW.total_seconds() + 1)
+        house.call("GET", request)
+    finally:
+        house.close()
+    assert [each.startswith("bascule-reader") for each in threads] == [False, True, True]
 
 
 def test_a_stopping_server_answers_its_waiters(web: House) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.routing import APIRoute, request_response
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -14,7 +17,7 @@ from starlette.responses import Response
 from bascule.api.auth import CurrentCall, GuardedRoute
 from bascule.api.direct import direct_handler
 from bascule.api.paths import PolicyPath
-from tests.wire.house import JIT, House, port_rule
+from tests.wire.house import BASCULE, JIT, House, port_rule
 
 PORT = {"number": 22, "endTimeUtc": "2030-01-01T13:00:00Z", "allowedSourceAddressPrefix": "*"}
 BODIES = [
@@ -75,15 +78,89 @@ def test_an_answer_is_the_same(house: House, monkeypatch: pytest.MonkeyPatch, bo
     paths += [("PUT", house.machine(name)) for name in ("web-2", "-", "n" * 99)]
     direct = [_answers(house, *path, content) for path in paths]
     assert {202, 200, 201} & {status for status, _ in direct} or not callable(body)
+    with _without(house, monkeypatch):
+        whole = [_answers(house, *path, content) for path in paths]
+    for way, mine, theirs in zip(paths, direct, whole, strict=True):
+        assert mine[1] == theirs[1], way
+        assert mine[0] == theirs[0] or {mine[0], theirs[0]} == {200, 201}, way
+
+
+@contextmanager
+def _without(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All routes are FastAPI's."""
     with monkeypatch.context() as patched:
         patched.setattr("bascule.api.auth.direct_handler", lambda *_: None)
         for route in house.app.router.routes:
             if isinstance(route, GuardedRoute):
                 patched.setattr(route, "app", request_response(route.get_route_handler()))
-        whole = [_answers(house, *path, content) for path in paths]
-    for way, mine, theirs in zip(paths, direct, whole, strict=True):
-        assert mine[1] == theirs[1], way
-        assert mine[0] == theirs[0] or {mine[0], theirs[0]} == {200, 201}, way
+        yield
+
+
+QUERIES = [
+    *("", "waitSeconds=0", "waitSeconds=abc", "waitSeconds=-1", "waitSeconds=61", "waitSeconds="),
+    *("waitSeconds=nan", "waitSeconds=1e999", "waitSeconds=0&waitSeconds=x", "waitseconds=x"),
+    *("waitFor=closed", "waitFor=opened", "waitFor=never", "waitFor=", "waitFor=x&waitSeconds=y"),
+    *("more=1", "wait_seconds=x", "waitSeconds=%30", "waitSeconds=0.0&waitFor=closed"),
+]
+SOME_BODIES = [b"{}", b'{"kill": true}', b'{"kill": "maybe"}', b'{"grantIds": 5}']
+
+
+def _all_answers(house: House, base: str) -> list[tuple[int, Any]]:
+    """Of reading and revoking a request that there is, one that there is not, and what is none."""
+    found = []
+    for name in (base, "00000000-0000-4000-8000-000000000009", "no-guid", "%0A", "x" * 300):
+        path = f"{house.subscription}/providers/Bascule.Access/accessRequests/{name}"
+        for query in QUERIES:
+            answer = house.client.get(f"{path}?api-version={BASCULE}&{query}")
+            found.append((answer.status_code, answer.json()))
+        for body in (*BODIES, *SOME_BODIES):
+            headers = {"Content-Type": "application/json"}
+            params = {"api-version": BASCULE}
+            answer = house.client.post(
+                f"{path}/revoke", content=body, headers=headers, params=params
+            )
+            found.append((answer.status_code, answer.json()))
+        answer = house.client.post(f"{path}/revoke", params={"api-version": BASCULE})
+        found.append((answer.status_code, answer.json()))
+    return found
+
+
+def test_parameters_of_path_and_query_are_taken_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a body that may be left out. What is wrong is told in the same words, all at once."""
+    house.add_machine("web-1")
+    rules = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port_rule()]}]}
+    assert house.call("PUT", house.policy(), {"properties": rules}, JIT).status_code == 200
+    asked = json.loads(_asked(house))
+    made = house.call("POST", f"{house.policy()}/initiate", asked, JIT).json()
+    request_id = made["bascule"]["requestId"]
+    first = _all_answers(house, request_id)  # revokes it: from here on nothing changes
+    direct = _all_answers(house, request_id)
+    with _without(house, monkeypatch):
+        whole = _all_answers(house, request_id)
+    assert direct == whole
+    assert {200, 400, 404} <= {status for status, _ in first}
+
+
+def test_the_hot_routes_are_answered_directly(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a whole cycle: a parameter more would have FastAPI resolve all of them."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", fail)
+    house.add_machine("web-1")
+    request = f"{house.subscription}/providers/Bascule.Access/accessRequests/{uuid.uuid4()}"
+    for method, path in (
+        ("POST", f"{house.policy()}/initiate"),
+        ("GET", request),
+        ("POST", f"{request}/revoke"),
+    ):
+        body = json.loads(_asked(house)) if path.endswith("initiate") else None
+        assert house.call(method, path, body).status_code == 404
 
 
 class Shape(BaseModel):
@@ -109,6 +186,14 @@ async def _with_query(call: CurrentCall, more: Annotated[str, Query()] = "") -> 
     return NEVER_SENT
 
 
+async def _with_path(call: CurrentCall, name: str) -> Response:
+    return NEVER_SENT
+
+
+async def _with_header(call: CurrentCall, more: Annotated[str, Header()] = "") -> Response:
+    return NEVER_SENT
+
+
 async def _with_more(call: CurrentCall, _: Annotated[None, Depends(_checks)]) -> Response:
     return NEVER_SENT
 
@@ -129,19 +214,15 @@ def _in_a_thread(call: CurrentCall) -> Response:
     return NEVER_SENT
 
 
-def _body_field(endpoint: Any) -> Any:
-    return APIRoute("/", endpoint).body_field
-
-
-def test_a_body_that_may_be_left_out_is_read_by_the_framework() -> None:
-    field = _body_field(_may_have_a_body)
-    assert field is not None
-    assert direct_handler(_may_have_a_body, field) is None
-    assert direct_handler(_has_a_body, _body_field(_has_a_body)) is not None
+def _direct(endpoint: Any, path: str = "/") -> Any:
+    route = APIRoute(path, endpoint)
+    return direct_handler(endpoint, route.body_field, route.dependant)
 
 
 def test_only_what_is_known_whole_is_answered_so() -> None:
     """A dependency that nobody declared may be a check: it is never left out."""
-    assert direct_handler(_known, None) is not None
-    for other in (_with_query, _with_more, _bare, _no_response, _in_a_thread):
-        assert direct_handler(other, None) is None
+    for each in (_known, _with_query, _has_a_body, _may_have_a_body):
+        assert _direct(each) is not None
+    assert _direct(_with_path, "/{name}") is not None
+    for other in (_with_header, _with_more, _bare, _no_response, _in_a_thread):
+        assert _direct(other) is None

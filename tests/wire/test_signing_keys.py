@@ -104,12 +104,12 @@ def test_a_rotation_that_is_not_on_record_says_what_is_so(
     """The key is in force though the commit failed: "nothing was changed" would be a lie."""
     write = own.store.write
 
-    async def full(work: Callable[[Transaction], object]) -> object:
+    async def full(work: Callable[[Transaction], object], *, may_wait: bool) -> object:
         def doomed(tx: Transaction) -> None:
             work(tx)
             raise Unavailable("The disk is full.", advice="Nothing was changed.")
 
-        return await write(doomed)
+        return await write(doomed, may_wait=may_wait)
 
     with monkeypatch.context() as patch:
         patch.setattr(own.store, "write", full)

@@ -102,7 +102,10 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         entry = entry_of(self.endpoint)
-        handler = direct_handler(self.endpoint, self.body_field) or super().get_route_handler()
+        handler = (
+            direct_handler(self.endpoint, self.body_field, self.dependant)
+            or super().get_route_handler()
+        )
         has_body = self.body_field is not None
         is_for_graph = self.path.startswith(f"{GRAPH}/")  # by the route, not by the call
 

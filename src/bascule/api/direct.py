@@ -1,9 +1,10 @@
-"""Parameters of a route that the guard knows already, and a body: taken without FastAPI.
+"""What a route takes that the guard knows already, beside a body and plain parameters of path and query:
+taken without resolving dependencies.
 
 Resolving nested dependencies for each call is a third of the event loop's work for an
 ``initiate``. Where every parameter of a route is known here, its call is answered by this
-module; other routes are FastAPI's. The signature stays what documents the route, and the body is
-read and validated as FastAPI does, with its own field and its own errors
+module; other routes are FastAPI's. The signature stays what documents the route. Body and plain
+parameters are read and validated as FastAPI does, with its own fields and its own errors
 (``tests/wire/test_direct.py`` compares them).
 """
 
@@ -15,6 +16,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import request_params_to_args
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 from starlette.exceptions import HTTPException
@@ -38,34 +41,37 @@ def stands_for(dependency: Callable[..., Any]) -> Callable[[TakenFunction], Take
     return declare
 
 
-def direct_handler(endpoint: Callable[..., Any], body_field: Any) -> Handler | None:  # noqa: ANN401  # reason: FastAPI's own
-    """What answers a call of this endpoint; None: FastAPI must."""
-    if not inspect.iscoroutinefunction(endpoint):
-        return None
-    body_name = body_field.name if body_field is not None else None
+def direct_handler(
+    endpoint: Callable[..., Any],
+    body_field: Any,  # noqa: ANN401  # reason: FastAPI's own
+    dependant: Dependant,
+) -> Handler | None:
+    """What answers a call of this endpoint; None: FastAPI must. ``dependant``: the endpoint's."""
     hints = get_type_hints(endpoint, include_extras=True)
-    if hints.get("return") is not Response:
+    if not inspect.iscoroutinefunction(endpoint) or hints.get("return") is not Response:
         return None
+    if dependant.header_params or dependant.cookie_params:
+        return None
+    plain = {field.name for field in (*dependant.path_params, *dependant.query_params)}
+    has_body = body_field is not None
     taken: dict[str, Taken] = {}
-    has_body = False
     for name in inspect.signature(endpoint).parameters:
         known = _known(hints.get(name))
         if known is not None:
             taken[name] = known
-        elif name == body_name:
-            has_body = True
-        else:
+        elif not (name in plain or (has_body and name == body_field.name)):
             return None
-    if has_body is not (body_field is not None):
-        return None
-    if has_body and not body_field.field_info.is_required():
-        return None
 
     async def answer(request: Request) -> Response:
         found = await _json(request) if has_body else None
         values = {name: await take(request) for name, take in taken.items()}
+        errors: list[Any] = []
+        if plain:
+            values |= _own_parameters(request, dependant, errors)
         if has_body:
-            values[body_field.name] = _validated(found, body_field)
+            values[body_field.name] = _validated(found, body_field, errors)
+        if errors:
+            raise RequestValidationError(errors, body=None if found is _NOTHING else found)
         response: Response = await endpoint(**values)
         return response
 
@@ -92,13 +98,26 @@ async def _json(request: Request) -> Any:  # noqa: ANN401  # reason: any body
         raise HTTPException(400, "There was an error parsing the body") from error
 
 
-def _validated(found: Any, field: Any) -> Any:  # noqa: ANN401  # reason: any body, FastAPI's field
+def _own_parameters(request: Request, dependant: Dependant, errors: list[Any]) -> dict[str, Any]:
+    """What the endpoint itself takes of path and query; what is wrong is added to ``errors``."""
+    values, wrong = request_params_to_args(dependant.path_params, request.path_params)
+    errors += wrong
+    if dependant.query_params:
+        more, wrong = request_params_to_args(dependant.query_params, request.query_params)
+        errors += wrong
+        values |= more
+    return values
+
+
+def _validated(found: Any, field: Any, errors: list[Any]) -> Any:  # noqa: ANN401  # reason: any body, FastAPI's field
+    """The body as the endpoint takes it; what is wrong is added to ``errors``."""
     if found is _NOTHING:
-        missing = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
-        raise RequestValidationError([missing])
-    value, errors = field.validate(found, {}, loc=("body",))
-    if errors:
-        raise RequestValidationError(errors, body=found)
+        if not field.field_info.is_required():
+            return field.get_default()
+        errors.append({"type": "missing", "loc": ("body",), "msg": "Field required", "input": None})
+        return None
+    value, wrong = field.validate(found, {}, loc=("body",))
+    errors += wrong or ()
     return value
 
 
