@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,10 +14,12 @@ from structlog.testing import capture_logs
 from bascule.domain.access import PrincipalKind
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.principals import Group, Membership
+from bascule.errors import Unavailable
+from bascule.interfaces.points import Contact
 from bascule.interfaces.store import Transaction
 from bascule.services import sweep as sweeping
 from bascule.services import watch as watching
-from bascule.services.act import Act, new_id
+from bascule.services.act import CONTACTS_AT_ONCE, Act, new_id
 from bascule.services.watch import watch
 from tests.unit.services_world import BERT, World, rules
 
@@ -168,3 +171,28 @@ def test_silence_counts_from_when_the_server_listens(world: Watched) -> None:
         world.watched(rounds=seconds + 1, each=1.0)
         found.append((world.services.contacts.is_counting, "AgentWentSilent" in world.kinds()))
     assert found == [(False, False), (False, False), (True, True)]
+
+
+def test_contacts_are_stored_a_few_at_a_time_behind_what_people_wait_for(
+    world: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one transaction could not store, and what was to follow it, is kept."""
+    heard = [Contact(f"uid-{number}", "key", world.clock.wall) for number in range(250)]
+    world.services.contacts.give_back(heard)
+    write, asked = type(world.store).write, []
+
+    async def second_fails(_: object, work: Any, *, may_wait: bool = False) -> object:
+        asked.append(may_wait)
+        if len(asked) == 2:
+            raise Unavailable("The disk is full.")
+        return await write(world.store, work, may_wait=may_wait)
+
+    monkeypatch.setattr(type(world.store), "write", second_fails)
+    with pytest.raises(Unavailable):
+        asyncio.run(world.services.store_contacts())
+    kept = world.services.contacts.take()
+    assert list(kept) == heard[CONTACTS_AT_ONCE:]
+    world.services.contacts.give_back(kept)
+    asyncio.run(world.services.store_contacts())
+    assert not world.services.contacts.take()
+    assert asked == [True] * 4

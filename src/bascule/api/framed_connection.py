@@ -140,8 +140,9 @@ class FramedConnection(asyncio.Protocol, ABC):
 
     # -- to the peer --------------------------------------------------------------------
 
-    def send(self, message: FromServer) -> None:
-        self.write(frame(Opcode.TEXT, write(message)))
+    def send(self, *messages: FromServer, last: bytes = b"") -> None:
+        """``last``: a frame that is written already. What is sent together costs one system call."""
+        self.write(b"".join(frame(Opcode.TEXT, write(each)) for each in messages) + last)
 
     def write(self, data: bytes) -> None:
         """Send a frame that is written already."""

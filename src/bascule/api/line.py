@@ -293,10 +293,11 @@ class Line(FramedConnection):
             self._clock.now(),
             dict(islice(self.generations.items(), MOST_WELCOMED)),
         )
-        self.send(welcome)
-        self._place.end_turn()
         if is_first:
-            self.beat()
+            self._send_beat(welcome)
+        else:
+            self.send(welcome)
+        self._place.end_turn()
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:
@@ -325,14 +326,18 @@ class Line(FramedConnection):
         elif self.has_stalled(now):
             self._transport.abort()
         elif not (self.is_paused or self._is_over):
-            self.send(Beat(self.beats.next(self._clock.now(), now), self.generations))
+            self._send_beat()
             if now >= self._proof_ends - RENEW_BEFORE and not self._challenge:
                 self._send_challenge()
-            if self._told_head is not self._lines.head:
-                self._told_head = self._lines.head
-                self.write(self._told_head)
             if self._is_woken:  # reading it failed
                 self.look()
+
+    def _send_beat(self, *before: Welcome) -> None:
+        """And where the record ends, if that moved."""
+        number = self.beats.next(self._clock.now(), self._clock.monotonic())
+        head = self._lines.head
+        news, self._told_head = (b"" if self._told_head is head else head), head
+        self.send(*before, Beat(number, self.generations), last=news)
 
     # -- news, asks and reports ---------------------------------------------------------
 
