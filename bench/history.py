@@ -20,16 +20,19 @@ _SOURCES_OF_GROUP = 100  # of an hour; of the whole as many as are kept by name
 _CLOSED = '[["TCP", 22, "keep"]]'
 _PORT = '[["TCP", 22]]'
 _SPAN = (
-    "INSERT INTO exposure_spans (machine_uid, machine_key, machine_id, kind, protocol, number, "
-    "began_at, ended_at, ends_by) SELECT m.uid, m.id_key, m.id, "
+    "INSERT INTO exposure_spans (id, ports, sources, request_id, requestor_id, requestor, is_long, "
+    "machine_uid, machine_key, machine_id, kind, protocol, number, began_at, ended_at, ends_by) SELECT "
 )
+_NO_OPENING = "'', '[]', '[]', '', '', '', 0, m.uid, m.id_key, m.id, "
+_OPENING = f"g.id, '{_PORT}', g.sources, g.request_id, g.requestor_id, g.requestor, 0, m.uid, m.id_key, m.id, "
 _AT_GRANTS = "FROM grants g JOIN machines m ON m.uid = g.machine_uid "
 _HELD = "m.uid IN (SELECT machine_uid FROM held_rules)"
 _STEPS = """
 INSERT INTO exposure_steps (scope_key, kind, hour, change, moment)
 SELECT {scope} AS scope, kind, at / :hour * :hour, sum(change), sum(change * (at % :hour)) FROM (
-  SELECT machine_key, kind, began_at AS at, 1 AS change FROM exposure_spans
-  UNION ALL SELECT machine_key, kind, ended_at, -1 FROM exposure_spans WHERE ended_at IS NOT NULL
+  SELECT machine_key, kind, began_at AS at, 1 AS change FROM exposure_spans WHERE kind != 'opening'
+  UNION ALL SELECT machine_key, kind, ended_at, -1 FROM exposure_spans
+    WHERE kind != 'opening' AND ended_at IS NOT NULL
   UNION ALL SELECT id_key, 'known', created_at, 1 FROM machines
 ) GROUP BY scope, kind, at / :hour
 """
@@ -51,23 +54,19 @@ def write_history(database: sqlite3.Connection, subscription: str, began: dateti
         "WHERE machine_uid IN (SELECT machine_uid FROM agents)",
         at,
     )
-    for table in ("spans", "openings", "steps", "history"):
+    for table in ("spans", "steps", "history"):
         database.execute(f"DELETE FROM exposure_{table}")
     closed = f"'closed', 'TCP', 22, :began, NULL, NULL FROM machines m WHERE {_HELD}"
     bare = f"'bare', '', 0, :began, NULL, NULL FROM machines m WHERE NOT {_HELD}"
     past = f"'open', 'TCP', 22, g.started_at, g.ended_at, g.ends_at {_AT_GRANTS}WHERE {_HELD}"
     now = f"'open', 'TCP', 22, min(g.started_at), NULL, max(g.ends_at) {_AT_GRANTS}WHERE {_HELD}"
-    database.execute(_SPAN + closed, at)
-    database.execute(_SPAN + bare, at)
-    database.execute(f"{_SPAN}{past} AND g.ended_at IS NOT NULL ORDER BY g.sequence")
-    database.execute(f"{_SPAN}{now} AND g.ended_at IS NULL GROUP BY m.uid")
-    database.execute(
-        "INSERT INTO exposure_openings (id, machine_uid, machine_key, machine_id, ports, sources, "
-        "request_id, requestor_id, requestor, opened_at, ends_by, closed_at, is_long) "
-        f"SELECT g.id, m.uid, m.id_key, m.id, '{_PORT}', g.sources, g.request_id, "
-        f"g.requestor_id, g.requestor, g.started_at, g.ends_at, g.ended_at, 0 {_AT_GRANTS}"
-        f"WHERE {_HELD} ORDER BY g.sequence"
-    )
+    one = f"'opening', '', 0, g.started_at, g.ended_at, g.ends_at {_AT_GRANTS}WHERE {_HELD}"
+    span = f"{_SPAN}{_NO_OPENING}"
+    database.execute(span + closed, at)
+    database.execute(span + bare, at)
+    database.execute(f"{span}{past} AND g.ended_at IS NOT NULL ORDER BY g.sequence")
+    database.execute(f"{span}{now} AND g.ended_at IS NULL GROUP BY m.uid")
+    database.execute(f"{_SPAN}{_OPENING}{one} ORDER BY g.sequence")
     whole = subscription_scope(subscription).key
     group = len(group_scope(subscription, "rg-000").key)
     for scope in (f"'{whole}'", f"substr(machine_key, 1, {group})"):

@@ -27,6 +27,7 @@ from bascule.domain.times import format_utc
 from bascule.domain.weaknesses import AGENT_TOO_OLD, UNINSTALLED, Weakness, enforces_nothing
 from bascule.errors import Forbidden
 from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationReads
+from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.knocks import KnockWrites
 from bascule.interfaces.listing import Access, ListingWrites
@@ -58,7 +59,7 @@ from bascule.services.grants import (
 from bascule.services.knocks import remember_knocks
 from bascule.services.notes import NOTES_SPAN, OPENINGS_PER_SPAN, record_notes
 from bascule.services.own_ports import learnt_late
-from bascule.services.timeline import end_moved, follow, opened
+from bascule.services.timeline import end_moved, follow, opening_of
 
 
 class HeardWrites(ClosedPortReads, EventWrites, GenerationReads, PointWrites, Protocol):
@@ -145,13 +146,14 @@ def take_report(
     is_shared = bool(known.bound)
     is_more = has_moved or act.has_recorded if is_shared else is_counted(act, held)
     if is_more and tells_too_much(tx, act, machine, agent, is_shared=is_shared):
+        tx.begin(KnownMachine(machine.id, machine.uid), *settled.opened)
         doubt(tx, act, machine, tx.agent_of(point_uid) or agent, report)
         return tx.generation(machine_uid)
     if has_moved:
         admitted = None
         if known.settling is not None and held is None:
             admitted = known.settling.admitted.after(settled.opened, settled.closed, settled.ends)
-        follow(tx, act, machine, held or known.held, admitted)
+        follow(tx, act, machine, held or known.held, admitted, settled.opened)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid) if act.touched else generation
 
@@ -324,10 +326,9 @@ def _shorten_by_host(
 
 def _opened(tx: ReportWrites, act: Act, grant: Grant) -> Opening:
     tx.update_grant(confirm_open(grant), grant.state)
-    opening = opened(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
-    return opening
+    return opening_of(act, grant)
 
 
 def _skew(act: Act, report: Report) -> timedelta | None:

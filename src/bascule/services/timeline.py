@@ -19,7 +19,6 @@ from bascule.domain.exposure import (
     Admitted,
     KeptSpan,
     Opening,
-    Place,
     SpanKind,
     kept_now,
     steps_of,
@@ -45,7 +44,7 @@ _Changes = defaultdict[SpanKind, list[tuple[datetime, int]]]
 def machine_came(tx: ExposureWrites, act: Act, machine: Machine) -> None:
     """A new machine: nothing of it is kept closed."""
     known = KnownMachine(machine.id, machine.uid)
-    tx.begin_span(known, KeptSpan(SpanKind.BARE, None, act.now))
+    tx.begin(known, KeptSpan(SpanKind.BARE, None, act.now))
     _count(tx, machine.id, {SpanKind.KNOWN: [(act.now, 1)], SpanKind.BARE: [(act.now, 1)]})
 
 
@@ -59,9 +58,9 @@ def machine_went(tx: ExposureWrites, act: Act, machine: Machine) -> None:
     _count(tx, machine.id, changes)
 
 
-def opened(tx: ExposureWrites, act: Act, grant: Grant) -> Opening:
-    """A grant was read back open."""
-    opening = Opening(
+def opening_of(act: Act, grant: Grant) -> Opening:
+    """Of a grant that was read back open, for ``follow``."""
+    return Opening(
         grant.id,
         grant.port_keys,
         grant.sources,
@@ -71,8 +70,6 @@ def opened(tx: ExposureWrites, act: Act, grant: Grant) -> Opening:
         act.now,
         grant.ends_at,
     )
-    tx.add_opening(KnownMachine(grant.machine_id, grant.machine_uid), opening)
-    return opening
 
 
 def lengthened(tx: ExposureWrites, grant: Grant) -> None:
@@ -100,32 +97,43 @@ def follow(
     machine: Machine,
     held: HeldRules | None = None,
     admitted: Admitted | None = None,
+    opened: Sequence[Opening] = (),
 ) -> None:
     """Begin and end spans until they say what the machine was last read back to hold.
 
     ``held`` is that, where it was read already; None: it is read. ``admitted`` is who is let in now,
-    where that was read already and nothing that the machine keeps closed has changed: OPEN spans alone
-    are followed then. None: all is read.
+    where that was read already and nothing of ``held`` has changed: OPEN spans alone are followed then.
+    None: all is read. ``opened`` are openings that are not added yet.
     """
     if held is None:
         held = tx.held_rules([machine.uid]).get(machine.uid)
     known = KnownMachine(machine.id, machine.uid)
-    openings = tx.current_openings(machine.uid) if admitted is None else admitted.openings
-    if _follow_root(tx, act, known, held.local if held else (), openings):
-        openings = tx.current_openings(machine.uid)
     closed = {each.port for each in held.closed} if held else set()
-    wanted = kept_now(closed, openings, act.now)
     if admitted is None:
+        tx.begin(known, *opened)
+        opened = ()
+        openings = tx.current_openings(machine.uid)
+        if _follow_root(tx, act, known, held.local if held else (), openings):
+            openings = tx.current_openings(machine.uid)
+        wanted = kept_now(closed, openings, act.now)
         spans = tx.current_spans(machine.uid)
     else:
+        wanted = kept_now(closed, admitted.openings, act.now)
         spans = admitted.spans
         wanted = {place: end for place, end in wanted.items() if place[0] is SpanKind.OPEN}
     current = {span.place: span for span in spans}
     changes: _Changes = defaultdict(list)
     for place in current.keys() - wanted.keys():
         _end(tx, machine.uid, current[place], act.now, changes)
-    for place, ends_by in wanted.items():
-        _begin(tx, act, known, place, ends_by, current.get(place), changes)
+    begun: list[KeptSpan] = []
+    for (kind, port), ends_by in wanted.items():
+        before = current.get((kind, port))
+        if before is None:
+            begun.append(KeptSpan(kind, port, act.now, ends_by=ends_by))
+            changes[kind].append((act.now, 1))
+        elif before.ends_by != ends_by:
+            tx.bound_span(machine.uid, before.place, ends_by)
+    tx.begin(known, *opened, *begun)
     _count(tx, machine.id, changes)
 
 
@@ -154,25 +162,8 @@ def _follow_root(
         opening = Opening(
             new, each.ports, each.sources, "", ROOT_ON_HOST, "", act.now, each.ends_at
         )
-        tx.add_opening(machine, opening)
+        tx.begin(machine, opening)
     return bool(gone or new_ones or has_moved)
-
-
-def _begin(
-    tx: ExposureWrites,
-    act: Act,
-    machine: KnownMachine,
-    place: Place,
-    ends_by: datetime | None,
-    before: KeptSpan | None,
-    changes: _Changes,
-) -> None:
-    kind, port = place
-    if before is None:
-        tx.begin_span(machine, KeptSpan(kind, port, act.now, ends_by=ends_by))
-        changes[kind].append((act.now, 1))
-    elif before.ends_by != ends_by:
-        tx.bound_span(machine.uid, place, ends_by)
 
 
 def _end(

@@ -11,11 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Row,
     Select,
-    Table,
     and_,
     bindparam,
     false,
@@ -26,33 +24,43 @@ from sqlalchemy import (
 
 from bascule.domain.exposure import DAY, KeptSpan, Opening, SpanKind
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.domain.roles import Reach
 from bascule.interfaces.exposure import ExposureFilter, KnownMachine
 from bascule.store import tables as t
 from bascule.store.exposure_counts import ExposureCounts, ranges_within
 from bascule.store.rows import prefixes, resource_id, slices
 from bascule.store.tables.exposure import (
     IS_BARE,
+    IS_CLOSED,
     IS_CURRENT,
     IS_LONG,
+    IS_NO_OPENING,
     IS_NOT_CLOSED,
     IS_OF_MACHINES,
     IS_OPEN,
+    IS_OPENING,
     history,
-    openings,
     spans,
 )
 from bascule.store.told import ToldReads
 
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
 _CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
-_DUE = select(spans).where(IS_CURRENT, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
+_DUE = (
+    select(spans).where(IS_CURRENT, IS_OPEN, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
+)
 OPEN_NOW = select(spans).where(IS_CURRENT, IS_OPEN, spans.c.machine_uid == bindparam("uid"))
 NOT_CLOSED = (
-    select(openings)
-    .where(IS_NOT_CLOSED, openings.c.machine_uid == bindparam("uid"))
-    .order_by(openings.c.sequence)
+    select(spans)
+    .where(IS_NOT_CLOSED, spans.c.machine_uid == bindparam("uid"))
+    .order_by(spans.c.sequence)
 )
+
+
+_EACH_ONCE: Select[Any] = select(
+    spans.c.machine_key,
+    func.max(spans.c.machine_uid).label("machine_uid"),
+    func.max(spans.c.machine_id).label("machine_id"),
+).group_by(spans.c.machine_key)
 
 
 class ExposureReads(ExposureCounts, ToldReads):
@@ -82,21 +90,22 @@ class ExposureReads(ExposureCounts, ToldReads):
         self, wanted: ExposureFilter, after: str = "", limit: int = 1000
     ) -> Sequence[KnownMachine]:
         found: dict[str, KnownMachine] = {}
-        key = (openings if wanted.only is SpanKind.OPEN else spans).c.machine_key
+        key = spans.c.machine_key
         for statement in _exposed(wanted):
             page = statement.where(key > after.casefold()).order_by(key).limit(limit)
-            found |= self._page(page, wanted.within, key, limit)
+            found |= self._page(page, wanted, limit)
         return [found[key] for key in sorted(found)[:limit]]
 
     def _page(
-        self, page: Select[Any], within: Reach | None, key: Column[str], limit: int
+        self, page: Select[Any], wanted: ExposureFilter, limit: int
     ) -> dict[str, KnownMachine]:
         """Scopes in order: what a later one has comes after all of an earlier one."""
         found: dict[str, KnownMachine] = {}
-        if key.table is openings:  # which go by their time: one sweep for all scopes
-            anywhere = or_(false(), *(clause for clause, _ in ranges_within(within, key)))
+        scopes = ranges_within(wanted.within, spans.c.machine_key)
+        if wanted.only is SpanKind.OPEN:  # openings go by their time: one sweep for all scopes
+            anywhere = or_(false(), *(clause for clause, _ in scopes))
             return {row.machine_key: _machine(row) for row in self._all(page.where(anywhere))}
-        for clause, is_wide in ranges_within(within, key):
+        for clause, is_wide in scopes:
             if is_wide and len(found) >= limit:
                 continue
             found.update({row.machine_key: _machine(row) for row in self._all(page.where(clause))})
@@ -105,7 +114,7 @@ class ExposureReads(ExposureCounts, ToldReads):
     def closed_spans(
         self, machine_uids: Sequence[str], at: datetime
     ) -> Mapping[str, Sequence[KeptSpan]]:
-        wanted = (spans.c.kind == SpanKind.CLOSED, spans.c.began_at <= at)
+        wanted = (IS_CLOSED, spans.c.began_at <= at)
         found: defaultdict[str, list[KeptSpan]] = defaultdict(list)
         for some in slices(machine_uids):
             here = select(spans).where(spans.c.machine_uid.in_(some), *wanted)
@@ -119,7 +128,7 @@ class ExposureReads(ExposureCounts, ToldReads):
         rows: dict[int, Row[Any]] = {}
         for some in slices(machine_uids):
             for moment in _moments(at, is_now=is_now):
-                here = select(openings).where(openings.c.machine_uid.in_(some), moment)
+                here = select(spans).where(spans.c.machine_uid.in_(some), moment)
                 rows.update({row.sequence: row for row in self._all(here)})
         found: defaultdict[str, list[Opening]] = defaultdict(list)
         for sequence in sorted(rows):
@@ -133,7 +142,7 @@ class ExposureReads(ExposureCounts, ToldReads):
         found: defaultdict[str, list[KeptSpan]] = defaultdict(list)
         for some in slices(sorted(machine_keys)):
             here = select(spans).where(
-                spans.c.machine_key.in_(some), kinds, spans.c.began_at < until
+                IS_NO_OPENING, spans.c.machine_key.in_(some), kinds, spans.c.began_at < until
             )
             # One after the other: joined by OR, each machine's whole past would be read.
             for reach in (spans.c.ended_at > since, IS_CURRENT):
@@ -157,31 +166,26 @@ def _exposed(wanted: ExposureFilter) -> Iterator[Select[Any]]:
     """The machines that are meant, each once, by several statements."""
     if wanted.only is SpanKind.OPEN:
         for moment in _moments(wanted.at, is_now=wanted.is_now):
-            yield _each_once(openings).where(moment)
+            yield _EACH_ONCE.where(moment)
         return
     part = IS_BARE if wanted.only is SpanKind.BARE else IS_OF_MACHINES
     covers = or_(spans.c.ended_at.is_(None), spans.c.ended_at > wanted.at)
-    yield _each_once(spans).where(part, spans.c.began_at <= wanted.at, covers)
-
-
-def _each_once(table: Table) -> Select[Any]:
-    key, uid, name = table.c.machine_key, table.c.machine_uid, table.c.machine_id
-    least = func.max(uid).label("machine_uid"), func.max(name).label("machine_id")
-    return select(key, *least).group_by(key)
+    yield _EACH_ONCE.where(part, spans.c.began_at <= wanted.at, covers)
 
 
 def _moments(at: datetime, *, is_now: bool) -> Iterator[ColumnElement[bool]]:
     """Openings of that moment: not closed yet, begun within the day before, or long ones."""
-    closed_later = openings.c.closed_at > at
-    yield and_(IS_NOT_CLOSED, openings.c.opened_at <= at)
+    closed_later = spans.c.ended_at > at
+    yield and_(IS_NOT_CLOSED, spans.c.began_at <= at)
     if is_now:
         return
     yield and_(
-        openings.c.opened_at > at - DAY - timedelta(seconds=1),
-        openings.c.opened_at <= at,
+        IS_OPENING,
+        spans.c.began_at > at - DAY - timedelta(seconds=1),
+        spans.c.began_at <= at,
         closed_later,
     )
-    yield and_(IS_LONG, openings.c.opened_at <= at, closed_later)
+    yield and_(IS_LONG, spans.c.began_at <= at, closed_later)
 
 
 def _machine(row: Row[Any]) -> KnownMachine:
@@ -201,7 +205,7 @@ def opening_of_row(row: Row[Any]) -> Opening:
         requestor_id=row.requestor_id,
         requestor=row.requestor,
         request_id=row.request_id,
-        opened_at=row.opened_at,
+        opened_at=row.began_at,
         ends_by=row.ends_by,
-        closed_at=row.closed_at,
+        closed_at=row.ended_at,
     )

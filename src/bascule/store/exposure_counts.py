@@ -30,7 +30,6 @@ from bascule.store.tables.exposure import (
     IS_CURRENT,
     IS_NOT_CLOSED,
     NUMBER_NOW,
-    openings,
     spans,
     steps,
 )
@@ -46,9 +45,9 @@ class ExposureCounts(Rows):
     def count_let_in(self, within: Reach | None, now: datetime) -> tuple[int, int]:
         counted = select(
             func.count().label("openings"),
-            func.count(openings.c.machine_key.distinct()).label("machines"),
+            func.count(spans.c.machine_key.distinct()).label("machines"),
         ).where(IS_NOT_CLOSED, not_(_is_believed_over(now)))
-        rows = self._each_within(counted, within, openings.c.machine_key)
+        rows = self._each_within(counted, within, spans.c.machine_key)
         return sum(row.openings for row in rows), sum(row.machines for row in rows)
 
     def count_points(self, within: Reach | None) -> tuple[int, int]:
@@ -129,13 +128,13 @@ class ExposureCounts(Rows):
 def _is_believed_over(now: datetime) -> ColumnElement[bool]:
     """Of an opening: *ended, not confirmed* (EDGES E9)."""
     is_heard = exists().where(
-        listed_machines.c.machine_uid == openings.c.machine_uid,
+        listed_machines.c.machine_uid == spans.c.machine_uid,
         listed_machines.c.traits.op("&")(Trait.POINT) != 0,
         listed_machines.c.is_silent.is_(False),
     )
     return and_(
-        openings.c.ends_by.is_not(None),
-        openings.c.ends_by <= now - END_BELIEVED_AFTER,
+        spans.c.ends_by.is_not(None),
+        spans.c.ends_by <= now - END_BELIEVED_AFTER,
         not_(is_heard),
     )
 

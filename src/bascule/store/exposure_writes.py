@@ -16,8 +16,8 @@ from bascule.store.tables.exposure import (
     IS_CURRENT,
     IS_NOT_CLOSED,
     NUMBER_NOW,
+    OPENING,
     history,
-    openings,
     spans,
     steps,
 )
@@ -36,17 +36,16 @@ _BOUND = update(spans).where(_HERE).values(ends_by=bindparam("ends_by"))
 _END = update(spans).where(_HERE).values(ended_at=bindparam("ended_at"))
 _OPEN_HERE = (
     IS_NOT_CLOSED,
-    openings.c.machine_uid == bindparam("here_uid"),
-    openings.c.id == bindparam("here_id"),
+    spans.c.machine_uid == bindparam("here_uid"),
+    spans.c.id == bindparam("here_id"),
 )
-_ADD_OPENING = openings.insert()
-_MOVE_OPENING = update(openings).where(*_OPEN_HERE).values(ends_by=bindparam("ends_by"))
+_MOVE_OPENING = update(spans).where(*_OPEN_HERE).values(ends_by=bindparam("ends_by"))
 _END_OPENING = (
-    update(openings)
+    update(spans)
     .where(*_OPEN_HERE)
     .values(
-        closed_at=bindparam("closed_at"),
-        is_long=openings.c.opened_at < bindparam("a_day_before", type_=openings.c.opened_at.type),
+        ended_at=bindparam("ended_at"),
+        is_long=spans.c.began_at < bindparam("a_day_before", type_=spans.c.began_at.type),
     )
 )
 _ADD_STEPS = insert_or_add(steps, "change", "moment")
@@ -55,18 +54,21 @@ _ADD_STEPS = insert_or_add(steps, "change", "moment")
 class ExposureWrites(ExposureReads):
     __slots__ = ()
 
-    def begin_span(self, machine: KnownMachine, span: KeptSpan) -> None:
-        protocol, number = _port_columns(span.port)
-        row = {
-            **_machine_columns(machine),
-            "kind": span.kind,
-            "protocol": protocol,
-            "number": number,
-            "began_at": span.began_at,
-            "ended_at": span.ended_at,
-            "ends_by": span.ends_by,
+    def begin(self, machine: KnownMachine, *begun: KeptSpan | Opening) -> None:
+        of_machine = {
+            "machine_uid": machine.uid,
+            "machine_key": machine.id.key,
+            "machine_id": str(machine.id),
         }
-        self._run(_BEGIN, row)
+        rows = [
+            {
+                **of_machine,
+                **(_span_row(each) if isinstance(each, KeptSpan) else _opening_row(each)),
+            }
+            for each in begun
+        ]
+        if rows:
+            self._run(_BEGIN, rows)
 
     def bound_span(self, machine_uid: str, place: Place, ends_by: datetime | None) -> None:
         self._run(_BOUND, {**_here(machine_uid, place), "ends_by": ends_by})
@@ -74,29 +76,13 @@ class ExposureWrites(ExposureReads):
     def end_span(self, machine_uid: str, place: Place, ended_at: datetime) -> None:
         self._run(_END, {**_here(machine_uid, place), "ended_at": ended_at})
 
-    def add_opening(self, machine: KnownMachine, opening: Opening) -> None:
-        row = {
-            **_machine_columns(machine),
-            "id": opening.id,
-            "ports": [[str(port.protocol), port.number] for port in opening.ports],
-            "sources": [str(source) for source in opening.sources],
-            "request_id": opening.request_id,
-            "requestor_id": opening.requestor_id,
-            "requestor": opening.requestor,
-            "opened_at": opening.opened_at,
-            "ends_by": opening.ends_by,
-            "closed_at": opening.closed_at,
-            "is_long": False,
-        }
-        self._run(_ADD_OPENING, row)
-
     def move_opening_end(self, machine_uid: str, opening_id: str, ends_by: datetime) -> None:
         here = {"here_uid": machine_uid, "here_id": opening_id}
         self._run(_MOVE_OPENING, {**here, "ends_by": ends_by})
 
     def end_opening(self, machine_uid: str, opening_id: str, closed_at: datetime) -> bool:
         here = {"here_uid": machine_uid, "here_id": opening_id}
-        ended = {"closed_at": closed_at, "a_day_before": closed_at - DAY}
+        ended = {"ended_at": closed_at, "a_day_before": closed_at - DAY}
         return self._run(_END_OPENING, {**here, **ended}) > 0
 
     def add_steps(
@@ -121,7 +107,6 @@ class ExposureWrites(ExposureReads):
         """By whole hours: the hour in which that instant lies stays whole."""
         since = hour_of(before)
         self._run(delete(spans).where(spans.c.ended_at < since))
-        self._run(delete(openings).where(openings.c.closed_at < since))
         self._run(delete(steps).where(steps.c.hour > NUMBER_NOW, steps.c.hour < since))
         known = self.exposure_since()
         if known is None or known < since:
@@ -143,9 +128,44 @@ def _port_columns(port: PortKey | None) -> tuple[str, int]:
     return ("", 0) if port is None else (str(port.protocol), port.number)
 
 
-def _machine_columns(machine: KnownMachine) -> dict[str, Any]:
+_NO_OPENING: Mapping[str, Any] = {
+    "id": "",
+    "ports": [],
+    "sources": [],
+    "request_id": "",
+    "requestor_id": "",
+    "requestor": "",
+    "is_long": False,
+}
+
+
+def _span_row(span: KeptSpan) -> dict[str, Any]:
+    protocol, number = _port_columns(span.port)
     return {
-        "machine_uid": machine.uid,
-        "machine_key": machine.id.key,
-        "machine_id": str(machine.id),
+        "kind": span.kind,
+        "protocol": protocol,
+        "number": number,
+        "began_at": span.began_at,
+        "ended_at": span.ended_at,
+        "ends_by": span.ends_by,
+        **_NO_OPENING,
+    }
+
+
+def _opening_row(opening: Opening) -> dict[str, Any]:
+    protocol, number = _port_columns(None)
+    return {
+        "kind": OPENING,
+        "protocol": protocol,
+        "number": number,
+        "began_at": opening.opened_at,
+        "ended_at": opening.closed_at,
+        "ends_by": opening.ends_by,
+        "id": opening.id,
+        "ports": [[str(port.protocol), port.number] for port in opening.ports],
+        "sources": [str(source) for source in opening.sources],
+        "request_id": opening.request_id,
+        "requestor_id": opening.requestor_id,
+        "requestor": opening.requestor,
+        "is_long": False,
     }

@@ -31,7 +31,7 @@ from bascule.domain.roles import Reach
 from bascule.interfaces.listing import CHOICES, ListFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows, slices
-from bascule.store.tables.exposure import IS_NOT_CLOSED, openings
+from bascule.store.tables.exposure import IS_NOT_CLOSED, spans
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.within import clauses_within
 
@@ -134,8 +134,8 @@ class _GrantsAt:
 
 def _opened_by_root(after: datetime | None = None) -> Select[str]:
     """Machines where root on the host let somebody in, by what is told of exposure."""
-    found = select(openings.c.machine_uid).where(IS_NOT_CLOSED, openings.c.request_id == "")
+    found = select(spans.c.machine_uid).where(IS_NOT_CLOSED, spans.c.request_id == "")
     if after is not None:
-        still = openings.c.ends_by > after - END_BELIEVED_AFTER
-        found = found.where(or_(openings.c.ends_by.is_(None), still))
+        still = spans.c.ends_by > after - END_BELIEVED_AFTER
+        found = found.where(or_(spans.c.ends_by.is_(None), still))
     return found

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from bascule.interfaces.exposure import KnownMachine
 from bascule.store import tables as t
 from bascule.store.rows import Rows
-from bascule.store.tables.exposure import IS_OF_MACHINES, openings, spans
+from bascule.store.tables.exposure import IS_OF_MACHINES, IS_OPENING, spans
 
 
 def _count_few(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
@@ -39,9 +39,10 @@ _TOLD = select(
             IS_OF_MACHINES, spans.c.machine_key == bindparam("key"), spans.c.began_at >= _SINCE
         )
         + _count_few(
-            openings.c.machine_uid == bindparam("uid"),
-            openings.c.opened_at >= _SINCE,
-            openings.c.request_id == "",
+            IS_OPENING,
+            spans.c.machine_uid == bindparam("uid"),
+            spans.c.began_at >= _SINCE,
+            spans.c.request_id == "",
         )
         + _count_few(*_TOLD_ON_RECORD)
     ).label("many")

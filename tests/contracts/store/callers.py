@@ -113,10 +113,10 @@ class CallerContract:
             tx.update_grant(replace(a_grant("gone"), state=GrantState.FAILED), GrantState.OPENING)
             for machine in (_known("db-1"), _known("web-1")):
                 for name in ("one", "two", "over"):
-                    tx.add_opening(machine, an_opening(f"{name} at {machine.uid}"))
+                    tx.begin(machine, an_opening(f"{name} at {machine.uid}"))
                 tx.end_opening(machine.uid, f"over at {machine.uid}", NOW)
-                tx.begin_span(machine, KeptSpan(SpanKind.CLOSED, SSH, NOW))
-                tx.begin_span(machine, OPEN_SPAN)
+                tx.begin(machine, KeptSpan(SpanKind.CLOSED, SSH, NOW))
+                tx.begin(machine, OPEN_SPAN)
 
         write(store, plant)
         assert read(store, lambda r: r.settling("uid-none")) is None

@@ -46,7 +46,7 @@ class ExposureContract:
         opened = KeptSpan(OPEN, SSH, NOW, ends_by=NOW + HOUR)
         bare = KeptSpan(BARE, None, NOW)
         for machine, span in ((WEB, shut), (WEB, opened), (DB, bare)):
-            write(store, lambda tx: tx.begin_span(machine, span))
+            write(store, lambda tx: tx.begin(machine, span))
         assert read(store, lambda r: r.current_spans(WEB.uid)) == [shut, opened]
         write(store, lambda tx: tx.bound_span(WEB.uid, opened.place, NOW + 2 * HOUR))
         assert read(store, lambda r: r.next_overdue()) == NOW + 2 * HOUR
@@ -63,12 +63,12 @@ class ExposureContract:
         for at in (early, NOW, late):
             for kind, port in ((SHUT, SSH), (BARE, None), (OPEN, SSH)):
                 span = KeptSpan(kind, port, at)
-                write(store, lambda tx: tx.begin_span(WEB, span))
+                write(store, lambda tx: tx.begin(WEB, span))
                 write(store, lambda tx: tx.end_span(WEB.uid, span.place, late + HOUR))
             by_root = an_opening(f"local-{at}", opened_at=at, request_id="", requestor_id="")
             granted = an_opening(f"grant-{at}", opened_at=at)
-            write(store, lambda tx: tx.add_opening(WEB, by_root))
-            write(store, lambda tx: tx.add_opening(WEB, granted))
+            write(store, lambda tx: tx.begin(WEB, by_root))
+            write(store, lambda tx: tx.begin(WEB, granted))
         counted = [
             read(store, lambda r: r.count_told(WEB, since, most))
             for since, most in (
@@ -95,7 +95,7 @@ class ExposureContract:
     def test_an_opening_is_one_until_it_is_shut(self, store: Store) -> None:
         first, second = an_opening(), an_opening("local-1", ends_by=None, request_id="")
         for each in (first, second):
-            write(store, lambda tx: tx.add_opening(WEB, each))
+            write(store, lambda tx: tx.begin(WEB, each))
         assert read(store, lambda r: r.current_openings(WEB.uid)) == [first, second]
         longer = replace(first, ends_by=NOW + 3 * HOUR)
         write(store, lambda tx: tx.move_opening_end(WEB.uid, first.id, NOW + 3 * HOUR))
@@ -116,7 +116,7 @@ class ExposureContract:
             assert DB.uid not in found
 
     def test_one_that_lasted_for_days_is_found_in_the_middle(self, store: Store) -> None:
-        write(store, lambda tx: tx.add_opening(WEB, an_opening()))
+        write(store, lambda tx: tx.begin(WEB, an_opening()))
         write(store, lambda tx: tx.end_opening(WEB.uid, "grant-1", NOW + 5 * DAY))
         for days, wanted in ((0.5, 1), (2.5, 1), (4.9, 1), (5, 0)):
             at = NOW + days * DAY
@@ -126,7 +126,7 @@ class ExposureContract:
 
     def test_of_now_nothing_that_was_shut_is_looked_for(self, store: Store) -> None:
         for name in ("shut", "open"):
-            write(store, lambda tx: tx.add_opening(WEB, an_opening(name)))
+            write(store, lambda tx: tx.begin(WEB, an_opening(name)))
         write(store, lambda tx: tx.end_opening(WEB.uid, "shut", NOW + HOUR))
         for is_now, wanted in ((True, ["open"]), (False, ["shut", "open"])):
             found = read(store, lambda r: r.openings_at([WEB.uid], NOW, is_now=is_now))
@@ -138,7 +138,7 @@ class ExposureContract:
         names = [("c-1", "one"), ("a-1", "two"), ("b-1", "three"), ("d-1", "one")]
         machines = [KnownMachine(an_id(name, group), name) for name, group in names]
         for machine in machines:
-            write(store, lambda tx: tx.begin_span(machine, KeptSpan(BARE, None, NOW)))
+            write(store, lambda tx: tx.begin(machine, KeptSpan(BARE, None, NOW)))
         one, two = (group_scope(SUBSCRIPTION, name).key for name in ("one", "two"))
         within = Reach(frozenset({one, two, machines[2].id.key}))
         wanted = ExposureFilter(NOW, within=within)
@@ -152,12 +152,12 @@ class ExposureContract:
         old = KnownMachine(WEB.id, "uid-old")
 
         def plant(tx: Transaction) -> None:
-            tx.begin_span(old, KeptSpan(BARE, None, NOW, NOW + HOUR))
-            tx.begin_span(WEB, KeptSpan(BARE, None, NOW + HOUR, NOW + 2 * HOUR))
+            tx.begin(old, KeptSpan(BARE, None, NOW, NOW + HOUR))
+            tx.begin(WEB, KeptSpan(BARE, None, NOW + HOUR, NOW + 2 * HOUR))
             for port in (SSH, DNS):
-                tx.begin_span(WEB, KeptSpan(SHUT, port, NOW + 2 * HOUR))
-            tx.begin_span(DB, KeptSpan(BARE, None, NOW))
-            tx.add_opening(WEB, an_opening(opened_at=NOW + 3 * HOUR))
+                tx.begin(WEB, KeptSpan(SHUT, port, NOW + 2 * HOUR))
+            tx.begin(DB, KeptSpan(BARE, None, NOW))
+            tx.begin(WEB, an_opening(opened_at=NOW + 3 * HOUR))
 
         write(store, plant)
 
@@ -196,9 +196,9 @@ class ExposureContract:
                         EnforcementPoint(f"uid-{name}", "key", NOW, last_contact_at=NOW)
                     )
             tx.mark_silent([DB.uid])
-            tx.add_opening(WEB, an_opening("one"))
-            tx.add_opening(WEB, an_opening("two"))
-            tx.add_opening(DB, an_opening("three"))
+            tx.begin(WEB, an_opening("one"))
+            tx.begin(WEB, an_opening("two"))
+            tx.begin(DB, an_opening("three"))
             tx.end_opening(DB.uid, "three", NOW)
 
         write(store, plant)
@@ -212,7 +212,7 @@ class ExposureContract:
             assert read(store, lambda r: r.count_let_in(within, NOW)) == let_in
             assert read(store, lambda r: r.count_points(within)) == points
         late = an_opening("late", ends_by=NOW)
-        write(store, lambda tx: tx.add_opening(DB, late))
+        write(store, lambda tx: tx.begin(DB, late))
         for seconds, count in ((59, 1), (60, 0)):  # EDGES E9: its point is silent
             later = NOW + timedelta(seconds=seconds)
             assert read(store, lambda r: r.count_let_in(other, later)) == (
@@ -228,7 +228,7 @@ class ExposureContract:
         again = KeptSpan(SHUT, SSH, NOW + 2 * HOUR)
         opened = KeptSpan(OPEN, SSH, NOW + 2 * HOUR, NOW + 3 * HOUR)
         for span in (ended, again, opened, KeptSpan(BARE, None, NOW + HOUR, NOW + 2 * HOUR)):
-            write(store, lambda tx: tx.begin_span(WEB, span))
+            write(store, lambda tx: tx.begin(WEB, span))
         uids = [WEB.uid, DB.uid]
         assert read(store, lambda r: r.closed_spans(uids, NOW - NEXT)) == {}
         assert read(store, lambda r: r.closed_spans(uids, NOW + HOUR)) == {WEB.uid: [ended]}
@@ -288,7 +288,7 @@ class ExposureContract:
             (WEB, KeptSpan(BARE, None, NOW, NOW)),
             (DB, KeptSpan(BARE, None, NOW)),
         ):
-            write(store, lambda tx: tx.begin_span(machine, span))
+            write(store, lambda tx: tx.begin(machine, span))
         counted = read(store, lambda r: r.count_current([WEB.id.key]))
         assert {kind: n for kind, n in counted.items() if n} == {SHUT: 2, SpanKind.KNOWN: 1}
         both = read(store, lambda r: r.count_current([WEB.id.key, DB.id.key]))
@@ -304,11 +304,11 @@ class ExposureContract:
         scope = subscription_scope(SUBSCRIPTION).key
 
         def plant(tx: Transaction) -> None:
-            tx.begin_span(WEB, KeptSpan(BARE, None, begun, whole - NEXT))
-            tx.begin_span(WEB, KeptSpan(SHUT, SSH, begun, whole))
-            tx.add_opening(WEB, an_opening("old", opened_at=begun))
+            tx.begin(WEB, KeptSpan(BARE, None, begun, whole - NEXT))
+            tx.begin(WEB, KeptSpan(SHUT, SSH, begun, whole))
+            tx.begin(WEB, an_opening("old", opened_at=begun))
             tx.end_opening(WEB.uid, "old", whole - NEXT)
-            tx.add_opening(WEB, an_opening("open", opened_at=begun))
+            tx.begin(WEB, an_opening("open", opened_at=begun))
             steps = [HourStep(whole - HOUR, 3, HOUR), HourStep(whole, 1, HOUR)]
             tx.add_steps([scope], {SHUT: steps})
 

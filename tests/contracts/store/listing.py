@@ -252,7 +252,7 @@ class ListingContract:
             tx.put_closed_port(machine.uid, ClosedPort(SSH))
         if doors.is_root_in:
             known = KnownMachine(machine.id, machine.uid)
-            tx.add_opening(known, Opening("local-1", (SSH,), (), "", "root", "", NOW))
+            tx.begin(known, Opening("local-1", (SSH,), (), "", "root", "", NOW))
         for state in sorted(doors.grants):
             one = f"{name}-{state}"
             tx.add_request(a_request(one))
@@ -275,7 +275,7 @@ class ListingContract:
                 ended_at = replace(a_grant(name, name, name), ends_at=NOW)
                 _plant_grant(tx, ended_at, GrantState.CLOSING)
             rooted = KnownMachine(a_machine("rooted-1").id, "uid-rooted-1")
-            tx.add_opening(rooted, Opening("local-1", (SSH,), (), "", "root", "", NOW, NOW))
+            tx.begin(rooted, Opening("local-1", (SSH,), (), "", "root", "", NOW, NOW))
 
         write(store, plant)
 
