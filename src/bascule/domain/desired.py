@@ -98,7 +98,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Driver-neutral state of one firewall, desired or observed."""
+    """Driver-neutral state of one firewall, desired or observed: of its host's own ports, and on a
+    gateway of those of the machines behind it (``net.PortBehind``).
+    """
 
     closed: frozenset[ClosedPort] = frozenset()
     openings: Mapping[OpeningKey, Opening] = field(default_factory=dict)
@@ -421,17 +423,20 @@ def rule_set(held: Held, now: float) -> RuleSet:
         if remaining >= SHORTEST:
             for key in _keys(cut, closed_ports):
                 cuts[key] = max(remaining, cuts.get(key, remaining))
-    return RuleSet(held.closed, openings, _few(cuts))
+    return RuleSet(held.closed, openings, few_cuts(cuts))
 
 
-def _few(cuts: dict[OpeningKey, timedelta]) -> dict[OpeningKey, timedelta]:
+def few_cuts(cuts: dict[OpeningKey, timedelta]) -> dict[OpeningKey, timedelta]:
     """The cuts; or cuts of every source, if a firewall cannot hold them all."""
     if len(cuts) <= MOST_CUTS:
         return cuts
     longest = max(cuts.values())
     ports = dict.fromkeys(key.port for key in cuts)
     return {
-        OpeningKey(every, port): longest for port in ports for every in (EVERY_IPV4, EVERY_IPV6)
+        OpeningKey(every, port): longest
+        for port in ports
+        for every in (EVERY_IPV4, EVERY_IPV6)
+        if port.at is None or port.at.version == every.version
     }
 
 

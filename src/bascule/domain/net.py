@@ -54,6 +54,39 @@ class PortKey:
     def __str__(self) -> str:
         return f"{self.number}/{self.protocol.lower()}"
 
+    @property
+    def at(self) -> Address | None:
+        """Where it is reached through the firewall's host; None: it is that host's own port."""
+        return None
+
+    def behind(self, address: Address) -> PortBehind:
+        """The same port of a machine to which the firewall's host forwards."""
+        return PortBehind(self.protocol, self.number, address)
+
+
+@dataclass(frozen=True, slots=True)
+class PortBehind(PortKey):
+    """A port of a machine behind a gateway, at the address to which the gateway forwards.
+
+    It equals no port of the gateway's own, nor the same port at another address. It is known to
+    the gateway's firewall alone: leases, reports and policies name the machine's ports.
+    """
+
+    address: Address
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.protocol.lower()} of {self.address}"
+
+    @property
+    def at(self) -> Address:
+        return self.address
+
+
+def port_order(port: PortKey) -> tuple[int, int, TransportProtocol, int]:
+    """Sorts the host's own ports first, then those of each address behind it."""
+    version, address = (0, 0) if port.at is None else (port.at.version, int(port.at))
+    return version, address, port.protocol, port.number
+
 
 def parse_port_number(value: int, target: str = "") -> int:
     """Return ``value`` when it is a port that a service can have, 1 to 65535 inclusive."""

@@ -20,7 +20,7 @@ from datetime import timedelta
 
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import PortKey
+from bascule.domain.net import PortKey, port_order
 
 TOLERANCE = timedelta(milliseconds=50)
 
@@ -89,7 +89,7 @@ def plan(desired: RuleSet, observed: Observed) -> tuple[Operation, ...]:
 def _difference(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
     held = {closed.port: closed for closed in observed.closed}
     wanted = {closed.port for closed in desired.closed}
-    for closed in sorted(desired.closed, key=lambda each: each.port):
+    for closed in sorted(desired.closed, key=lambda each: port_order(each.port)):
         if held.get(closed.port) != closed:
             yield ClosePort(closed, is_new=closed.port not in held)
     for key in observed.openings:
@@ -103,7 +103,7 @@ def _difference(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
         existing = observed.openings.get(key)
         if existing is None or abs(existing.remaining - opening.remaining) > TOLERANCE:
             yield PutOpening(opening)
-    for port in sorted(held):
+    for port in sorted(held, key=port_order):
         if port not in wanted:
             yield ReleasePort(port)
 
