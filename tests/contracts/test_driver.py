@@ -18,7 +18,9 @@ from bascule.testing.fake_firewall import FakeConnection, FakeFirewall
 from tests.contracts.driver import DriverContract, UnownedDriverContract
 from tests.netns.conftest import why_not
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import CLIENT, PATIENCE, STRANGER, Network, Space, is_alive
+from tests.netns.gateway import APP, BehindDriver, Gateway
+from tests.netns.network import CLIENT, PATIENCE, STRANGER, EchoServer, Network, Space, is_alive
+from tests.netns.network import HOST as HOST_ADDRESS
 
 
 class SetClock:
@@ -65,24 +67,21 @@ class KernelWorld:
     """The host's driver in a process of its own; client and stranger in namespaces."""
 
     client, stranger, neighbourhood = CLIENT, STRANGER, "10.77.0.0/24"
+    target = HOST_ADDRESS
 
     def __init__(self, network: Network, driver: DriverProcess) -> None:
         self._network = network
-        self._process = driver
+        self.driver: Driver = driver
         network.echo(22, 23)
         network.echo_udp(161)
 
-    @property
-    def driver(self) -> Driver:
-        return self._process
-
     def reaches(self, source: str, port: PortKey) -> bool:
         if port.protocol is TransportProtocol.UDP:
-            return self._space(source).asks(port.number)
-        return self._space(source).reaches(port.number)
+            return self._space(source).asks(port.number, self.target)
+        return self._space(source).reaches(port.number, self.target)
 
     def connect(self, source: str, port: PortKey) -> socket.socket:
-        return self._network.session(self._space(source), port.number)
+        return self._network.session(self._space(source), port.number, self.target)
 
     def is_alive(self, connection: socket.socket) -> bool:
         return is_alive(connection, PATIENCE)  # who is cut is reset, and need not wait
@@ -95,6 +94,33 @@ class KernelWorld:
 
     def _space(self, source: str) -> Space:
         return self._network.client if source == CLIENT else self._network.stranger
+
+
+class GatewayWorld(KernelWorld):
+    """The ports are those of a machine behind the host, to which it forwards."""
+
+    target = APP
+
+    def __init__(self, network: Network, driver: DriverProcess) -> None:
+        self._network = network
+        self.driver = BehindDriver(driver)
+        app = Gateway(network).app
+        network.echo(22, 23, space=app)
+        network.keep(EchoServer(app, 161, socket.SOCK_DGRAM))
+
+
+class TrackingWorld(GatewayWorld):
+    """Another program's rules have connections tracked all the while."""
+
+    def __init__(self, network: Network, driver: DriverProcess) -> None:
+        super().__init__(network, driver)
+        network.host.nft(
+            "table inet tracking {\nchain forward {\ntype filter hook forward priority 0\n"
+            "ct state new accept\n}\n}\n"
+        )
+
+    def lose_rules(self) -> None:
+        self._network.host.run("nft", "delete", "table", "inet", "bascule")
 
 
 def lacking(ability: str) -> Capabilities:
@@ -111,13 +137,14 @@ class TestFake(DriverContract, UnownedDriverContract):
 
 class OnTheKernel:
     use_owner = True
+    kind = KernelWorld
 
     @pytest.fixture
     def world(self) -> Iterator[KernelWorld]:
         with Network() as network:
             driver = DriverProcess(network.host.name, use_owner=self.use_owner)
             try:
-                yield KernelWorld(network, driver)
+                yield self.kind(network, driver)
             finally:
                 driver.close()
 
@@ -139,3 +166,20 @@ class TestNftablesWithoutOwner(OnTheKernel, UnownedDriverContract):
     """As on a kernel before 6.9."""
 
     use_owner = False
+
+
+@pytest.mark.root
+@pytest.mark.sockets
+@needs_kernel
+class TestGateway(OnTheKernel, DriverContract):
+    """A gateway judges what it forwards as a host judges what it is sent (EDGES G5)."""
+
+    kind = GatewayWorld
+
+
+@pytest.mark.root
+@pytest.mark.sockets
+@needs_kernel
+class TestGatewayWithoutOwner(OnTheKernel, UnownedDriverContract):
+    use_owner = False
+    kind = TrackingWorld

@@ -35,9 +35,22 @@ def given(*rows: tuple[str, PortKey, float, str]) -> dict[OpeningKey, Opening]:
     return found
 
 
+APP, APP6 = map(ip_address, ("10.1.0.10", "fd01::10"))
+
 IN_USE = RuleSet(
-    closed=frozenset({ClosedPort(SSH), ClosedPort(RDP, OnExpiry.KILL), ClosedPort(SNMP)}),
+    closed=frozenset(
+        {
+            ClosedPort(SSH),
+            ClosedPort(RDP, OnExpiry.KILL),
+            ClosedPort(SNMP),
+            ClosedPort(SSH.behind(APP)),
+            ClosedPort(SSH.behind(APP6), OnExpiry.KILL),
+        }
+    ),
     openings=given(
+        ("192.0.2.11", SSH.behind(APP), 58.96, "1a2b-3"),
+        ("0.0.0.0/0", SSH.behind(APP), 18.96, ""),
+        ("2001:db8:2::/48", SSH.behind(APP6), 57.96, "1a2b-4"),
         ("192.0.2.10", SSH, 5398.96, "0f8c-1"),
         ("198.51.100.0/24", RDP, 93783.46, "0f8c-1"),
         ("2001:db8::7", SNMP, 60.208, "0f8c-1"),
@@ -50,6 +63,7 @@ IN_USE = RuleSet(
             ("192.0.2.99", SSH, 98.96, ""),
             ("203.0.113.0/26", SSH, 88.96, ""),
             ("::/0", SSH, 78.96, ""),
+            ("192.0.2.0/24", SSH.behind(APP), 68.96, ""),
         ).items()
     },
 )
@@ -102,7 +116,10 @@ def test_what_the_kernel_shows_reads_back_as_the_rule_set() -> None:
     assert table.layout.flags == frozenset(FLAGS)
     assert rules.from_table(table) == IN_USE
     assert rules.adopted_left(table) == {
-        ("adopted4", ("192.0.2.77", "50022", "22")): timedelta(minutes=9, seconds=59)
+        ("adopted4", ("192.0.2.77", "50022", "22")): timedelta(minutes=9, seconds=59),
+        ("behind_adopted6", ("2001:db8::77", "50022", "fd01::10", "22")): timedelta(
+            minutes=9, seconds=58
+        ),
     }
     assert [each.words[0] for each in table.elements["seen4"]] == ["203.0.113.9"]
     target = ip_address("172.17.0.2"), SSH

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 
-from bascule.domain.net import Address
+from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.drivers.linux import netlink
 
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
@@ -59,11 +59,17 @@ class Connection:
 
     source: Address  # the peer; IPv4 also when the socket is a dual-stack IPv6 one
     source_port: int
-    address: Address  # ours
+    address: Address  # ours, or that of the machine to which it is forwarded
     port: int
     state: int
     family: int = 0  # of the socket, for ``destroy``
     identity: bytes = b""  # inet_diag_sockid, for ``destroy``
+    is_forwarded: bool = False  # to a machine behind this host
+
+    @property
+    def to(self) -> PortKey:
+        own = PortKey(TransportProtocol.TCP, self.port)
+        return own.behind(self.address) if self.is_forwarded else own
 
 
 def local_connections(ports: Collection[int] | None = None) -> Sequence[Connection]:

@@ -134,14 +134,21 @@ class NftablesDriver:
             if rules.adopted_port(key) in change.released:
                 change.elements[key] = None
         again = change.new_ports & self._known
+        # At a rebuild nobody knows whether it is the first time: a gateway may have been rebooted.
+        learnt = {} if change.rebuild is not None else rules.learning(change.new_ports - again)
         kept = set() if change.rebuild is not None else self._known - change.released
         shut = kept | change.closed()
-        behind = self._published.look(shut) if change.closed() else {}
+        published = self._published.look(_own(shut)) if change.closed() else {}
         first = self._existing_or_none(change.new_ports)
         pace = self._pace * len(change.elements)
         elapsed = timedelta(seconds=_boottime() - since + pace)
         elements = rules.aged(change.elements, elapsed)
-        wanted = {**self._adoption(_not_leased(first, change), again), **behind, **elements}
+        wanted = {
+            **self._adoption(_not_leased(first, change), again),
+            **published,
+            **learnt,
+            **elements,
+        }
         if change.rebuild is not None or self._needs_sets(change):
             self._loaded = self._loader.load(wanted, before, is_whole=change.rebuild is not None)
         elif self._loaded is not None and wanted:
@@ -226,7 +233,7 @@ class NftablesDriver:
 
     def _follow(self, table: Table) -> None:
         """Update the targets of closed published ports: containers come and go."""
-        wanted = self._published.look({closed.port for closed in rules.closed_in(table)})
+        wanted = self._published.look(_own(closed.port for closed in rules.closed_in(table)))
         try:
             is_so = rules.published_in(table) == wanted.keys()
         except (TypeError, ValueError):  # another program's elements: not of our form
@@ -329,6 +336,11 @@ def _boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def _own(ports: Iterable[PortKey]) -> set[PortKey]:
+    """Those of this host itself."""
+    return {port for port in ports if port.at is None}
+
+
 def _not_leased(found: Collection[Connection], change: Change) -> list[Connection]:
     """The connections without those that a lease on a kill port admits: they end with it."""
     leased = existing.Reach(key for key in change.openings() if change.is_kill(key.port))
@@ -355,14 +367,13 @@ def _missed_on(
     adopted: Collection[ElementKey],
 ) -> list[Connection]:
     """Connections on keep ports among ``ports`` that are not adopted yet."""
-    numbers = {port.number for port in ports}
-    missed = (each for each in found if each.port in numbers and rules.adopted(each) not in adopted)
+    missed = (each for each in found if each.to in ports and rules.adopted(each) not in adopted)
     return _on_keep_ports(missed, held)
 
 
 def _on_keep_ports(found: Iterable[Connection], held: RuleSet) -> list[Connection]:
-    keep = {closed.port.number for closed in held.closed if not closed.is_kill}
-    return [each for each in found if each.port in keep]
+    keep = {closed.port for closed in held.closed if not closed.is_kill}
+    return [each for each in found if each.to in keep]
 
 
 def _renewed_cuts(left: Collection[Connection], held: RuleSet) -> dict[ElementKey, Element | None]:

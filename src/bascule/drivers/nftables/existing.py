@@ -10,10 +10,17 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from ipaddress import ip_address
 
 from bascule.domain.desired import OpeningKey, RuleSet
-from bascule.domain.net import Address, AddressPrefix, Network, PortKey, TransportProtocol
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
+    Network,
+    PortBehind,
+    PortKey,
+    TransportProtocol,
+)
 from bascule.drivers.linux import sockets
 from bascule.drivers.linux.addresses import local_addresses
-from bascule.drivers.linux.conntrack import translated_connections
+from bascule.drivers.linux.conntrack import forwarded_connections, translated_connections
 from bascule.drivers.linux.sockets import LIVE, Connection, local_connections
 from bascule.drivers.nftables.render import ElementKey
 from bascule.drivers.nftables.rules import adopted, adopted_port
@@ -21,17 +28,22 @@ from bascule.errors import EnforcementFailed
 
 
 def connections(ports: Collection[PortKey], has_conntrack: bool) -> Sequence[Connection]:
-    """TCP connections from other hosts to these ports, to local sockets and published ports.
+    """TCP connections from other hosts to these ports: to local sockets, to published ports, and
+    forwarded to machines behind.
 
     Raises EnforcementFailed when the kernel cannot be asked.
     """
-    numbers = {port.number for port in ports if port.protocol is TransportProtocol.TCP}
-    if not numbers:
+    wanted = {port for port in ports if port.protocol is TransportProtocol.TCP}
+    behind = [port for port in wanted if isinstance(port, PortBehind)]
+    numbers = {port.number for port in wanted if port.at is None}
+    if not wanted:
         return []
     try:
         found = list(local_connections(numbers))
-        if has_conntrack:
+        if has_conntrack and numbers:
             found += [each for each in translated_connections() if each.port in numbers]
+        if has_conntrack and behind:
+            found += forwarded_connections(behind)
         ours = local_addresses()
     except OSError as error:
         raise EnforcementFailed(
@@ -55,18 +67,18 @@ class Reach:
     """The sources and ports of openings or cuts, indexed for lookups of many connections."""
 
     def __init__(self, keys: Iterable[OpeningKey]) -> None:
-        self._lengths: dict[tuple[int, int], set[int]] = {}  # (port, IP version)
-        self._networks: dict[int, set[tuple[int, int, int]]] = {}  # by port
+        self._lengths: dict[tuple[PortKey, int], set[int]] = {}  # (port, IP version)
+        self._networks: dict[PortKey, set[tuple[int, int, int]]] = {}
         for key in keys:
             if key.port.protocol is TransportProtocol.TCP:
-                port, network = key.port.number, key.source
+                port, network = key.port, key.source
                 self._lengths.setdefault((port, network.version), set()).add(network.prefixlen)
                 self._networks.setdefault(port, set()).add(_masked(network))
 
     def holds(self, connection: Connection) -> bool:
-        return self.reaches(connection.source, connection.port)
+        return self.reaches(connection.source, connection.to)
 
-    def reaches(self, source: Address, port: int) -> bool:
+    def reaches(self, source: Address, port: PortKey) -> bool:
         version, bits = source.version, source.max_prefixlen
         return any(
             (version, length, int(source) >> (bits - length)) in self._networks[port]
@@ -85,26 +97,22 @@ def unadmitted(
     """Connections on kill ports, or from cut sources, without an opening or adoption."""
     is_over = _judge(rules)
     return [
-        each for each in found if is_over(each.source, each.port) and adopted(each) not in adoptions
+        each for each in found if is_over(each.source, each.to) and adopted(each) not in adoptions
     ]
 
 
 def ended_adoptions(again: Iterable[ElementKey], rules: RuleSet) -> set[ElementKey]:
     """Adoptions, of connections found when a port was closed again, that must now end."""
     is_over = _judge(rules)
-    return {key for key in again if is_over(ip_address(key[1][0]), adopted_port(key).number)}
+    return {key for key in again if is_over(ip_address(key[1][0]), adopted_port(key))}
 
 
-def _judge(rules: RuleSet) -> Callable[[Address, int], bool]:
+def _judge(rules: RuleSet) -> Callable[[Address, PortKey], bool]:
     """A test: is this source on a kill port or cut, without an opening that admits it?"""
-    kill = {
-        closed.port.number
-        for closed in rules.closed
-        if closed.is_kill and closed.port.protocol is TransportProtocol.TCP
-    }
+    kill = {closed.port for closed in rules.closed if closed.is_kill}
     opened, cut = Reach(rules.openings), Reach(rules.cuts)
 
-    def is_over(source: Address, port: int) -> bool:
+    def is_over(source: Address, port: PortKey) -> bool:
         is_ended = port in kill or cut.reaches(source, port)
         return is_ended and not opened.reaches(source, port)
 

@@ -4,18 +4,28 @@ Exact sources stand in one hash set a family, prefixes in one masked hash set pe
 length in use (interval sets refuse overlaps depending on order). A set's name tells its
 family and length: ``g4`` /32, ``g4_24`` /24, ``g6_64`` /64, ``g4_0`` everybody. ``ended``
 sets are alike. Elements are ``source . protocol . port``, without a source for /0.
+
+What begins with ``behind_`` is about machines to which this host forwards: there the machine's
+address stands before protocol and port, and each set has one IP version.
 What is not here: nft's syntax (``render``, ``parse``).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from bascule.domain.desired import OpeningKey
-from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, Network, PortKey, TransportProtocol
+from bascule.domain.net import (
+    EVERY_IPV4,
+    EVERY_IPV6,
+    Network,
+    PortKey,
+    TransportProtocol,
+)
 
 TABLE = "bascule"
 HANDOVER = "bascule_handover"  # stands in while the first changes hands
@@ -32,13 +42,35 @@ TARGETS = {4: "target4", 6: "target6"}  # what closed published ports stand for
 INSIDE = "inside"  # container networks' own interfaces, by name
 BLOCKED = "blocked"  # the counter
 
+_BEHIND = "behind_"
+CLOSED_BEHIND = {4: "behind_closed4", 6: "behind_closed6"}
+KILL_BEHIND = {4: "behind_kill4", 6: "behind_kill6"}
+ADOPTED_BEHIND = {4: "behind_adopted4", 6: "behind_adopted6"}
+LEARNING = {4: "behind_learning4", 6: "behind_learning6"}  # address and TCP port, for LEARN_FOR
+SEEN_BEHIND = {4: "behind_seen4", 6: "behind_seen6"}
+
+
+def _versions(own: Iterable[str], behind: Mapping[int, str]) -> dict[str, int | None]:
+    return {
+        **dict.fromkeys(own, None),
+        **{name: version for version, name in behind.items()},
+    }
+
+
+# By name, the IP version of the machines' addresses in it; None: of the host's own ports.
+CLOSED_SETS = _versions([CLOSED], CLOSED_BEHIND)
+PORT_SETS = {**CLOSED_SETS, **_versions([KILL], KILL_BEHIND)}
+ADOPTED_SETS = _versions(ADOPTED.values(), ADOPTED_BEHIND)
+SEEN_SETS = _versions(SEEN.values(), SEEN_BEHIND)
+
 ADOPTED_FOR = timedelta(minutes=10)
 AGAIN = "again"  # comment of a connection found when its port was closed again: a cut ends it
+LEARN_FOR = timedelta(minutes=2)  # after a first closing: connections tracked by nobody are adopted
 ENDED_FOR = timedelta(minutes=2)
 MAX_GRANTS = 65536  # elements of one set
 MAX_SEEN = 4096
 
-_NAME = re.compile(r"(g|ended)([46])(?:_(\d{1,3}))?")
+_NAME = re.compile(r"(behind_)?(g|ended)([46])(?:_(\d{1,3}))?")
 _FULL = {4: 32, 6: 128}
 _INTERFACE = re.compile(r'"[A-Za-z0-9_.-]{1,15}"')
 
@@ -50,11 +82,13 @@ class SourceSet:
     kind: str
     version: int  # 4 or 6
     length: int
+    is_behind: bool = False  # of ports of machines behind this host
 
     @property
     def name(self) -> str:
+        prefix = _BEHIND if self.is_behind else ""
         suffix = "" if self.length == _FULL[self.version] else f"_{self.length}"
-        return f"{self.kind}{self.version}{suffix}"
+        return f"{prefix}{self.kind}{self.version}{suffix}"
 
     @property
     def is_exact(self) -> bool:
@@ -69,8 +103,9 @@ class SourceSet:
         return str(network.netmask)
 
 
-def source_set(kind: str, network: Network) -> SourceSet:
-    return SourceSet(kind, network.version, network.prefixlen)
+def source_set(kind: str, key: OpeningKey) -> SourceSet:
+    source = key.source
+    return SourceSet(kind, source.version, source.prefixlen, key.port.at is not None)
 
 
 def parse_set_name(name: str) -> SourceSet | None:
@@ -78,19 +113,45 @@ def parse_set_name(name: str) -> SourceSet | None:
     match = _NAME.fullmatch(name)
     if match is None:
         return None
-    version = int(match[2])
-    length = _FULL[version] if match[3] is None else int(match[3])
-    found = SourceSet(match[1], version, length)
+    version = int(match[3])
+    length = _FULL[version] if match[4] is None else int(match[4])
+    found = SourceSet(match[2], version, length, match[1] is not None)
     return found if length <= _FULL[version] and found.name == name else None
 
 
 ALWAYS = frozenset(
-    SourceSet(kind, version, _FULL[version]) for kind in (GRANTED, ENDED) for version in (4, 6)
+    SourceSet(kind, version, _FULL[version], is_behind)
+    for kind in (GRANTED, ENDED)
+    for version in (4, 6)
+    for is_behind in (False, True)
 )
 
 
-def port_words(port: PortKey) -> tuple[str, str]:
-    return port.protocol.lower(), str(port.number)
+def port_set(name: str, port: PortKey) -> str:
+    """Of CLOSED or KILL, the set that holds this port."""
+    if port.at is None:
+        return name
+    return (CLOSED_BEHIND if name == CLOSED else KILL_BEHIND)[port.at.version]
+
+
+def port_words(port: PortKey) -> tuple[str, ...]:
+    words = port.protocol.lower(), str(port.number)
+    return words if port.at is None else (str(port.at), *words)
+
+
+def read_port(version: int | None, words: tuple[str, ...]) -> PortKey:
+    """The inverse of ``port_words``; ``version`` is that of the machine's address, None for the
+    host's own port. Raises ValueError for what we never write.
+    """
+    *address, protocol, number = words
+    port = port_key(protocol, number)
+    if version is None and not address:
+        return port
+    if version is not None and len(address) == 1:
+        at = ip_address(address[0])
+        if at.version == version:
+            return port.behind(at)
+    raise ValueError(f"{' . '.join(words)} is no port of ours")
 
 
 def key_words(key: OpeningKey) -> tuple[str, ...]:
@@ -102,13 +163,24 @@ def key_words(key: OpeningKey) -> tuple[str, ...]:
 
 def opening_key(where: SourceSet, words: tuple[str, ...]) -> OpeningKey:
     """The inverse of ``key_words``. Raises ValueError for what we never write."""
-    *address, protocol, number = words
-    if len(address) != (0 if where.length == 0 else 1):
-        raise ValueError(f"{where.name} has an element of another shape: {words}")
-    port = port_key(protocol, number)
-    if not address:
+    source = words[: 0 if where.length == 0 else 1]
+    version = where.version if where.is_behind else None
+    port = read_port(version, words[len(source) :])
+    if not source:
         return OpeningKey(EVERY_IPV4 if where.version == 4 else EVERY_IPV6, port)
-    return OpeningKey(ip_network(f"{address[0]}/{where.length}"), port)
+    return OpeningKey(ip_network(f"{source[0]}/{where.length}"), port)
+
+
+def connection_words(source: str, source_port: str, port: PortKey) -> tuple[str, ...]:
+    """The element of an adopted connection, of TCP."""
+    at = () if port.at is None else (str(port.at),)
+    return (source, source_port, *at, str(port.number))
+
+
+def connection_port(name: str, words: tuple[str, ...]) -> PortKey:
+    """The port of an adopted connection's element. Raises ValueError for what we never write."""
+    _, _, *at, number = words
+    return read_port(ADOPTED_SETS[name], (*at, "tcp", number))
 
 
 def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,8 +189,8 @@ def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:
     One element under two spellings would be deleted twice in a transaction, which is
     refused. Raises ValueError for what we never write.
     """
-    if name in (CLOSED, KILL):
-        return port_words(port_key(*words))
+    if name in PORT_SETS:
+        return port_words(read_port(PORT_SETS[name], words))
     if name == INSIDE:
         (interface,) = words
         if _INTERFACE.fullmatch(interface) is None:
@@ -127,11 +199,15 @@ def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:
     if name in TARGETS.values():
         address, protocol, number = words
         return str(ip_address(address)), *port_words(port_key(protocol, number))
+    if name in LEARNING.values():
+        address, number = words
+        return str(ip_address(address)), str(int(number))
     where = parse_set_name(name)
     if where is not None:
         return key_words(opening_key(where, words))
-    source, source_port, port = words  # an adopted connection
-    return str(ip_address(source)), str(int(source_port)), str(int(port))
+    source, source_port, *_ = words  # an adopted connection
+    port = connection_port(name, words)
+    return connection_words(str(ip_address(source)), str(int(source_port)), port)
 
 
 _PROTOCOLS = {"tcp": TransportProtocol.TCP, "udp": TransportProtocol.UDP}

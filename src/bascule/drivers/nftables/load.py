@@ -11,15 +11,15 @@ from datetime import timedelta
 
 from bascule.drivers.nftables import parse, render, rules
 from bascule.drivers.nftables.layout import (
-    ADOPTED,
+    ADOPTED_SETS,
     ALWAYS,
-    CLOSED,
     ENDED,
     GRANTED,
     HANDOVERS,
     INSIDE,
-    KILL,
-    SEEN,
+    LEARNING,
+    PORT_SETS,
+    SEEN_SETS,
     TABLE,
     TARGETS,
     SourceSet,
@@ -31,10 +31,13 @@ from bascule.drivers.nftables.render import Changes
 from bascule.errors import EnforcementFailed
 
 _HOOKED = ("published", "delivered", "routed")
-_CHAINS = frozenset({*_HOOKED, "arrived", "by_number", "guard", "granted"})
+_JUDGING = ("by_number", "guard", "granted")
+_CHAINS = frozenset({*_HOOKED, "arrived", *_JUDGING, *(f"behind_{each}" for each in _JUDGING)})
 _OTHERS = frozenset({"counter blocked", "counter cut"})
 PUBLISHED_SETS = frozenset({INSIDE, *TARGETS.values()})
-_PLAIN_SETS = frozenset({CLOSED, KILL, *PUBLISHED_SETS, *ADOPTED.values(), *SEEN.values()})
+_PLAIN_SETS = frozenset(
+    {*PORT_SETS, *PUBLISHED_SETS, *ADOPTED_SETS, *LEARNING.values(), *SEEN_SETS}
+)
 _ALREADY = "already exists"  # the library's own word, before it asks the kernel
 _UNSUPPORTED = "Operation not supported"  # a table made without ``persist`` cannot gain it
 
@@ -90,14 +93,18 @@ class Loader:
         text = render.definition(TABLE, live, self.flags, {each.name for each in known - live})
         if is_whole:
             emptied = {each.name for each in live if each.kind == GRANTED}
-            text += render.flush_sets(TABLE, {*emptied, CLOSED, KILL, *PUBLISHED_SETS})
+            text += render.flush_sets(TABLE, {*emptied, *PORT_SETS, *PUBLISHED_SETS})
         return text + render.changes(TABLE, wanted)
 
     def _replace(
         self, wanted: Changes, before: Table, live: frozenset[SourceSet], *, is_whole: bool
     ) -> None:
         """A table made anew in place of one of another form."""
-        kept = [*ADOPTED.values(), *(each.name for each in live if each.kind == ENDED)]
+        kept = [
+            *ADOPTED_SETS,
+            *LEARNING.values(),
+            *(each.name for each in live if each.kind == ENDED),
+        ]
         carried = rules.carried(before, timedelta(0), kept if is_whole else None)
         self.context.run(
             render.delete(TABLE)

@@ -14,6 +14,11 @@ written a closed number into a packet before. Its rules, in order (EDGES A1 to A
 * then the grant sets alone decide; a TCP packet of a connection whose grant is over is
   answered by a reset, everything else is remembered by source, counted and dropped.
 
+What is forwarded to a machine behind this host is judged by the same rules in ``forward``, by the
+machine's address and port: there a packet has them whichever way it came, and still has its true
+source. A reset of an ended connection passes on, so that the machine lets go of it. For two minutes
+after a first closing, connections that nobody had tracked are adopted when they speak.
+
 Every grant set has a default timeout of a second, so that a mistake closes.
 """
 
@@ -25,16 +30,21 @@ from dataclasses import dataclass
 
 from bascule.drivers.nftables.layout import (
     ADOPTED,
+    ADOPTED_BEHIND,
     ADOPTED_FOR,
     CLOSED,
+    CLOSED_BEHIND,
     ENDED,
     ENDED_FOR,
     GRANTED,
     INSIDE,
     KILL,
+    KILL_BEHIND,
+    LEARNING,
     MAX_GRANTS,
     MAX_SEEN,
     SEEN,
+    SEEN_BEHIND,
     TARGETS,
     SourceSet,
 )
@@ -72,7 +82,7 @@ def definition(
     ``unused`` names sets in the kernel that no rule looks up any more: they are deleted.
     """
     head = _flags(flags)
-    ordered = sorted(sets, key=lambda each: (each.kind, each.version, -each.length))
+    ordered = sorted(sets, key=lambda each: (each.is_behind, each.kind, each.version, -each.length))
     body = [*head, *_counters(), *_sets(ordered), *_chains(ordered)]  # exact sources first
     return "\n".join(
         [
@@ -155,37 +165,48 @@ def _counters() -> list[str]:
 
 
 def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
-    yield from _set(CLOSED, "type inet_proto . inet_service")
-    yield from _set(KILL, "type inet_proto . inet_service")
+    for name in (CLOSED, KILL):
+        yield from _set(name, "type inet_proto . inet_service")
+    for names in (CLOSED_BEHIND, KILL_BEHIND):
+        for version, name in names.items():
+            yield from _set(name, f"type {_ADDRESS[version]} . inet_proto . inet_service")
     for each in sources:
-        address = "" if each.length == 0 else f"{_ADDRESS[each.version]} . "
+        addresses = (each.length > 0) + each.is_behind
         seconds = 1 if each.kind == GRANTED else int(ENDED_FOR.total_seconds())
         yield from _set(
             each.name,
-            f"type {address}inet_proto . inet_service",
+            f"type {f'{_ADDRESS[each.version]} . ' * addresses}inet_proto . inet_service",
             "flags timeout",
             f"timeout {seconds}s",
             f"size {MAX_GRANTS}",
         )
-    for version, name in ADOPTED.items():
-        yield from _set(
-            name,
-            f"type {_ADDRESS[version]} . inet_service . inet_service",
-            "flags timeout",
-            f"timeout {int(ADOPTED_FOR.total_seconds())}s",
-        )
+    yield from _adopted_sets()
     yield from _set(INSIDE, "type ifname")
     for version, name in TARGETS.items():
         yield from _set(name, f"type {_ADDRESS[version]} . inet_proto . inet_service")
-    for version, name in SEEN.items():
-        yield from _set(
-            name,
-            f"type {_ADDRESS[version]} . inet_proto . inet_service",
-            "flags dynamic,timeout",
-            "timeout 10m",
-            f"size {MAX_SEEN}",
-            "counter",
-        )
+    for names, addresses in ((SEEN, 1), (SEEN_BEHIND, 2)):
+        for version, name in names.items():
+            yield from _set(
+                name,
+                f"type {f'{_ADDRESS[version]} . ' * addresses}inet_proto . inet_service",
+                "flags dynamic,timeout",
+                "timeout 10m",
+                f"size {MAX_SEEN}",
+                "counter",
+            )
+
+
+def _adopted_sets() -> Iterator[str]:
+    timeout = f"timeout {int(ADOPTED_FOR.total_seconds())}s"
+    for version, name in ADOPTED.items():
+        key = f"type {_ADDRESS[version]} . inet_service . inet_service"
+        yield from _set(name, key, "flags timeout", timeout)
+    for version, name in ADOPTED_BEHIND.items():
+        key = f"type {_ADDRESS[version]} . inet_service . {_ADDRESS[version]} . inet_service"
+        yield from _set(name, key, "flags dynamic,timeout", timeout, f"size {MAX_GRANTS}")
+    for version, name in LEARNING.items():
+        key = f"type {_ADDRESS[version]} . inet_service"
+        yield from _set(name, key, "flags timeout", "timeout 1s")
 
 
 def _set(name: str, *lines: str) -> list[str]:
@@ -193,7 +214,9 @@ def _set(name: str, *lines: str) -> list[str]:
 
 
 def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
-    established = [_established(version, sources) for version in (4, 6)]
+    own = [each for each in sources if not each.is_behind]
+    behind = [each for each in sources if each.is_behind]
+    established = [_established(version, own) for version in (4, 6)]
     yield from _gate("published", "prerouting", _EARLY, established, "fib daddr type local ")
     yield from _gate("delivered", "input", _LAST, established, guard="arrived")
     yield from _chain(
@@ -204,7 +227,9 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
     yield from _chain(
         "routed",
         f"type filter hook forward priority {_LAST}; policy accept;",
-        f"ct state established {_NO_SYN} accept",
+        *(_established_behind(version, behind) for version in (4, 6)),
+        *(f"{_port_behind(v)} @{name} goto behind_guard" for v, name in CLOSED_BEHIND.items()),
+        f"meta l4proto >= {_BY_NUMBER[0]} jump behind_by_number",
         f"iifname @{INSIDE} accept",
         "ct status dnat accept",  # it came by a port of the host, and was judged there
         *(
@@ -228,12 +253,59 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
     )
     yield from _chain(
         "granted",
-        *(f"{_lookup(each)} @{each.name} accept" for each in sources if each.kind == GRANTED),
+        *(f"{_lookup(each)} @{each.name} accept" for each in own if each.kind == GRANTED),
         f"meta l4proto tcp ct state established {_NO_SYN} counter name cut reject with tcp reset",
         "ip version 4 update @seen4 { ip saddr . meta l4proto . th dport }",
         "ip6 version 6 update @seen6 { ip6 saddr . meta l4proto . th dport }",
         "counter name blocked drop",
     )
+    yield from _chain(
+        "behind_by_number",
+        f"meta l4proto != {{ {', '.join(map(str, _BY_NUMBER))} }} return",
+        *(
+            f"{_HEADER[version]} daddr . {protocol} . th dport @{name} goto behind_granted"
+            for version, name in CLOSED_BEHIND.items()
+            for protocol in _AS_TCP_OR_UDP
+        ),
+    )
+    yield from _chain(
+        "behind_guard",
+        "tcp flags & (syn | ack) == syn goto behind_granted",
+        *(
+            f"{header} saddr . tcp sport . {header} daddr . tcp dport @{name} accept"
+            for version, name in ADOPTED_BEHIND.items()
+            for header in (_HEADER[version],)
+        ),
+        "goto behind_granted",
+    )
+    yield from _chain(
+        "behind_granted",
+        *(f"{_lookup(each)} @{each.name} accept" for each in behind if each.kind == GRANTED),
+        *_learning(),
+        f"meta l4proto tcp ct state established {_NO_SYN} tcp flags & rst == rst accept",
+        f"meta l4proto tcp ct state established {_NO_SYN} counter name cut reject with tcp reset",
+        *(
+            f"{header} version {version} update @{name} "
+            f"{{ {header} saddr . {header} daddr . meta l4proto . th dport }}"
+            for version, name in SEEN_BEHIND.items()
+            for header in (_HEADER[version],)
+        ),
+        "counter name blocked drop",
+    )
+
+
+def _learning() -> Iterator[str]:
+    """Adopt what conntrack met in its middle: of the client's first packet it says ``new``, or that
+    the machine has begun, if that spoke first. A lease's connection is neither.
+    """
+    for version, header in _HEADER.items():
+        connection = f"{header} saddr . tcp sport . {header} daddr . tcp dport"
+        for met in ("ct state new", "ct direction reply"):
+            yield (
+                f"tcp flags & (syn | ack) == ack {met} "
+                f"{header} daddr . tcp dport @{LEARNING[version]} "
+                f"add @{ADOPTED_BEHIND[version]} {{ {connection} }} accept"
+            )
 
 
 def _gate(
@@ -259,17 +331,31 @@ def _chain(name: str, *lines: str) -> list[str]:
 
 
 def _established(version: int, sources: Sequence[SourceSet]) -> str:
-    not_ended = " ".join(
+    not_ended = _not_ended(version, sources)
+    return f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"
+
+
+def _established_behind(version: int, sources: Sequence[SourceSet]) -> str:
+    not_killed = f"{_port_behind(version)} != @{KILL_BEHIND[version]}"
+    return f"ct state established {_NO_SYN} {not_killed} {_not_ended(version, sources)} accept"
+
+
+def _not_ended(version: int, sources: Sequence[SourceSet]) -> str:
+    return " ".join(
         f"{_lookup(each)} != @{each.name}"
         for each in sources
         if each.kind == ENDED and each.version == version
     )
-    return f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"
+
+
+def _port_behind(version: int) -> str:
+    return f"{_HEADER[version]} daddr . {_PORT}"
 
 
 def _lookup(each: SourceSet) -> str:
     header = _HEADER[each.version]
+    port = _port_behind(each.version) if each.is_behind else _PORT
     if each.length == 0:
-        return f"{header} version {each.version} {_PORT}"
+        return port if each.is_behind else f"{header} version {each.version} {port}"
     mask = "" if each.is_exact else f" & {each.mask}"
-    return f"{header} saddr{mask} . {_PORT}"
+    return f"{header} saddr{mask} . {port}"

@@ -17,22 +17,31 @@ from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.drivers.linux.sockets import Connection
 from bascule.drivers.nftables.layout import (
     ADOPTED,
+    ADOPTED_BEHIND,
     ADOPTED_FOR,
+    ADOPTED_SETS,
     AGAIN,
     CLOSED,
+    CLOSED_SETS,
     ENDED,
     GRANTED,
     INSIDE,
     KILL,
-    SEEN,
+    LEARN_FOR,
+    LEARNING,
+    PORT_SETS,
+    SEEN_SETS,
     TARGETS,
     SourceSet,
     canonical,
+    connection_port,
+    connection_words,
     key_words,
     opening_key,
     parse_set_name,
-    port_key,
+    port_set,
     port_words,
+    read_port,
     source_set,
 )
 from bascule.drivers.nftables.parse import ReadElement, Table, Unreadable
@@ -75,32 +84,32 @@ def to_elements(rules: RuleSet) -> dict[ElementKey, Element | None]:
 def closed_elements(closed: ClosedPort) -> dict[ElementKey, Element | None]:
     words = port_words(closed.port)
     return {
-        (CLOSED, words): Element(),
+        (port_set(CLOSED, closed.port), words): Element(),
         killing(closed.port): Element() if closed.is_kill else None,
     }
 
 
 def killing(port: PortKey) -> ElementKey:
     """The element of a kill port: when an opening ends, its connections end too."""
-    return KILL, port_words(port)
+    return port_set(KILL, port), port_words(port)
 
 
 def closed_ports(wanted: Mapping[ElementKey, Element | None]) -> set[PortKey]:
     """The inverse of ``closed_elements``."""
     return {
-        port_key(*words)
+        read_port(CLOSED_SETS[name], words)
         for (name, words), element in wanted.items()
-        if name == CLOSED and element is not None
+        if name in CLOSED_SETS and element is not None
     }
 
 
 def released_elements(port: PortKey) -> dict[ElementKey, Element | None]:
-    words = port_words(port)
-    return {(CLOSED, words): None, (KILL, words): None}
+    closed = port_set(CLOSED, port), port_words(port)
+    return dict.fromkeys([closed, killing(port), *learning([port])])
 
 
 def granted(key: OpeningKey) -> ElementKey:
-    return source_set(GRANTED, key.source).name, key_words(key)
+    return source_set(GRANTED, key).name, key_words(key)
 
 
 def opened(wanted: Mapping[ElementKey, Element | None]) -> Iterator[OpeningKey]:
@@ -112,13 +121,15 @@ def opened(wanted: Mapping[ElementKey, Element | None]) -> Iterator[OpeningKey]:
 
 
 def ended(key: OpeningKey) -> ElementKey:
-    return source_set(ENDED, key.source).name, key_words(key)
+    return source_set(ENDED, key).name, key_words(key)
 
 
 def adopted(connection: Connection) -> ElementKey:
     """The element that admits exactly this connection, and no SYN."""
-    source, port = str(connection.source), str(connection.port)
-    return ADOPTED[connection.source.version], (source, str(connection.source_port), port)
+    source, port = connection.source, connection.to
+    names = ADOPTED if port.at is None else ADOPTED_BEHIND
+    words = connection_words(str(source), str(connection.source_port), port)
+    return names[source.version], words
 
 
 def adoption(
@@ -131,6 +142,19 @@ def adoption(
     """
     keys = map(adopted, connections)
     return {key: timed(ADOPTED_FOR, AGAIN if key in again else "") for key in keys}
+
+
+def learning(ports: Iterable[PortKey]) -> dict[ElementKey, Element | None]:
+    """The elements by which the kernel adopts connections to these ports that it did not track.
+
+    A gateway may have tracked nothing before its first port was closed. Only TCP ports of machines
+    behind it have such elements: of the host's own, sockets tell.
+    """
+    return {
+        (LEARNING[port.at.version], (str(port.at), str(port.number))): timed(LEARN_FOR)
+        for port in ports
+        if port.at is not None and port.protocol is TransportProtocol.TCP
+    }
 
 
 def published_elements(
@@ -178,7 +202,7 @@ def carried(
     that have ended since, those without the timeout that they should have, and counts of
     blocked attempts.
     """
-    ours = {CLOSED, KILL, INSIDE, *ADOPTED.values(), *TARGETS.values()}
+    ours = {*PORT_SETS, INSIDE, *ADOPTED_SETS, *LEARNING.values(), *TARGETS.values()}
     ours |= {each.name for each in source_sets(table.elements)}
     found: dict[ElementKey, Element | None] = {}
     for name in ours if names is None else ours & set(names):
@@ -191,7 +215,7 @@ def carried(
 
 
 def _carried(name: str, element: ReadElement, elapsed: timedelta) -> Element | None:
-    if name in (CLOSED, KILL, INSIDE, *TARGETS.values()):
+    if name in (*PORT_SETS, INSIDE, *TARGETS.values()):
         return Element()
     if element.remaining is None:
         return None
@@ -204,16 +228,21 @@ def closed_in(table: Table | None) -> frozenset[ClosedPort]:
 
 
 def _closed(table: Table, *, strict: bool) -> frozenset[ClosedPort]:
-    kill = {element.words for element in table.elements.get(KILL, ())}
+    kill = {
+        element.words
+        for name in PORT_SETS.keys() - CLOSED_SETS.keys()
+        for element in table.elements.get(name, ())
+    }
     found = set()
-    for element in table.elements.get(CLOSED, ()):
-        try:
-            port = port_key(*element.words)
-        except (TypeError, ValueError):
-            if strict:
-                raise
-            continue
-        found.add(ClosedPort(port, OnExpiry.KILL if element.words in kill else OnExpiry.KEEP))
+    for name, version in CLOSED_SETS.items():
+        for element in table.elements.get(name, ()):
+            try:
+                port = read_port(version, element.words)
+            except (TypeError, ValueError):
+                if strict:
+                    raise
+                continue
+            found.add(ClosedPort(port, OnExpiry.KILL if element.words in kill else OnExpiry.KEEP))
     return frozenset(found)
 
 
@@ -252,7 +281,7 @@ def adopted_again(table: Table) -> set[ElementKey]:
 
 
 def _adopted(table: Table) -> Iterator[tuple[ElementKey, ReadElement]]:
-    for name in ADOPTED.values():
+    for name in ADOPTED_SETS:
         for element in table.elements.get(name, ()):
             with suppress(TypeError, ValueError):  # not of our form: no connection's
                 yield (name, canonical(name, element.words)), element
@@ -260,17 +289,17 @@ def _adopted(table: Table) -> Iterator[tuple[ElementKey, ReadElement]]:
 
 def adopted_port(key: ElementKey) -> PortKey:
     """The port of an adopted connection's element."""
-    return PortKey(TransportProtocol.TCP, int(key[1][-1]))
+    return connection_port(*key)
 
 
 def knocks(table: Table) -> list[Blocked]:
     """Dropped packets by source, as far as the kernel remembers them."""
     found = []
-    for name in SEEN.values():
+    for name, version in SEEN_SETS.items():
         for element in table.elements.get(name, ()):
             with suppress(TypeError, ValueError):  # not of our form
-                source, *port = element.words
-                address = str(ip_address(source))
-                seen = Blocked(address, port_key(*port), element.packets, _left(element))
+                source, *words = element.words
+                port = read_port(version, tuple(words))
+                seen = Blocked(str(ip_address(source)), port, element.packets, _left(element))
                 found.append(seen)
     return found
