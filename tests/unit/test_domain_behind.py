@@ -95,7 +95,7 @@ def test_a_source_opens_nothing_at_an_address_of_the_other_version() -> None:
 
 
 def test_where_a_machine_was_before_stays_closed_and_opens_for_nobody() -> None:
-    """EDGES G2: its sessions there are cut as well."""
+    """Its sessions there are cut as well."""
     own = RuleSet(closed(SSH), openings("*", SSH), dict.fromkeys(keys("192.0.2.1", SSH), MINUTE))
     found = behind(own, [SQL], [APP])
     assert found.closed == closed(SSH.behind(SQL), SSH.behind(APP))

@@ -298,6 +298,18 @@ def test_live_connections_are_counted_per_source() -> None:
     assert list(count(found, asked)) == [1, 2, 3, 1, 0]
 
 
+@pytest.mark.parametrize("has_conntrack", [True, False])
+def test_forwarded_connections_that_cannot_be_listed_are_not_called_none(
+    has_conntrack: bool,
+) -> None:
+    host = _Host(RuleSet(), connection("10.0.0.1"), can_destroy=True)
+    host._features = replace(host._features, has_conntrack=has_conntrack)
+    assert host.sessions([(RDP, "*")]) == [1]
+    behind = RDP.behind(ip_address("10.1.0.10"))
+    found = host.sessions([(RDP, "*"), (behind, "*")])
+    assert found == ([1, 0] if has_conntrack else None)
+
+
 def test_an_adopted_connection_has_one_element() -> None:
     assert rules.adopted(connection("fd00::1")) == ("adopted6", ("fd00::1", "50000", "3389"))
     (element,) = rules.adoption([connection("10.0.0.1")]).values()

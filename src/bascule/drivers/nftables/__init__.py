@@ -1,4 +1,4 @@
-"""nftables on a host: one table, ``inet bascule``, written by one libnftables context.
+"""nftables on a host or gateway: one table, ``inet bascule``, written by one libnftables context.
 
 ``library`` speaks to libnftables, ``render`` and ``parse`` are its text both ways (pure),
 ``layout`` and ``rules`` say what stands for what, ``load`` and ``handover`` put whole tables

@@ -220,7 +220,10 @@ class NftablesDriver:
         if unopened:
             self._context.run(render.changes(TABLE, self._adoption(unopened, again)))
 
-    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int] | None:
+        is_behind = any(port.at is not None for port, _ in openings)
+        if is_behind and not self._features.has_conntrack:
+            return None  # no socket tells of them
         with self._lock:
             return existing.count(self._existing({port for port, _ in openings}), openings)
 
