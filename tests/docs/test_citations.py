@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 EDGES = (ROOT / "docs" / "edges.md").read_text(encoding="utf-8")
 AZURE = (ROOT / "docs" / "azure.md").read_text(encoding="utf-8")
 HOUSE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-PLACE = r"[A-J]?\d+(?:\.\d+)*"
+PLACE = r"[A-H]?\d+(?:\.\d+)*"
 CITATION = re.compile(
     rf"\b(EDGES|CONTRACT|CLIENTS|ARCHITECTURE)\b(?:\s+rule)?(\s+{PLACE}(?:(?:,|,? and| to)\s+{PLACE})*)?"
 )
@@ -26,7 +26,7 @@ CITATION = re.compile(
 @cache
 def places() -> dict[str, set[str]]:
     """By the name that is cited, what can be cited of it."""
-    found = {"EDGES": set(re.findall(r"^\*\*([A-J]\d+)\. ", EDGES, re.MULTILINE))}
+    found = {"EDGES": set(re.findall(r"^\*\*([A-H]\d+)\. ", EDGES, re.MULTILINE))}
     for name in ("CONTRACT", "CLIENTS"):
         sections = re.findall(
             rf"^##+ {name} ([\d.]*\d)(.*?)(?=^#|\Z)", AZURE, re.MULTILINE | re.DOTALL
