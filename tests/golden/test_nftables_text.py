@@ -120,6 +120,7 @@ def test_what_the_kernel_shows_reads_back_as_the_rule_set() -> None:
         ("behind_adopted6", ("2001:db8::77", "50022", "fd01::10", "22")): timedelta(
             minutes=9, seconds=58
         ),
+        ("behind_adopted4", ("203.0.113.8", "50023", "10.1.0.10", "22")): timedelta(minutes=9),
     }
     assert [each.words[0] for each in table.elements["seen4"]] == ["203.0.113.9"]
     target = ip_address("172.17.0.2"), SSH

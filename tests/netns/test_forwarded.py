@@ -535,6 +535,28 @@ def test_learning_ends_by_itself_and_begins_with_no_rebuild(
     assert not is_alive(old[1])
 
 
+def test_strangers_who_fill_what_is_learnt_keep_nothing_from_being_closed(
+    network: Network, driver: DriverProcess, gateway: Gateway
+) -> None:
+    """By ACKs from made-up ports; who is tracked is adopted in sets of the agent's own."""
+    make_so(driver, RuleSet())
+    old = network.session(network.client, 23, APP)
+    ports = at(APP, tcp(22)), at(APP, tcp(23))
+    make_so(driver, shut(ports[0]))
+
+    def flood() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+            for number in range(20_000):
+                raw.sendto(_ack(1024 + number, 22), (APP, 0))
+
+    network.stranger.inside(flood)
+    assert len(_learnt(network).split(",")) > 16_000
+    make_so(driver, shut(*ports, is_kill=True))
+    assert is_alive(old, PATIENCE)
+    assert not network.stranger.reaches(22, APP)
+    assert not network.stranger.reaches(23, APP)
+
+
 def test_a_cut_does_not_end_the_acquaintances_of_before(
     network: Network, driver: DriverProcess, gateway: Gateway
 ) -> None:
@@ -668,6 +690,16 @@ def _be_reset(session: socket.socket) -> None:
     session.close()
 
 
+def _ack(source_port: int, port: int) -> bytes:
+    head = struct.pack(">HHIIBBHHH", source_port, port, 1, 1, 5 << 4, 0x10, 1024, 0, 0)
+    addresses = socket.inet_aton(STRANGER) + socket.inet_aton(APP)
+    pseudo = addresses + struct.pack(">BBH", 0, socket.IPPROTO_TCP, len(head)) + head
+    total = sum(struct.unpack(f">{len(pseudo) // 2}H", pseudo))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return head[:16] + struct.pack(">H", ~total & 0xFFFF) + head[18:]
+
+
 def _sockets(space: Space, port: int) -> int:
     """Connections that a machine has at that port."""
     command = ("ss", "-Htn", "state", "established", f"( sport = :{port} )")
@@ -675,5 +707,5 @@ def _sockets(space: Space, port: int) -> int:
 
 
 def _learnt(network: Network) -> str:
-    listed = network.host.run("nft", "list", "set", "inet", "bascule", "behind_adopted4")
+    listed = network.host.run("nft", "list", "set", "inet", "bascule", "behind_learnt4")
     return listed.partition("elements")[2]

@@ -107,8 +107,13 @@ def test_a_forwarded_connection_is_adopted_at_its_machine_alone() -> None:
     assert rules.adopted(own) == ("adopted4", ("192.0.2.1", "50000", "22"))
     assert rules.adopted_port(key) == forwarded.to == SSH.behind(APP)
     assert rules.adopted_port(rules.adopted(own)) == own.to == SSH
-    read = ReadElement(key[1], MINUTE)
+    read, longer = ReadElement(key[1], MINUTE), ReadElement(key[1], MINUTE * 2)
     assert rules.adopted_left(Table("bascule", EMPTY, {key[0]: (read,)})) == {key: MINUTE}
+    learnt = ("behind_learnt4", key[1])
+    both = Table("bascule", EMPTY, {key[0]: (read,), learnt[0]: (longer,)})
+    assert rules.adopted_left(both) == {key: MINUTE * 2}, "by the kernel as well"
+    assert rules.without_adoption(key) == {key: None, learnt: None}
+    assert rules.without_adoption(rules.adopted(own)) == {rules.adopted(own): None}
 
 
 def test_only_tcp_ports_behind_are_learnt() -> None:

@@ -132,7 +132,7 @@ class NftablesDriver:
         change.new_ports -= {port for port in self._known if change.is_kill(port)}
         for key in rules.adopted_left(before) if before is not None else ():
             if rules.adopted_port(key) in change.released:
-                change.elements[key] = None
+                change.elements |= rules.without_adoption(key)
         again = change.new_ports & self._known
         # At a rebuild nobody knows whether it is the first time: a gateway may have been rebooted.
         learnt = {} if change.rebuild is not None else rules.learning(change.new_ports - again)

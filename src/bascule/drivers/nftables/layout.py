@@ -47,6 +47,9 @@ CLOSED_BEHIND = {4: "behind_closed4", 6: "behind_closed6"}
 KILL_BEHIND = {4: "behind_kill4", 6: "behind_kill6"}
 ADOPTED_BEHIND = {4: "behind_adopted4", 6: "behind_adopted6"}
 LEARNING = {4: "behind_learning4", 6: "behind_learning6"}  # address and TCP port, for LEARN_FOR
+# What the kernel adopts by itself has sets of its own: however full strangers make them, the
+# agent's transactions find room.
+LEARNT = {4: "behind_learnt4", 6: "behind_learnt6"}
 SEEN_BEHIND = {4: "behind_seen4", 6: "behind_seen6"}
 
 
@@ -61,13 +64,15 @@ def _versions(own: Iterable[str], behind: Mapping[int, str]) -> dict[str, int | 
 CLOSED_SETS = _versions([CLOSED], CLOSED_BEHIND)
 PORT_SETS = {**CLOSED_SETS, **_versions([KILL], KILL_BEHIND)}
 ADOPTED_SETS = _versions(ADOPTED.values(), ADOPTED_BEHIND)
+LEARNT_SETS = _versions((), LEARNT)
 SEEN_SETS = _versions(SEEN.values(), SEEN_BEHIND)
 
 ADOPTED_FOR = timedelta(minutes=10)
 AGAIN = "again"  # comment of a connection found when its port was closed again: a cut ends it
 LEARN_FOR = timedelta(minutes=2)  # after a first closing: connections tracked by nobody are adopted
 ENDED_FOR = timedelta(minutes=2)
-MAX_GRANTS = 65536  # elements of one set
+MAX_GRANTS = 65536  # elements of one set; the kernel makes room for them at once
+MAX_LEARNT = 16384
 MAX_SEEN = 4096
 
 _NAME = re.compile(r"(behind_)?(g|ended)([46])(?:_(\d{1,3}))?")
@@ -180,7 +185,7 @@ def connection_words(source: str, source_port: str, port: PortKey) -> tuple[str,
 def connection_port(name: str, words: tuple[str, ...]) -> PortKey:
     """The port of an adopted connection's element. Raises ValueError for what we never write."""
     _, _, *at, number = words
-    return read_port(ADOPTED_SETS[name], (*at, "tcp", number))
+    return read_port({**ADOPTED_SETS, **LEARNT_SETS}[name], (*at, "tcp", number))
 
 
 def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:

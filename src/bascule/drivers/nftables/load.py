@@ -18,6 +18,7 @@ from bascule.drivers.nftables.layout import (
     HANDOVERS,
     INSIDE,
     LEARNING,
+    LEARNT_SETS,
     PORT_SETS,
     SEEN_SETS,
     TABLE,
@@ -35,9 +36,8 @@ _JUDGING = ("by_number", "guard", "granted")
 _CHAINS = frozenset({*_HOOKED, "arrived", *_JUDGING, *(f"behind_{each}" for each in _JUDGING)})
 _OTHERS = frozenset({"counter blocked", "counter cut"})
 PUBLISHED_SETS = frozenset({INSIDE, *TARGETS.values()})
-_PLAIN_SETS = frozenset(
-    {*PORT_SETS, *PUBLISHED_SETS, *ADOPTED_SETS, *LEARNING.values(), *SEEN_SETS}
-)
+_CONNECTION_SETS = frozenset({*ADOPTED_SETS, *LEARNING.values(), *LEARNT_SETS})
+_PLAIN_SETS = frozenset({*PORT_SETS, *PUBLISHED_SETS, *_CONNECTION_SETS, *SEEN_SETS})
 _ALREADY = "already exists"  # the library's own word, before it asks the kernel
 _UNSUPPORTED = "Operation not supported"  # a table made without ``persist`` cannot gain it
 

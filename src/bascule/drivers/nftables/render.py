@@ -41,7 +41,9 @@ from bascule.drivers.nftables.layout import (
     KILL,
     KILL_BEHIND,
     LEARNING,
+    LEARNT,
     MAX_GRANTS,
+    MAX_LEARNT,
     MAX_SEEN,
     SEEN,
     SEEN_BEHIND,
@@ -178,7 +180,8 @@ def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
             f"type {f'{_ADDRESS[each.version]} . ' * addresses}inet_proto . inet_service",
             "flags timeout",
             f"timeout {seconds}s",
-            f"size {MAX_GRANTS}",
+            # Of machines behind there may be any number, and most hosts have none.
+            *([] if each.is_behind else [f"size {MAX_GRANTS}"]),
         )
     yield from _adopted_sets()
     yield from _set(INSIDE, "type ifname")
@@ -201,9 +204,11 @@ def _adopted_sets() -> Iterator[str]:
     for version, name in ADOPTED.items():
         key = f"type {_ADDRESS[version]} . inet_service . inet_service"
         yield from _set(name, key, "flags timeout", timeout)
-    for version, name in ADOPTED_BEHIND.items():
-        key = f"type {_ADDRESS[version]} . inet_service . {_ADDRESS[version]} . inet_service"
-        yield from _set(name, key, "flags dynamic,timeout", timeout, f"size {MAX_GRANTS}")
+    for version, address in _ADDRESS.items():
+        key = f"type {address} . inet_service . {address} . inet_service"
+        yield from _set(ADOPTED_BEHIND[version], key, "flags timeout", timeout)
+        size = f"size {MAX_LEARNT}"
+        yield from _set(LEARNT[version], key, "flags dynamic,timeout", timeout, size)
     for version, name in LEARNING.items():
         key = f"type {_ADDRESS[version]} . inet_service"
         yield from _set(name, key, "flags timeout", "timeout 1s")
@@ -272,9 +277,9 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
         "behind_guard",
         "tcp flags & (syn | ack) == syn goto behind_granted",
         *(
-            f"{header} saddr . tcp sport . {header} daddr . tcp dport @{name} accept"
-            for version, name in ADOPTED_BEHIND.items()
-            for header in (_HEADER[version],)
+            f"{header} saddr . tcp sport . {header} daddr . tcp dport @{names[version]} accept"
+            for names in (ADOPTED_BEHIND, LEARNT)
+            for version, header in _HEADER.items()
         ),
         "goto behind_granted",
     )
@@ -304,7 +309,7 @@ def _learning() -> Iterator[str]:
             yield (
                 f"tcp flags & (syn | ack) == ack {met} "
                 f"{header} daddr . tcp dport @{LEARNING[version]} "
-                f"add @{ADOPTED_BEHIND[version]} {{ {connection} }} accept"
+                f"add @{LEARNT[version]} {{ {connection} }} accept"
             )
 
 

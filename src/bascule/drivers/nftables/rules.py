@@ -29,6 +29,8 @@ from bascule.drivers.nftables.layout import (
     KILL,
     LEARN_FOR,
     LEARNING,
+    LEARNT,
+    LEARNT_SETS,
     PORT_SETS,
     SEEN_SETS,
     TARGETS,
@@ -202,7 +204,7 @@ def carried(
     that have ended since, those without the timeout that they should have, and counts of
     blocked attempts.
     """
-    ours = {*PORT_SETS, INSIDE, *ADOPTED_SETS, *LEARNING.values(), *TARGETS.values()}
+    ours = {*PORT_SETS, INSIDE, *ADOPTED_SETS, *LEARNING.values(), *LEARNT_SETS, *TARGETS.values()}
     ours |= {each.name for each in source_sets(table.elements)}
     found: dict[ElementKey, Element | None] = {}
     for name in ours if names is None else ours & set(names):
@@ -271,8 +273,20 @@ def _left(element: ReadElement) -> timedelta:
 
 
 def adopted_left(table: Table) -> dict[ElementKey, timedelta]:
-    """Adopted connections by their element, with the time left to each."""
-    return {key: _left(element) for key, element in _adopted(table)}
+    """Adopted connections by the element that we write for them, with the time left to each."""
+    found: dict[ElementKey, timedelta] = {}
+    for key, element in _adopted(table):
+        found[key] = max(_left(element), found.get(key, timedelta(0)))
+    return found
+
+
+def without_adoption(key: ElementKey) -> dict[ElementKey, Element | None]:
+    """The elements that are to be gone, whoever wrote them, for this connection to be adopted no
+    more.
+    """
+    name, words = key
+    version = ADOPTED_SETS[name]
+    return dict.fromkeys([key] if version is None else [key, (LEARNT[version], words)])
 
 
 def adopted_again(table: Table) -> set[ElementKey]:
@@ -281,8 +295,10 @@ def adopted_again(table: Table) -> set[ElementKey]:
 
 
 def _adopted(table: Table) -> Iterator[tuple[ElementKey, ReadElement]]:
+    ours = {ADOPTED_BEHIND[version]: LEARNT[version] for version in LEARNT}
     for name in ADOPTED_SETS:
-        for element in table.elements.get(name, ()):
+        learnt = table.elements.get(ours.get(name, ""), ())
+        for element in (*table.elements.get(name, ()), *learnt):
             with suppress(TypeError, ValueError):  # not of our form: no connection's
                 yield (name, canonical(name, element.words)), element
 
