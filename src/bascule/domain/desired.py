@@ -25,6 +25,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import (
     EVERY_IPV4,
     EVERY_IPV6,
+    Address,
     AddressPrefix,
     Network,
     PortKey,
@@ -255,6 +256,16 @@ class Held:
     is_refused: bool = (
         False  # the key was refused: all leases were ended, and no state arrived since
     )
+    behind: Mapping[str, HeldBehind] = field(default_factory=dict)  # by machine uid
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBehind:
+    """What a gateway holds for one machine behind it."""
+
+    held: Held = Held()
+    addresses: tuple[Address, ...] = ()  # to which it forwards
+    former: frozenset[Address] = frozenset()  # at which what is closed stays closed
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
@@ -304,6 +315,7 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         leases=leases,
         cuts=_few_cuts(live_cuts),
         ended=_last_ended(ended),
+        behind=held.behind,
     )
 
 

@@ -1,0 +1,119 @@
+"""What a gateway holds for the machines behind it, beside what it holds for itself. Pure.
+
+Each machine's state is merged as a host's is (``desired.hold``); its addresses come with it. The
+same rule holds of addresses as of ports: no omission and no old or slow state opens anything. Where
+a machine is reached no more, what is closed stays closed, until a release names that address.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from bascule.domain.behind import behind, united
+from bascule.domain.desired import (
+    STALE_AFTER,
+    DesiredState,
+    Held,
+    HeldBehind,
+    RuleSet,
+    hold,
+    not_let_go_yet,
+    rule_set,
+)
+from bascule.domain.net import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a gateway reaches a machine, as its server says."""
+
+    addresses: tuple[Address, ...]  # at most one of each IP version
+    # Former addresses at which nothing is closed any more, with the generation of that release.
+    released: Mapping[Address, int] = field(default_factory=dict)
+
+
+def hold_behind(
+    held: Held, uid: str, where: Whereabouts, state: DesiredState, asked_at: float, now: float
+) -> Held:
+    """Merge a state of a machine behind; ``asked_at`` and ``now`` are seconds of CLOCK_BOOTTIME.
+
+    A new address of a state that took too long is closed and opens nothing. A release of an address
+    counts once, like that of a port.
+    """
+    known = held.behind.get(uid, HeldBehind())
+    if state.generation < known.held.generation:
+        return held
+    everywhere = known.former | {*known.addresses}
+    if now - asked_at > STALE_AFTER:
+        addresses, former = known.addresses, everywhere | {*where.addresses}
+    else:
+        released = where.released.items()
+        let_go = {each for each, since in released if since > known.held.generation}
+        addresses, former = where.addresses, everywhere - let_go
+    merged = hold(known.held, state, asked_at, now)
+    return _with(held, uid, HeldBehind(merged, addresses, former - {*addresses}))
+
+
+def keep_named(held: Held, uids: Collection[str]) -> Held:
+    """The machines that the server names; of any other every lease ends at once, and what is closed
+    stays closed.
+    """
+    if held.behind.keys() <= set(uids):
+        return held
+    kept = {}
+    for uid, each in held.behind.items():
+        if uid in uids:
+            kept[uid] = each
+        elif each.held.closed:
+            ended = replace(each.held, leases={}, ended={**each.held.ended, **each.held.leases})
+            kept[uid] = HeldBehind(ended, (), each.former | {*each.addresses})
+    return replace(held, behind=kept)
+
+
+def everywhere(held: Held, work: Callable[[Held], Held]) -> Held:
+    """The same done to what is held for the host itself and for each machine behind it."""
+    behind_it = {uid: replace(each, held=work(each.held)) for uid, each in held.behind.items()}
+    return replace(work(held), behind=behind_it)
+
+
+def none_let_go_yet(held: Held, saved: Held) -> Held:
+    """``desired.not_let_go_yet`` for the host, its machines, and their addresses."""
+    kept = dict(held.behind)
+    for uid, before in saved.behind.items():
+        now = held.behind.get(uid)
+        if now is None:  # it is held no more, and so nothing of it is open
+            kept[uid] = replace(before, held=replace(before.held, leases={}))
+            continue
+        former = (now.former | before.former | {*before.addresses}) - {*now.addresses}
+        kept[uid] = HeldBehind(not_let_go_yet(now.held, before.held), now.addresses, former)
+    return replace(not_let_go_yet(held, saved), behind=kept)
+
+
+def places(held: Held) -> Iterator[tuple[str, HeldBehind]]:
+    """Each machine, with the addresses at which it may open anything.
+
+    One that two machines claim is nobody's: what is closed there stays closed for both.
+    """
+    claims = Counter(address for each in held.behind.values() for address in each.addresses)
+    for uid, each in held.behind.items():
+        clear = tuple(address for address in each.addresses if claims[address] == 1)
+        yield uid, HeldBehind(each.held, clear, each.former | ({*each.addresses} - {*clear}))
+
+
+def rules_behind(place: HeldBehind, now: float) -> RuleSet:
+    """The rules that a gateway's firewall should have for one machine of ``places``."""
+    return behind(rule_set(place.held, now), place.addresses, place.former)
+
+
+def firewall_rules(held: Held, now: float) -> RuleSet:
+    """All that the firewall should have at ``now`` (seconds of CLOCK_BOOTTIME)."""
+    if not held.behind:
+        return rule_set(held, now)
+    machines = (rules_behind(place, now) for _, place in places(held))
+    return united([rule_set(held, now), *machines])
+
+
+def _with(held: Held, uid: str, machine: HeldBehind) -> Held:
+    return replace(held, behind={**held.behind, uid: machine})

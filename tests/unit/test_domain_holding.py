@@ -1,0 +1,191 @@
+"""What a gateway holds for machines behind it: no word or silence of a server opens by mistake."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bascule.domain.desired import (
+    STALE_AFTER,
+    DesiredState,
+    Held,
+    HeldBehind,
+    Lease,
+    OpeningKey,
+    RuleSet,
+    begin_anew,
+    close_all,
+    forget_ended,
+    hold,
+    rule_set,
+)
+from bascule.domain.holding import (
+    Whereabouts,
+    everywhere,
+    firewall_rules,
+    hold_behind,
+    keep_named,
+    none_let_go_yet,
+)
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import Address, PortKey
+from tests.samples import ANYWHERE, SSH
+from tests.strategies import helds, states
+
+APP, APP6, OLD, SQL = map(ip_address, ("10.1.0.10", "fd01::10", "10.1.0.11", "10.1.0.20"))
+HOUR = timedelta(hours=1)
+SHUT = frozenset({ClosedPort(SSH)})
+HERE = Whereabouts((APP,))
+T = 100.0
+
+
+def state(
+    generation: int = 1,
+    *,
+    closed: frozenset[ClosedPort] = SHUT,
+    released: dict[PortKey, int] | None = None,
+    leased: bool = True,
+) -> DesiredState:
+    leases = (Lease("g", (SSH,), ANYWHERE, HOUR),) if leased else ()
+    return DesiredState("uid-app", generation, closed, released or {}, leases)
+
+
+def fresh(held: Held, where: Whereabouts = HERE, told: DesiredState | None = None) -> Held:
+    return hold_behind(held, "app", where, told or state(), T, T)
+
+
+def opened(rules: RuleSet) -> set[Address | None]:
+    return {key.port.at for key in rules.openings}
+
+
+def closed(rules: RuleSet) -> set[Address | None]:
+    return {each.port.at for each in rules.closed}
+
+
+def test_a_machines_rules_stand_at_its_addresses_beside_the_gateways_own() -> None:
+    own = hold(Held(), state(leased=False), T, T)
+    rules = firewall_rules(fresh(own, Whereabouts((APP, APP6))), T)
+    assert closed(rules) == {None, APP, APP6}
+    assert opened(rules) == {APP, APP6}
+    assert firewall_rules(own, T) == rule_set(own, T)
+
+
+def test_a_state_of_the_gateway_itself_leaves_its_machines_alone() -> None:
+    held = fresh(Held())
+    assert hold(held, state(3), T, T).behind == held.behind
+
+
+def test_where_a_machine_was_stays_closed_until_it_is_released_by_name_once() -> None:
+    """EDGES A10, for addresses: also when a later state says nothing of it."""
+    held = fresh(Held(), Whereabouts((OLD,)))
+    moved = fresh(held, HERE, state(2))
+    rules = firewall_rules(moved, T)
+    assert (closed(rules), opened(rules)) == ({OLD, APP}, {APP})
+    assert closed(firewall_rules(fresh(moved, HERE, state(3)), T)) == {OLD, APP}
+    released = Whereabouts((APP,), {OLD: 3})
+    let_go = fresh(moved, released, state(3))
+    assert closed(firewall_rules(let_go, T)) == {APP}
+    back = fresh(let_go, Whereabouts((OLD,), {OLD: 3}), state(4))
+    assert closed(firewall_rules(back, T)) == {OLD, APP}, "it is there again"
+    again = fresh(back, Whereabouts((APP,), {OLD: 3}), state(5))
+    assert closed(firewall_rules(again, T)) == {OLD, APP}, "that release has been taken"
+    never = fresh(moved, Whereabouts((APP,), {APP: 3}), state(3))
+    assert closed(firewall_rules(never, T)) == {OLD, APP}, "where it is, nothing is released"
+
+
+def test_a_port_that_is_released_opens_at_every_address_of_its_machine() -> None:
+    held = fresh(fresh(Held(), Whereabouts((OLD,))), HERE, state(2))
+    gone = fresh(held, HERE, state(3, closed=frozenset(), released={SSH: 3}, leased=False))
+    assert firewall_rules(gone, T) == RuleSet()
+
+
+def test_a_slow_answer_closes_at_its_address_and_opens_nothing_there() -> None:
+    late = T + STALE_AFTER + 0.001
+    held = hold_behind(fresh(Held()), "app", Whereabouts((OLD,), {APP: 9}), state(2), T, late)
+    rules = firewall_rules(held, late)
+    assert (closed(rules), opened(rules)) == ({APP, OLD}, {APP})
+    assert held.behind["app"].held.generation == 1, "it is asked for again"
+    first = hold_behind(Held(), "app", HERE, state(), T, late)
+    assert opened(firewall_rules(first, late)) == set()
+
+
+def test_an_older_state_changes_nothing() -> None:
+    held = fresh(Held(), HERE, state(2))
+    assert fresh(held, Whereabouts((OLD,), {APP: 9}), state(1)) is held
+
+
+def test_a_machine_that_is_named_no_more_loses_its_access_and_stays_closed() -> None:
+    """EDGES F3; and a replayed state of before gives nothing back."""
+    held = fresh(fresh(Held()), HERE, state(2))
+    assert keep_named(held, {"app", "other"}) is held
+    gone = keep_named(held, set())
+    rules = firewall_rules(gone, T)
+    assert (closed(rules), opened(rules)) == ({APP}, set())
+    assert opened(firewall_rules(fresh(gone, HERE, state(2)), T)) == set()
+    empty = fresh(Held(), HERE, state(closed=frozenset(), leased=False))
+    assert keep_named(empty, set()).behind == {}, "nothing of it is left to keep"
+    others = hold_behind(held, "sql", Whereabouts((SQL,)), state(), T, T)
+    assert opened(firewall_rules(keep_named(others, {"sql"}), T)) == {SQL}
+
+
+def test_an_address_that_two_machines_claim_opens_for_neither() -> None:
+    """And one that was another's before opens for whose it is now."""
+    both = hold_behind(fresh(Held()), "sql", HERE, state(), T, T)
+    rules = firewall_rules(both, T)
+    assert (closed(rules), opened(rules)) == ({APP}, set())
+    moved = hold_behind(both, "sql", Whereabouts((SQL,)), state(2), T, T)
+    assert opened(firewall_rules(moved, T)) == {APP, SQL}
+
+
+def test_what_ends_ends_everywhere() -> None:
+    held = replace(fresh(Held()), leases={}, closed=SHUT)
+    assert opened(firewall_rules(everywhere(held, close_all), T)) == set()
+    later = T + 3601
+    over = everywhere(held, lambda each: forget_ended(each, later))
+    assert over.behind["app"].held.leases == {}
+    anew = everywhere(held, begin_anew)
+    assert anew.behind["app"] == HeldBehind(Held(closed=SHUT), (APP,))
+    assert anew.closed == SHUT
+
+
+def test_nothing_is_forgotten_before_the_firewall_has_let_it_go() -> None:
+    """After a death in between, the next agent closes it all, and takes the release over again."""
+    saved = fresh(fresh(Held(), Whereabouts((OLD,))), HERE, state(2))
+    let_go = fresh(saved, Whereabouts((APP,), {OLD: 3}), state(3))
+    assert closed(firewall_rules(none_let_go_yet(let_go, saved), T)) == {OLD, APP}
+    ports = fresh(saved, HERE, state(3, closed=frozenset(), released={SSH: 3}))
+    kept = none_let_go_yet(ports, saved)
+    assert kept.behind["app"].held.closed == SHUT
+    assert kept.behind["app"].held.generation == 2
+    gone = none_let_go_yet(replace(saved, behind={}), saved)
+    rules = firewall_rules(gone, T)
+    assert (closed(rules), opened(rules)) == ({OLD, APP}, set())
+    added = none_let_go_yet(saved, Held())
+    assert added == saved
+
+
+@given(helds, states, st.sampled_from([0.0, 10.0, 30.001, 90.0]), st.booleans())
+def test_a_state_is_merged_as_a_hosts_own(
+    before: Held, told: DesiredState, delay: float, is_known: bool
+) -> None:
+    """Whatever holds of a host's state holds of a machine's (EDGES A8, A10)."""
+    machine = HeldBehind(before, (APP, APP6)) if is_known else HeldBehind()
+    held = Held(behind={"app": machine} if is_known else {})
+    where = Whereabouts((APP, APP6))
+    after = hold_behind(held, "app", where, told, T, T + delay)
+    own = hold(machine.held, told, T, T + delay)
+    if told.generation >= machine.held.generation:
+        assert after.behind["app"].held == own
+    wanted = rule_set(own, T + delay)
+    found = firewall_rules(after, T + delay)
+    expected = {
+        OpeningKey(key.source, key.port.behind(at))
+        for key in wanted.openings
+        for at in (APP, APP6)
+        if at.version == key.source.version
+    }
+    assert found.openings.keys() == (expected if is_known or delay <= STALE_AFTER else set())
