@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from bascule.agent.memory import FALLBACK, NEWEST, PREVIOUS, HeldFile
-from bascule.domain.desired import Held, HeldLease
+from bascule.domain.desired import Held, HeldBehind, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import ConfigurationError
@@ -221,3 +224,80 @@ def test_more_leases_than_a_machine_may_have_are_dropped(tmp_path: Path, clock: 
     file = memory(tmp_path, clock)
     assert set(file.load().leases) == {"local-1"}
     assert file.notes
+
+
+# -- machines behind a gateway -----------------------------------------------------------------
+
+ADDRESSES = ip_address("10.1.0.10"), ip_address("fd01::10")
+FORMER = frozenset({ip_address("10.1.0.11")})
+GATEWAY = replace(HELD, behind={"app": HeldBehind(HELD, ADDRESSES, FORMER)})
+
+
+def test_what_is_held_for_machines_behind_is_restored_as_for_the_host(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """A reboot takes the time that passed off their leases too."""
+    memory(tmp_path, clock).save(GATEWAY)
+    assert memory(tmp_path, clock).load() == GATEWAY
+    clock.wall += timedelta(seconds=30)
+    clock.boot = 5.0
+    restored = memory(tmp_path, clock, "boot-2").load()
+    app = restored.behind["app"]
+    assert (app.addresses, app.former) == (ADDRESSES, FORMER)
+    for held in (restored, app.held):
+        for leases in (held.leases, held.cuts, held.ended):
+            assert [each.deadline for each in leases.values()] == [5.0 + 70.0]
+    assert app.held.closed == CLOSED
+
+
+def test_with_a_clock_behind_machines_are_closed_and_none_is_opened(
+    tmp_path: Path, clock: Clock
+) -> None:
+    memory(tmp_path, clock).save(GATEWAY)
+    clock.wall -= timedelta(seconds=1)
+    app = memory(tmp_path, clock, "boot-2").load().behind["app"]
+    assert (app.held.closed, app.held.leases, app.held.cuts) == (CLOSED, {}, {})
+    assert (app.addresses, app.former) == (ADDRESSES, FORMER)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        replace(GATEWAY, behind={}),
+        replace(GATEWAY, behind={"app": HeldBehind(HELD, ADDRESSES[:1], FORMER)}),
+        replace(GATEWAY, behind={"app": HeldBehind(replace(HELD, closed=frozenset()), ADDRESSES)}),
+    ],
+    ids=["another machine", "another address", "another port"],
+)
+@pytest.mark.parametrize("damaged", [NEWEST, PREVIOUS])
+def test_whichever_file_is_damaged_the_other_knows_what_is_closed_behind(
+    tmp_path: Path, clock: Clock, before: Held, damaged: str
+) -> None:
+    memory(tmp_path, clock).save(before)
+    memory(tmp_path, clock).save(GATEWAY)
+    (tmp_path / damaged).write_text("torn")
+    app = memory(tmp_path, clock).load().behind["app"]
+    assert (app.held.closed, app.addresses, app.former) == (CLOSED, ADDRESSES, FORMER)
+    assert (app.held.leases == {}) is (damaged == NEWEST), "none of the grants of before"
+
+
+def test_of_machines_behind_too_what_no_firewall_holds_is_dropped(
+    tmp_path: Path, clock: Clock
+) -> None:
+    endless = {"g-1": LEASE, "endless": replace(LEASE, deadline=float("inf"))}
+    app = HeldBehind(replace(HELD, leases=endless), ADDRESSES)
+    memory(tmp_path, clock).save(replace(GATEWAY, behind={"app": app}))
+    file = memory(tmp_path, clock)
+    assert file.load().behind["app"].held == HELD
+    assert "lease endless" in file.notes[0]
+
+
+def test_a_file_of_before_there_were_gateways_is_read(tmp_path: Path, clock: Clock) -> None:
+    memory(tmp_path, clock).save(HELD)
+    outer = json.loads((tmp_path / NEWEST).read_text())
+    body = json.loads(outer["body"])
+    del body["held"]["behind"]
+    text = json.dumps(body)
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / NEWEST).write_text(json.dumps({"checksum": checksum, "body": text}))
+    assert memory(tmp_path, clock).load() == HELD

@@ -4,7 +4,7 @@ Two generations are kept, each with a checksum (EDGES A6). If the newest is dama
 closed ports of the one before are loaded and none of its grants; with neither readable
 the management ports 22, 3389, 5985 and 5986 are closed. Leases of an earlier boot are
 restored with the time that passed taken off, and only by a clock that is not behind the
-saved one.
+saved one. What is held for machines behind a gateway is in the same files and restored alike.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from bascule.domain.desired import Held, HeldLease
+from bascule.domain.desired import Held, HeldBehind, HeldLease
 from bascule.domain.grant import opening_count
+from bascule.domain.holding import everywhere
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -69,14 +71,14 @@ class HeldFile:
         keep = (lambda: self._keep_as_previous(newest)) if is_sound else (lambda: None)
         # As late as can be: in between, one file has both names and there is one generation.
         write_atomically(newest, text, before_replacing=keep)
-        if self._closed_before() != held.closed:
+        if self._closed_before() != _only_closed(held):
             # Whichever of the two is damaged, the other knows what is closed.
             write_atomically(self._directory / PREVIOUS, text)
 
-    def _closed_before(self) -> frozenset[ClosedPort] | None:
+    def _closed_before(self) -> Held | None:
         """What the file before the newest closes; None when it cannot be read."""
         previous = self._read(self._directory / PREVIOUS)
-        return None if previous is None else _held(previous["held"]).closed
+        return None if previous is None else _only_closed(_held(previous["held"]))
 
     def _keep_as_previous(self, newest: Path) -> None:
         """Give today's file a second name, so that there is always a newest one (link(2))."""
@@ -104,7 +106,7 @@ class HeldFile:
                 "the saved state is damaged: the ports of the previous one are closed; no grant is restored"
             )
             old = self._sound(previous)
-            return Held(generation=old.generation, closed=old.closed)
+            return everywhere(old, lambda each: Held(each.generation, each.closed))
         self.notes.append("no saved state can be read: the management ports are closed")
         return Held(closed=FALLBACK)
 
@@ -125,18 +127,25 @@ class HeldFile:
         if body["bootId"] == self._boot:
             return held
         passed = self._clock.now().timestamp() - body["savedAt"]
+        awake = self._clock.boottime() - body["boottime"]
         if passed < 0:
             self.notes.append(
                 "the clock is behind the saved state: its ports are closed; no grant is restored"
             )
-            awake = self._clock.boottime() - body["boottime"]  # what left is known none too short
-            return replace(held, leases={}, cuts={}, ended=_shifted(held.ended, awake))
-        shift = self._clock.boottime() - body["boottime"] - passed
-        return replace(
+            # What left is known none too short.
+            return everywhere(
+                held,
+                lambda each: replace(each, leases={}, cuts={}, ended=_shifted(each.ended, awake)),
+            )
+        shift = awake - passed
+        return everywhere(
             held,
-            leases=_shifted(held.leases, shift),
-            cuts=_shifted(held.cuts, shift),
-            ended=_shifted(held.ended, shift),
+            lambda each: replace(
+                each,
+                leases=_shifted(each.leases, shift),
+                cuts=_shifted(each.cuts, shift),
+                ended=_shifted(each.ended, shift),
+            ),
         )
 
     def _sound(self, body: Mapping[str, Any]) -> Held:
@@ -145,30 +154,40 @@ class HeldFile:
         It would be refused after every reboot, with all that is beside it. What is dropped
         opens nothing: a number that is no port's, a grant, a cut.
         """
-        saved = _held(body["held"])
-        longest = MAXIMUM_DURATION.total_seconds()
-        known = {"lease": saved.leases, "cut": saved.cuts, "ended lease": saved.ended}
-        kept = {
-            what: {key: each for key, each in leases.items() if _is_sound(each, body, longest)}
-            for what, leases in known.items()
-        }
-        leases = kept["lease"]
-        told = [each for each in leases.values() if not each.is_local]
-        if sum(opening_count(each.ports, each.sources) for each in told) > MOST_OPENINGS:
-            kept["lease"] = {key: each for key, each in leases.items() if each.is_local}
-        closed = frozenset(each for each in saved.closed if _is_port(each.port))
-        dropped = [
-            *(f"closed port {each.port}" for each in sorted(saved.closed - closed, key=str)),
-            *(f"{what} {key}" for what in known for key in known[what] if key not in kept[what]),
-        ]
+        dropped: list[str] = []
+        held = everywhere(_held(body["held"]), lambda each: _sound(each, body, dropped))
         if dropped:
             named = ", ".join(dropped[:MOST_NAMED])
             self.notes.append(
                 f"{len(dropped)} invalid entries of the saved state were dropped: {named}"
             )
-        return replace(
-            saved, closed=closed, leases=kept["lease"], cuts=kept["cut"], ended=kept["ended lease"]
-        )
+        return held
+
+
+def _sound(saved: Held, body: Mapping[str, Any], dropped: list[str]) -> Held:
+    """Of one machine; what is dropped is named in ``dropped``."""
+    longest = MAXIMUM_DURATION.total_seconds()
+    known = {"lease": saved.leases, "cut": saved.cuts, "ended lease": saved.ended}
+    kept = {
+        what: {key: each for key, each in leases.items() if _is_sound(each, body, longest)}
+        for what, leases in known.items()
+    }
+    leases = kept["lease"]
+    told = [each for each in leases.values() if not each.is_local]
+    if sum(opening_count(each.ports, each.sources) for each in told) > MOST_OPENINGS:
+        kept["lease"] = {key: each for key, each in leases.items() if each.is_local}
+    closed = frozenset(each for each in saved.closed if _is_port(each.port))
+    dropped += [
+        *(f"closed port {each.port}" for each in sorted(saved.closed - closed, key=str)),
+        *(f"{what} {key}" for what in known for key in known[what] if key not in kept[what]),
+    ]
+    return replace(
+        saved, closed=closed, leases=kept["lease"], cuts=kept["cut"], ended=kept["ended lease"]
+    )
+
+
+def _only_closed(held: Held) -> Held:
+    return everywhere(held, lambda each: Held(closed=each.closed))
 
 
 def _is_sound(lease: HeldLease, body: Mapping[str, Any], longest: float) -> bool:
@@ -190,6 +209,18 @@ def _checksum(body: str) -> str:
 
 
 def _to_json(held: Held) -> dict[str, Any]:
+    behind = {
+        uid: {
+            "addresses": [str(address) for address in each.addresses],
+            "former": sorted(str(address) for address in each.former),
+            **_machine_to_json(each.held),
+        }
+        for uid, each in held.behind.items()
+    }
+    return {**_machine_to_json(held), "behind": behind}
+
+
+def _machine_to_json(held: Held) -> dict[str, Any]:
     return {
         "generation": held.generation,
         "closed": sorted(
@@ -213,6 +244,18 @@ def _lease_to_json(lease: HeldLease) -> dict[str, Any]:
 
 
 def _held(data: Mapping[str, Any]) -> Held:
+    behind = {
+        uid: HeldBehind(
+            _machine(each),
+            tuple(ip_address(address) for address in each["addresses"]),
+            frozenset(ip_address(address) for address in each["former"]),
+        )
+        for uid, each in data.get("behind", {}).items()  # absent: of before it was kept
+    }
+    return replace(_machine(data), behind=behind)
+
+
+def _machine(data: Mapping[str, Any]) -> Held:
     return Held(
         generation=data["generation"],
         closed=frozenset(
