@@ -21,7 +21,7 @@ from typing import Any
 
 from bascule.domain.desired import Held, HeldBehind, HeldLease
 from bascule.domain.grant import opening_count
-from bascule.domain.holding import everywhere
+from bascule.domain.holding import everywhere, only_closed
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -71,14 +71,14 @@ class HeldFile:
         keep = (lambda: self._keep_as_previous(newest)) if is_sound else (lambda: None)
         # As late as can be: in between, one file has both names and there is one generation.
         write_atomically(newest, text, before_replacing=keep)
-        if self._closed_before() != _only_closed(held):
+        if self._closed_before() != only_closed(held):
             # Whichever of the two is damaged, the other knows what is closed.
             write_atomically(self._directory / PREVIOUS, text)
 
     def _closed_before(self) -> Held | None:
         """What the file before the newest closes; None when it cannot be read."""
         previous = self._read(self._directory / PREVIOUS)
-        return None if previous is None else _only_closed(_held(previous["held"]))
+        return None if previous is None else only_closed(_held(previous["held"]))
 
     def _keep_as_previous(self, newest: Path) -> None:
         """Give today's file a second name, so that there is always a newest one (link(2))."""
@@ -184,10 +184,6 @@ def _sound(saved: Held, body: Mapping[str, Any], dropped: list[str]) -> Held:
     return replace(
         saved, closed=closed, leases=kept["lease"], cuts=kept["cut"], ended=kept["ended lease"]
     )
-
-
-def _only_closed(held: Held) -> Held:
-    return everywhere(held, lambda each: Held(closed=each.closed))
 
 
 def _is_sound(lease: HeldLease, body: Mapping[str, Any], longest: float) -> bool:

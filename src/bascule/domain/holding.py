@@ -11,18 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from bascule.domain.behind import behind, united
+from bascule.domain.behind import behind, part_at, united
 from bascule.domain.desired import (
     STALE_AFTER,
     DesiredState,
     Held,
     HeldBehind,
+    HeldLease,
     RuleSet,
     hold,
     not_let_go_yet,
     rule_set,
 )
 from bascule.domain.net import Address
+
+FOUND = "found at "  # how the uid begins under which closed ports of nobody known are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def hold_behind(
     known = held.behind.get(uid, HeldBehind())
     if state.generation < known.held.generation:
         return held
+    known = _with_found(held, known, where)
     everywhere = known.former | {*known.addresses}
     if now - asked_at > STALE_AFTER:
         addresses, former = known.addresses, everywhere | {*where.addresses}
@@ -53,7 +57,9 @@ def hold_behind(
         let_go = {each for each, since in released if since > known.held.generation}
         addresses, former = where.addresses, everywhere - let_go
     merged = hold(known.held, state, asked_at, now)
-    return _with(held, uid, HeldBehind(merged, addresses, former - {*addresses}))
+    machines = {each: kept for each, kept in held.behind.items() if each not in _found(where)}
+    machines[uid] = HeldBehind(merged, addresses, former - {*addresses})
+    return replace(held, behind=machines)
 
 
 def keep_named(held: Held, uids: Collection[str]) -> Held:
@@ -115,5 +121,45 @@ def firewall_rules(held: Held, now: float) -> RuleSet:
     return united([rule_set(held, now), *machines])
 
 
-def _with(held: Held, uid: str, machine: HeldBehind) -> Held:
-    return replace(held, behind={**held.behind, uid: machine})
+def keep_found(held: Held, kernel: RuleSet) -> Held:
+    """With what the kernel closes and no state names (a lost file): it stays closed.
+
+    What is at an address behind is nobody's until the server says whose the address is.
+    """
+    own, known = part_at(kernel, None).closed, {each.port for each in held.closed}
+    found = {each for each in own if each.port not in known}
+    machines = dict(held.behind)
+    closed = {each.port for _, place in places(held) for each in rules_behind(place, 0.0).closed}
+    for address in sorted({e.port.at for e in kernel.closed if e.port.at is not None}, key=str):
+        ports = part_at(kernel, address).closed
+        left = frozenset(each for each in ports if each.port.behind(address) not in closed)
+        if left:
+            uid = FOUND + str(address)
+            before = machines.get(uid, HeldBehind()).held.closed
+            machines[uid] = HeldBehind(Held(closed=before | left), (), frozenset({address}))
+    return replace(held, closed=held.closed | found, behind=machines)
+
+
+def only_closed(held: Held) -> Held:
+    """What is closed, and where; and nothing of what may be open."""
+    return everywhere(held, lambda each: Held(closed=each.closed))
+
+
+def all_leases(held: Held) -> Iterator[tuple[str, str, HeldLease]]:
+    """(machine uid, grant id, lease) of all that may be open; the host's own uid is empty."""
+    for uid, each in (("", held), *((uid, each.held) for uid, each in held.behind.items())):
+        for grant_id, lease in each.leases.items():
+            yield uid, grant_id, lease
+
+
+def _found(where: Whereabouts) -> set[str]:
+    return {FOUND + str(address) for address in where.addresses}
+
+
+def _with_found(held: Held, known: HeldBehind, where: Whereabouts) -> HeldBehind:
+    """What was found closed at a machine's addresses is the machine's, from now on."""
+    mine = {each.port for each in known.held.closed}
+    for uid in _found(where) & held.behind.keys():
+        found = {each for each in held.behind[uid].held.closed if each.port not in mine}
+        known = replace(known, held=replace(known.held, closed=known.held.closed | found))
+    return known

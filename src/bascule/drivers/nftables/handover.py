@@ -33,6 +33,7 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
     the rebuild that follows replaces it. When the first table stays somebody else's, the
     second goes; on any other failure it stays and keeps things closed, until the next load.
     """
+    read_at = time.monotonic()  # before: reading takes its time, of which nobody is given any
     leftovers = {
         name: left for name in loader.leftovers() if (left := loader.read(name)) is not None
     }
@@ -44,7 +45,7 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
         release_stored()
         _until_permitted(lambda: _own(loader))
         return None
-    copy = _Copy(table, loader.flags)
+    copy = _Copy(table, read_at, loader.flags)
     mirror = _mirror(loader, copy, leftovers)
     release_stored()
     try:
@@ -81,10 +82,10 @@ def _mirror(loader: Loader, copy: _Copy, leftovers: Collection[str]) -> str:
 class _Copy:
     """A table as it was read at one moment, to be written later or under another name."""
 
-    def __init__(self, table: Table, flags: tuple[str, ...]) -> None:
+    def __init__(self, table: Table, read_at: float, flags: tuple[str, ...]) -> None:
         self._table = table
+        self._read_at = read_at
         self._flags = flags
-        self._read_at = time.monotonic()
         self._sets: frozenset[SourceSet] = ALWAYS | rules.source_sets(table.layout.sets)
 
     def text(self, name: str) -> str:
