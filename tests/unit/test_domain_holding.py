@@ -24,20 +24,26 @@ from bascule.domain.desired import (
     rule_set,
 )
 from bascule.domain.holding import (
+    FOUND,
     Whereabouts,
+    all_leases,
     everywhere,
     firewall_rules,
     hold_behind,
+    keep_found,
     keep_named,
     none_let_go_yet,
+    only_closed,
 )
-from bascule.domain.machine import ClosedPort
+from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, PortKey
-from tests.samples import ANYWHERE, SSH
+from tests.samples import ANYWHERE, SSH, TCP
 from tests.strategies import helds, states
 
 APP, APP6, OLD, SQL = map(ip_address, ("10.1.0.10", "fd01::10", "10.1.0.11", "10.1.0.20"))
 HOUR = timedelta(hours=1)
+RDP = PortKey(TCP, 3389)
+KILL = OnExpiry.KILL
 SHUT = frozenset({ClosedPort(SSH)})
 HERE = Whereabouts((APP,))
 T = 100.0
@@ -166,6 +172,47 @@ def test_nothing_is_forgotten_before_the_firewall_has_let_it_go() -> None:
     assert (closed(rules), opened(rules)) == ({OLD, APP}, set())
     added = none_let_go_yet(saved, Held())
     assert added == saved
+
+
+def test_what_the_kernel_closes_and_no_file_knows_stays_closed() -> None:
+    """A lost file opens nothing; at an address it is nobody's, until a server says whose."""
+    kernel = RuleSet(
+        frozenset(
+            ClosedPort(each) for each in (SSH, RDP.behind(APP), SSH.behind(APP), SSH.behind(SQL))
+        )
+    )
+    held = keep_found(fresh(Held()), kernel)
+    assert held.closed == SHUT
+    assert held.behind.keys() == {"app", f"{FOUND}{APP}", f"{FOUND}{SQL}"}
+    assert firewall_rules(held, T).closed == kernel.closed
+    assert keep_found(held, kernel) == held
+    assert keep_named(held, {"app"}) is not held
+    assert firewall_rules(keep_named(held, {"app"}), T).closed == kernel.closed
+    more = RuleSet(kernel.closed | {ClosedPort(RDP.behind(SQL))})
+    assert firewall_rules(keep_found(held, more), T).closed == more.closed
+
+
+def test_what_was_found_closed_at_an_address_is_its_machines() -> None:
+    """So that its release opens it; and until then no state that omits it does."""
+    kernel = RuleSet(frozenset({ClosedPort(RDP.behind(APP)), ClosedPort(SSH.behind(APP), KILL)}))
+    held = fresh(keep_found(Held(), kernel))
+    assert held.behind.keys() == {"app"}
+    assert firewall_rules(held, T).closed == {
+        ClosedPort(RDP.behind(APP)),
+        ClosedPort(SSH.behind(APP)),
+    }
+    let_go = fresh(held, HERE, state(2, released={RDP: 2}))
+    assert firewall_rules(let_go, T).closed == {ClosedPort(SSH.behind(APP))}
+    elsewhere = fresh(keep_found(Held(), kernel), Whereabouts((SQL,)))
+    assert closed(firewall_rules(elsewhere, T)) == {APP, SQL}
+
+
+def test_only_what_is_closed_is_compared_and_every_lease_is_listed() -> None:
+    held = fresh(hold(Held(), state(), T, T))
+    assert only_closed(held) == Held(
+        closed=SHUT, behind={"app": HeldBehind(Held(closed=SHUT), (APP,))}
+    )
+    assert {(uid, grant_id) for uid, grant_id, _ in all_leases(held)} == {("", "g"), ("app", "g")}
 
 
 @given(helds, states, st.sampled_from([0.0, 10.0, 30.001, 90.0]), st.booleans())
