@@ -8,33 +8,48 @@ Failure direction: an unreadable firewall is an error, never an empty one; of a 
 refused again and again what closes is applied alone, and the next pass tries the rest; what is
 held in memory is closed even when the server says nothing; a memory that cannot be written (a full
 disk) is said and tried again, and what is to be closed is closed all the same.
+
+On a gateway the same pass makes the rules of the machines behind it. Where a method takes a ``uid``,
+it is such a machine's; empty: the point's own.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
 from bascule.domain.desired import (
     DesiredState,
     Held,
+    HeldBehind,
     HeldLease,
-    Opening,
     RuleSet,
     begin_anew,
     close_all,
     forget_ended,
     hold,
-    not_let_go_yet,
     rule_set,
 )
 from bascule.domain.guard import bound, bound_held
+from bascule.domain.holding import (
+    FOUND,
+    Whereabouts,
+    all_leases,
+    everywhere,
+    firewall_rules,
+    hold_behind,
+    keep_found,
+    keep_named,
+    none_let_go_yet,
+    only_closed,
+    places,
+)
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import PortKey
-from bascule.domain.plan import TOLERANCE, Observed, Operation, closing_halves, plan
+from bascule.domain.net import Address, PortKey
+from bascule.domain.plan import Observed, Operation, closing_halves, plan
 from bascule.domain.weaknesses import (
     GUARD_REFUSES_PORT,
     GUARD_REFUSES_SOURCE,
@@ -44,6 +59,7 @@ from bascule.domain.weaknesses import (
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver, HeldStore
+from bascule.reconcile.read_back import ReadBack, networks, outlasts, read_back
 from bascule.reconcile.tampering import name_edits
 
 MOST_NOTED = 256  # that wait to be told, and single events that are not told again
@@ -70,7 +86,16 @@ class Outcome:
     observed: Observed
     drift: str = ""  # what somebody had changed, healed now
     sessions: Mapping[str, int] | None = None
+    behind: Mapping[str, ReadBack] = field(default_factory=dict)  # by machine uid
     refused: str = ""  # why only the part that closes ports was applied
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What there is to say of the state that was taken last of one machine."""
+
+    refused: Mapping[str, Objection] = field(default_factory=dict)  # by the guard; by grant id
+    ends: Mapping[str, float] = field(default_factory=dict)  # the server's, by grant id
 
 
 class Reconciler:
@@ -83,14 +108,14 @@ class Reconciler:
         self._memory = memory
         self._clock = clock
         self.guard = guard or NO_BOUNDS
-        self.refused: Mapping[str, Objection] = {}  # by the guard, of the state taken last
-        self._told_ends: dict[str, float] = {}  # by grant id: the server's, of the same state
+        self._told: dict[str, _Told] = {}  # by machine uid
         self.held = Held()
         self._saved = self.held
         self._has_loaded = False
         self._seen: tuple[Observed, float] | None = None  # a look ahead, and when
         self._settled: Held | None = None  # what the last pass brought about
-        self._ended: dict[str, tuple[HeldLease, float]] = {}  # left, and when; still counted
+        # By machine and grant, what left, when, and the machine's addresses; still counted.
+        self._ended: dict[tuple[str, str], tuple[HeldLease, float, tuple[Address, ...]]] = {}
         self.notes: list[str] = []
         # Told already, not again at each pass: the condition, if it is one, and the text.
         self._noted: dict[tuple[str, str], None] = {}
@@ -100,26 +125,51 @@ class Reconciler:
 
         The guard may be another than when it was saved: what it no longer admits is ended.
         """
-        loaded = self._memory.load()
-        self.held, notes = bound_held(
-            loaded, self.guard, self._clock.boottime(), ends_leases=self._ends_leases
-        )
+        now, notes = self._clock.boottime(), list[str]()
+
+        def within_guard(held: Held) -> Held:
+            kept, said = bound_held(held, self.guard, now, ends_leases=self._ends_leases)
+            notes.extend(said)
+            return kept
+
+        self.held = everywhere(self._memory.load(), within_guard)
         self._note_refusals(notes)
         if kernel is not None:
-            known = {closed.port for closed in self.held.closed}
-            kept = frozenset(each for each in kernel.closed if each.port not in known)
-            self.held = replace(self.held, closed=self.held.closed | kept)
+            self.held = keep_found(self.held, kernel)
 
     def take(self, state: DesiredState, asked_at: float) -> bool:
         """Hold a state that the server sent; False when it was too old to be taken in."""
+        bounded = self._within_guard("", state, asked_at)
+        self._replace(hold(self.held, bounded, asked_at, self._clock.boottime()))
+        return self.held.generation == state.generation
+
+    def take_behind(
+        self, uid: str, where: Whereabouts, state: DesiredState, asked_at: float
+    ) -> bool:
+        """As ``take``, of a machine behind."""
+        bounded, now = self._within_guard(uid, state, asked_at), self._clock.boottime()
+        self._replace(hold_behind(self.held, uid, where, bounded, asked_at, now))
+        return self.held.behind[uid].held.generation == state.generation
+
+    def keep_named(self, uids: Collection[str]) -> None:
+        """End the leases of machines that the server has this point guard no more."""
+        self._replace(keep_named(self.held, uids))
+        self._told = {uid: each for uid, each in self._told.items() if uid in ("", *uids)}
+
+    def _within_guard(self, uid: str, state: DesiredState, asked_at: float) -> DesiredState:
         bounded = bound(state, self.guard, ends_leases=self._ends_leases)
         self._note_refusals(bounded.notes)
-        self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
-        self.refused = bounded.refused
-        self._told_ends = {
-            lease.grant_id: asked_at + lease.remaining.total_seconds() for lease in state.leases
-        }
-        return self.held.generation == state.generation
+        ends = {each.grant_id: asked_at + each.remaining.total_seconds() for each in state.leases}
+        self._told[uid] = _Told(bounded.refused, ends)
+        return bounded.state
+
+    @property
+    def refused(self) -> Mapping[str, Objection]:
+        """Of the point's own machine, by the guard: of the state taken last, by grant id."""
+        return self.refused_of("")
+
+    def refused_of(self, uid: str) -> Mapping[str, Objection]:
+        return self._told.get(uid, _Told()).refused
 
     @property
     def _ends_leases(self) -> bool:
@@ -134,21 +184,22 @@ class Reconciler:
                 advice="Open the port in that firewall itself, and close it again there.",
             )
 
-    def earlier_ends(self) -> Mapping[str, float]:
+    def earlier_ends(self, uid: str = "") -> Mapping[str, float]:
         """When (CLOCK_BOOTTIME seconds) leases end here that the server has end later: the guard
         cut them, or an earlier end was held already.
         """
+        told = self._told.get(uid, _Told()).ends
         return {
             grant_id: lease.deadline
-            for grant_id, lease in self.held.leases.items()
-            if lease.deadline + EARLIER < self._told_ends.get(grant_id, lease.deadline)
+            for where, grant_id, lease in all_leases(self.held)
+            if where == uid and lease.deadline + EARLIER < told.get(grant_id, lease.deadline)
         }
 
     def guard_weaknesses(self) -> tuple[Weakness, ...]:
         """What this host's guard keeps its server from doing, for whoever wonders why."""
         if self.guard.problem:
             return (GUARD_UNUSABLE(problem=self.guard.problem),)
-        why = set(self.refused.values())
+        why = {objection for told in self._told.values() for objection in told.refused.values()}
         return tuple(kind() for objection, kind in _GUARD_REFUSES.items() if objection in why)
 
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
@@ -158,11 +209,11 @@ class Reconciler:
 
     def end_all(self) -> None:
         """Close everything and keep it closed: the server does not know this point any more."""
-        self._replace(close_all(self.held))
+        self._replace(everywhere(self.held, close_all))
 
     def begin_anew(self) -> None:
         """Become another machine's point: nothing is inherited but what is closed (EDGES A12)."""
-        self._replace(begin_anew(self.held))
+        self._replace(everywhere(self.held, begin_anew))
         self.save()  # before the new identity is: after a crash nothing old is left either
 
     def look_ahead(self) -> None:
@@ -186,15 +237,15 @@ class Reconciler:
 
     def reconcile(self) -> Outcome:
         """One pass; raises EnforcementFailed when not even what is to be closed could be closed."""
-        if self.held.closed != self._saved.closed or self._has_ended_early():
+        if only_closed(self.held) != only_closed(self._saved) or self._has_ended_early():
             self.save()  # first: whoever comes after a death must know what is to be closed
         drift = refused = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
-            self._replace(forget_ended(self.held, now))
+            self._forget_ended(now)
             observed = self._observe()
             since = now if observed.read_at is None else observed.read_at
-            wanted = rule_set(self.held, since)
+            wanted = firewall_rules(self.held, since)
             if observed.drift and self._has_loaded and not drift:
                 drift = observed.drift
             operations = plan(wanted, observed)
@@ -230,7 +281,7 @@ class Reconciler:
 
         Root's local openings are kept if possible: they may be the only way in.
         """
-        local = {key for key, lease in self.held.leases.items() if lease.is_local}
+        local = {key for _, key, lease in all_leases(self.held) if lease.is_local}
         for half in closing_halves(operations, observed.rules, local):
             if not half:
                 return
@@ -240,7 +291,7 @@ class Reconciler:
                 return
         raise refusal
 
-    def count_sessions(self) -> Mapping[str, int] | None:
+    def count_sessions(self, uid: str = "") -> Mapping[str, int] | None:
         """Live connections of grants that ended in the last COUNTED_FOR, by grant id; None when the
         driver cannot count them.
 
@@ -251,8 +302,10 @@ class Reconciler:
         self._ended = {key: each for key, each in self._ended.items() if each[1] > since}
         pairs = [
             (grant_id, port, str(source))
-            for grant_id, (lease, _) in self._ended.items()
-            for port in lease.ports
+            for (where, grant_id), (lease, _, addresses) in self._ended.items()
+            if where == uid
+            for own in lease.ports
+            for port in ([own.behind(each) for each in addresses] if uid else [own])
             for source in lease.sources
         ]
         if not pairs:
@@ -272,7 +325,7 @@ class Reconciler:
         """
         held = self.held
         if held != self._settled:
-            held = not_let_go_yet(held, self._saved)
+            held = none_let_go_yet(held, self._saved)
         if held == self._saved:
             return
         try:
@@ -286,24 +339,32 @@ class Reconciler:
     def _has_ended_early(self) -> bool:
         """Does the memory hold a lease for longer than we do? A death must not bring it back."""
         now = self._clock.boottime()
+        leases = {(uid, grant_id): lease for uid, grant_id, lease in all_leases(self.held)}
         return any(
             saved.deadline > now
-            and ((held := self.held.leases.get(key)) is None or held.deadline < saved.deadline)
-            for key, saved in self._saved.leases.items()
+            and ((held := leases.get((uid, key))) is None or held.deadline < saved.deadline)
+            for uid, key, saved in all_leases(self._saved)
         )
 
     def next_end(self) -> float | None:
         """When (CLOCK_BOOTTIME seconds) the next lease or cut ends."""
-        ends = [lease.deadline for lease in self.held.leases.values()]
-        ends += [cut.deadline for cut in self.held.cuts.values()]
+        ends = [lease.deadline for _, _, lease in all_leases(self.held)]
+        machines = (self.held, *(each.held for each in self.held.behind.values()))
+        ends += [cut.deadline for each in machines for cut in each.cuts.values()]
         return min(ends, default=None)
+
+    def _forget_ended(self, now: float) -> None:
+        self._replace(everywhere(self.held, lambda each: forget_ended(each, now)))
 
     def _replace(self, held: Held) -> None:
         """Hold this from now on, and note when what is not in it any more left."""
         now = self._clock.boottime()
-        for grant_id, lease in self.held.leases.items():
-            if grant_id not in held.leases:
-                self._ended[grant_id] = (lease, now)
+        left = {(uid, grant_id) for uid, grant_id, _ in all_leases(held)}
+        for uid, grant_id, lease in all_leases(self.held):
+            if (uid, grant_id) not in left:
+                place = self.held.behind.get(uid, HeldBehind())
+                addresses = (*place.addresses, *place.former)
+                self._ended[uid, grant_id] = (lease, now, addresses)
         self.held = held
 
     def _outcome(self, observed: Observed, drift: str) -> Outcome:
@@ -318,16 +379,22 @@ class Reconciler:
             if observed.is_intact
             and set(lease.ports) <= shut
             and not any(
-                key.port in lease.ports and key.source in _networks(lease) for key in missing
+                key.port in lease.ports and key.source in networks(lease) for key in missing
             )
         )
         still_open = frozenset(
             opening.grant_id
             for opening in observed.rules.openings.values()
-            if opening.grant_id not in self.held.leases
-            and _outlasts(opening, since_read, wanted.openings.get(opening.key))
+            if opening.key.port.at is None
+            and opening.grant_id not in self.held.leases
+            and outlasts(opening, since_read, wanted.openings.get(opening.key))
         )
-        return Outcome(self.held.generation, in_force | still_open, observed, drift)
+        behind = {
+            uid: read_back(place, observed, now)
+            for uid, place in places(self.held)
+            if not uid.startswith(FOUND)  # whose it is nobody knows
+        }
+        return Outcome(self.held.generation, in_force | still_open, observed, drift, behind=behind)
 
     def kept_closed(self, observed: Observed) -> frozenset[ClosedPort]:
         """What was read back as closed and is to be; not what the firewall has yet to let go, which
@@ -362,14 +429,3 @@ class Reconciler:
             del self._noted[same[0]]
         self._noted[condition, text] = None
         self.notes.append(text)
-
-
-def _outlasts(read: Opening, since_read: timedelta, wanted: Opening | None) -> bool:
-    """Is it open for longer than anybody's who is still let in? (Else it bears the name of one who
-    is not any more and stands for another, whose end is as good as the same.)
-    """
-    return wanted is None or read.remaining - since_read - wanted.remaining > TOLERANCE
-
-
-def _networks(lease: HeldLease) -> set[object]:
-    return {network for prefix in lease.sources for network in prefix.networks}
