@@ -108,7 +108,7 @@ class BehindDriver:
         parts = [part_at(seen.rules, each) for each in self.at]
         assert parts[0].closed == parts[1].closed
         assert part_at(seen.rules, None) == RuleSet()
-        return replace(seen, rules=united(parts))
+        return replace(seen, rules=united(parts), blocked_attempts=seen.blocked_behind)
 
     def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         self._driver.apply([each for own in operations for each in self._there(own)], since)

@@ -231,7 +231,7 @@ def test_a_closed_number_is_closed_for_every_protocol_with_ports(
             head = struct.pack(">HHHH", 40000, number, 8, 0)
             sender.sendto(head + struct.pack(">H", number) * 8, (app, 0))
         assert receiver.recv(256)[-2:] == struct.pack(">H", 2200), "the open number's alone"
-    assert driver.observe().blocked_attempts == 3
+    assert driver.observe().blocked_behind == 3
 
 
 @pytest.mark.parametrize(("source", "app"), [(CLIENT, APP), (CLIENT6, APP6)])
@@ -652,7 +652,8 @@ def test_knocks_are_counted_by_source_and_machine(
     seen = {(each.source, each.port): each.packets for each in driver.blocked()}
     sources = STRANGER, CLIENT6, CLIENT, CLIENT
     assert seen == dict.fromkeys(zip(sources, ports, strict=True), 1)
-    assert driver.observe().blocked_attempts == 4
+    found = driver.observe()
+    assert (found.blocked_attempts, found.blocked_behind) == (1, 3)
 
 
 def test_forwarded_connections_are_found_by_few_questions_and_by_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from contextlib import closing
 from datetime import timedelta
@@ -16,6 +17,7 @@ from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.holding import Whereabouts
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix
+from bascule.drivers.linux import netlink
 from bascule.reconcile.reconciler import Reconciler
 from tests.netns.driver_process import DriverProcess
 from tests.netns.gateway import APP, APP6, SQL, Gateway
@@ -49,6 +51,11 @@ def lease(number: int, seconds: float) -> Lease:
     return Lease(f"g-{number}", (tcp(number),), source, timedelta(seconds=seconds))
 
 
+def _forget_connections() -> None:
+    """As a reboot does: IPCTNL_MSG_CT_DELETE without a tuple."""
+    assert netlink.request(12, 1 << 8 | 2, [struct.pack("=BBH", 0, 0, 0)]) == [0]
+
+
 @pytest.fixture
 def gateway(network: Network) -> Gateway:
     made = Gateway(network)
@@ -68,6 +75,7 @@ def test_a_rebooted_gateway_closes_what_was_closed_and_opens_what_has_time_left(
         killed = network.session(network.client, 23, APP)
         agent.reconciler.save()
     network.host.run("nft", "flush", "ruleset")
+    network.host.inside(_forget_connections)
     assert network.stranger.lets_in(22, APP), "nothing is left in the kernel"
     time.sleep(3)
     with closing(Agent(network, tmp_path, "boot-2")) as agent:

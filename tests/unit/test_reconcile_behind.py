@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
+from bascule.agent.local_openings import LocalOpenings
+from bascule.agent.reporting import Reports, Way
+from bascule.agent.witness import Witness
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, Held, HeldBehind, Lease, RuleSet
 from bascule.domain.holding import Whereabouts
@@ -274,3 +278,30 @@ def test_the_next_end_is_of_whichever_machine(gateway: Gateway) -> None:
     found = gateway.settle()
     assert found.in_force == {"a"}
     assert found.behind["app"].in_force == frozenset()
+
+
+def test_who_knocks_at_a_machine_behind_is_not_told_as_the_gateways_own(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    """The gateway's port of that number may be open to everybody."""
+    gateway.tell(state(1))
+    gateway.settle()
+    reports = Reports(
+        gateway.reconciler,
+        gateway.driver,
+        gateway.clock,
+        lambda: None,
+        LocalOpenings(tmp_path),
+        Witness(),
+        "fake",
+        (),
+    )
+    way = Way(is_open=True, is_polled=True)
+    reports.of_pass(gateway.settle(), way)
+    assert not gateway.reaches(SSH.behind(APP))
+    report = reports.of_pass(gateway.settle(), way)
+    assert report is not None
+    assert report.knocks == ()
+    assert report.blocked_attempts == 0
+    assert report.closed == frozenset()
+    assert report.in_force == frozenset()

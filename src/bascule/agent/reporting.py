@@ -7,7 +7,7 @@ reported again. What is not here: when a report is sent, and what follows if it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from bascule.agent.witness import Witness
 from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.clock import Clock
-from bascule.interfaces.driver import Driver
+from bascule.interfaces.driver import Blocked, Driver
 from bascule.protocol.report import MOST_NOTES, LocalOpening, Report
 from bascule.reconcile.reconciler import Outcome, Reconciler
 
@@ -103,11 +103,11 @@ class Reports:
         )
         self._news = news_of(report, self._reconciler.earlier_ends(), way.skew)
         if not way.is_open or not self._is_due(self._news, way):
-            self._knocks.look_seldom(attempts, self._driver.blocked, now)
+            self._knocks.look_seldom(attempts, self._blocked, now)
             return None
         if not outcome.observed.is_intact:
             return None  # what is not known to be so is not reported; the next pass heals it
-        self._knocks.look(attempts, self._driver.blocked, now)
+        self._knocks.look(attempts, self._blocked, now)
         return replace(report, knocks=self._knocks.batch(now), digest=self._news.digest)
 
     def of_fault(self, fault: str, attempts: int, way: Way) -> Report | None:
@@ -169,6 +169,10 @@ class Reports:
             driver=self._driver_name,
             capabilities=self._driver.capabilities,
         )
+
+    def _blocked(self) -> Sequence[Blocked]:
+        """Of this host's own ports: what is behind it is another machine's."""
+        return [each for each in self._driver.blocked() if each.port.at is None]
 
     def _is_due(self, news: News, way: Way) -> bool:
         now = self._clock.boottime()

@@ -32,8 +32,9 @@ class Observed:
     rules: RuleSet
     is_intact: bool  # False: our rules are missing or are not as we write them
     drift: str = ""  # a sentence, when not intact: what differs
-    blocked_attempts: int = 0  # packets dropped since the table was made
+    blocked_attempts: int = 0  # packets to this host dropped since the table was made
     read_at: float | None = None  # seconds of CLOCK_BOOTTIME; the times left count from there
+    blocked_behind: int = 0  # packets to machines behind it, likewise
 
 
 @dataclass(frozen=True, slots=True)

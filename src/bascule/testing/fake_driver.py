@@ -67,13 +67,15 @@ class FakeDriver:
     def _observed(self, rules: FakeRules | None, now: float) -> Observed:
         if rules is None:
             return Observed(RuleSet(), False, "The firewall table is missing.", read_at=now)
-        knocks = sum((self.firewall.rules or rules).blocked.values())
-        held = self.firewall.held(rules)
+        blocked = (self.firewall.rules or rules).blocked.items()
+        behind = sum(count for (_, port), count in blocked if port.at is not None)
+        knocks = sum(count for _, count in blocked) - behind
+        why = ""
         if not self._has_loaded:
-            return Observed(held, False, "The rules were not loaded by this process.", knocks, now)
-        if rules.is_damaged:
-            return Observed(held, False, "The table was changed by another program.", knocks, now)
-        return Observed(held, True, "", knocks, now)
+            why = "The rules were not loaded by this process."
+        elif rules.is_damaged:
+            why = "The table was changed by another program."
+        return Observed(self.firewall.held(rules), not why, why, knocks, now, behind)
 
     def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         if self.refusals:

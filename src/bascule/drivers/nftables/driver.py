@@ -29,7 +29,13 @@ from bascule.drivers.nftables.change import Change, gather
 from bascule.drivers.nftables.drift import drift
 from bascule.drivers.nftables.features import Features, probe
 from bascule.drivers.nftables.handover import take_over
-from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, TABLE
+from bascule.drivers.nftables.layout import (
+    ADOPTED_FOR,
+    BLOCKED,
+    BLOCKED_BEHIND,
+    ENDED_FOR,
+    TABLE,
+)
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.load import PUBLISHED_SETS, Loader
 from bascule.drivers.nftables.ownership import own
@@ -94,7 +100,12 @@ class NftablesDriver:
             table = self._loader.read(TABLE)
             has_leftover = self._loader.has_leftover()
             self._known |= {closed.port for closed in rules.closed_in(table)}
-        return replace(self._observed(table, has_leftover=has_leftover), read_at=read_at)
+        counters = table.counters if table is not None else {}
+        return replace(
+            self._observed(table, has_leftover=has_leftover),
+            read_at=read_at,
+            blocked_behind=counters.get(BLOCKED_BEHIND, 0),
+        )
 
     def _observed(self, table: Table | None, *, has_leftover: bool) -> Observed:
         if table is None:

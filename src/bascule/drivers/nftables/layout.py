@@ -40,7 +40,7 @@ ADOPTED = {4: "adopted4", 6: "adopted6"}
 SEEN = {4: "seen4", 6: "seen6"}
 TARGETS = {4: "target4", 6: "target6"}  # what closed published ports stand for
 INSIDE = "inside"  # container networks' own interfaces, by name
-BLOCKED = "blocked"  # the counter
+BLOCKED, BLOCKED_BEHIND = "blocked", "behind_blocked"  # counters
 
 _BEHIND = "behind_"
 CLOSED_BEHIND = {4: "behind_closed4", 6: "behind_closed6"}

@@ -13,6 +13,8 @@ from bascule.drivers.nftables import parse, render, rules
 from bascule.drivers.nftables.layout import (
     ADOPTED_SETS,
     ALWAYS,
+    BLOCKED,
+    BLOCKED_BEHIND,
     ENDED,
     GRANTED,
     HANDOVERS,
@@ -34,7 +36,7 @@ from bascule.errors import EnforcementFailed
 _HOOKED = ("published", "delivered", "routed")
 _JUDGING = ("by_number", "guard", "granted")
 _CHAINS = frozenset({*_HOOKED, "arrived", *_JUDGING, *(f"behind_{each}" for each in _JUDGING)})
-_OTHERS = frozenset({"counter blocked", "counter cut"})
+_OTHERS = frozenset(f"counter {name}" for name in (BLOCKED, BLOCKED_BEHIND, "cut"))
 PUBLISHED_SETS = frozenset({INSIDE, *TARGETS.values()})
 _CONNECTION_SETS = frozenset({*ADOPTED_SETS, *LEARNING.values(), *LEARNT_SETS})
 _PLAIN_SETS = frozenset({*PORT_SETS, *PUBLISHED_SETS, *_CONNECTION_SETS, *SEEN_SETS})

@@ -32,6 +32,8 @@ from bascule.drivers.nftables.layout import (
     ADOPTED,
     ADOPTED_BEHIND,
     ADOPTED_FOR,
+    BLOCKED,
+    BLOCKED_BEHIND,
     CLOSED,
     CLOSED_BEHIND,
     ENDED,
@@ -163,7 +165,8 @@ def _flags(flags: Sequence[str]) -> list[str]:
 
 
 def _counters() -> list[str]:
-    return ["counter blocked {", "}", "counter cut {", "}"]
+    names = (BLOCKED, BLOCKED_BEHIND, "cut")
+    return [line for name in names for line in (f"counter {name} {{", "}")]
 
 
 def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
@@ -295,7 +298,7 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
             for version, name in SEEN_BEHIND.items()
             for header in (_HEADER[version],)
         ),
-        "counter name blocked drop",
+        f"counter name {BLOCKED_BEHIND} drop",
     )
 
 
