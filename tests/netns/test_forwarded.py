@@ -23,12 +23,14 @@ from tests.netns.network import (
     HOST6,
     PATIENCE,
     STRANGER,
+    STRANGER6,
     EchoServer,
     Network,
     Space,
     hammering,
     is_alive,
 )
+from tests.netns.packets import FLAGS, Tap, in_fragments, packet, send, tcp_segment
 from tests.netns.rulesets import SHORT, closed, cuts, make_so, openings, tcp, udp
 
 MINUTE = 60.0
@@ -232,6 +234,32 @@ def test_a_closed_number_is_closed_for_every_protocol_with_ports(
             sender.sendto(head + struct.pack(">H", number) * 8, (app, 0))
         assert receiver.recv(256)[-2:] == struct.pack(">H", 2200), "the open number's alone"
     assert driver.observe().blocked_behind == 3
+
+
+@pytest.mark.parametrize("loose", ["1", "0"])
+@pytest.mark.parametrize(("source", "app"), [(STRANGER, APP), (STRANGER6, APP6)])
+def test_no_packet_of_whatever_form_reaches_a_closed_port(
+    network: Network, driver: DriverProcess, gateway: Gateway, source: str, app: str, loose: str
+) -> None:
+    """All flags, headers with options, fragments in any order; and they all do reach an open one."""
+    make_so(driver, shut(at(app, tcp(22)), is_kill=True))
+    network.host.run("sysctl", "-q", "-w", f"net.netfilter.nf_conntrack_tcp_loose={loose}")
+    tap = network.keep(gateway.app.inside(lambda: Tap("e0", source)))
+
+    def all_forms(port: int) -> list[bytes]:
+        found = []
+        for flags in range(256):
+            segment = tcp_segment(source, app, 10_000 + flags, port, flags)
+            found += [packet(source, app, segment), packet(source, app, segment, options=True)]
+        begun = tcp_segment(source, app, 9_999, port, FLAGS["SYN"], b"data" * 4)
+        for pieces in in_fragments(source, app, begun, port):
+            found += pieces
+        return found
+
+    network.stranger.inside(lambda: send(all_forms(22)))
+    assert tap.heard() == []
+    network.stranger.inside(lambda: send(all_forms(80)))
+    assert len(tap.heard()) > (256 if loose == "1" else 32), "whatever conntrack takes for valid"
 
 
 @pytest.mark.parametrize(("source", "app"), [(CLIENT, APP), (CLIENT6, APP6)])
@@ -547,7 +575,8 @@ def test_strangers_who_fill_what_is_learnt_keep_nothing_from_being_closed(
     def flood() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
             for number in range(20_000):
-                raw.sendto(_ack(1024 + number, 22), (APP, 0))
+                made = tcp_segment(STRANGER, APP, 1024 + number, 22, FLAGS["ACK"])
+                raw.sendto(made, (APP, 0))
 
     network.stranger.inside(flood)
     assert len(_learnt(network).split(",")) > 16_000
@@ -689,16 +718,6 @@ def _be_reset(session: socket.socket) -> None:
     with pytest.raises(ConnectionResetError):
         session.recv(8)
     session.close()
-
-
-def _ack(source_port: int, port: int) -> bytes:
-    head = struct.pack(">HHIIBBHHH", source_port, port, 1, 1, 5 << 4, 0x10, 1024, 0, 0)
-    addresses = socket.inet_aton(STRANGER) + socket.inet_aton(APP)
-    pseudo = addresses + struct.pack(">BBH", 0, socket.IPPROTO_TCP, len(head)) + head
-    total = sum(struct.unpack(f">{len(pseudo) // 2}H", pseudo))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return head[:16] + struct.pack(">H", ~total & 0xFFFF) + head[18:]
 
 
 def _sockets(space: Space, port: int) -> int:
