@@ -13,8 +13,8 @@ import pytest
 
 from bascule.agent.memory import NEWEST, HeldFile
 from bascule.clocks import SystemClock
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.desired import DesiredState, Lease
-from bascule.domain.holding import Whereabouts
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.drivers.linux import netlink
@@ -39,8 +39,8 @@ class Agent:
 
     def tell(self, generation: int, *leases: Lease, where: Whereabouts = BOTH) -> None:
         closed = frozenset({ClosedPort(tcp(22)), ClosedPort(tcp(23), OnExpiry.KILL)})
-        state = DesiredState("app", generation, closed, {}, leases)
-        assert self.reconciler.take_behind("app", where, state, self.clock.boottime())
+        state = DesiredState("app", generation, closed, {}, leases, where=where)
+        assert self.reconciler.take_behind("app", state, self.clock.boottime())
 
     def close(self) -> None:
         self.driver.close()

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.desired import (
     STALE_AFTER,
     DesiredState,
@@ -25,7 +26,6 @@ from bascule.domain.desired import (
 )
 from bascule.domain.holding import (
     FOUND,
-    Whereabouts,
     all_leases,
     everywhere,
     firewall_rules,
@@ -61,7 +61,7 @@ def state(
 
 
 def fresh(held: Held, where: Whereabouts = HERE, told: DesiredState | None = None) -> Held:
-    return hold_behind(held, "app", where, told or state(), T, T)
+    return hold_behind(held, "app", replace(told or state(), where=where), T, T)
 
 
 def opened(rules: RuleSet) -> set[Address | None]:
@@ -92,14 +92,14 @@ def test_where_a_machine_was_stays_closed_until_it_is_released_by_name_once() ->
     rules = firewall_rules(moved, T)
     assert (closed(rules), opened(rules)) == ({OLD, APP}, {APP})
     assert closed(firewall_rules(fresh(moved, HERE, state(3)), T)) == {OLD, APP}
-    released = Whereabouts((APP,), {OLD: 3})
+    released = Whereabouts((APP,), released={OLD: 3})
     let_go = fresh(moved, released, state(3))
     assert closed(firewall_rules(let_go, T)) == {APP}
-    back = fresh(let_go, Whereabouts((OLD,), {OLD: 3}), state(4))
+    back = fresh(let_go, Whereabouts((OLD,), released={OLD: 3}), state(4))
     assert closed(firewall_rules(back, T)) == {OLD, APP}, "it is there again"
-    again = fresh(back, Whereabouts((APP,), {OLD: 3}), state(5))
+    again = fresh(back, Whereabouts((APP,), released={OLD: 3}), state(5))
     assert closed(firewall_rules(again, T)) == {OLD, APP}, "that release has been taken"
-    never = fresh(moved, Whereabouts((APP,), {APP: 3}), state(3))
+    never = fresh(moved, Whereabouts((APP,), released={APP: 3}), state(3))
     assert closed(firewall_rules(never, T)) == {OLD, APP}, "where it is, nothing is released"
 
 
@@ -111,17 +111,34 @@ def test_a_port_that_is_released_opens_at_every_address_of_its_machine() -> None
 
 def test_a_slow_answer_closes_at_its_address_and_opens_nothing_there() -> None:
     late = T + STALE_AFTER + 0.001
-    held = hold_behind(fresh(Held()), "app", Whereabouts((OLD,), {APP: 9}), state(2), T, late)
+    held = hold_behind(
+        fresh(Held()),
+        "app",
+        replace(state(2), where=Whereabouts((OLD,), released={APP: 9})),
+        T,
+        late,
+    )
     rules = firewall_rules(held, late)
     assert (closed(rules), opened(rules)) == ({APP, OLD}, {APP})
     assert held.behind["app"].held.generation == 1, "it is asked for again"
-    first = hold_behind(Held(), "app", HERE, state(), T, late)
+    first = hold_behind(Held(), "app", replace(state(), where=HERE), T, late)
     assert opened(firewall_rules(first, late)) == set()
+
+
+def test_where_a_machine_was_is_closed_whoever_remembers_it() -> None:
+    """The gateway, or the server for a gateway that has lost its memory."""
+    told = Whereabouts((APP,), frozenset({OLD, APP}))
+    held = fresh(Held(), told)
+    rules = firewall_rules(held, T)
+    assert (closed(rules), opened(rules)) == ({OLD, APP}, {APP})
+    silent = hold_behind(held, "app", state(2), T, T)
+    assert silent.behind["app"].addresses == (APP,), "a state without a word of it moves nothing"
+    assert firewall_rules(silent, T).closed == rules.closed
 
 
 def test_an_older_state_changes_nothing() -> None:
     held = fresh(Held(), HERE, state(2))
-    assert fresh(held, Whereabouts((OLD,), {APP: 9}), state(1)) is held
+    assert fresh(held, Whereabouts((OLD,), released={APP: 9}), state(1)) is held
 
 
 def test_a_machine_that_is_named_no_more_loses_its_access_and_stays_closed() -> None:
@@ -134,16 +151,16 @@ def test_a_machine_that_is_named_no_more_loses_its_access_and_stays_closed() -> 
     assert opened(firewall_rules(fresh(gone, HERE, state(2)), T)) == set()
     empty = fresh(Held(), HERE, state(closed=frozenset(), leased=False))
     assert keep_named(empty, set()).behind == {}, "nothing of it is left to keep"
-    others = hold_behind(held, "sql", Whereabouts((SQL,)), state(), T, T)
+    others = hold_behind(held, "sql", replace(state(), where=Whereabouts((SQL,))), T, T)
     assert opened(firewall_rules(keep_named(others, {"sql"}), T)) == {SQL}
 
 
 def test_an_address_that_two_machines_claim_opens_for_neither() -> None:
     """And one that was another's before opens for whose it is now."""
-    both = hold_behind(fresh(Held()), "sql", HERE, state(), T, T)
+    both = hold_behind(fresh(Held()), "sql", replace(state(), where=HERE), T, T)
     rules = firewall_rules(both, T)
     assert (closed(rules), opened(rules)) == ({APP}, set())
-    moved = hold_behind(both, "sql", Whereabouts((SQL,)), state(2), T, T)
+    moved = hold_behind(both, "sql", replace(state(2), where=Whereabouts((SQL,))), T, T)
     assert opened(firewall_rules(moved, T)) == {APP, SQL}
 
 
@@ -161,7 +178,7 @@ def test_what_ends_ends_everywhere() -> None:
 def test_nothing_is_forgotten_before_the_firewall_has_let_it_go() -> None:
     """After a death in between, the next agent closes it all, and takes the release over again."""
     saved = fresh(fresh(Held(), Whereabouts((OLD,))), HERE, state(2))
-    let_go = fresh(saved, Whereabouts((APP,), {OLD: 3}), state(3))
+    let_go = fresh(saved, Whereabouts((APP,), released={OLD: 3}), state(3))
     assert closed(firewall_rules(none_let_go_yet(let_go, saved), T)) == {OLD, APP}
     ports = fresh(saved, HERE, state(3, closed=frozenset(), released={SSH: 3}))
     kept = none_let_go_yet(ports, saved)
@@ -223,7 +240,7 @@ def test_a_state_is_merged_as_a_hosts_own(
     machine = HeldBehind(before, (APP, APP6)) if is_known else HeldBehind()
     held = Held(behind={"app": machine} if is_known else {})
     where = Whereabouts((APP, APP6))
-    after = hold_behind(held, "app", where, told, T, T + delay)
+    after = hold_behind(held, "app", replace(told, where=where), T, T + delay)
     own = hold(machine.held, told, T, T + delay)
     if told.generation >= machine.held.generation:
         assert after.behind["app"].held == own

@@ -13,9 +13,9 @@ import pytest
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.reporting import Reports, Way
 from bascule.agent.witness import Witness
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, Held, HeldBehind, Lease, RuleSet
-from bascule.domain.holding import Whereabouts
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Observed
@@ -63,7 +63,8 @@ class Gateway:
     def tell(
         self, state: DesiredState, where: Whereabouts = HERE, uid: str = "app", ago: float = 0
     ) -> bool:
-        return self.reconciler.take_behind(uid, where, state, self.clock.boottime() - ago)
+        told = replace(state, where=where)
+        return self.reconciler.take_behind(uid, told, self.clock.boottime() - ago)
 
     def settle(self) -> Outcome:
         self.reconciler.reconcile()

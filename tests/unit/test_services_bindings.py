@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 
 from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.bindings import MOST_FORMER, Whereabouts
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.decide import Denied
 from bascule.domain.desired import CUT_FOR
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
-from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.domain.weaknesses import NOT_ENFORCED
-from bascule.errors import Conflict, Forbidden, NotFound, TooManyRequests
+from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, TooManyRequests
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LocalOpening, Report
@@ -398,9 +400,9 @@ def test_what_cannot_be_bound(world: World) -> None:
 
 def test_lists_tell_of_the_worst_of_a_machine_s_points(bound: World) -> None:
     rows = bound.see(lambda tx: bindings.points_at(tx, bound.db.id))
-    assert [name for name, _, _ in rows] == [bound.db.uid, bound.web.uid]
+    assert [each.point_uid for each, _, _ in rows] == [bound.db.uid, bound.web.uid]
     (alone,) = bound.see(lambda tx: bindings.points_at(tx, bound.web.id))
-    assert alone[0] == bound.web.uid
+    assert alone[0].point_uid == bound.web.uid
     assert timedelta(0) <= bound.clock.wall - (alone[1].enrolled_at)
 
 
@@ -543,3 +545,109 @@ def test_a_point_that_says_that_it_enforces_nothing_stands_for_nothing(bound: Wo
     tell(bound, bound.web, grant.id, closed=SHUT, weaknesses=(NOT_ENFORCED(problem="x"),))
     assert bound.grant(grant).state is GrantState.OPENING
     assert not point_of(bound, bound.db).is_enforcing
+
+
+# -- where a machine is behind a gateway -----------------------------------------------------
+
+HERE, THERE, HERE6 = map(ip_address, ("10.1.0.10", "10.1.0.11", "fd01::10"))
+
+
+def place(world: World, *addresses: Address, machine: Machine | None = None) -> bool:
+    machine_id = (machine or world.db).id
+    return world.do(
+        lambda tx, act: bindings.bind(tx, act, ANNA, machine_id, world.web.uid, addresses)
+    )
+
+
+def where(world: World, point: Machine, machine: Machine | None = None) -> Whereabouts | None:
+    uid, now = (machine or world.db).uid, world.clock.wall
+    return world.see(lambda tx: fleet.state_for(tx, point.uid, now, uid))[1].where
+
+
+def test_a_point_is_told_where_it_forwards_to(world: World) -> None:
+    """And nobody else: of its own machine no agent is told an address."""
+    assert place(world, HERE, HERE6)
+    assert where(world, world.web) == Whereabouts((HERE, HERE6))
+    assert where(world, world.db) is None
+    assert where(world, world.web, world.web) is None
+    assert not place(world, HERE, HERE6)
+    assert world.kinds().count("MachinePlaced") == 1, "what is so already is no event"
+
+
+def test_another_address_ends_the_grants_and_the_former_stays_closed(bound: World) -> None:
+    """EDGES G2: in that commit; also when a new agent holds nothing at the point."""
+    assert not place(bound, HERE)
+    tell(bound, bound.db, closed=SHUT)
+    tell(bound, bound.web, closed=SHUT)
+    grant = opened(bound)
+    before = bound.see(lambda tx: tx.generation(bound.db.uid))
+    place(bound, THERE)
+    assert bound.grant(grant).state is GrantState.CLOSING
+    assert where(bound, bound.web) == Whereabouts((THERE,), frozenset({HERE}))
+    assert bound.see(lambda tx: tx.generation(bound.db.uid)) > before
+    bound.enrol(bound.web, "key-2", replaces=True)
+    assert where(bound, bound.web) == Whereabouts((THERE,), frozenset({HERE}))
+    place(bound)
+    assert where(bound, bound.web) == Whereabouts((), frozenset({HERE, THERE}))
+    place(bound, HERE)
+    assert where(bound, bound.web) == Whereabouts((HERE,), frozenset({THERE}))
+
+
+def test_the_same_addresses_end_nothing_and_a_silent_binding_leaves_them(bound: World) -> None:
+    place(bound, HERE)
+    grant = opened(bound)
+    place(bound, HERE)
+    bind(bound)
+    assert bound.grant(grant).state is GrantState.OPEN
+    assert where(bound, bound.web) == Whereabouts((HERE,))
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ("10.1.0.10", "10.1.0.11"),
+        ("127.0.0.1",),
+        ("::1",),
+        ("224.0.0.1",),
+        ("0.0.0.0",),
+        ("fe80::1",),
+        ("169.254.0.1",),
+    ],
+)
+def test_no_gateway_forwards_there(bound: World, addresses: tuple[str, ...]) -> None:
+    before = everything(bound)
+    with pytest.raises(InvalidInput):
+        place(bound, *map(ip_address, addresses))
+    assert everything(bound) == before
+
+
+def test_an_address_belongs_to_one_machine_of_a_point(bound: World) -> None:
+    """Else a grant for one would open the other. At another gateway it may be another's."""
+    other = bound.add_machine("app-1", "10.0.0.9")
+    place(bound, HERE)
+    with pytest.raises(Conflict, match="another machine"):
+        place(bound, HERE, machine=other)
+    assert bound.see(lambda tx: tx.bindings_of(other.uid)) == []
+    place(bound, THERE)
+    place(bound, HERE, machine=other)
+    assert where(bound, bound.web, other) == Whereabouts((HERE,))
+
+
+def test_addresses_take_the_rights_that_binding_takes(bound: World) -> None:
+    place(bound, HERE)
+    carl = Subject(
+        "cccccccc-0000-4000-8000-000000000003", PrincipalKind.SERVICE, "carl", "192.0.2.3"
+    )
+    with pytest.raises(Forbidden):
+        bound.do(
+            lambda tx, act: bindings.bind(tx, act, carl, bound.db.id, bound.web.uid, [THERE]), carl
+        )
+    assert where(bound, bound.web) == Whereabouts((HERE,))
+
+
+def test_a_machine_has_not_been_at_more_addresses_than_a_point_is_told(bound: World) -> None:
+    for number in range(MOST_FORMER + 1):
+        place(bound, ip_address(f"10.2.0.{number + 1}"))
+    with pytest.raises(Conflict, match="other addresses"):
+        place(bound, HERE)
+    assert where(bound, bound.web) is not None

@@ -50,6 +50,36 @@ def test_a_bound_machine_is_told_to_its_point_and_reported_by_it(
     assert house.events("MachineBound") == ["MachineBound"]
 
 
+def test_a_point_is_told_where_it_forwards_to_and_the_former_address(
+    house: House, uids: tuple[str, str]
+) -> None:
+    """Over HTTP as over the line; without a body nothing is said of it."""
+    web, db = uids
+    agent = house.enrol("web-1")
+
+    def told() -> Any:
+        answer = agent.get(f"/bascule/points/{web}/state", params={"machine": db})
+        return answer.json().get("where")
+
+    def put(addresses: list[str] | None) -> Any:
+        path = points_of(house, "db-1", web)
+        return house.call("PUT", path, {"addresses": addresses}).status_code
+
+    assert put(["10.1.0.10", "fd01::10"]) == 201
+    assert told() == {"addresses": ["10.1.0.10", "fd01::10"], "former": [], "released": {}}
+    assert put(["10.1.0.11"]) == 200
+    assert told()["former"] == ["10.1.0.10", "fd01::10"]
+    assert put(None) == 200
+    assert house.call("PUT", points_of(house, "db-1", web)).status_code == 200
+    assert told()["addresses"] == ["10.1.0.11"]
+    (shown,) = house.call("GET", points_of(house, "db-1")).json()["value"]
+    assert shown["properties"]["addresses"] == ["10.1.0.11"]
+    assert shown["properties"]["formerAddresses"] == ["10.1.0.10", "fd01::10"]
+    for wrong in (["10.1.0.300"], ["fe80::1%eth0"], ["127.0.0.1"], ["10.0.0.1"] * 3):
+        assert put(wrong) == 400
+    assert house.events("MachinePlaced") == ["MachinePlaced"] * 2
+
+
 def test_a_credential_of_one_point_reaches_nothing_that_is_not_bound_to_it(
     house: House, uids: tuple[str, str]
 ) -> None:

@@ -6,19 +6,33 @@ a packet must pass all of them. So a port is read back closed when every point h
 grant is open when it is in force at every point, and has ended when it is in force at none.
 
 Their numbers count one thing, the machine's desired generation; how far each has come is its own.
+A gateway forwards to a machine at the addresses that its binding names.
 What is not here: what a point does about it, and machines that have their own agent alone, for
 which nothing of this is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
 
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint
+from bascule.domain.net import Address
+
+MOST_FORMER = 64  # addresses of one machine at one gateway that are not released
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a gateway reaches a machine behind it."""
+
+    addresses: tuple[Address, ...] = ()  # at most one of each IP version
+    former: frozenset[Address] = frozenset()  # at which it was, and what is closed stays closed
+    # Former addresses at which nothing is closed any more, with the generation of that release.
+    released: Mapping[Address, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +47,37 @@ class Binding:
     failed_since: datetime | None = None  # since when it can enforce nothing here
     in_force: frozenset[str] = frozenset()  # grant ids
     closed: frozenset[ClosedPort] = frozenset()
+    addresses: tuple[
+        Address, ...
+    ] = ()  # to which the point forwards; none of the machine's own agent
+    former: frozenset[Address] = frozenset()  # to which it did; what is closed there stays closed
 
     @property
     def is_own(self) -> bool:
         """Is it the machine's own agent?"""
         return self.machine_uid == self.point_uid
+
+    @property
+    def where(self) -> Whereabouts | None:
+        """What the point is told of it; None: nobody has said where the machine is."""
+        if not self.addresses and not self.former:
+            return None
+        return Whereabouts(self.addresses, self.former)
+
+    def anew(self, now: datetime) -> Binding:
+        """For a new agent at the point, which has read back nothing."""
+        return Binding(
+            self.machine_uid,
+            self.point_uid,
+            now,
+            addresses=self.addresses,
+            former=self.former,
+        )
+
+    def placed(self, addresses: tuple[Address, ...]) -> Binding:
+        """With other addresses."""
+        former = (self.former | {*self.addresses}) - {*addresses}
+        return replace(self, addresses=addresses, former=former)
 
     def at(self, point: EnforcementPoint) -> EnforcementPoint:
         """The point as this machine has it. It knows nothing of the time before it was bound, and

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.features import KNOWN, Feature, needs
 from bascule.domain.grant import Grant, due_at, opening_count, told_size
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
@@ -80,6 +81,7 @@ class DesiredState:
     ]  # released ports, with the generation of the release; nothing else opens
     leases: tuple[Lease, ...]
     cuts: tuple[Cut, ...] = ()
+    where: Whereabouts | None = None  # None: it is the point's own, or nobody has said where
 
 
 @dataclass(frozen=True, slots=True)

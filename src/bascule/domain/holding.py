@@ -8,10 +8,11 @@ a machine is reached no more, what is closed stays closed, until a release names
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from bascule.domain.behind import behind, part_at, united
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.desired import (
     STALE_AFTER,
     DesiredState,
@@ -23,33 +24,23 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.net import Address
 
 FOUND = "found at "  # how the uid begins under which closed ports of nobody known are kept
 
 
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Where a gateway reaches a machine, as its server says."""
-
-    addresses: tuple[Address, ...]  # at most one of each IP version
-    # Former addresses at which nothing is closed any more, with the generation of that release.
-    released: Mapping[Address, int] = field(default_factory=dict)
-
-
-def hold_behind(
-    held: Held, uid: str, where: Whereabouts, state: DesiredState, asked_at: float, now: float
-) -> Held:
+def hold_behind(held: Held, uid: str, state: DesiredState, asked_at: float, now: float) -> Held:
     """Merge a state of a machine behind; ``asked_at`` and ``now`` are seconds of CLOCK_BOOTTIME.
 
     A new address of a state that took too long is closed and opens nothing. A release of an address
-    counts once, like that of a port.
+    counts once, like that of a port. A state that does not say where the machine is leaves it where
+    it was last.
     """
     known = held.behind.get(uid, HeldBehind())
     if state.generation < known.held.generation:
         return held
+    where = state.where or Whereabouts(known.addresses)
     known = _with_found(held, known, where)
-    everywhere = known.former | {*known.addresses}
+    everywhere = known.former | where.former | {*known.addresses}
     if now - asked_at > STALE_AFTER:
         addresses, former = known.addresses, everywhere | {*where.addresses}
     else:

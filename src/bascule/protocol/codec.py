@@ -25,7 +25,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import Address, AddressPrefix
 from bascule.errors import InvalidInput
 from bascule.protocol.several import collection, entries, mapping, object_of, optional, pair
 from bascule.protocol.shape import (
@@ -43,6 +43,7 @@ from bascule.protocol.shape import (
     Part,
     Shape,
     Value,
+    address,
     choice,
     duration,
     inside,
@@ -101,6 +102,8 @@ def shape_of(kind: Value) -> Shape:
 def _shape(hint: Value) -> Shape:
     bare, notes = _unwrapped(hint)
     origin, members = _origin(bare), typing.get_args(bare)
+    if bare == Address:
+        return address()
     if origin in (types.UnionType, typing.Union):
         (inner,) = (each for each in members if each is not types.NoneType)
         return optional(_shape(Annotated[inner, *notes, None]))

@@ -123,7 +123,8 @@ def mapping(key: Shape, item: Shape, notes: tuple[Any, ...]) -> Shape:
         return found
 
     def write(values: Value) -> dict[str, Json]:
-        return {name: item.write(values[name]) for name in sorted(values)}
+        written = {str(key.write(name)): item.write(each) for name, each in values.items()}
+        return dict(sorted(written.items()))
 
     def schema() -> dict[str, Any]:
         limits = _most(notes, "maxProperties")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import AddressPrefix, parse_address
 from bascule.domain.plain import clean
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput
@@ -182,6 +182,14 @@ def instant() -> Shape:
 def prefix() -> Shape:
     return Shape(
         lambda value: AddressPrefix.parse(text_of(value)),
+        str,
+        lambda: {"type": "string", "maxLength": LONGEST_TEXT},
+    )
+
+
+def address() -> Shape:
+    return Shape(
+        lambda value: parse_address(text_of(value)),
         str,
         lambda: {"type": "string", "maxLength": LONGEST_TEXT},
     )

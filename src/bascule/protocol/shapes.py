@@ -9,15 +9,22 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
+from bascule.domain.bindings import MOST_FORMER, Whereabouts
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import Capabilities, Latency
-from bascule.domain.desired import LONGEST_CUT, MOST_CUTS, Cut, DesiredState, Lease
+from bascule.domain.desired import (
+    LONGEST_CUT,
+    MOST_CUTS,
+    Cut,
+    DesiredState,
+    Lease,
+)
 from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import opening_count
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, parse_address
+from bascule.domain.net import Address, AddressPrefix, PortKey, parse_address
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import InvalidInput
@@ -53,6 +60,10 @@ def _possible(state: DesiredState) -> DesiredState:
     """
     if len({each.port for each in state.closed}) != len(state.closed):
         raise InvalidInput("a port is closed twice.", target="closed")
+    if state.where is not None:
+        versions = [each.version for each in state.where.addresses]
+        if len(set(versions)) != len(versions):
+            raise InvalidInput("two addresses are of one IP version.", target="where")
     _check_openings(state.leases, MAXIMUM_OPENINGS_PER_MACHINE)
     _check_openings(state.cuts, MOST_CUTS)
     return state
@@ -90,6 +101,12 @@ describe(
     ],
 )
 describe(Cut, grant_id=GrantId, remaining=Annotated[timedelta, Most(LONGEST_CUT)])
+describe(
+    Whereabouts,
+    addresses=Annotated[tuple[Address, ...], Most(2)],
+    former=Annotated[frozenset[Address], Most(MOST_FORMER)],
+    released=Annotated[Mapping[Address, int], Most(MOST_FORMER)],
+)
 describe(
     DesiredState,
     _possible,

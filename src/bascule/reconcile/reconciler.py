@@ -36,7 +36,6 @@ from bascule.domain.desired import (
 from bascule.domain.guard import bound, bound_held
 from bascule.domain.holding import (
     FOUND,
-    Whereabouts,
     all_leases,
     everywhere,
     firewall_rules,
@@ -143,12 +142,10 @@ class Reconciler:
         self._replace(hold(self.held, bounded, asked_at, self._clock.boottime()))
         return self.held.generation == state.generation
 
-    def take_behind(
-        self, uid: str, where: Whereabouts, state: DesiredState, asked_at: float
-    ) -> bool:
+    def take_behind(self, uid: str, state: DesiredState, asked_at: float) -> bool:
         """As ``take``, of a machine behind."""
         bounded, now = self._within_guard(uid, state, asked_at), self._clock.boottime()
-        self._replace(hold_behind(self.held, uid, where, bounded, asked_at, now))
+        self._replace(hold_behind(self.held, uid, bounded, asked_at, now))
         return self.held.behind[uid].held.generation == state.generation
 
     def keep_named(self, uids: Collection[str]) -> None:

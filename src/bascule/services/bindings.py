@@ -15,14 +15,15 @@ from typing import Protocol, TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
-from bascule.domain.bindings import Binding, Seen, seen
-from bascule.domain.facts.enrolments import MachineBound, MachineUnbound
+from bascule.domain.bindings import MOST_FORMER, Binding, Seen, Whereabouts, seen
+from bascule.domain.facts.enrolments import MachineBound, MachinePlaced, MachineUnbound
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.net import Address
 from bascule.domain.scopes import resource_scope
 from bascule.domain.weaknesses import enforces_nothing
-from bascule.errors import AuthenticationFailed, Conflict, Forbidden, NotFound
+from bascule.errors import AuthenticationFailed, Conflict, Forbidden, InvalidInput, NotFound
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
@@ -36,6 +37,7 @@ from bascule.interfaces.points import (
 )
 from bascule.interfaces.settling import Settling, SettlingReads
 from bascule.protocol.report import Report
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.known_machine import known_machine
@@ -72,11 +74,20 @@ CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often th
 
 
 def bind(
-    tx: BindingActWrites, act: Act, subject: Subject, machine_id: ResourceId, point_uid: str
+    tx: BindingActWrites,
+    act: Act,
+    subject: Subject,
+    machine_id: ResourceId,
+    point_uid: str,
+    addresses: Sequence[Address] | None = None,
 ) -> bool:
-    """Have a point guard a machine beside what guards it already; False when it does.
+    """Have a point guard a machine beside what guards it already; False when it did.
 
-    Raises Forbidden, NotFound, and Conflict for a machine's own agent, which enrolment binds.
+    ``addresses`` are those to which the point forwards; None: they stay as they are. Others end the
+    machine's live grants; what is closed at the former ones stays closed (EDGES G2).
+
+    Raises Forbidden, NotFound, InvalidInput, and Conflict for a machine's own agent, which enrolment
+    binds, and for an address of another machine at that point.
     """
     machine = _owned(tx, act, subject, machine_id)
     if point_uid == machine.uid:
@@ -88,16 +99,23 @@ def bind(
     if tx.agent_of(point_uid) is None:
         raise NotFound(f"Enforcement point {point_uid[:64]!r} does not exist.")
     bound = tx.bindings_of(machine.uid)
-    if any(each.point_uid == point_uid for each in bound):
+    here = next((each for each in bound if each.point_uid == point_uid), None)
+    if addresses is not None:
+        _check_addresses(tx, machine.uid, point_uid, addresses)
+    if here is not None:
+        if addresses is not None and tuple(addresses) != here.addresses:
+            _place(tx, act, machine, here.placed(tuple(addresses)))
         return False
     if not bound and tx.agent_of(machine.uid) is not None:
         tx.put_binding(Binding(machine.uid, machine.uid, act.now))
-    tx.put_binding(Binding(machine.uid, point_uid, act.now))
+    tx.put_binding(Binding(machine.uid, point_uid, act.now, addresses=tuple(addresses or ())))
     _end(tx, act, machine, f"a further enforcement point of {machine.id}")
     touch(tx, act, machine.uid)
     touch(tx, act, point_uid)  # whose line learns of it, at other processes too
     follow(tx, act, machine)
     act.record(tx, MachineBound(str(machine.id), machine.uid, point_uid), machine.id)
+    if addresses:
+        act.record(tx, _placed(machine, point_uid, addresses), machine.id)
     return True
 
 
@@ -120,12 +138,72 @@ def unbind(
     return True
 
 
+def _placed(machine: Machine, point_uid: str, addresses: Sequence[Address]) -> MachinePlaced:
+    told = ", ".join(map(str, addresses)) or "none"
+    return MachinePlaced(str(machine.id), machine.uid, point_uid, told)
+
+
+def _place(tx: BindingActWrites, act: Act, machine: Machine, there: Binding) -> None:
+    """Have the point forward to other addresses from now on."""
+    if len(there.former) > MOST_FORMER:
+        raise Conflict(
+            sentence(
+                "{name} has been at {most} other addresses there. Ports at those are kept closed.",
+                name=machine.id.name,
+                most=MOST_FORMER,
+            ),
+            code="TooManyAddresses",
+            advice="Unbind it from that point and bind it again, or use a former address.",
+        )
+    _end(tx, act, machine, f"another address of {machine.id} behind an enforcement point")
+    tx.put_binding(there)
+    touch(tx, act, machine.uid)
+    follow(tx, act, machine)
+    act.touched.add(there.point_uid)
+    act.record(tx, _placed(machine, there.point_uid, there.addresses), machine.id)
+
+
+def _check_addresses(
+    tx: BindingReads, machine_uid: str, point_uid: str, addresses: Sequence[Address]
+) -> None:
+    """Raise InvalidInput or Conflict for what no point can forward to for this machine alone."""
+    if len({each.version for each in addresses}) != len(addresses):
+        raise InvalidInput(
+            "A machine has at most one IPv4 and one IPv6 address at a gateway.",
+            code="InvalidAddress",
+            target="addresses",
+        )
+    for each in addresses:
+        if each.is_loopback or each.is_multicast or each.is_unspecified or each.is_link_local:
+            raise InvalidInput(
+                sentence("No gateway forwards to {address}.", address=each),
+                code="InvalidAddress",
+                target="addresses",
+            )
+    taken = {
+        address
+        for other in tx.bound_to(point_uid)
+        if other.machine_uid != machine_uid
+        for address in other.addresses
+    }
+    for each in addresses:
+        if each in taken:
+            raise Conflict(
+                sentence(
+                    "{address} is another machine’s address at this enforcement point.",
+                    address=each,
+                ),
+                code="AddressTaken",
+                advice="Each machine behind a gateway has an address of its own there.",
+            )
+
+
 def bind_anew(tx: PointWrites, act: Act, machine: Machine) -> None:
     """A new agent takes the place of a machine's own: it has read back nothing, here or elsewhere."""
     if tx.bindings_of(machine.uid):
         tx.put_binding(Binding(machine.uid, machine.uid, act.now))
     for each in tx.bound_to(machine.uid):
-        tx.put_binding(Binding(each.machine_uid, machine.uid, act.now))
+        tx.put_binding(each.anew(act.now))
         act.touched.add(each.machine_uid)  # streams of the key before end
 
 
@@ -176,6 +254,12 @@ class Guarded:
     is_alone: bool = False  # ``OwnPoint.is_alone``
     held: HeldRules | None = None  # of its own machine; of another it is not read
     settling: Settling | None = None  # of its own machine, for a report
+
+    @property
+    def where(self) -> Whereabouts | None:
+        """Where the point forwards to the machine, as its binding says."""
+        point_uid = self.agent.machine_uid
+        return next((each.where for each in self.bound if each.point_uid == point_uid), None)
 
     @property
     def counts_connections(self) -> bool:
@@ -253,8 +337,8 @@ def _guarded(
 
 def points_at(
     reader: PointsAtReads, machine_id: ResourceId
-) -> list[tuple[str, EnforcementPoint, int]]:
-    """Each point that guards a machine: its name, it as the machine has it, and the generation that
+) -> list[tuple[Binding, EnforcementPoint, int]]:
+    """Each point that guards a machine: its binding, it as the machine has it, and the generation that
     it is to hold. Raises NotFound.
     """
     machine = known_machine(reader, machine_id)
@@ -263,7 +347,7 @@ def points_at(
         Binding(machine.uid, machine.uid, machine.created_at)
     ]
     points = ((each, reader.agent_of(each.point_uid)) for each in bound)
-    return [(each.point_uid, each.at(at), number) for each, at in points if at is not None]
+    return [(each, each.at(at), number) for each, at in points if at is not None]
 
 
 def newest_contact(act: Act, before: datetime | None) -> datetime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -305,7 +305,8 @@ def state_of(
         cuts,
         point.observed_generation,
     )
-    return known_part(wanted, point.knows if knows is None else knows)
+    told = known_part(wanted, point.knows if knows is None else knows)
+    return replace(told, where=found.where)
 
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 from sqlalchemy import (
@@ -277,6 +278,8 @@ class FleetWrites(FleetReads, Listed):
                     [str(each.port.protocol), each.port.number, str(each.on_expiry)]
                     for each in sorted(binding.closed, key=lambda each: each.port)
                 ],
+                "addresses": [str(each) for each in binding.addresses],
+                "former": sorted(str(each) for each in binding.former),
             },
         )
         self._follow(binding.machine_uid)
@@ -329,6 +332,8 @@ def _binding(row: Row[Any]) -> Binding:
             ClosedPort(PortKey(TransportProtocol(protocol), number), OnExpiry(on_expiry))
             for protocol, number, on_expiry in row.closed
         ),
+        tuple(ip_address(each) for each in row.addresses),
+        frozenset(ip_address(each) for each in row.former),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 
@@ -109,6 +110,8 @@ class FleetContract:
             {ClosedPort(PortKey(TransportProtocol.UDP, 53), OnExpiry.KILL), ClosedPort(SSH)}
         )
         told = Binding("uid-db-1", "uid-web-1", NOW, NOW, 3, NOW, frozenset({"h", "g"}), closed)
+        here, former = ip_address("10.1.0.10"), frozenset(map(ip_address, ("10.1.0.9", "fd01::9")))
+        told = replace(told, addresses=(here, ip_address("fd01::10")), former=former)
         own = Binding("uid-db-1", "uid-db-1", NOW)
         for binding in (replace(told, generation=2), own, told):
             write(store, lambda tx: tx.put_binding(binding))

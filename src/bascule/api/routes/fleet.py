@@ -11,7 +11,7 @@ from bascule.api.entries import decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
 from bascule.api.paths import MACHINE, SUBSCRIPTION, MachinePath
-from bascule.api.wire.fleet import EnrolmentBody, enrolment_json, point_json
+from bascule.api.wire.fleet import BindingBody, EnrolmentBody, enrolment_json, point_json
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import subscription_scope
@@ -112,8 +112,8 @@ async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
 
     def look(reader: Reader) -> list[dict[str, Any]]:
         return [
-            point_json(point, machine, number, now, agent_uid)
-            for agent_uid, point, number in bindings.points_at(reader, machine)
+            point_json(point, machine, number, now, bound)
+            for bound, point, number in bindings.points_at(reader, machine)
         ]
 
     return CompactJson({"value": await call.read(look)})
@@ -121,10 +121,15 @@ async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
 
 @router.put(f"{OF_MACHINE}/{{uid}}")
 @requires(ENROLMENT_WRITE)
-async def bind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Response:
-    """Bind the machine to a further point. This ends its live grants (EDGES F3)."""
+async def bind_point(
+    call: CurrentCall, machine: MachinePath, uid: str, body: BindingBody | None = None
+) -> Response:
+    """Bind the machine to a further point, or say where that forwards to it. Each ends its live grants
+    (EDGES F3).
+    """
+    addresses = None if body is None else body.addresses
     is_new = await call.perform(
-        lambda tx, act: bindings.bind(tx, act, call.subject, machine, uid.lower())
+        lambda tx, act: bindings.bind(tx, act, call.subject, machine, uid.lower(), addresses)
     )
     return Response(status_code=201 if is_new else 200)
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from bascule.api.wire.fields import Body, Count, Truth
+from bascule.api.wire.fields import Body, Count, HostAddress, Truth
+from bascule.domain.bindings import Binding
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities
 from bascule.domain.ids import ResourceId
@@ -31,20 +32,31 @@ class EnrolmentBody(Body):
         return timedelta(minutes=self.valid_minutes or LONGEST_MINUTES)
 
 
+class BindingBody(Body):
+    """Where a gateway's point forwards to the machine; null: as before."""
+
+    addresses: Annotated[list[HostAddress], Field(max_length=2)] | None = None
+
+
 def point_json(
     point: EnforcementPoint,
     machine_id: ResourceId,
     generation: int,
     now: datetime,
-    name: str = "",
+    bound: Binding | None = None,
 ) -> dict[str, Any]:
-    """``name``: the point's, where it is told of as another machine has it."""
-    subscription, name = machine_id.subscription_id, name or point.machine_uid
+    """``bound``: where it is told of as another machine may have it."""
+    subscription = machine_id.subscription_id
+    name = point.machine_uid if bound is None else bound.point_uid
+    properties = point_properties_json(point, machine_id, generation, now)
+    if bound is not None and not bound.is_own:
+        properties["addresses"] = [str(each) for each in bound.addresses]
+        properties["formerAddresses"] = sorted(str(each) for each in bound.former)
     return {
         "id": f"/subscriptions/{subscription}/providers/{POINT_TYPE}/{name}",
         "name": name,
         "type": POINT_TYPE,
-        "properties": point_properties_json(point, machine_id, generation, now),
+        "properties": properties,
     }
 
 

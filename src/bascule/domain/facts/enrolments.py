@@ -74,6 +74,23 @@ class MachineBound(Fact):
 
 
 @fact(
+    "Bascule.Fleet/enforcementPoints/bind/action",
+    "Set machine's address behind enforcement point",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
+class MachinePlaced(Fact):
+    """A point forwards to a machine at these addresses from now on."""
+
+    machine: MachineId
+    machine_uid: Text
+    point_uid: Text
+    addresses: Text
+
+
+@fact(
     "Bascule.Fleet/enforcementPoints/unbind/action",
     "Unbind machine from enforcement point",
     Activity.UPDATE,

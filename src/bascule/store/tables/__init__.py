@@ -384,6 +384,8 @@ bindings = Table(
     Column("failed_since", Instant),
     Column("in_force", Json, nullable=False),
     Column("closed", Json, nullable=False),
+    Column("addresses", Json, nullable=False),  # to which the point forwards
+    Column("former", Json, nullable=False),  # to which it did, and which are not released
     Index(None, "point_uid", "machine_uid"),
 )
 
