@@ -13,6 +13,7 @@ from ipaddress import ip_address
 _TCP, _FRAGMENT, _HOP_BY_HOP, _DESTINATION = 6, 44, 0, 60
 _MORE = 0x2000  # fragments follow, in IPv4's field
 _ETH_P_ALL = 3
+_RECEIVE_BUFFER_FORCE = 33  # SO_RCVBUFFORCE
 FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 
 
@@ -101,7 +102,8 @@ class Tap:
     def __init__(self, interface: str, source: str) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
         self._socket.bind((interface, _ETH_P_ALL))
-        self._socket.settimeout(0.3)
+        self._socket.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, 1 << 23)
+        self._socket.settimeout(1)
         self._source = ip_address(source).packed
 
     def heard(self) -> list[bytes]:
