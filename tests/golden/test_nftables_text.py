@@ -18,7 +18,7 @@ from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.drivers.nftables import parse, render, rules
-from bascule.drivers.nftables.layout import ALWAYS, FLAGS, GRANTED, TABLE, SourceSet
+from bascule.drivers.nftables.layout import ALWAYS, ALWAYS_BEHIND, FLAGS, GRANTED, TABLE, SourceSet
 
 HERE = Path(__file__).parent / "nftables"
 SSH = PortKey(TransportProtocol.TCP, 22)
@@ -70,7 +70,7 @@ IN_USE = RuleSet(
 
 
 def sets_of(elements: Iterable[render.ElementKey]) -> frozenset[SourceSet]:
-    return ALWAYS | rules.source_sets(name for name, _ in elements)
+    return ALWAYS | ALWAYS_BEHIND | rules.source_sets(name for name, _ in elements)
 
 
 def written(name: str, text: str) -> str:
@@ -84,6 +84,12 @@ def written(name: str, text: str) -> str:
 def test_a_table_with_exact_sources_only() -> None:
     text = render.definition(TABLE, ALWAYS, FLAGS)
     assert text == written("empty.nft", text)
+
+
+def test_a_table_with_nobody_behind_has_nothing_of_it() -> None:
+    """Each set costs time whenever the table is read back."""
+    assert "behind" not in render.definition(TABLE, ALWAYS, FLAGS)
+    assert "behind" in render.definition(TABLE, ALWAYS | ALWAYS_BEHIND, FLAGS)
 
 
 def test_a_table_without_flags_differs_in_the_flags_alone() -> None:

@@ -654,6 +654,31 @@ def test_a_flush_between_two_agents_opens_nothing_behind(
     assert is_alive(old, PATIENCE)
 
 
+def test_the_first_machine_behind_takes_nothing_of_the_gateways_own_away(
+    network: Network, driver: DriverProcess, gateway: Gateway
+) -> None:
+    """The table gains what is for machines behind; elements and their times stay, and the last one
+    that goes leaves the rest as it is.
+    """
+    network.echo(22)
+    own = openings((CLIENT, tcp(22), MINUTE))
+    make_so(driver, RuleSet(closed(tcp(22)), own))
+    assert "behind" not in network.host.run("nft", "list", "table", "inet", "bascule")
+    session = network.session(network.client, 22)
+    port = at(APP, tcp(22))
+    both = closed(tcp(22), port)
+    for wanted in (RuleSet(both, own), RuleSet(both, own | openings((CLIENT, port, MINUTE)))):
+        make_so(driver, wanted)
+        assert not network.stranger.reaches(22, APP)
+        assert not network.stranger.reaches(22)
+        assert network.client.lets_in(22)
+    assert network.client.lets_in(22, APP)
+    make_so(driver, RuleSet(closed(tcp(22)), own))
+    assert network.stranger.lets_in(22, APP)
+    assert not network.stranger.reaches(22)
+    assert is_alive(session, PATIENCE)
+
+
 def test_edits_by_others_are_put_back(
     network: Network, start_driver: StartDriver, gateway: Gateway
 ) -> None:

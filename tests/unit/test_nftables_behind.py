@@ -16,7 +16,13 @@ from bascule.domain.plan import ClosePort, Rebuild, ReleasePort
 from bascule.drivers.linux.sockets import Connection, State
 from bascule.drivers.nftables import layout, rules
 from bascule.drivers.nftables.change import gather
-from bascule.drivers.nftables.layout import ALWAYS, canonical, parse_set_name
+from bascule.drivers.nftables.layout import (
+    ALWAYS,
+    ALWAYS_BEHIND,
+    canonical,
+    is_behind,
+    parse_set_name,
+)
 from bascule.drivers.nftables.parse import Layout, ReadElement, Table, Unreadable
 from tests.samples import DNS, SSH
 from tests.strategies import rule_sets
@@ -48,8 +54,9 @@ def test_set_names_say_whose_ports_are_in_them() -> None:
     key = OpeningKey(EVERY_IPV4, SSH.behind(APP))
     assert rules.granted(key) == ("behind_g4_0", ("10.1.0.10", "tcp", "22"))
     assert rules.ended(key)[0] == "behind_ended4_0"
-    assert {parse_set_name(each.name) for each in ALWAYS} == ALWAYS
-    assert len({each.name for each in ALWAYS}) == 8
+    sets = ALWAYS | ALWAYS_BEHIND
+    assert {parse_set_name(each.name) for each in sets} == sets
+    assert {each.name for each in sets if is_behind(each.name)} == {e.name for e in ALWAYS_BEHIND}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from bascule.drivers.nftables.layout import (
     BLOCKED_BEHIND,
     ENDED_FOR,
     TABLE,
+    is_behind,
 )
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.load import PUBLISHED_SETS, Loader
@@ -183,6 +184,8 @@ class NftablesDriver:
 
     def _needs_sets(self, change: Change) -> bool:
         known = self._loaded.sets if self._loaded is not None else {}
+        if not any(map(is_behind, known)) and render.is_about_behind(change.elements):
+            return True  # the first machine behind this host
         return any(each.name not in known for each in change.sets())
 
     # -- connections --------------------------------------------------------------------

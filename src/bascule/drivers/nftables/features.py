@@ -20,7 +20,7 @@ from bascule.domain.weaknesses import (
 )
 from bascule.drivers.linux import conntrack, facts, flushers, sockets
 from bascule.drivers.nftables import parse, render
-from bascule.drivers.nftables.layout import ALWAYS, FLAGS
+from bascule.drivers.nftables.layout import ALWAYS, ALWAYS_BEHIND, FLAGS
 from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
 from bascule.errors import ConfigurationError, EnforcementFailed
 
@@ -81,7 +81,7 @@ def _scratch() -> str:
 
 def _require_rules(context: Context) -> None:
     try:
-        context.check(render.definition(_scratch(), ALWAYS, ()))
+        context.check(render.definition(_scratch(), ALWAYS | ALWAYS_BEHIND, ()))
     except EnforcementFailed as error:
         if says(error, NOT_PERMITTED):
             raise ConfigurationError(

@@ -6,7 +6,8 @@ family and length: ``g4`` /32, ``g4_24`` /24, ``g6_64`` /64, ``g4_0`` everybody.
 sets are alike. Elements are ``source . protocol . port``, without a source for /0.
 
 What begins with ``behind_`` is about machines to which this host forwards: there the machine's
-address stands before protocol and port, and each set has one IP version.
+address stands before protocol and port, and each set has one IP version. All of that is in the table
+from the first such machine on: most hosts have none, and every set costs time when it is read back.
 What is not here: nft's syntax (``render``, ``parse``).
 """
 
@@ -124,10 +125,17 @@ def parse_set_name(name: str) -> SourceSet | None:
     return found if length <= _FULL[version] and found.name == name else None
 
 
-ALWAYS = frozenset(
-    SourceSet(kind, version, _FULL[version], is_behind)
-    for kind in (GRANTED, ENDED)
-    for version in (4, 6)
+def is_behind(name: str) -> bool:
+    """Is this set, chain or counter about machines behind this host?"""
+    return name.startswith(_BEHIND)
+
+
+ALWAYS, ALWAYS_BEHIND = (
+    frozenset(
+        SourceSet(kind, version, _FULL[version], is_behind)
+        for kind in (GRANTED, ENDED)
+        for version in (4, 6)
+    )
     for is_behind in (False, True)
 )
 

@@ -7,12 +7,14 @@ things into it) it is deleted and made anew in that same transaction.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from bascule.drivers.nftables import parse, render, rules
 from bascule.drivers.nftables.layout import (
     ADOPTED_SETS,
     ALWAYS,
+    ALWAYS_BEHIND,
     BLOCKED,
     BLOCKED_BEHIND,
     ENDED,
@@ -26,19 +28,19 @@ from bascule.drivers.nftables.layout import (
     TABLE,
     TARGETS,
     SourceSet,
-    parse_set_name,
+    is_behind,
 )
 from bascule.drivers.nftables.library import ABSENT, EXISTS, NOT_PERMITTED, Context, says
 from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.render import Changes
 from bascule.errors import EnforcementFailed
 
-_HOOKED = ("published", "delivered", "routed")
 _JUDGING = ("by_number", "guard", "granted")
-_CHAINS = frozenset({*_HOOKED, "arrived", *_JUDGING, *(f"behind_{each}" for each in _JUDGING)})
-_OTHERS = frozenset(f"counter {name}" for name in (BLOCKED, BLOCKED_BEHIND, "cut"))
-PUBLISHED_SETS = frozenset({INSIDE, *TARGETS.values()})
+_CHAINS = frozenset({"published", "delivered", "routed", "arrived", *_JUDGING})
+_OTHERS = frozenset({f"counter {BLOCKED}", "counter cut"})
 _CONNECTION_SETS = frozenset({*ADOPTED_SETS, *LEARNING.values(), *LEARNT_SETS})
+PUBLISHED_SETS = frozenset({INSIDE, *TARGETS.values()})
+_CLOSING_SETS = PUBLISHED_SETS | PORT_SETS.keys()
 _PLAIN_SETS = frozenset({*PORT_SETS, *PUBLISHED_SETS, *_CONNECTION_SETS, *SEEN_SETS})
 _ALREADY = "already exists"  # the library's own word, before it asks the kernel
 _UNSUPPORTED = "Operation not supported"  # a table made without ``persist`` cannot gain it
@@ -73,7 +75,9 @@ class Loader:
         """
         live = ALWAYS | _in_use(before, (ENDED,) if is_whole else (ENDED, GRANTED))
         live |= rules.source_sets(name for (name, _), each in wanted.items() if each is not None)
-        wanted = render.in_sets(wanted, _PLAIN_SETS | {each.name for each in live})
+        if _has_behind(before) or render.is_about_behind(wanted):
+            live |= ALWAYS_BEHIND
+        wanted = render.in_sets(wanted, _plain(live) | {each.name for each in live})
         if before is None or is_ours(before):
             try:
                 self.context.run(self._renewal(wanted, before, live, is_whole=is_whole))
@@ -95,7 +99,7 @@ class Loader:
         text = render.definition(TABLE, live, self.flags, {each.name for each in known - live})
         if is_whole:
             emptied = {each.name for each in live if each.kind == GRANTED}
-            text += render.flush_sets(TABLE, {*emptied, *PORT_SETS, *PUBLISHED_SETS})
+            text += render.flush_sets(TABLE, emptied | (_plain(live) & _CLOSING_SETS))
         return text + render.changes(TABLE, wanted)
 
     def _replace(
@@ -156,6 +160,16 @@ def is_other_form(error: EnforcementFailed) -> bool:
     return any(says(error, words) for words in (EXISTS, _ALREADY, _UNSUPPORTED))
 
 
+def _has_behind(table: Table | None) -> bool:
+    return table is not None and any(map(is_behind, table.layout.sets))
+
+
+def _plain(sets: Iterable[SourceSet]) -> frozenset[str]:
+    """The other sets of a table with these source sets."""
+    has_behind = any(each.is_behind for each in sets)
+    return frozenset(name for name in _PLAIN_SETS if has_behind or not is_behind(name))
+
+
 def _in_use(table: Table | None, kinds: tuple[str, ...]) -> frozenset[SourceSet]:
     if table is None:
         return frozenset()
@@ -166,10 +180,14 @@ def _in_use(table: Table | None, kinds: tuple[str, ...]) -> frozenset[SourceSet]
 def is_ours(table: Table) -> bool:
     """Has it our chains, sets and counters and no others?"""
     names = frozenset(table.layout.sets)
-    plain = {name for name in names if parse_set_name(name) is None}
+    sources = rules.source_sets(names)
+    has_behind = _has_behind(table)
+    needed = ALWAYS | ALWAYS_BEHIND if has_behind else ALWAYS
+    behind = {f"behind_{each}" for each in _JUDGING} if has_behind else set[str]()
+    counters = {f"counter {BLOCKED_BEHIND}"} if has_behind else set[str]()
     return (
-        frozenset(table.layout.chains) == _CHAINS
-        and plain == _PLAIN_SETS
-        and frozenset(each.name for each in ALWAYS) <= names
-        and frozenset(table.layout.others) == _OTHERS
+        frozenset(table.layout.chains) == _CHAINS | behind
+        and names - {each.name for each in sources} == _plain(sources)
+        and needed <= sources
+        and frozenset(table.layout.others) == _OTHERS | counters
     )

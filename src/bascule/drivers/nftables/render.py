@@ -51,6 +51,7 @@ from bascule.drivers.nftables.layout import (
     SEEN_BEHIND,
     TARGETS,
     SourceSet,
+    is_behind,
 )
 
 _COMMENT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # a grant id; nft prints comments unescaped
@@ -61,6 +62,7 @@ _PORT = "meta l4proto . th dport"
 _NO_SYN = "tcp flags & (syn | ack) != syn"
 _EARLY = "mangle - 10"  # the kernel translates later, whatever priority a chain names for it
 _LAST = 2**31 - 1  # of chains with one priority those that came later look first
+_ADOPTED_TIMEOUT = f"timeout {int(ADOPTED_FOR.total_seconds())}s"
 _BY_NUMBER = (33, 132, 136)  # DCCP, SCTP, UDP-Lite
 # Look such a packet up as if it were TCP or UDP: the mask takes its own protocol away.
 _AS_TCP_OR_UDP = ("meta l4proto & 0x0 ^ 0x6", "meta l4proto & 0x0 ^ 0x11")
@@ -87,7 +89,10 @@ def definition(
     """
     head = _flags(flags)
     ordered = sorted(sets, key=lambda each: (each.is_behind, each.kind, each.version, -each.length))
-    body = [*head, *_counters(), *_sets(ordered), *_chains(ordered)]  # exact sources first
+    has_behind = any(each.is_behind for each in ordered)
+    sets_behind = _sets_behind() if has_behind else ()
+    chains = _chains(ordered, has_behind=has_behind)  # exact sources first
+    body = [*head, *_counters(has_behind=has_behind), *_sets(ordered), *sets_behind, *chains]
     return "\n".join(
         [
             ownership(table, flags) + f"flush table inet {table}",
@@ -118,6 +123,11 @@ def in_sets(wanted: Changes, names: Collection[str]) -> Changes:
     return {
         key: element for key, element in wanted.items() if element is not None or key[0] in names
     }
+
+
+def is_about_behind(wanted: Changes) -> bool:
+    """Does an element of it need what is there for machines behind alone?"""
+    return any(each is not None and is_behind(name) for (name, _), each in wanted.items())
 
 
 def changes(table: str, wanted: Changes) -> str:
@@ -164,17 +174,14 @@ def _flags(flags: Sequence[str]) -> list[str]:
     return [f"flags {', '.join(flags)}"] if flags else []
 
 
-def _counters() -> list[str]:
-    names = (BLOCKED, BLOCKED_BEHIND, "cut")
+def _counters(*, has_behind: bool) -> list[str]:
+    names = (BLOCKED, *((BLOCKED_BEHIND,) if has_behind else ()), "cut")
     return [line for name in names for line in (f"counter {name} {{", "}")]
 
 
 def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
     for name in (CLOSED, KILL):
         yield from _set(name, "type inet_proto . inet_service")
-    for names in (CLOSED_BEHIND, KILL_BEHIND):
-        for version, name in names.items():
-            yield from _set(name, f"type {_ADDRESS[version]} . inet_proto . inet_service")
     for each in sources:
         addresses = (each.length > 0) + each.is_behind
         seconds = 1 if each.kind == GRANTED else int(ENDED_FOR.total_seconds())
@@ -183,45 +190,43 @@ def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
             f"type {f'{_ADDRESS[each.version]} . ' * addresses}inet_proto . inet_service",
             "flags timeout",
             f"timeout {seconds}s",
-            # Of machines behind there may be any number, and most hosts have none.
+            # Of machines behind there may be any number.
             *([] if each.is_behind else [f"size {MAX_GRANTS}"]),
         )
-    yield from _adopted_sets()
+    for version, name in ADOPTED.items():
+        key = f"type {_ADDRESS[version]} . inet_service . inet_service"
+        yield from _set(name, key, "flags timeout", _ADOPTED_TIMEOUT)
     yield from _set(INSIDE, "type ifname")
     for version, name in TARGETS.items():
         yield from _set(name, f"type {_ADDRESS[version]} . inet_proto . inet_service")
-    for names, addresses in ((SEEN, 1), (SEEN_BEHIND, 2)):
-        for version, name in names.items():
-            yield from _set(
-                name,
-                f"type {f'{_ADDRESS[version]} . ' * addresses}inet_proto . inet_service",
-                "flags dynamic,timeout",
-                "timeout 10m",
-                f"size {MAX_SEEN}",
-                "counter",
-            )
+    for version, name in SEEN.items():
+        yield from _seen(name, f"type {_ADDRESS[version]} . inet_proto . inet_service")
 
 
-def _adopted_sets() -> Iterator[str]:
-    timeout = f"timeout {int(ADOPTED_FOR.total_seconds())}s"
-    for version, name in ADOPTED.items():
-        key = f"type {_ADDRESS[version]} . inet_service . inet_service"
-        yield from _set(name, key, "flags timeout", timeout)
+def _seen(name: str, key: str) -> list[str]:
+    lines = "flags dynamic,timeout", "timeout 10m", f"size {MAX_SEEN}", "counter"
+    return _set(name, key, *lines)
+
+
+def _sets_behind() -> Iterator[str]:
     for version, address in _ADDRESS.items():
+        port = f"type {address} . inet_proto . inet_service"
+        yield from _set(CLOSED_BEHIND[version], port)
+        yield from _set(KILL_BEHIND[version], port)
         key = f"type {address} . inet_service . {address} . inet_service"
-        yield from _set(ADOPTED_BEHIND[version], key, "flags timeout", timeout)
+        yield from _set(ADOPTED_BEHIND[version], key, "flags timeout", _ADOPTED_TIMEOUT)
         size = f"size {MAX_LEARNT}"
-        yield from _set(LEARNT[version], key, "flags dynamic,timeout", timeout, size)
-    for version, name in LEARNING.items():
-        key = f"type {_ADDRESS[version]} . inet_service"
-        yield from _set(name, key, "flags timeout", "timeout 1s")
+        yield from _set(LEARNT[version], key, "flags dynamic,timeout", _ADOPTED_TIMEOUT, size)
+        learning = f"type {address} . inet_service"
+        yield from _set(LEARNING[version], learning, "flags timeout", "timeout 1s")
+        yield from _seen(SEEN_BEHIND[version], f"type {address} . {port.removeprefix('type ')}")
 
 
 def _set(name: str, *lines: str) -> list[str]:
     return [f"set {name} {{", *lines, "}"]
 
 
-def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
+def _chains(sources: Sequence[SourceSet], *, has_behind: bool) -> Iterator[str]:
     own = [each for each in sources if not each.is_behind]
     behind = [each for each in sources if each.is_behind]
     established = [_established(version, own) for version in (4, 6)]
@@ -235,9 +240,7 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
     yield from _chain(
         "routed",
         f"type filter hook forward priority {_LAST}; policy accept;",
-        *(_established_behind(version, behind) for version in (4, 6)),
-        *(f"{_port_behind(v)} @{name} goto behind_guard" for v, name in CLOSED_BEHIND.items()),
-        f"meta l4proto >= {_BY_NUMBER[0]} jump behind_by_number",
+        *(_judge_behind(behind) if has_behind else [f"ct state established {_NO_SYN} accept"]),
         f"iifname @{INSIDE} accept",
         "ct status dnat accept",  # it came by a port of the host, and was judged there
         *(
@@ -267,6 +270,19 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
         "ip6 version 6 update @seen6 { ip6 saddr . meta l4proto . th dport }",
         "counter name blocked drop",
     )
+    if has_behind:
+        yield from _chains_behind(behind)
+
+
+def _judge_behind(sources: Sequence[SourceSet]) -> Iterator[str]:
+    """The first rules of ``routed`` where a machine is behind this host."""
+    yield from (_established_behind(version, sources) for version in (4, 6))
+    for version, name in CLOSED_BEHIND.items():
+        yield f"{_port_behind(version)} @{name} goto behind_guard"
+    yield f"meta l4proto >= {_BY_NUMBER[0]} jump behind_by_number"
+
+
+def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
     yield from _chain(
         "behind_by_number",
         f"meta l4proto != {{ {', '.join(map(str, _BY_NUMBER))} }} return",
