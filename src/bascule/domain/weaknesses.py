@@ -179,6 +179,14 @@ PUBLISHED_UNREAD = WeaknessKind(
     "packets directly to a container may reach it although the published port is closed.",
 )
 
+FLOWS_OFFLOADED = WeaknessKind(
+    "FlowsOffloaded",
+    Gravity.SEVERE,
+    "Another program’s flow table ({tables}) carries forwarded connections past Bascule’s rules, so "
+    "connections through this gateway may go on after their grant. Remove the flow table, or exclude "
+    "from it the machines behind this gateway.",
+)
+
 KINDS: Mapping[str, WeaknessKind] = {
     each.code: each for each in tuple(globals().values()) if isinstance(each, WeaknessKind)
 }

@@ -1,4 +1,5 @@
-"""The kernel's nftables ruleset as netlink tells it: translating tables, their rules and sets.
+"""The kernel's nftables ruleset as netlink tells it: translating tables, their rules and sets; and
+flow tables.
 
 Source: linux/netfilter/nf_tables.h. The netlink form is read, since nft shows what iptables
 wrote in text only where it finds iptables' own libraries. What is not here: what the rules
@@ -20,6 +21,8 @@ _NFTABLES = 10 << 8  # NFNL_SUBSYS_NFTABLES
 _GET_CHAIN, _GET_RULE, _GET_SET, _GET_ELEMENTS, _GET_GENERATION = (
     _NFTABLES | number for number in (4, 7, 10, 13, 16)
 )
+_GET_FLOW_TABLE = _NFTABLES | 23
+_FAMILY_NAMES = {1: "inet", 2: "ip", 10: "ip6"}
 _FAMILIES = (1, socket.AF_INET, socket.AF_INET6)  # 1 is NFPROTO_INET
 _PREROUTING = 0
 _INTERVAL, _INTERVAL_END, _CATCHALL = 4, 1, 2  # NFT_SET_INTERVAL, NFT_SET_ELEM_*
@@ -44,6 +47,16 @@ def text(raw: bytes) -> str:
 
 def _named(table: str) -> bytes:
     return netlink.attribute(1, table.encode() + b"\0")
+
+
+def flow_tables() -> list[str]:
+    """Each flow table, as nft names it: family, table, name. Raises OSError."""
+    found = []
+    for reply in netlink.dump(_NETFILTER, _GET_FLOW_TABLE, _head(socket.AF_UNSPEC)):
+        entry = dict(netlink.attributes(reply[4:]))
+        family = _FAMILY_NAMES.get(reply[0], str(reply[0]))
+        found.append(f"{family} {text(entry.get(1, b''))} {text(entry.get(2, b''))}")
+    return found
 
 
 def nat_tables() -> list[tuple[int, str]]:

@@ -39,6 +39,7 @@ from bascule.drivers.nftables.layout import (
 )
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.load import PUBLISHED_SETS, Loader
+from bascule.drivers.nftables.offload import offloaded
 from bascule.drivers.nftables.ownership import own
 from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.published import Published
@@ -84,7 +85,11 @@ class NftablesDriver:
         return self._context.owner_fd
 
     def condition(self) -> Condition:
-        weaknesses = (*self._features.weaknesses, *self._published.weaknesses)
+        weaknesses = (
+            *self._features.weaknesses,
+            *self._published.weaknesses,
+            *offloaded(self._known),
+        )
         known = self._features
         return Condition(known.is_owned, weaknesses, known.facts, known.flushed_by)
 
