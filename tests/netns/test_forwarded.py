@@ -12,7 +12,6 @@ import pytest
 
 from bascule.domain.desired import RuleSet
 from bascule.domain.net import PortKey
-from bascule.domain.weaknesses import FLOWS_OFFLOADED
 from bascule.drivers.linux.conntrack import forwarded_connections
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
@@ -695,24 +694,6 @@ def test_edits_by_others_are_put_back(
         network.host.nft(text + "\n")
         make_so(driver, shut(port))
         assert not network.stranger.reaches(22, APP), text
-
-
-def test_a_flow_table_that_carries_connections_past_the_gate_is_a_weakness(
-    network: Network, driver: DriverProcess, gateway: Gateway
-) -> None:
-    """Where a machine is behind; and over when it is gone."""
-    make_so(driver, shut(tcp(22)))
-    known = driver.condition().weaknesses
-    network.host.nft(
-        "table inet elsewhere {\nflowtable fast {\nhook ingress priority 0\ndevices = { br0, v9 }\n}\n}\n"
-    )
-    assert driver.condition().weaknesses == known, "of the host's own ports none is carried"
-    make_so(driver, shut(tcp(22), at(APP, tcp(22))))
-    (said,) = set(driver.condition().weaknesses) - set(known)
-    assert said.is_of(FLOWS_OFFLOADED)
-    assert "inet elsewhere fast" in said.text
-    network.host.nft("delete table inet elsewhere\n")
-    assert driver.condition().weaknesses == known
 
 
 def test_knocks_are_counted_by_source_and_machine(

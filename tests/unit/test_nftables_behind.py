@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -13,6 +14,7 @@ from bascule.domain.desired import OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import EVERY_IPV4, PortKey
 from bascule.domain.plan import ClosePort, Rebuild, ReleasePort
+from bascule.drivers.linux import netlink
 from bascule.drivers.linux.sockets import Connection, State
 from bascule.drivers.nftables import layout, rules
 from bascule.drivers.nftables.change import gather
@@ -23,6 +25,7 @@ from bascule.drivers.nftables.layout import (
     is_behind,
     parse_set_name,
 )
+from bascule.drivers.nftables.offload import offloaded
 from bascule.drivers.nftables.parse import Layout, ReadElement, Table, Unreadable
 from tests.samples import DNS, SSH
 from tests.strategies import rule_sets
@@ -143,3 +146,38 @@ def test_a_release_takes_away_all_that_is_about_the_port() -> None:
     closing = gather([Rebuild(RuleSet()), ClosePort(ClosedPort(port), is_new=True)])
     assert closing.closed() == {port}
     assert closing.new_ports == {port}
+
+
+FLOW_TABLE = (
+    struct.pack("=BBH", 1, 0, 0)
+    + netlink.attribute(1, b"filter\0")
+    + (netlink.attribute(2, b"fast\0"))
+)
+
+
+@pytest.mark.parametrize(
+    ("closed", "replies", "said"),
+    [
+        ([SSH.behind(APP)], [FLOW_TABLE], "inet filter fast"),
+        ([SSH.behind(APP)], [], None),
+        ([SSH], [FLOW_TABLE], None),
+        ([], [FLOW_TABLE], None),
+        ([SSH.behind(APP)], None, "unknown: refused"),
+    ],
+)
+def test_a_flow_table_is_a_weakness_where_a_machine_is_behind(
+    monkeypatch: pytest.MonkeyPatch,
+    closed: list[PortKey],
+    replies: list[bytes] | None,
+    said: str | None,
+) -> None:
+    """What it carries passes no rule; and what cannot be known is said (EDGES G5)."""
+
+    def dump(*_: object) -> list[bytes]:
+        if replies is None:
+            raise OSError(1, "refused")
+        return replies
+
+    monkeypatch.setattr(netlink, "dump", dump)
+    found = offloaded(closed)
+    assert [each.arguments["tables"] for each in found] == ([said] if said else [])
