@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 
-from bascule.domain.bindings import Binding, seen, together
+from bascule.domain.bindings import Binding, Whereabouts, seen, together
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import HOST, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint
@@ -157,3 +158,25 @@ def test_two_guards_that_share_nothing_admit_nothing() -> None:
     strict = Guard(may_release=False, max_duration=MINUTE).within(Guard(problem="no TOML"))
     assert strict == Guard(None, None, MINUTE, False, "no TOML")
     assert Guard().within(Guard()) == Guard()
+
+
+# -- where a machine is ------------------------------------------------------------------------
+
+HERE, THERE = ip_address("10.1.0.10"), ip_address("10.1.0.11")
+
+
+def test_a_binding_tells_where_its_point_reaches_the_machine() -> None:
+    assert BOUND.where is None
+    placed = BOUND.placed((HERE,))
+    assert placed.where == Whereabouts((HERE,))
+    moved = placed.placed((THERE,))
+    assert moved.where == Whereabouts((THERE,), frozenset({HERE}))
+    assert moved.placed((HERE,)).where == Whereabouts((HERE,), frozenset({THERE}))
+    assert moved.placed(()).where == Whereabouts((), frozenset({HERE, THERE}))
+
+
+def test_a_new_agent_has_read_back_nothing_and_finds_the_machine_where_it_is() -> None:
+    moved = BOUND.placed((HERE,)).placed((THERE,))
+    anew = moved.anew(NOW)
+    assert (anew.where, anew.bound_at) == (moved.where, NOW)
+    assert anew == replace(Binding("db", "web", NOW), addresses=(THERE,), former=frozenset({HERE}))
