@@ -122,6 +122,9 @@ class Ear:
     def on_report_wanted(self) -> None:
         self._note("report")
 
+    def on_behind(self) -> None:
+        self._note("behind")
+
     def wait(self, what: str, count: int = 1) -> None:
         def is_there() -> bool:
             return sum(name == what for name, _ in self.heard) >= count
@@ -210,7 +213,7 @@ class Wire:
         peer.beat({UID: 1})
         self.ear.wait("generation", lately + 1)
         self.link.begin_pass()
-        self.link.end_pass(1, "", "")
+        self.link.end_pass(1, "", "", {})
         return peer.take(Echo).nonce
 
     def close(self) -> None:
@@ -331,11 +334,11 @@ def test_an_echo_is_of_a_pass_that_began_after_its_beat_came(wire: Wire) -> None
     number = peer.beat({UID: 1, "another": 9})
     wire.ear.wait("generation")
     assert ("generation", 1) in wire.ear.heard, "this machine's, not another's"
-    wire.link.end_pass(1, "r", "a")
+    wire.link.end_pass(1, "r", "a", {})
     wire.link.begin_pass()
-    wire.link.end_pass(2, "read", "taken")
+    wire.link.end_pass(2, "read", "taken", {})
     wire.link.begin_pass()
-    wire.link.end_pass(3, "read", "taken")
+    wire.link.end_pass(3, "read", "taken", {})
     echo = peer.take(Echo)
     assert (echo.number, echo.generations) == (number, {UID: 2})
     assert (echo.read, echo.acknowledged) == ("read", "taken")
@@ -351,9 +354,9 @@ def test_the_newest_beat_before_a_pass_is_the_one_that_is_echoed(wire: Wire) -> 
     wire.link.begin_pass()
     third = peer.beat({UID: 1})
     wire.ear.wait("generation", 3)
-    wire.link.end_pass(1, "", "")
+    wire.link.end_pass(1, "", "", {})
     wire.link.begin_pass()
-    wire.link.end_pass(1, "", "")
+    wire.link.end_pass(1, "", "", {})
     assert [peer.take(Echo).number for _ in range(2)] == [second, third]
 
 

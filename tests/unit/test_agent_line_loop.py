@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from bascule.agent.link import KeyRefused, Link, Listener, Pushed
+from bascule.agent.link import KeyRefused, Link, Listener, NothingBehind, Pushed
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.news import COUNTERS_SECONDS
@@ -48,7 +48,7 @@ def shut(generation: int) -> DesiredState:
     return DesiredState("uid", generation, frozenset({SSH}), {}, ())
 
 
-class Wired:
+class Wired(NothingBehind):
     """A Link with a line that lives as long as the test wants it to."""
 
     def __init__(self) -> None:
@@ -89,7 +89,10 @@ class Wired:
     def begin_pass(self) -> None:
         self.begun += 1
 
-    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
+    def end_pass(
+        self, generation: int, read: str, acknowledged: str, behind: Mapping[str, int]
+    ) -> None:
+        del behind
         self.echoes.append((generation, read, acknowledged))
 
     def clock_skew(self) -> timedelta | None:

@@ -15,7 +15,8 @@ from bascule.agent.inbox import Command
 from bascule.agent.link import Listener, WithoutLine
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import NOT_TIDIED, AgentLoop
-from bascule.agent.reporting import MOST_DRIFT, POLL_SECONDS
+from bascule.agent.news import POLL_SECONDS
+from bascule.agent.reporting import MOST_DRIFT
 from bascule.agent.state import read_state
 from bascule.agent.timetable import LONGEST_RETRY, WATCH_SECONDS
 from bascule.agent.witness import SAVE_SECONDS, Witness

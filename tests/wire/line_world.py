@@ -336,12 +336,12 @@ class Peer:
         return nonce
 
     def report(
-        self, beat: Beat | None, *in_force: str, digest: str = READ, **more: Any
+        self, beat: Beat | None, *in_force: str, digest: str = READ, machine: str = "", **more: Any
     ) -> Taken | Refused:
-        uid = self.world.web.uid
+        uid = machine or self.world.web.uid
         generation = more.pop("generation", self.line.generations.get(uid, 0))
         report = Report(generation, frozenset(in_force), digest=digest, **more)
-        self.say(Reported("r", 0 if beat is None else beat.number, report))
+        self.say(Reported("r", 0 if beat is None else beat.number, report, machine))
         heard = [each for each in self.heard() if isinstance(each, Taken | Refused)]
         (answer,) = [each for each in heard if each.id == "r"]
         return answer

@@ -41,6 +41,9 @@ def test_a_bound_machine_is_told_to_its_point_and_reported_by_it(
     assert told.json()["machineUid"] == db
     assert [each["number"] for each in told.json()["closed"]] == [22]
     generation = told.json()["generation"]
+    own = agent.get(f"/bascule/points/{web}/state").json()
+    assert own["guards"] == {db: generation}, "by which an agent without a line knows of it"
+    assert "guards" not in told.json() or told.json()["guards"] is None
     closed = [{"protocol": "TCP", "number": 22, "onExpiry": "keep"}]
     assert report(agent, web, db, generation, closed=closed).status_code == 200
     (shown,) = house.call("GET", points_of(house, "db-1")).json()["value"]

@@ -641,16 +641,35 @@ def test_news_that_could_not_be_read_are_told_with_the_next_beat(
 def test_a_machine_that_is_bound_later_is_told_of_and_unbound_is_not(
     world: LineWorld, peer: Peer
 ) -> None:
+    """At once: what is named no more ends, and what is new is asked for."""
     world.do(lambda tx, act: bind(tx, act, ANNA, world.db.id, world.web.uid))
-    assert set(peer.beat().generations) == {world.web.uid, world.db.uid}
-    peer.heard()
+    assert set(peer.only(Beat).generations) == {world.web.uid, world.db.uid}
     peer.echo(peer.beat())
     world.put(rules(world.db, 22))
     assert peer.only(Told).machine == world.db.uid
     world.do(lambda tx, act: unbind(tx, act, ANNA, world.db.id, world.web.uid))
-    assert set(peer.beat().generations) == {world.web.uid}
+    assert set(peer.only(Beat).generations) == {world.web.uid}
     world.put(rules(world.db, 22, 80))
     assert not peer.all_of(Told)
+
+
+def test_a_report_of_a_bound_machine_is_confirmed_by_the_point_s_own(
+    world: LineWorld, peer: Peer
+) -> None:
+    """Its digest covers the other machines: until it came, no echo says that all was read back."""
+    world.do(lambda tx, act: bind(tx, act, ANNA, world.db.id, world.web.uid))
+    peer.heard()
+    peer.report(peer.beat())
+    peer.echo(peer.beat())
+    assert not peer.all_of(Hint), "all is known"
+    peer.report(peer.beat(), machine=world.db.uid)
+    peer.echo(peer.beat())
+    assert peer.only(Hint).report
+    again = world.connect()
+    assert again.prove(world.key).acknowledged == "", "for a later line too"
+    again.report(again.beat())
+    again.echo(again.beat())
+    assert not again.all_of(Hint)
 
 
 def test_all_lines_are_beaten_in_turn_and_one_that_fails_silences_no_other(

@@ -45,6 +45,7 @@ def test_of_a_machine_that_the_agent_does_not_hold_no_state_is_pushed(
 ) -> None:
     """An agent of one machine ends its line at the state of another (EDGES E4)."""
     world.do(lambda tx, act: bind(tx, act, ANNA, world.db.id, world.web.uid))
+    peer.heard()
     peer.echo(peer.beat(), generations={world.web.uid: 1})
     peer.heard()
     world.put(rules(world.db, 22))

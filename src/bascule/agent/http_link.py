@@ -13,10 +13,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
-from bascule.agent.link import Identity, KeyRefused
-from bascule.agent.state import read_state
+from bascule.agent.link import Identity, KeyRefused, NotGuarded
+from bascule.agent.state import read_state, state_of
 from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
@@ -54,6 +55,7 @@ class HttpLink:
         self._trust = trust
         self._calls = Https(identity.server, trust)
         self.server_time: datetime | None = None  # as the last state said
+        self._named: Mapping[str, int] | None = None  # likewise
         self._token = ""
         self._token_ends = 0.0
 
@@ -65,15 +67,31 @@ class HttpLink:
         witness = self._witness
         seen = f"seen={witness.head.position}&told={witness.told.position}"
         path = f"{self._base}/state?{seen}&knows={KNOWS}"
+        self.forget_named()  # whatever becomes of this call
         answer = self._call("GET", path, meanwhile=meanwhile)
         state = read_state(answer)
-        self.server_time = state.server_time
+        self.server_time, self._named = state.server_time, state.guards
         self._witness.take(state.record, self._clock.now())
         return state.desired
 
     def send_report(self, report: Report) -> int:
         answer = self._call("POST", f"{self._base}/report", encode(report))
         return _generation(answer)
+
+    def named(self) -> Mapping[str, int] | None:
+        return self._named
+
+    def forget_named(self) -> None:
+        """The last answer tells no more which machines these are."""
+        self._named = None
+
+    def fetch_behind(self, uid: str) -> DesiredState:
+        path = f"{self._base}/state?machine={quote(uid, safe='')}&knows={KNOWS}"
+        return state_of(uid, read_state(self._call("GET", path)).desired)
+
+    def report_behind(self, uid: str, report: Report) -> None:
+        path = f"{self._base}/report?machine={quote(uid, safe='')}"
+        _generation(self._call("POST", path, encode(report)))
 
     def close(self) -> None:
         self._calls.close()
@@ -163,6 +181,8 @@ class HttpLink:
             code = reason_of(_json(response), "", "code")
             if code == "AgentUnknown":
                 raise KeyRefused("The server no longer knows this agent's machine.")
+            if code == NotGuarded.code:
+                raise NotGuarded("The server says that this point does not guard that machine.")
             if response.status != 401 or is_last:
                 raise ServerUnreachable(
                     f"{method} {path} was answered with HTTP {response.status} {code}."

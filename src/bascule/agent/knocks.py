@@ -11,11 +11,11 @@ reading of the table, in a pass that is made anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
-from bascule.domain.net import PortKey
+from bascule.domain.net import Address, PortKey
 from bascule.interfaces.driver import Blocked
 
 MOST_AT_ONCE = 256  # of one report
@@ -48,17 +48,27 @@ class KnockTally:
         if self._total is None or now - self._looked_at >= LOOK_SECONDS:
             self.look(total, read, now)
 
-    def batch(self, now: float) -> tuple[Knock, ...]:
-        """The oldest of what is not told yet, as much as one report takes."""
+    def batch(self, now: float, at: Collection[Address] = ()) -> tuple[Knock, ...]:
+        """The oldest of what is not told yet, as much as one report takes; ``at``: of what was tried
+        at these addresses behind.
+        """
         self._forget_old(now)
         return tuple(
-            Knock(source, port, attempts, timedelta(seconds=now - seen_at))
-            for (_, source, port), (attempts, seen_at) in list(self._new.items())[:MOST_AT_ONCE]
+            Knock(source, port and port.own, *self._told(key, now))
+            for key in self._keys(at)[:MOST_AT_ONCE]
+            for _, source, port in [key]
         )
 
-    def forget(self, told: Sequence[Knock]) -> None:
+    def _told(self, key: _Key, now: float) -> tuple[int, timedelta]:
+        attempts, seen_at = self._new[key]
+        return attempts, timedelta(seconds=now - seen_at)
+
+    def _keys(self, at: Collection[Address]) -> list[_Key]:
+        return [key for key in self._new if not at or (key[2] is not None and key[2].at in at)]
+
+    def forget(self, told: Sequence[Knock], at: Collection[Address] = ()) -> None:
         """The server has this batch, the last that was made."""
-        for key in list(self._new)[: len(told)]:
+        for key in self._keys(at)[: len(told)]:
             del self._new[key]
 
     def _count(

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
 from bascule.agent.answers import LONGEST_REASON, read_object
-from bascule.agent.link import Identity, KeyRefused, Listener
+from bascule.agent.link import Identity, KeyRefused, Listener, NotGuarded
 from bascule.agent.nonces import Nonces
 from bascule.agent.websocket import WebSocket
 from bascule.domain.features import KNOWN
@@ -60,6 +60,7 @@ log = structlog.get_logger("bascule.agent")
 
 WITHIN = 20.0  # seconds for one answer, however it drips
 LARGEST_UNASKED = 4 * LARGEST_PUSH  # bytes of a message while no answer is waited for
+MOST_PUSHED = 64  # states of machines behind that wait for the loop; the loop asks for others
 KEY_REFUSED = frozenset({"AgentUnknown", "AgentKeyRefused"})  # codes
 _ENDED = None  # what whoever waits for an answer gets when the line ends
 
@@ -74,7 +75,8 @@ class Line:
         self._lock = threading.Lock()  # over what follows
         self._nonces = Nonces()
         self._waiting: dict[str, queue.Queue[Any]] = {}  # by nonce or id
-        self._pushed: tuple[Mapping[str, Any], float] | None = None
+        self._pushed: dict[str, tuple[Mapping[str, Any], float]] = {}  # by machine; empty: own
+        self._named: dict[str, int] | None = None  # as ``LinkBehind``; None: no beat came yet
         self._beat = 0  # the newest number
         self._is_beat_due = False  # it was not echoed
         # The same two when the pass began, which may have been before this line was.
@@ -143,21 +145,44 @@ class Line:
 
     def _hear_news(self, message: Beat | Hint | Expect | Record, listener: Listener) -> None:
         generation: int | None = None
+        own = self._identity.machine_uid
         match message:
             case Beat(number, generations):
                 with self._lock:
                     self._beat, self._is_beat_due = number, True
-                generation = generations.get(self._identity.machine_uid)
+                self._name({uid: each for uid, each in generations.items() if uid != own}, listener)
+                generation = generations.get(own)
             case Hint(machine, newer, report) if self._is_ours(machine):
                 generation = newer
                 if report:
                     listener.on_report_wanted()
+            case Hint(machine, int(newer)):
+                self._name_one(machine, newer, listener)
             case Expect():
                 listener.on_expected()
             case Record(head):
                 self._on_record(head)
         if generation is not None:
             listener.on_generation(generation)
+
+    def _name(self, named: dict[str, int], listener: Listener) -> None:
+        """Beats name all machines, and so the one of a machine's end."""
+        with self._lock:
+            has_moved = named != (self._named or {})
+            self._named = named
+            self._pushed = {
+                uid: each for uid, each in self._pushed.items() if uid in named or not uid
+            }
+        if has_moved:
+            listener.on_behind()
+
+    def _name_one(self, uid: str, generation: int, listener: Listener) -> None:
+        with self._lock:
+            named = self._named or {}
+            if named.get(uid, generation) == generation:  # only a beat names a machine first
+                return
+            self._named = {**named, uid: generation}
+        listener.on_behind()
 
     def _is_ours(self, machine: object) -> bool:
         return machine in ("", self._identity.machine_uid)
@@ -181,20 +206,30 @@ class Line:
     def _hear_state(self, told: Mapping[str, Any], listener: Listener) -> None:
         if self._welcome is None:
             raise InvalidInput("A state may come only after the proof.")
-        nonce = told.get("nonce")
-        if not isinstance(nonce, str) or not self._is_ours(told.get("machine", "")):
+        nonce, machine = told.get("nonce"), told.get("machine", "")
+        uid = "" if self._is_ours(machine) else machine
+        with self._lock:
+            is_known = uid == "" or (isinstance(uid, str) and uid in (self._named or ()))
+        if not isinstance(nonce, str) or not is_known:
             raise InvalidInput("A state must name its nonce and a machine of this agent.")
         if self._answer(nonce, told):
             return
         with self._lock:
             sent_at = self._nonces.sent_at(nonce, self._clock.boottime())
-            if sent_at is not None:
-                self._pushed = told, sent_at
+            if sent_at is not None and (uid in {"", *self._pushed} or self._has_room()):
+                self._pushed[uid] = told, sent_at
         if sent_at is None:
             log.info("a pushed state was dropped: it answers no recent nonce of this connection")
+        generation = _generation_in(told)
+        if uid:
+            self._name_one(uid, generation, listener)  # held or asked for
+        elif sent_at is None:
             listener.on_doubt()
         else:
-            listener.on_push(_generation_in(told))
+            listener.on_push(generation)
+
+    def _has_room(self) -> bool:
+        return len(self._pushed) < MOST_PUSHED
 
     def _answer(self, key: str, answer: object) -> bool:
         """Hand it to whoever waits for it; False when nobody does."""
@@ -224,19 +259,26 @@ class Line:
     def heard_at(self) -> float:
         return self._heard_at
 
-    def ask(self, seen: int, told: int, meanwhile: Callable[[], None]) -> Mapping[str, Any]:
-        """The message with the state (``Told``); raises ServerUnreachable, KeyRefused."""
+    def ask(
+        self, seen: int, told: int, meanwhile: Callable[[], None], machine: str = ""
+    ) -> Mapping[str, Any]:
+        """The message with the state (``Told``) of a machine behind, or of its own. Raises
+        ServerUnreachable, KeyRefused, NotGuarded.
+        """
         with self._lock:
             nonce = self._nonces.make(self._clock.boottime())
-        answer = self._call(nonce, Ask(nonce, "", seen, told, KNOWN), meanwhile)
+        answer = self._call(nonce, Ask(nonce, machine, seen, told, KNOWN), meanwhile)
         if not isinstance(answer, Mapping):
             raise ServerUnreachable("The server sent an answer to a different question.")
+        uid = answer.get("machine", "")
+        if uid != machine and (machine or not self._is_ours(uid)):
+            raise ServerUnreachable("The server sent the state of another machine.")
         return answer
 
-    def report(self, report: Report) -> int:
+    def report(self, report: Report, machine: str = "") -> int:
         """Send it as read in this pass; returns the server's generation. Raises as ``ask``."""
         key = uuid.uuid4().hex
-        answer = self._call(key, Reported(key, self._pass[0], report), lambda: None)
+        answer = self._call(key, Reported(key, self._pass[0], report, machine), lambda: None)
         if not isinstance(answer, Taken):
             raise ServerUnreachable("The server sent an answer to a different question.")
         return answer.generation
@@ -245,7 +287,9 @@ class Line:
         with self._lock:
             self._pass = self._beat, self._is_beat_due
 
-    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
+    def end_pass(
+        self, generation: int, read: str, acknowledged: str, behind: Mapping[str, int]
+    ) -> None:
         """Echo the beat that came before the pass began, unless it was. Raises ServerUnreachable."""
         with self._lock:
             (number, is_due), self._pass = self._pass, (self._pass[0], False)
@@ -254,14 +298,17 @@ class Line:
             if number == self._beat:
                 self._is_beat_due = False
             nonce = self._nonces.make(self._clock.boottime())
-        generations = {self._identity.machine_uid: generation}
+        generations = {**behind, self._identity.machine_uid: generation}
         self._send(Echo(number, nonce, generations, read, acknowledged))
 
-    def take_push(self) -> tuple[Mapping[str, Any], float] | None:
-        """The newest push (``Told``), and from when its times count."""
+    def take_push(self, machine: str = "") -> tuple[Mapping[str, Any], float] | None:
+        """The newest push (``Told``) of that machine, and from when its times count."""
         with self._lock:
-            pushed, self._pushed = self._pushed, None
-        return pushed
+            return self._pushed.pop(machine, None)
+
+    def named(self) -> Mapping[str, int] | None:
+        with self._lock:
+            return self._named
 
     def close(self) -> None:
         self._socket.close(CloseCode.GOING_AWAY)
@@ -288,7 +335,8 @@ class Line:
         if isinstance(answer, Refused):
             if answer.code in KEY_REFUSED:
                 raise KeyRefused(answer.message or "The server does not know this agent's machine.")
-            raise ServerUnreachable(f"The server refused: HTTP {answer.status} {answer.code}.")
+            kind = NotGuarded if answer.code == NotGuarded.code else ServerUnreachable
+            raise kind(f"The server refused: HTTP {answer.status} {answer.code}.")
         return answer
 
     def _send(self, message: FromAgent) -> None:

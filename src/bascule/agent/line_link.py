@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,7 +18,7 @@ import structlog
 from bascule.agent.http_link import HttpLink
 from bascule.agent.line import Line
 from bascule.agent.link import Identity, Listener, Pushed
-from bascule.agent.state import StateRefused
+from bascule.agent.state import StateRefused, state_of
 from bascule.agent.websocket import NotConnected, WebSocket
 from bascule.agent.witness import Witness
 from bascule.domain.chain import ChainHead
@@ -135,9 +135,35 @@ class LineLink:
         line = self._live()
         return self._calls.send_report(report) if line is None else line.report(report)
 
-    def pushed(self) -> Pushed | None:
+    def named(self) -> Mapping[str, int] | None:
         line = self._live()
-        pushed = line.take_push() if line is not None else None
+        return self._calls.named() if line is None else line.named()
+
+    def fetch_behind(self, uid: str) -> DesiredState:
+        line = self._live()
+        if line is None:
+            return self._calls.fetch_behind(uid)
+        answer = line.ask(self._witness.head.position, 0, lambda: None, uid)
+        return state_of(uid, _read(answer).state.desired)
+
+    def report_behind(self, uid: str, report: Report) -> None:
+        line = self._live()
+        if line is None:
+            self._calls.report_behind(uid, report)
+        else:
+            line.report(report, uid)
+
+    def pushed_behind(self, uid: str) -> Pushed | None:
+        pushed = self._pushed(uid)
+        is_its_own = pushed is not None and pushed.state.machine_uid == uid
+        return pushed if is_its_own else None
+
+    def pushed(self) -> Pushed | None:
+        return self._pushed("")
+
+    def _pushed(self, uid: str) -> Pushed | None:
+        line = self._live()
+        pushed = line.take_push(uid) if line is not None else None
         if pushed is None or self._clock.boottime() - pushed[1] > FRESH_SECONDS:
             return None
         try:
@@ -152,14 +178,17 @@ class LineLink:
         line = self._live()
         if line is not None:
             self._lived_at = line.heard_at
+            self._calls.forget_named()
             line.begin_pass()
 
-    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
+    def end_pass(
+        self, generation: int, read: str, acknowledged: str, behind: Mapping[str, int]
+    ) -> None:
         line = self._live()
         if line is None:
             return
         try:
-            line.end_pass(generation, read, acknowledged)
+            line.end_pass(generation, read, acknowledged, behind)
         except ServerUnreachable as error:  # whoever follows it sees that it ended
             log.debug("no echo was sent", why=error.message)
 

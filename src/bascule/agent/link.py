@@ -6,13 +6,13 @@ newer, pushes states and asks for echoes of its beats.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from bascule.domain.desired import DesiredState
-from bascule.errors import AuthenticationFailed
+from bascule.errors import AuthenticationFailed, ServerUnreachable
 from bascule.protocol.report import Report
 
 
@@ -20,6 +20,12 @@ class KeyRefused(AuthenticationFailed):
     """The server does not know this agent's key: every opening must be closed (EDGES A12)."""
 
     code = "AgentKeyRefused"
+
+
+class NotGuarded(ServerUnreachable):
+    """The server says that this point does not guard that machine (any more)."""
+
+    code = "NotBound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,54 @@ class Listener(Protocol):
 
     def on_report_wanted(self) -> None: ...
 
+    def on_behind(self) -> None:
+        """``LinkBehind.named`` tells something else than before."""
+        ...
 
-class Link(Protocol):
+
+class LinkBehind(Protocol):
+    """The same of the machines behind a gateway, each by its uid."""
+
+    def named(self) -> Mapping[str, int] | None:
+        """The machines beside its own that the server has this point guard, with the generation that
+        each is to come to; None: it has not said lately.
+        """
+        ...
+
+    def fetch_behind(self, uid: str) -> DesiredState:
+        """The state of one of them as of now. Raises NotGuarded, StateRefused, ServerUnreachable and
+        KeyRefused.
+        """
+        ...
+
+    def pushed_behind(self, uid: str) -> Pushed | None:
+        """As ``pushed``."""
+        ...
+
+    def report_behind(self, uid: str, report: Report) -> None:
+        """Raises NotGuarded, ServerUnreachable and KeyRefused."""
+        ...
+
+
+class NothingBehind:
+    """The part of a Link whose server has it guard no other machine."""
+
+    def named(self) -> Mapping[str, int] | None:
+        return None
+
+    def fetch_behind(self, uid: str) -> DesiredState:
+        raise NotGuarded(f"Machine {uid} is not guarded here.")
+
+    def pushed_behind(self, uid: str) -> Pushed | None:
+        del uid
+        return None
+
+    def report_behind(self, uid: str, report: Report) -> None:
+        del report
+        raise NotGuarded(f"Machine {uid} is not guarded here.")
+
+
+class Link(LinkBehind, Protocol):
     """Where desired state comes from and reports go to."""
 
     @property
@@ -101,8 +153,12 @@ class Link(Protocol):
         """What is read back from here on answers the beats that came before."""
         ...
 
-    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
-        """The pass is over, whole and intact; the digests are those of ``Echo``."""
+    def end_pass(
+        self, generation: int, read: str, acknowledged: str, behind: Mapping[str, int]
+    ) -> None:
+        """The pass is over, whole and intact; the digests are those of ``Echo``. ``behind``: the
+        generations of the machines behind that were read back.
+        """
         ...
 
     def clock_skew(self) -> timedelta | None:
@@ -110,7 +166,7 @@ class Link(Protocol):
         ...
 
 
-class WithoutLine:
+class WithoutLine(NothingBehind):
     """The part of a Link that polls and has no line."""
 
     has_line = False
@@ -126,7 +182,9 @@ class WithoutLine:
     def begin_pass(self) -> None:
         pass
 
-    def end_pass(self, generation: int, read: str, acknowledged: str) -> None:
+    def end_pass(
+        self, generation: int, read: str, acknowledged: str, behind: Mapping[str, int]
+    ) -> None:
         pass
 
     def clock_skew(self) -> timedelta | None:

@@ -9,7 +9,7 @@ came: a loop whose passes fail is silent. Nothing that the server says, or fails
 from enforcing what is held (EDGES E4); only an error of the firewall at the start ends it.
 
 What is not here: when it asks and tries again (``timetable``), how a line is made again
-(``following``), and what it reports (``reporting``).
+(``following``), what it reports (``reporting``), and machines behind a gateway (``behind``).
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
 
+from bascule.agent.behind import ReportsBehind, StatesBehind
 from bascule.agent.following import fault_of_ours, follow
 from bascule.agent.inbox import Command, Inbox
 from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
-from bascule.agent.reporting import Reports, Way
+from bascule.agent.news import Way
+from bascule.agent.reporting import Reports
 from bascule.agent.state import StateRefused
 from bascule.agent.status import held_status
 from bascule.agent.timetable import SHORTEST_RETRY, WATCH_SECONDS, Timetable
 from bascule.agent.witness import Witness
 from bascule.domain.guard import WHY
+from bascule.domain.holding import all_leases
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import BasculeError, EnforcementFailed
@@ -89,6 +93,9 @@ class AgentLoop:
             driver_name,
             own_weaknesses,
         )
+        self._states_behind = StatesBehind(reconciler, link, clock)
+        self._reports_behind = ReportsBehind(reconciler, driver, link, clock, driver_name)
+        self._is_behind_moved = threading.Event()  # likewise, of machines behind
         self._is_woken = threading.Event()
         self._ended: BasculeError | None = None  # why the last line did
         self._came: tuple[str, int | None] | None = None  # what a new line told, as on_line
@@ -142,6 +149,11 @@ class AgentLoop:
     def on_report_wanted(self) -> None:
         self._is_report_wanted.set()
 
+    def on_behind(self) -> None:
+        if not self._is_behind_moved.is_set():
+            self._is_behind_moved.set()
+            self._inbox.wake()
+
     def _hint(self) -> None:
         if not self._is_announced.is_set():  # else the pass is under way that asks for it
             self._is_announced.set()
@@ -160,7 +172,7 @@ class AgentLoop:
             self._inbox.wake()
 
     def _holds_leases(self) -> bool:
-        return bool(self._reconciler.held.leases)
+        return any(True for _ in all_leases(self._reconciler.held))
 
     # -- the loop's thread --------------------------------------------------------------
 
@@ -206,6 +218,12 @@ class AgentLoop:
                 self._times.note_wake()
             self._is_announced.clear()
             self._ask_server(is_hinted=is_hinted)
+        if self._is_behind_moved.is_set():  # a hint of them wakes no more passes than others
+            self._times.note_wake()
+            self._is_behind_moved.clear()
+        self._states_behind.keep_named()
+        if self._is_connected and not self._unheard and self._can_ask():
+            self._ask_behind()
         outcome = self._enforce()
         self._reconciler.save()
         self._witness.save(self._clock.boottime())
@@ -219,7 +237,8 @@ class AgentLoop:
             self._tidy()
         if outcome.observed.is_intact:
             reports = self._reports
-            self._link.end_pass(outcome.generation, reports.read, reports.acknowledged)
+            behind = self._reports_behind.generations(outcome)
+            self._link.end_pass(outcome.generation, reports.read, reports.acknowledged, behind)
         self._times.note_whole_pass()
 
     def _look_ahead(self) -> None:
@@ -253,7 +272,7 @@ class AgentLoop:
         (acknowledged, generation), held = came, self._reconciler.held
         is_taken = bool(acknowledged) and acknowledged == self._reports.acknowledged
         if not is_taken:
-            self._reports.forget_known()
+            self._forget_known()
         if not is_taken or generation != held.generation or held.is_refused:
             self._is_announced.set()
             return
@@ -314,7 +333,8 @@ class AgentLoop:
                 return None
             if self._is_expected.is_set():
                 self._look_ahead()
-            if self._is_announced.is_set() and self._can_ask():
+            is_moved = self._is_announced.is_set() or self._is_behind_moved.is_set()
+            if is_moved and self._can_ask():
                 due = min(due, self._next_wake())
             try:
                 command = self._inbox.take(max(0.0, due - self._clock.boottime()))
@@ -373,7 +393,25 @@ class AgentLoop:
             log.info("connected", generation=state.generation)
             self._is_connected = True
             if not self._link.has_line:  # nobody said what the server has taken
-                self._reports.forget_known()
+                self._forget_known()
+
+    def _forget_known(self) -> None:
+        """Report all of it next time: the server may be another, or an older one."""
+        self._reports.forget_known()
+        self._reports_behind.forget_known()
+
+    def _ask_behind(self) -> None:
+        """As ``_ask_server``, of machines behind."""
+        try:
+            if self._states_behind.ask():
+                self._is_behind_moved.set()
+        except KeyRefused as error:
+            self._refused(error)
+        except BasculeError as error:
+            self._lost(error)
+        except Exception as error:  # its answer led to a fault of ours
+            log.exception("asking the server for a machine behind failed")
+            self._lost(fault_of_ours(error))
 
     def _refused(self, error: BasculeError) -> None:
         if not self._reconciler.held.is_refused or self._is_connected is not False:
@@ -381,6 +419,7 @@ class AgentLoop:
                 "key refused: every opening is closed, and ports stay closed", why=error.message
             )
         self._reconciler.end_all()
+        self._states_behind.forget_asked()
         self._is_connected = False
         self._unheard = error.message
         self._times.note_refusal()
@@ -394,7 +433,13 @@ class AgentLoop:
 
     def _report(self, outcome: Outcome) -> None:
         """Report what is new at once; without a line, at each poll that all is as it was."""
-        report = self._reports.of_pass(outcome, self._way())
+        way = self._way()
+        behind = self._report_behind(lambda: self._reports_behind.of_pass(outcome, way))
+        if behind is None:
+            way = replace(way, is_open=False)
+        report = self._reports.of_pass(
+            outcome, way, self._reports_behind.digest(outcome), is_wanted=bool(behind)
+        )
         if report is None:
             return
         server_generation = self._send(report)
@@ -403,15 +448,34 @@ class AgentLoop:
 
     def _report_fault(self) -> None:
         attempts = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
-        report = self._reports.of_fault(self._fault, attempts, self._way())
+        way = self._way()
+        behind = self._report_behind(
+            lambda: self._reports_behind.of_fault(self._fault, self._outcome, way)
+        )
+        if behind is None:
+            way = replace(way, is_open=False)
+        report = self._reports.of_fault(self._fault, attempts, way)
         if report is not None:
             self._send(report)
+
+    def _report_behind(self, report: Callable[[], bool]) -> bool | None:
+        """Was something sent? None: the server did not take it, and takes nothing now."""
+        try:
+            return report()
+        except KeyRefused as error:
+            self._refused(error)
+        except BasculeError as error:
+            self._lost(error)
+        except Exception as error:  # its answer led to a fault of ours
+            log.exception("reporting a machine behind to the server failed")
+            self._lost(fault_of_ours(error))
+        return None
 
     def _way(self) -> Way:
         """How to report now; where the server wants all of it, all of it is news."""
         if self._is_report_wanted.is_set():
             self._is_report_wanted.clear()
-            self._reports.forget_known()
+            self._forget_known()
         is_open = bool(self._is_connected) and self._can_ask()
         return Way(is_open, not self._link.has_line, self._link.clock_skew())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -16,7 +16,7 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
-from bascule.agent.news import News, is_news, news_of
+from bascule.agent.news import Telling, Way, covering, news_of
 from bascule.agent.witness import Witness
 from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
 from bascule.errors import EnforcementFailed
@@ -28,16 +28,21 @@ from bascule.reconcile.reconciler import Outcome, Reconciler
 log = structlog.get_logger("bascule.agent")
 
 MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
-POLL_SECONDS = 15.0  # with a quarter of jitter
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a report would reach the server now."""
+def count_sessions(reconciler: Reconciler, uid: str = "") -> Mapping[str, int] | None:
+    """None when connections cannot be listed; closed ports are reported all the same (EDGES A3)."""
+    try:
+        return reconciler.count_sessions(uid)
+    except EnforcementFailed as error:
+        log.error("connections cannot be counted", why=error.message)
+        return None
 
-    is_open: bool
-    is_polled: bool  # the server hears that this agent lives by its reports alone
-    skew: timedelta | None = None  # of this host's clock against the server's; None: not known
+
+def earlier_ends(reconciler: Reconciler, now: float, uid: str = "") -> Mapping[str, timedelta]:
+    """What is left of leases that end here before the server's end."""
+    ends = reconciler.earlier_ends(uid).items()
+    return {grant_id: timedelta(seconds=max(0.0, end - now)) for grant_id, end in ends}
 
 
 class Reports:
@@ -65,11 +70,7 @@ class Reports:
         self._knocks = KnockTally()
         self._drift: list[str] = []
         self._more_drift = 0
-        self._news: News | None = None  # of the report made last
-        self._known: News | None = None  # of what the server has taken; None: report all of it
-        self._taken_at = float("-inf")
-        self._is_alone = False  # the report made last had counters to tell, and nothing else
-        self._alone_at = float("-inf")  # when the last one of those was taken
+        self._telling = Telling()
         self.acknowledged = ""  # digest of the report that was taken last
 
     def add_drift(self, drift: str) -> None:
@@ -82,33 +83,40 @@ class Reports:
     @property
     def read(self) -> str:
         """Digest of what the last pass read back."""
-        return self._news.digest if self._news is not None else ""
+        return self._telling.news.digest if self._telling.news is not None else ""
 
-    def of_pass(self, outcome: Outcome, way: Way) -> Report | None:
-        """What is new, or all of it if a poll is due; None when there is nothing to send."""
+    def of_pass(
+        self, outcome: Outcome, way: Way, behind: str = "", *, is_wanted: bool = False
+    ) -> Report | None:
+        """What is new, or all of it if a poll is due; None when there is nothing to send.
+
+        ``behind`` is the digest of what is reported of machines behind, which this report's digest
+        covers; ``is_wanted``: one of those was sent, so that this one is to follow.
+        """
         attempts, now = outcome.observed.blocked_attempts, self._clock.boottime()
         report = replace(
             self._state_of_agent(self.weaknesses(), attempts),
             generation=outcome.generation,
             in_force=outcome.in_force,
             knocks=self._knocks.batch(now),
-            sessions=self._count_sessions(),
+            sessions=count_sessions(self._reconciler),
             drift=self._told_drift(),
             local_openings=self._local.pending(),
             disputes=self._witness.pending(),
             closed=self._reconciler.kept_closed(outcome.observed),
             refused=self._reconciler.refused,
-            ends=self._earlier_ends(),
+            ends=earlier_ends(self._reconciler, now),
             held_locally=self._held_locally(),
         )
-        self._news = news_of(report, self._reconciler.earlier_ends(), way.skew)
-        if not way.is_open or not self._is_due(self._news, way):
+        news = covering(news_of(report, self._reconciler.earlier_ends(), way.skew), behind)
+        is_due = self._telling.is_due(news, way, now)
+        if not (is_due or (is_wanted and way.is_open)):
             self._knocks.look_seldom(attempts, self._blocked, now)
             return None
         if not outcome.observed.is_intact:
             return None  # what is not known to be so is not reported; the next pass heals it
         self._knocks.look(attempts, self._blocked, now)
-        return replace(report, knocks=self._knocks.batch(now), digest=self._news.digest)
+        return replace(report, knocks=self._knocks.batch(now), digest=news.digest)
 
     def of_fault(self, fault: str, attempts: int, way: Way) -> Report | None:
         """That the agent lives and can enforce nothing; None when the server knows.
@@ -117,16 +125,14 @@ class Reports:
         kernel may still admit.
         """
         report = self._state_of_agent(self.weaknesses(fault), attempts)
-        self._news = news_of(report, {}, way.skew)
-        if not way.is_open or not self._is_due(self._news, way):
+        news = news_of(report, {}, way.skew)
+        if not self._telling.is_due(news, way, self._clock.boottime()):
             return None
-        return replace(report, digest=self._news.digest)
+        return replace(report, digest=news.digest)
 
     def take(self, report: Report) -> None:
         """The server has this report, the last that was made."""
-        self._known, self._taken_at = self._news, self._clock.boottime()
-        if self._is_alone:
-            self._alone_at = self._taken_at
+        self._telling.take(self._clock.boottime())
         self.acknowledged = report.digest
         del self._reconciler.notes[: len(report.notes)]
         if report.drift:
@@ -138,7 +144,7 @@ class Reports:
 
     def forget_known(self) -> None:
         """Report all of it next time: the server may be another, or an older one."""
-        self._known = None
+        self._telling.forget_known()
 
     def weaknesses(self, fault: str = "") -> tuple[Weakness, ...]:
         """What the owner should know; some come and go with other programs' rules."""
@@ -174,20 +180,6 @@ class Reports:
         """Of this host's own ports: what is behind it is another machine's."""
         return [each for each in self._driver.blocked() if each.port.at is None]
 
-    def _is_due(self, news: News, way: Way) -> bool:
-        now = self._clock.boottime()
-        self._is_alone = not is_news(news, self._known, 0.0)
-        is_poll_due = way.is_polled and now - self._taken_at >= POLL_SECONDS / 1.5
-        return is_poll_due or is_news(news, self._known, now - self._alone_at)
-
-    def _count_sessions(self) -> Mapping[str, int] | None:
-        """None when connections cannot be listed; closed ports are reported all the same (EDGES A3)."""
-        try:
-            return self._reconciler.count_sessions()
-        except EnforcementFailed as error:
-            log.error("connections cannot be counted", why=error.message)
-            return None
-
     def _held_locally(self) -> tuple[LocalOpening, ...]:
         """What root opened, as many as one report carries: those that last longest."""
         now = self._clock.boottime()
@@ -201,12 +193,6 @@ class Reports:
             for key, lease in local[:MOST_TOLD]
             for port in lease.ports[:1]  # root opens one at a time
         )
-
-    def _earlier_ends(self) -> Mapping[str, timedelta]:
-        """What is left of leases that end here before the server's end."""
-        now = self._clock.boottime()
-        ends = self._reconciler.earlier_ends().items()
-        return {grant_id: timedelta(seconds=max(0.0, end - now)) for grant_id, end in ends}
 
     def _told_drift(self) -> tuple[str, ...]:
         """As much as one report carries beside what root opened (EDGES A25)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bascule.domain.desired import DesiredState
 from bascule.errors import InvalidInput, ServerUnreachable
 from bascule.protocol.codec import decode
 from bascule.protocol.state import State
@@ -21,6 +22,13 @@ class StateRefused(ServerUnreachable):
     def of(cls, error: InvalidInput) -> StateRefused:
         words = error.message[:_WORDS]
         return cls(f"The server sent an invalid state: {words}")
+
+
+def state_of(uid: str, state: DesiredState) -> DesiredState:
+    """The state, if it is that machine's; raises StateRefused."""
+    if state.machine_uid != uid:
+        raise StateRefused("The server sent the state of another machine.")
+    return state
 
 
 def read_state(data: Mapping[str, Any]) -> State:

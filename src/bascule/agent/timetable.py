@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
-from bascule.agent.reporting import POLL_SECONDS
+from bascule.agent.news import POLL_SECONDS
 from bascule.interfaces.clock import Clock
 
 WATCH_SECONDS = 2.0  # how often our rules are read back

@@ -123,6 +123,8 @@ async def tell_news(lines: Lines, line: Line) -> None:
         return
     told, generations = line.generations, found.generations
     lines.follow(line, generations)
+    if told.keys() != generations.keys():
+        line.beat()  # which names them: what is named no more is to end, and what is new is asked for
     for uid, number in generations.items():
         if told.get(uid) == number:
             continue

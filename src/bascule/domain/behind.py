@@ -66,15 +66,12 @@ def part_at(rules: RuleSet, address: Address | None) -> RuleSet:
     host itself. The ports in it are the machine's own.
     """
 
-    def own(port: PortKey) -> PortKey:
-        return PortKey(port.protocol, port.number)
-
     def own_key(key: OpeningKey) -> OpeningKey:
-        return OpeningKey(key.source, own(key.port))
+        return OpeningKey(key.source, key.port.own)
 
     return RuleSet(
         frozenset(
-            ClosedPort(own(each.port), each.on_expiry)
+            ClosedPort(each.port.own, each.on_expiry)
             for each in rules.closed
             if each.port.at == address
         ),

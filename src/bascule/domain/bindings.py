@@ -22,6 +22,7 @@ from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.net import Address
 
+MOST_BEHIND = 1023  # machines of one point beside its own: one message names all
 MOST_FORMER = 64  # addresses of one machine at one gateway that are not released
 
 

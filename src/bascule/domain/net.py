@@ -59,6 +59,11 @@ class PortKey:
         """Where it is reached through the firewall's host; None: it is that host's own port."""
         return None
 
+    @property
+    def own(self) -> PortKey:
+        """The same port as its machine names it."""
+        return PortKey(self.protocol, self.number)
+
     def behind(self, address: Address) -> PortBehind:
         """The same port of a machine to which the firewall's host forwards."""
         return PortBehind(self.protocol, self.number, address)

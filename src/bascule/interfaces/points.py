@@ -156,6 +156,10 @@ class PointWrites(AgentReads, BindingWrites, PointReads, Protocol):
         """
         ...
 
+    def forget_acknowledged(self, point_uid: str) -> None:
+        """No report of the point counts as the last that was settled."""
+        ...
+
     def delete_enforcement_point(self, machine_uid: str) -> None:
         """Forget an agent, all its bindings, and what it last read back of its own machine."""
         ...

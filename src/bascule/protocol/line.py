@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+from bascule.domain.bindings import MOST_BEHIND
 from bascule.domain.desired import STALE_AFTER
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import decode, encode
@@ -42,7 +43,7 @@ LARGEST_UNPROVED = 4 * 1024  # bytes of a message, in either direction, before t
 LARGEST_REPORT = 1024 * 1024  # bytes of a message from the agent afterwards
 LARGEST_STATE = 8 * 1024 * 1024  # bytes of a message from the server afterwards (EDGES E4)
 LONGEST_COMING_BACK = 60  # seconds
-MOST_TOLD = 1024  # machines whose generations one message tells
+MOST_TOLD = MOST_BEHIND + 1  # machines whose generations one message tells
 
 Uid = Annotated[str, Most(LONGEST_ID)]
 Number = Annotated[int, Most(2**53 - 1)]

@@ -6,14 +6,16 @@ What no server of ours can send makes the whole state refused, and what is held 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from bascule.domain.bindings import MOST_BEHIND
 from bascule.domain.desired import DesiredState
 from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
 from bascule.protocol.shape import INLINE, LENIENT, Most
-from bascule.protocol.shapes import LONGEST_NAME
+from bascule.protocol.shapes import LONGEST_NAME, GrantId
 
 LONGEST_HASH = 128  # characters; ours have 64
 
@@ -41,3 +43,5 @@ class State:
     machine_name: Annotated[str, Most(LONGEST_NAME)] = ""
     server_time: datetime | None = None
     record: Annotated[RecordMark | None, LENIENT] = None
+    # The other machines that the point guards, with their generations; None: beats tell it.
+    guards: Annotated[Mapping[GrantId, int] | None, Most(MOST_BEHIND)] = None

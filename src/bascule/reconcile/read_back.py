@@ -62,7 +62,7 @@ def _is_in_force(lease: HeldLease, wanted: RuleSet, seen: RuleSet) -> bool:
 
 
 def _is_of(key: OpeningKey, lease: HeldLease, sources: set[Network]) -> bool:
-    return _own(key.port) in lease.ports and key.source in sources
+    return key.port.own in lease.ports and key.source in sources
 
 
 def _closed(place: HeldBehind, seen: RuleSet) -> frozenset[ClosedPort]:
@@ -76,7 +76,3 @@ def _closed(place: HeldBehind, seen: RuleSet) -> frozenset[ClosedPort]:
             is_kill = all(on_expiry is OnExpiry.KILL for on_expiry in read)
             found.add(ClosedPort(each.port, OnExpiry.KILL if is_kill else OnExpiry.KEEP))
     return frozenset(found)
-
-
-def _own(port: PortKey) -> PortKey:
-    return PortKey(port.protocol, port.number)

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
-from bascule.domain.bindings import MOST_FORMER, Binding, Seen, Whereabouts, seen
+from bascule.domain.bindings import MOST_BEHIND, MOST_FORMER, Binding, Seen, Whereabouts, seen
 from bascule.domain.facts.enrolments import MachineBound, MachinePlaced, MachineUnbound
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
@@ -38,7 +38,7 @@ from bascule.interfaces.points import (
 from bascule.interfaces.settling import Settling, SettlingReads
 from bascule.protocol.report import Report
 from bascule.sentences import sentence
-from bascule.services.act import Act
+from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.known_machine import known_machine
 from bascule.services.observed import remember_held
@@ -96,7 +96,8 @@ def bind(
             code="BoundByEnrolment",
             advice=f"Enrol it: bascule machine enrol {machine.id.name}.",
         )
-    if tx.agent_of(point_uid) is None:
+    point = tx.agent_of(point_uid)
+    if point is None:
         raise NotFound(f"Enforcement point {point_uid[:64]!r} does not exist.")
     bound = tx.bindings_of(machine.uid)
     here = next((each for each in bound if each.point_uid == point_uid), None)
@@ -106,6 +107,7 @@ def bind(
         if addresses is not None and tuple(addresses) != here.addresses:
             _place(tx, act, machine, here.placed(tuple(addresses)))
         return False
+    _check_room(tx, point)
     if not bound and tx.agent_of(machine.uid) is not None:
         tx.put_binding(Binding(machine.uid, machine.uid, act.now))
     tx.put_binding(Binding(machine.uid, point_uid, act.now, addresses=tuple(addresses or ())))
@@ -117,6 +119,25 @@ def bind(
     if addresses:
         act.record(tx, _placed(machine, point_uid, addresses), machine.id)
     return True
+
+
+def _check_room(tx: BindingReads, point: EnforcementPoint) -> None:
+    """Raise Conflict for a point that can guard no further machine."""
+    if point.public_key == IN_PROCESS_KEY:
+        raise Conflict(
+            "The server itself guards the host of that enforcement point (serve --this-host), and "
+            "guards no other machine.",
+            code="GuardedByServer",
+            advice="Run an agent on the gateway: bascule machine enrol NAME.",
+        )
+    if len(tx.bound_to(point.machine_uid)) >= MOST_BEHIND:
+        raise Conflict(
+            sentence(
+                "An enforcement point guards at most {most} other machines.", most=MOST_BEHIND
+            ),
+            code="TooManyMachines",
+            advice="Unbind machines from it, or use another gateway.",
+        )
 
 
 def unbind(

@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
+from bascule.domain.bindings import MOST_BEHIND
 from bascule.domain.desired import DesiredState
 from bascule.domain.facts.agents import AgentsContended
 from bascule.domain.features import Feature
@@ -20,7 +21,6 @@ from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import AgentReads, BindingReads, PointStanding
 from bascule.interfaces.record import EventWrites
-from bascule.protocol.line import MOST_TOLD
 from bascule.protocol.report import Report
 from bascule.services.act import Act
 from bascule.services.bindings import require_key
@@ -67,10 +67,17 @@ def standing(reader: StandingReads, point_uid: str) -> Standing | None:
     )
 
 
+def guards(reader: StandingReads, point_uid: str) -> Mapping[str, int]:
+    """The machines beside its own that a point guards, with the generation that each is to come to."""
+    point = reader.point_standing(point_uid)
+    known = {} if point is None else _generations(reader, point_uid, point)
+    return {uid: number for uid, number in known.items() if uid != point_uid}
+
+
 def _generations(reader: StandingReads, point_uid: str, point: PointStanding) -> Mapping[str, int]:
     if not point.guards_others:  # nearly always
         return {point_uid: point.generation}
-    bound = islice(reader.bound_to(point_uid), MOST_TOLD - 1)
+    bound = islice(reader.bound_to(point_uid), MOST_BEHIND)
     uids = [point_uid, *(each.machine_uid for each in bound)]
     known = reader.generations(uids)
     return {uid: known.get(uid, 0) for uid in uids}
@@ -103,7 +110,7 @@ def news(
     holds: Collection[str],
 ) -> News:
     """``told``: the generations that the line was told; ``holds``: the machines whose states are
-    wanted. A machine may be bound to a point whose agent holds its own alone.
+    wanted.
     Raises AuthenticationFailed.
     """
     point = check_holds(reader, point_uid, public_key)

@@ -349,6 +349,8 @@ def _keep(
     """Write what a report says of its point, and who was let in."""
     if not known.is_own:  # what is so of the point itself is told with its own machine's report
         _hear(tx, act, known.agent)
+        tx.forget_acknowledged(known.agent.machine_uid)  # that one is to follow: it covers this one
+        act.acknowledged = ""
     else:
         updated = _updated(tx, act, known.machine, known.agent, report, skew)
         if updated is not None and known.is_alone:  # nearly always

@@ -237,6 +237,10 @@ class FleetWrites(FleetReads, Listed):
             },
         )
 
+    def forget_acknowledged(self, point_uid: str) -> None:
+        here = (t.agents.c.machine_uid == point_uid, t.agents.c.acknowledged != "")
+        self._run(update(t.agents).where(*here).values(acknowledged=""))
+
     def put_contacts(self, contacts: Sequence[Contact], now: datetime, silence: timedelta) -> None:
         told = [
             (

@@ -27,7 +27,7 @@ from bascule.protocol.enrolment import Enrolled
 from bascule.protocol.report import Announced
 from bascule.protocol.shape import LARGEST
 from bascule.protocol.state import State
-from bascule.services import fleet, reports, too_old
+from bascule.services import fleet, lines, reports, too_old
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -128,13 +128,14 @@ async def state(
     """
     known = None if knows is None else frozenset(Feature) & frozenset(knows.split(","))
     now, floor = call.now, call.state.record_floor
-    (found, wanted), record = await call.read_few(
+    (found, wanted), record, guards = await call.read_few(
         lambda reader: (
             fleet.state_for(reader, uid, now, machine, known),
             record_mark(reader, seen, floor, told),
+            lines.guards(reader, uid) if machine in ("", uid) else None,
         )
     )
-    return CompactJson(encode(State(wanted, found.id.name, now, record)))
+    return CompactJson(encode(State(wanted, found.id.name, now, record, guards)))
 
 
 @router.post(f"{_POINT}/report")

@@ -1,0 +1,216 @@
+"""What a gateway's agent asks and reports of the machines behind it.
+
+The server names these machines in each beat, with their generations (without a line, with each state
+of the gateway's own). That is compared with what is held in each pass, so no lost hint or push
+matters. A machine that the server names no more loses its leases at once and keeps its ports closed.
+While the server is away nothing is named, and leases last to their ends.
+
+The gateway's own report follows those of its machines, and its digest covers theirs: an echo that
+names it says that all of them were read back. What is not here: how states are merged
+(``domain.holding``), and what is enforced (``reconcile``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+
+from bascule import __version__
+from bascule.agent.knocks import KnockTally
+from bascule.agent.link import Link, NotGuarded
+from bascule.agent.news import Telling, Way, news_of
+from bascule.agent.reporting import count_sessions, earlier_ends
+from bascule.agent.state import StateRefused
+from bascule.agent.timetable import ASK_SECONDS, LONGEST_RETRY
+from bascule.domain.bindings import MOST_BEHIND
+from bascule.domain.net import Address
+from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.interfaces.clock import Clock
+from bascule.interfaces.driver import Blocked, Driver
+from bascule.protocol.report import Report
+from bascule.reconcile.read_back import ReadBack
+from bascule.reconcile.reconciler import Outcome, Reconciler
+
+log = structlog.get_logger("bascule.agent")
+
+MOST_ASKED = 32  # machines in one pass, so that the gateway's own rules do not wait for long
+MOST_HELD = 2 * MOST_BEHIND  # machines, those included that are named no more but are kept closed
+TOO_LATE_RETRY = 1.0  # seconds
+CANNOT_BE = "the server sent an invalid state of a machine behind: the current one is kept"
+TOO_MANY = "no more machines behind can be held: further ones are neither closed nor opened here"
+
+
+class StatesBehind:
+    """For the loop's thread alone."""
+
+    def __init__(self, reconciler: Reconciler, link: Link, clock: Clock) -> None:
+        self._reconciler = reconciler
+        self._link = link
+        self._clock = clock
+        # By machine: the generation that was asked for last, and when to ask again if it stays so.
+        self._next: dict[str, tuple[int, float]] = {}
+
+    def forget_asked(self) -> None:
+        """The server may be another, or have us again: compare all anew."""
+        self._next.clear()
+
+    def keep_named(self) -> None:
+        """End at once the leases of machines that the server names no more."""
+        named = self._link.named()
+        if named is not None:
+            self._reconciler.keep_named(named)
+            self._next = {uid: each for uid, each in self._next.items() if uid in named}
+
+    def ask(self) -> bool:
+        """Hold what is newer at the server; True when more is left to be asked for. Raises
+        ServerUnreachable and KeyRefused.
+        """
+        named = self._link.named() or {}
+        due = [uid for uid, number in named.items() if self._is_due(uid, number)]
+        for uid in due[:MOST_ASKED]:
+            wait = self._ask(uid, named[uid])
+            self._next[uid] = named[uid], self._clock.boottime() + wait
+        return len(due) > MOST_ASKED
+
+    def _is_due(self, uid: str, generation: int) -> bool:
+        now, asked = self._clock.boottime(), self._next.get(uid)
+        if asked is not None and asked[0] == generation:
+            return now >= asked[1]
+        known = self._reconciler.held.behind.get(uid)
+        if known is None or known.held.generation != generation or known.held.is_refused:
+            return True
+        self._next[uid] = generation, now + random.uniform(0, ASK_SECONDS)  # noqa: S311  # reason: jitter
+        return False
+
+    def _ask(self, uid: str, generation: int) -> float:
+        """Take a push, or ask; for how many seconds this will do."""
+        held = self._reconciler.held.behind
+        if uid not in held and len(held) >= MOST_HELD:
+            self._reconciler.note(TOO_MANY)
+            return LONGEST_RETRY
+        pushed = self._link.pushed_behind(uid)
+        if pushed is not None and pushed.state.generation == generation:
+            state, asked_at = pushed.state, pushed.asked_at
+        else:
+            asked_at = self._clock.boottime()
+            try:
+                state = self._link.fetch_behind(uid)
+            except StateRefused as error:
+                log.error("state refused: the current one is kept", machine=uid, why=error.message)
+                self._reconciler.note(CANNOT_BE)
+                return LONGEST_RETRY
+            except NotGuarded:  # unbound since it was named; the next beat does not name it
+                return LONGEST_RETRY
+        if self._reconciler.take_behind(uid, state, asked_at):
+            return ASK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
+        is_older = state.generation < self._reconciler.held.behind[uid].held.generation
+        return LONGEST_RETRY if is_older else TOO_LATE_RETRY
+
+
+class ReportsBehind:
+    """For the loop's thread alone."""
+
+    def __init__(
+        self, reconciler: Reconciler, driver: Driver, link: Link, clock: Clock, driver_name: str
+    ) -> None:
+        self._reconciler = reconciler
+        self._driver = driver
+        self._link = link
+        self._clock = clock
+        self._driver_name = driver_name
+        self._knocks = KnockTally()
+        self._tellings: dict[str, Telling] = {}
+
+    def forget_known(self) -> None:
+        """Report all of it next time: the server may be another, or an older one."""
+        self._tellings.clear()
+
+    def of_pass(self, outcome: Outcome, way: Way) -> bool:
+        """Report what is new; True when something was sent. Raises ServerUnreachable and KeyRefused."""
+        if not outcome.behind:
+            return False
+        self._knocks.look_seldom(
+            outcome.observed.blocked_behind, self._blocked, self._clock.boottime()
+        )
+        if not outcome.observed.is_intact:
+            return False
+        return self._send(
+            [(uid, self._of_pass(uid, outcome.behind[uid])) for uid in self._named(outcome)], way
+        )
+
+    def of_fault(self, fault: str, outcome: Outcome | None, way: Way) -> bool:
+        """Report that nothing can be enforced; of no generation, as the gateway's own. Raises as
+        ``of_pass``.
+        """
+        report = replace(self._of_agent(), weaknesses=(NOT_ENFORCED(problem=fault),))
+        named = self._named(outcome) if outcome is not None else ()
+        return self._send([(uid, report) for uid in named], way)
+
+    def digest(self, outcome: Outcome) -> str:
+        """Of all that was read back of machines behind and reported; empty: there are none."""
+        told = sorted(
+            f"{uid} {telling.news.digest}"
+            for uid, telling in self._tellings.items()
+            if uid in outcome.behind and telling.news is not None
+        )
+        return hashlib.sha256("\n".join(told).encode()).hexdigest() if told else ""
+
+    def generations(self, outcome: Outcome) -> Mapping[str, int]:
+        """Of the machines that were read back, as an echo tells them."""
+        return {uid: outcome.behind[uid].generation for uid in self._named(outcome)}
+
+    def _named(self, outcome: Outcome) -> Sequence[str]:
+        """The machines that are read back and that the server wants to hear of."""
+        named = self._link.named()
+        return [uid for uid in outcome.behind if named is not None and uid in named]
+
+    def _send(self, reports: Collection[tuple[str, Report]], way: Way) -> bool:
+        self._tellings = {uid: self._tellings.get(uid) or Telling() for uid, _ in reports}
+        has_sent = False
+        for uid, report in reports:
+            telling, now = self._tellings[uid], self._clock.boottime()
+            news = news_of(report, self._reconciler.earlier_ends(uid), None)
+            if not telling.is_due(news, way, now):
+                continue
+            try:
+                self._link.report_behind(uid, report)
+            except NotGuarded:  # unbound since it was named
+                continue
+            telling.take(now)
+            self._knocks.forget(report.knocks, self._addresses(uid))
+            has_sent = True
+        return has_sent
+
+    def _of_pass(self, uid: str, read: ReadBack) -> Report:
+        now = self._clock.boottime()
+        return replace(
+            self._of_agent(),
+            generation=read.generation,
+            in_force=read.in_force,
+            closed=read.closed,
+            knocks=self._knocks.batch(now, self._addresses(uid)),
+            sessions=count_sessions(self._reconciler, uid),
+            refused=self._reconciler.refused_of(uid),
+            ends=earlier_ends(self._reconciler, now, uid),
+        )
+
+    def _of_agent(self) -> Report:
+        """What is told of the gateway itself is told by its own report."""
+        return Report(
+            generation=0,
+            in_force=frozenset(),
+            agent_version=__version__,
+            driver=self._driver_name,
+            capabilities=self._driver.capabilities,
+        )
+
+    def _addresses(self, uid: str) -> Collection[Address]:
+        place = self._reconciler.held.behind[uid]
+        return {*place.addresses, *place.former}
+
+    def _blocked(self) -> Sequence[Blocked]:
+        return [each for each in self._driver.blocked() if each.port.at is not None]
