@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from bascule.domain.bindings import Binding, Whereabouts, seen, together
+from bascule.domain.bindings import MOST_FORMER, Binding, Whereabouts, seen, together
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import HOST, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint
@@ -180,3 +180,34 @@ def test_a_new_agent_has_read_back_nothing_and_finds_the_machine_where_it_is() -
     anew = moved.anew(NOW)
     assert (anew.where, anew.bound_at) == (moved.where, NOW)
     assert anew == replace(Binding("db", "web", NOW), addresses=(THERE,), former=frozenset({HERE}))
+
+
+def test_a_former_address_that_is_released_is_told_until_the_machine_is_there_again() -> None:
+    one, other = ip_address("10.1.0.10"), ip_address("10.1.0.11")
+    moved = replace(BOUND, addresses=(one,)).placed((other,))
+    let_go = moved.let_go([one], 9)
+    assert (let_go.former, let_go.released) == (frozenset(), {one: 9})
+    assert let_go.where == Whereabouts((other,), frozenset(), {one: 9})
+    back = let_go.placed((one,))
+    assert (back.former, back.released) == (frozenset({other}), {})
+    assert replace(let_go, addresses=()).where is not None
+    assert let_go.anew(NOW).released == {}, "a new agent is told of it by a new release"
+
+
+def test_of_very_many_released_addresses_the_newest_are_told() -> None:
+    many = [ip_address(f"10.2.0.{number}") for number in range(MOST_FORMER + 2)]
+    found = BOUND
+    for number, each in enumerate(many):
+        found = found.let_go([each], number)
+    assert list(found.released) == many[2:]
+
+
+def test_a_machine_that_only_gateways_guard_is_closed_elsewhere() -> None:
+    """EDGES G7."""
+    assert (OWN.gateways, OWN.elsewhere) == ((), ())
+    alone = BOUND.at(OTHER)
+    assert alone.elsewhere == ("web",)
+    two = together([alone, replace(BOUND, point_uid="gw").at(OTHER)])
+    assert two.elsewhere == ("web", "gw")
+    both = together([OWN, alone])
+    assert (both.gateways, both.elsewhere) == (("web",), ())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, Held, HeldLease, Lease
 from bascule.domain.guard import bound, bound_held
@@ -95,6 +97,18 @@ def test_a_release_may_be_kept_to_the_host() -> None:
     assert kept.notes == ("guard refused to release 3389/tcp: only this host's root may",)
     assert bound(STATE, Guard()).state.released == STATE.released
     assert bound(replace(STATE, released={}), Guard(may_release=False)).notes == ()
+
+
+def test_a_release_of_an_address_behind_may_be_kept_to_the_host() -> None:
+    """It opens what is closed there to everybody, as a port's does."""
+    here, there = ip_address("10.1.0.10"), ip_address("10.1.0.11")
+    behind = replace(STATE, released={}, where=Whereabouts((here,), frozenset(), {there: 7}))
+    kept = bound(behind, Guard(may_release=False))
+    assert kept.state.where == Whereabouts((here,))
+    assert kept.notes == ("guard refused to release 10.1.0.11: only this host's root may",)
+    assert bound(behind, Guard()).state.where == behind.where
+    nothing = bound(replace(behind, where=Whereabouts((here,))), Guard(may_release=False))
+    assert nothing.notes == ()
 
 
 NOW = 5000.0

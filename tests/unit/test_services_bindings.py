@@ -27,7 +27,7 @@ from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LocalOpening, Report
 from bascule.services import bindings, doubt, fleet, live_requests, machines, reports
-from bascule.services.act import Act
+from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.grants import end_grants
 from bascule.services.notes import OPENINGS_PER_SPAN
 from bascule.services.sweep import close_orphans, sweep
@@ -651,3 +651,132 @@ def test_a_machine_has_not_been_at_more_addresses_than_a_point_is_told(bound: Wo
     with pytest.raises(Conflict, match="other addresses"):
         place(bound, HERE)
     assert where(bound, bound.web) is not None
+
+
+# -- former addresses ------------------------------------------------------------------------
+
+
+def let_go(world: World, *addresses: Address) -> list[Address]:
+    return list(
+        world.do(
+            lambda tx, act: bindings.release_addresses(
+                tx, act, ANNA, world.db.id, world.web.uid, addresses
+            )
+        )
+    )
+
+
+def test_a_former_address_is_released_by_name_and_once(bound: World) -> None:
+    """EDGES G2: at a generation, as a port; it counts for no point that has come further."""
+    place(bound, HERE)
+    place(bound, THERE)
+    before = bound.see(lambda tx: tx.generation(bound.db.uid))
+    assert let_go(bound) == [HERE]
+    number = bound.see(lambda tx: tx.generation(bound.db.uid))
+    assert number > before
+    assert where(bound, bound.web) == Whereabouts((THERE,), frozenset(), {HERE: number})
+    assert let_go(bound) == [], "there is no other"
+    assert bound.kinds().count("AddressReleased") == 1
+    place(bound, HERE)
+    assert where(bound, bound.web) == Whereabouts((HERE,), frozenset({THERE})), (
+        "a release of before is void"
+    )
+
+
+def test_a_new_agent_hears_of_no_release_of_an_address(bound: World) -> None:
+    """What it finds closed there is let go anew, by name."""
+    place(bound, HERE)
+    place(bound, THERE)
+    let_go(bound)
+    bound.enrol(bound.web, "key-2", replaces=True)
+    assert where(bound, bound.web) == Whereabouts((THERE,))
+    assert let_go(bound, HERE) == [HERE], "of which the point alone may know"
+
+
+def test_where_a_machine_is_no_release_opens(bound: World) -> None:
+    """Nor where another is."""
+    other = bound.add_machine("app-1", "10.0.0.9")
+    place(bound, HERE)
+    place(bound, THERE, machine=other)
+    before = everything(bound)
+    for address in (HERE, THERE):
+        with pytest.raises(Conflict, match="not a former one"):
+            let_go(bound, address)
+    assert everything(bound) == before
+
+
+def test_releasing_an_address_takes_the_rights_that_binding_takes(bound: World) -> None:
+    place(bound, HERE)
+    place(bound, THERE)
+    carl = Subject(
+        "cccccccc-0000-4000-8000-000000000003", PrincipalKind.SERVICE, "carl", "192.0.2.3"
+    )
+    with pytest.raises(Forbidden):
+        bound.do(
+            lambda tx, act: bindings.release_addresses(
+                tx, act, carl, bound.db.id, bound.web.uid, ()
+            ),
+            carl,
+        )
+    assert where(bound, bound.web) == Whereabouts((THERE,), frozenset({HERE}))
+
+
+def test_no_more_releases_of_addresses_are_told_than_a_point_takes(bound: World) -> None:
+    for number in range(MOST_FORMER + 8):
+        let_go(bound, ip_address(f"10.2.0.{number + 1}"))
+    told = where(bound, bound.web)
+    assert told is not None
+    assert len(told.released) == MOST_FORMER
+    assert ip_address(f"10.2.0.{MOST_FORMER + 8}") in told.released
+
+
+# -- what is said ----------------------------------------------------------------------------
+
+
+def test_who_waited_in_vain_hears_which_point_was_silent(bound: World) -> None:
+    """The machine's own agent was not: nobody is to look there."""
+    grant = bound.granted(bound.db)
+    bound.clock.pass_time(61)
+    bound.report(bound.db)
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    bound.do(sweep, None)
+    failed = bound.grant(grant)
+    assert failed.state is GrantState.FAILED
+    assert "The agent of web-1 has been away since" in failed.failure
+    assert "db-1" not in failed.failure
+
+
+def test_a_machine_that_only_a_gateway_guards_is_closed_there(bound: World) -> None:
+    """EDGES G7: its own link reaches it. With an agent of its own it is closed there too."""
+    alone = bound.add_machine("app-1", "10.0.0.9")
+    place(bound, HERE, machine=alone)
+    now = bound.clock.wall
+    for machine, closed_at in ((alone, ("web-1",)), (bound.db, ()), (bound.web, ())):
+        view = bound.see(lambda tx, each=machine: view_machine(tx, each, now))  # type: ignore[misc]  # reason: bound now
+        assert view.closed_at == closed_at
+    point = point_of(bound, alone)
+    assert (point.gateways, point.has_own) == ((bound.web.uid,), False)
+    both = point_of(bound, bound.db)
+    assert (both.gateways, both.has_own) == ((bound.web.uid,), True)
+
+
+def test_a_point_guards_no_more_machines_than_a_message_names(
+    bound: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that no beat names would lose its leases without end."""
+    monkeypatch.setattr(bindings, "MOST_BEHIND", 1)
+    other = bound.add_machine("app-1", "10.0.0.9")
+    with pytest.raises(Conflict, match="at most 1 other"):
+        place(bound, THERE, machine=other)
+    assert not place(bound, HERE), "which is bound already"
+
+
+def test_the_server_s_own_agent_is_no_gateway(world: World) -> None:
+    """Its loop holds its own host alone: nothing would be closed."""
+
+    def enrol_here(tx: Transaction, act: Act) -> None:
+        tx.put_enforcement_point(EnforcementPoint(world.web.uid, IN_PROCESS_KEY, act.now))
+
+    world.do(enrol_here)
+    with pytest.raises(Conflict, match="guards no other machine"):
+        bind(world)

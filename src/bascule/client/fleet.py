@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bascule.client.reading import flag, inner, instant, text
+from bascule.client.reading import flag, inner, instant, objects, text, texts
 from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.ids import ResourceId
 
@@ -44,6 +45,71 @@ def enrol(
         ca_fingerprint=text(properties, "caFingerprint", ""),
         command=text(properties, "command"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One enforcement point, as one machine has it."""
+
+    uid: str  # of the machine whose agent it is
+    state: str  # online, offline, neverSeen
+    addresses: tuple[str, ...]  # to which it forwards; empty: the machine's own agent, or not said
+    former: tuple[str, ...]
+    is_enforcing: bool
+
+
+def points_of(connection: Connection, machine: ResourceId) -> tuple[Point, ...]:
+    """All that guard a machine, its own agent first."""
+    answer = connection.call("GET", _points(machine), BASCULE_VERSION)
+    found = []
+    for each in objects(answer.body, "value"):
+        properties = inner(each, "properties")
+        found.append(
+            Point(
+                text(each, "name"),
+                text(properties, "state", ""),
+                texts(properties, "addresses"),
+                texts(properties, "formerAddresses"),
+                instant(properties, "notEnforcedSince") is None,
+            )
+        )
+    return tuple(found)
+
+
+def bind(
+    connection: Connection, machine: ResourceId, point_uid: str, addresses: Sequence[str]
+) -> bool:
+    """Have a gateway's agent guard a machine at these addresses; False: it did, perhaps at others."""
+    answer = connection.call(
+        "PUT",
+        f"{_points(machine)}/{point_uid}",
+        BASCULE_VERSION,
+        body={"addresses": list(addresses)},
+    )
+    return answer.status == 201
+
+
+def unbind(connection: Connection, machine: ResourceId, point_uid: str) -> bool:
+    """False: it was not bound."""
+    path = f"{_points(machine)}/{point_uid}"
+    return connection.call("DELETE", path, BASCULE_VERSION).status == 200
+
+
+def release_addresses(
+    connection: Connection, machine: ResourceId, point_uid: str, addresses: Sequence[str]
+) -> tuple[str, ...]:
+    """Have a gateway close nothing at former addresses of a machine; empty: at all. Those released."""
+    answer = connection.call(
+        "POST",
+        f"{_points(machine)}/{point_uid}/releaseAddresses",
+        BASCULE_VERSION,
+        body={"addresses": list(addresses) or None},
+    )
+    return texts(answer.body, "released")
+
+
+def _points(machine: ResourceId) -> str:
+    return f"{machine}/providers/Bascule.Fleet/enforcementPoints"
 
 
 def believe_point(connection: Connection, machine: ResourceId) -> bool:

@@ -13,7 +13,7 @@ which nothing of this is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
@@ -52,6 +52,8 @@ class Binding:
         Address, ...
     ] = ()  # to which the point forwards; none of the machine's own agent
     former: frozenset[Address] = frozenset()  # to which it did; what is closed there stays closed
+    # Former ones where nothing is closed any more, with the generation of that; the newest.
+    released: Mapping[Address, int] = field(default_factory=dict)
 
     @property
     def is_own(self) -> bool:
@@ -61,12 +63,14 @@ class Binding:
     @property
     def where(self) -> Whereabouts | None:
         """What the point is told of it; None: nobody has said where the machine is."""
-        if not self.addresses and not self.former:
+        if not self.addresses and not self.former and not self.released:
             return None
-        return Whereabouts(self.addresses, self.former)
+        return Whereabouts(self.addresses, self.former, self.released)
 
     def anew(self, now: datetime) -> Binding:
-        """For a new agent at the point, which has read back nothing."""
+        """For a new agent at the point, which has read back nothing. What it finds closed at an
+        address is released anew, by name.
+        """
         return Binding(
             self.machine_uid,
             self.point_uid,
@@ -78,7 +82,17 @@ class Binding:
     def placed(self, addresses: tuple[Address, ...]) -> Binding:
         """With other addresses."""
         former = (self.former | {*self.addresses}) - {*addresses}
-        return replace(self, addresses=addresses, former=former)
+        gone = {each: since for each, since in self.released.items() if each not in addresses}
+        return replace(self, addresses=addresses, former=former, released=gone)
+
+    def let_go(self, addresses: Collection[Address], generation: int) -> Binding:
+        """With former addresses released by this generation."""
+        newest = [*self.released.items(), *((each, generation) for each in addresses)]
+        return replace(
+            self,
+            former=self.former - {*addresses},
+            released=dict(newest[-MOST_FORMER:]),
+        )
 
     def at(self, point: EnforcementPoint) -> EnforcementPoint:
         """The point as this machine has it. It knows nothing of the time before it was bound, and
@@ -97,6 +111,8 @@ class Binding:
             counted_at=None,
             facts={},
             not_enforced_since=point.not_enforced_since or self.failed_since,
+            gateways=(self.point_uid,),
+            has_own=False,
         )
 
     def after(
@@ -166,6 +182,8 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         driver=", ".join(dict.fromkeys(each.driver for each in points if each.driver)),
         knows=frozenset.intersection(*(each.knows for each in points)),
         capabilities=_common([e.capabilities for e in points if e.capabilities is not None]),
+        gateways=tuple(uid for each in points for uid in each.gateways),
+        has_own=any(each.has_own for each in points),
     )
 
 

@@ -48,11 +48,15 @@ def bound(state: DesiredState, guard: Guard, *, ends_leases: bool = True) -> Bou
         else:
             refused[lease.grant_id] = objection
     notes = tuple(_note(grant_id, objection) for grant_id, objection in refused.items())
-    if guard.may_release or not state.released:
+    where = state.where
+    let_go = [*sorted(state.released), *(sorted(where.released, key=str) if where else ())]
+    if guard.may_release or not let_go:
         return Bounded(replace(state, leases=tuple(leases)), refused, notes)
-    named = ", ".join(str(port) for port in sorted(state.released))
+    named = ", ".join(map(str, let_go))
     kept = f"guard refused to release {named}: only this host's root may"
-    return Bounded(replace(state, leases=tuple(leases), released={}), refused, (*notes, kept))
+    stays = None if where is None else replace(where, released={})
+    bounded = replace(state, leases=tuple(leases), released={}, where=stays)
+    return Bounded(bounded, refused, (*notes, kept))
 
 
 def bound_held(

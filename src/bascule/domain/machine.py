@@ -113,6 +113,15 @@ class EnforcementPoint:
     doubted_since: datetime | None = None  # its reports are not believed (EDGES E7)
     believed_since: datetime | None = None  # an owner had its reports believed again
     clock_skew: timedelta | None = None  # its clock less ours; None: little, or not known
+    gateways: tuple[str, ...] = ()  # uids of those that guard the machine, of a machine's point
+    has_own: bool = True  # its own agent guards it, beside gateways or alone
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The gateways at which alone the machine's ports are closed: whoever reaches the machine
+        otherwise reaches them (EDGES G7). Empty: its own agent closes them.
+        """
+        return () if self.has_own else self.gateways
 
     @property
     def is_enforcing(self) -> bool:

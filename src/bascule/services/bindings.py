@@ -16,7 +16,12 @@ from typing import Protocol, TypeVar
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
 from bascule.domain.bindings import MOST_BEHIND, MOST_FORMER, Binding, Seen, Whereabouts, seen
-from bascule.domain.facts.enrolments import MachineBound, MachinePlaced, MachineUnbound
+from bascule.domain.facts.enrolments import (
+    AddressReleased,
+    MachineBound,
+    MachinePlaced,
+    MachineUnbound,
+)
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
@@ -157,6 +162,49 @@ def unbind(
         return False
     _unbind(tx, act, machine, point_uid)
     return True
+
+
+def release_addresses(
+    tx: BindingActWrites,
+    act: Act,
+    subject: Subject,
+    machine_id: ResourceId,
+    point_uid: str,
+    addresses: Sequence[Address],
+) -> Sequence[Address]:
+    """Have the point close nothing any more at addresses where the machine was; empty: at all that are
+    known. Returns those that are released now. One that is named may be of before an unbinding, of
+    which the point alone knows. What is closed where the machine is, stays closed.
+
+    Raises Forbidden, NotFound, and Conflict for an address where a machine is.
+    """
+    machine = _owned(tx, act, subject, machine_id)
+    bound = tx.bindings_of(machine.uid)
+    here = next((each for each in bound if each.point_uid == point_uid), None)
+    if here is None:
+        raise NotFound(
+            sentence("{name} is not bound to that enforcement point.", name=machine.id.name)
+        )
+    current = {each for other in tx.bound_to(point_uid) for each in other.addresses}
+    for each in addresses:
+        if each in current:
+            raise Conflict(
+                sentence(
+                    "{address} is a machine’s address at this enforcement point, not a former one.",
+                    address=each,
+                ),
+                code="AddressTaken",
+                advice="To open its ports: bascule machine release NAME.",
+            )
+    let_go = sorted({*addresses} or here.former, key=str)
+    if let_go:
+        generation = touch(tx, act, machine.uid)
+        tx.put_binding(here.let_go(let_go, generation))
+        act.touched.add(point_uid)
+        for each in let_go:
+            fact = AddressReleased(str(machine.id), machine.uid, point_uid, str(each))
+            act.record(tx, fact, machine.id)
+    return let_go
 
 
 def _placed(machine: Machine, point_uid: str, addresses: Sequence[Address]) -> MachinePlaced:

@@ -15,13 +15,13 @@ from bascule.domain.facts.grants import GrantShortened
 from bascule.domain.grant import SILENCE_BOUND, Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.domain.machine import unable_words
+from bascule.domain.machine import EnforcementPoint, unable_words
 from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces.exposure import ExposureReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import RECENT, ListingWrites
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import AgentReads, BindingReads, PointReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.services.act import Act
@@ -38,7 +38,15 @@ class SilenceWrites(EventWrites, ListingWrites, MachineReads, PointReads, Protoc
     """Points that are silent, and the record."""
 
 
-class SweepWrites(MembershipEndWrites, Protocol):
+class SweepReads(AgentReads, BindingReads, MachineReads, PointReads, Protocol):
+    """What guards a machine, each by its name."""
+
+
+class EndDueWrites(GrantEndWrites, SweepReads, Protocol):
+    """Grants, and what guards their machines."""
+
+
+class SweepWrites(EndDueWrites, MembershipEndWrites, Protocol):
     """All that a sweep ends, settles and notes."""
 
 
@@ -55,7 +63,7 @@ def sweep(tx: SweepWrites, act: Act) -> int:
     return sum(part(tx, act) for part in SWEEPS)
 
 
-def end_due(tx: GrantEndWrites, act: Act) -> int:
+def end_due(tx: EndDueWrites, act: Act) -> int:
     """End the grants that are over and withdraw those that never opened; how many."""
     due = tx.due_grants(act.now)
     end_grants(
@@ -74,7 +82,7 @@ def end_due(tx: GrantEndWrites, act: Act) -> int:
 SWEEPS = (end_due, end_overdue, end_memberships)
 
 
-def _withdraw(tx: GrantEndWrites, act: Act, grant: Grant) -> None:
+def _withdraw(tx: EndDueWrites, act: Act, grant: Grant) -> None:
     """Never reported in force: it must not open later by surprise.
 
     An agent that had it and was cut off before it said so may hold it open to its end; that
@@ -88,11 +96,25 @@ def _withdraw(tx: GrantEndWrites, act: Act, grant: Grant) -> None:
     withdraw(tx, act, grant, why)
 
 
-def _why_not_open(tx: PointReads, grant: Grant, now: datetime) -> str:
+def _why_not_open(tx: SweepReads, grant: Grant, now: datetime) -> str:
+    """By each point that did not report it open, where there are several or only a gateway."""
     name = grant.machine_id.name
+    bound = [each for each in tx.bindings_of(grant.machine_uid) if grant.id not in each.in_force]
+    known = tx.machines_of([each.point_uid for each in bound])
+    found = [
+        _why_not_at(known[each.point_uid].id.name, each.at(point), now)
+        for each in bound
+        if each.point_uid in known and (point := tx.agent_of(each.point_uid)) is not None
+    ]
+    if found:
+        return " ".join(found)
     point = tx.enforcement_point(grant.machine_uid)
     if point is None:
         return f"Machine {name} has no agent. To enrol one: bascule machine enrol {name}."
+    return _why_not_at(name, point, now)
+
+
+def _why_not_at(name: str, point: EnforcementPoint, now: datetime) -> str:
     if point.unable is not None:
         return unable_words(point.unable, name)
     if point.last_contact_at is None:

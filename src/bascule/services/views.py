@@ -35,6 +35,7 @@ from bascule.interfaces.requests import RequestReads
 from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced
+from bascule.services.gateways import gateways_of
 from bascule.services.machine_context import classification_of
 from bascule.services.request_rights import Sight
 
@@ -44,7 +45,7 @@ class RequestViewReads(EventReads, GrantReads, MachineReads, PointReads, Request
 
 
 class MachineViewReads(
-    ClaimReads, GenerationReads, InventoryReads, PointReads, PolicyReads, Protocol
+    ClaimReads, GenerationReads, InventoryReads, MachineReads, PointReads, PolicyReads, Protocol
 ):
     """What is shown of one machine."""
 
@@ -122,6 +123,8 @@ class MachineView:
     generation: int
     classification: Classification
     now: datetime
+    # Names of the gateways at which alone it is closed; empty: its own agent closes it too.
+    closed_at: tuple[str, ...] = ()
 
     @property
     def still_closed(self) -> tuple[PortKey, ...]:
@@ -251,4 +254,7 @@ def view_machine(reader: MachineViewReads, machine: Machine, now: datetime) -> M
         generation=reader.generation(machine.uid),
         classification=classification_of(reader, machine, point, naming),
         now=now,
+        closed_at=()
+        if point is None
+        else gateways_of(reader, {machine.uid: point}).get(machine.uid, ()),
     )

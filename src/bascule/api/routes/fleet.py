@@ -11,7 +11,13 @@ from bascule.api.entries import decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
 from bascule.api.paths import MACHINE, SUBSCRIPTION, MachinePath
-from bascule.api.wire.fleet import BindingBody, EnrolmentBody, enrolment_json, point_json
+from bascule.api.wire.fleet import (
+    BindingBody,
+    EnrolmentBody,
+    ReleasedBody,
+    enrolment_json,
+    point_json,
+)
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import subscription_scope
@@ -142,6 +148,21 @@ async def unbind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Res
         lambda tx, act: bindings.unbind(tx, act, call.subject, machine, uid.lower())
     )
     return Response(status_code=200 if is_gone else 204)
+
+
+@router.post(f"{OF_MACHINE}/{{uid}}/releaseAddresses")
+@requires(ENROLMENT_WRITE)
+async def release_addresses(
+    call: CurrentCall, machine: MachinePath, uid: str, body: ReleasedBody | None = None
+) -> Response:
+    """Have a gateway close nothing any more at addresses where the machine was (EDGES G2)."""
+    wanted = (body.addresses if body is not None else None) or ()
+    released = await call.perform(
+        lambda tx, act: bindings.release_addresses(
+            tx, act, call.subject, machine, uid.lower(), wanted
+        )
+    )
+    return CompactJson({"released": [str(each) for each in released]})
 
 
 @router.post(f"{MACHINE}/providers/Bascule.Fleet/enrolments")

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from bascule.api.wire.fields import Body, Count, HostAddress, Truth
-from bascule.domain.bindings import Binding
+from bascule.domain.bindings import MOST_FORMER, Binding
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities
 from bascule.domain.ids import ResourceId
@@ -36,6 +36,12 @@ class BindingBody(Body):
     """Where a gateway's point forwards to the machine; null: as before."""
 
     addresses: Annotated[list[HostAddress], Field(max_length=2)] | None = None
+
+
+class ReleasedBody(Body):
+    """Former addresses; null: all."""
+
+    addresses: Annotated[list[HostAddress], Field(max_length=MOST_FORMER)] | None = None
 
 
 def point_json(

@@ -91,6 +91,23 @@ class MachinePlaced(Fact):
 
 
 @fact(
+    "Bascule.Fleet/enforcementPoints/releaseAddresses/action",
+    "Release machine's former address behind enforcement point",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+    is_call=True,
+)
+class AddressReleased(Fact):
+    """A point lets everybody through to an address at which a machine was."""
+
+    machine: MachineId
+    machine_uid: Text
+    point_uid: Text
+    address: Text
+
+
+@fact(
     "Bascule.Fleet/enforcementPoints/unbind/action",
     "Unbind machine from enforcement point",
     Activity.UPDATE,

@@ -386,6 +386,7 @@ bindings = Table(
     Column("closed", Json, nullable=False),
     Column("addresses", Json, nullable=False),  # to which the point forwards
     Column("former", Json, nullable=False),  # to which it did, and which are not released
+    Column("released", Json, nullable=False),  # the generation by which others were, by address
     Index(None, "point_uid", "machine_uid"),
 )
 
