@@ -20,7 +20,7 @@ from bascule.agent.timetable import WATCH_SECONDS
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.desired import DesiredState, Held, Lease
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import enforces_nothing
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.interfaces.driver import Blocked
@@ -140,7 +140,9 @@ class World:
             lambda: None,
             LocalOpenings(folder),
             machine_uid="gw",
+            own_addresses=lambda: self.own,
         )
+        self.own: frozenset[Address] = frozenset()
 
     def begin(self) -> None:
         self.loop.on_line("")
@@ -464,3 +466,28 @@ def test_a_polled_server_hears_of_each_machine_at_each_poll(world: World) -> Non
         world.step()
     assert len(world.reported("app")) >= 2
     assert len(world.reported("sql")) >= 2
+
+
+def test_at_the_gateway_s_own_address_no_machine_is_closed(world: World) -> None:
+    """What is sent there is not forwarded: whatever the rules say, it is not judged."""
+    world.own = frozenset({APP})
+    world.tell("app", lease())
+    world.step()
+    (report,) = world.reported("app")
+    assert (report.generation, report.closed, report.in_force) == (0, frozenset(), frozenset())
+    assert [each.code for each in world.reported("")[-1].weaknesses] == ["GatewaysOwnAddress"]
+    assert "app" not in world.server.echoes[-1][2]
+    assert world.reported("sql") == [], "which is where it was"
+    world.own = frozenset()
+    world.step()
+    assert world.reported("app")[-1].in_force == {"g"}
+    assert world.reported("")[-1].weaknesses == ()
+
+
+def test_root_is_told_what_is_closed_and_open_behind(world: World) -> None:
+    world.tell("app", lease())
+    world.step()
+    app, sql = world.loop.status()["behind"]
+    assert (app["addresses"], app["closed"], app["inForce"]) == ([str(APP)], ["22/tcp"], ["g"])
+    assert app["open"].keys() == {"g"}
+    assert (sql["machineUid"], sql["inForce"], sql["formerAddresses"]) == ("sql", [], [])

@@ -15,6 +15,7 @@ from bascule.agent.link import Identity
 from bascule.agent.loop import AgentLoop
 from bascule.agent.run import AgentPaths, AgentProcess
 from bascule.agent.service_manager import ServiceManager
+from bascule.domain.net import Address
 from bascule.domain.plan import Operation
 from bascule.drivers.nftables.ownership import own
 from bascule.errors import ConfigurationError, InvalidInput
@@ -76,6 +77,9 @@ class Host:
 
     def local_port_range(self) -> tuple[int, int] | None:
         return None
+
+    def own_addresses(self) -> frozenset[Address]:
+        return frozenset()
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.reporting import Reports, Way
+from bascule.agent.news import Way
+from bascule.agent.reporting import Reports
 from bascule.agent.witness import Witness
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Guard, Objection
@@ -295,7 +296,7 @@ def test_who_knocks_at_a_machine_behind_is_not_told_as_the_gateways_own(
         LocalOpenings(tmp_path),
         Witness(),
         "fake",
-        (),
+        tuple,
     )
     way = Way(is_open=True, is_polled=True)
     reports.of_pass(gateway.settle(), way)

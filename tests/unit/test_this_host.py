@@ -18,6 +18,7 @@ from bascule.bootstrap.serve import serve
 from bascule.bootstrap.this_host import LocalLink, ThisHost
 from bascule.client.host_agent import open_on_this_host, tell_agent
 from bascule.domain.desired import DesiredState
+from bascule.domain.net import Address
 from bascule.errors import ConfigurationError, Conflict, InvalidInput
 from bascule.interfaces.driver import HostFirewall
 from bascule.interfaces.points import Enrolment
@@ -42,6 +43,9 @@ class NoRight:
     def local_port_range(self) -> tuple[int, int] | None:
         return None
 
+    def own_addresses(self) -> frozenset[Address]:
+        return frozenset()
+
 
 class FakeHost:
     """A host whose firewall is the fake."""
@@ -54,6 +58,9 @@ class FakeHost:
 
     def local_port_range(self) -> tuple[int, int] | None:
         return None
+
+    def own_addresses(self) -> frozenset[Address]:
+        return frozenset()
 
 
 def _guarded() -> World:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -27,8 +27,9 @@ from bascule.agent.reporting import count_sessions, earlier_ends
 from bascule.agent.state import StateRefused
 from bascule.agent.timetable import ASK_SECONDS, LONGEST_RETRY
 from bascule.domain.bindings import MOST_BEHIND
+from bascule.domain.desired import HeldBehind
 from bascule.domain.net import Address
-from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.domain.weaknesses import GATEWAY_S_OWN_ADDRESS, NOT_ENFORCED, Weakness
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Blocked, Driver
 from bascule.protocol.report import Report
@@ -115,19 +116,34 @@ class ReportsBehind:
     """For the loop's thread alone."""
 
     def __init__(
-        self, reconciler: Reconciler, driver: Driver, link: Link, clock: Clock, driver_name: str
+        self,
+        reconciler: Reconciler,
+        driver: Driver,
+        link: Link,
+        clock: Clock,
+        driver_name: str,
+        own_addresses: Callable[[], frozenset[Address]],
     ) -> None:
+        """``own_addresses`` are the gateway's: nothing is forwarded to them, whatever the rules say."""
         self._reconciler = reconciler
         self._driver = driver
         self._link = link
         self._clock = clock
         self._driver_name = driver_name
+        self._own_addresses = own_addresses
+        self._misplaced: frozenset[Address] = frozenset()  # at which a machine is said to be
         self._knocks = KnockTally()
         self._tellings: dict[str, Telling] = {}
 
     def forget_known(self) -> None:
         """Report all of it next time: the server may be another, or an older one."""
         self._tellings.clear()
+
+    def weaknesses(self) -> tuple[Weakness, ...]:
+        """Of the gateway, for its own report."""
+        return tuple(
+            GATEWAY_S_OWN_ADDRESS(address=each) for each in sorted(self._misplaced, key=str)
+        )
 
     def of_pass(self, outcome: Outcome, way: Way) -> bool:
         """Report what is new; True when something was sent. Raises ServerUnreachable and KeyRefused."""
@@ -138,6 +154,8 @@ class ReportsBehind:
         )
         if not outcome.observed.is_intact:
             return False
+        said = {each for uid in outcome.behind for each in self._place(uid).addresses}
+        self._misplaced = frozenset(said & self._own_addresses())
         return self._send(
             [(uid, self._of_pass(uid, outcome.behind[uid])) for uid in self._named(outcome)], way
         )
@@ -161,7 +179,11 @@ class ReportsBehind:
 
     def generations(self, outcome: Outcome) -> Mapping[str, int]:
         """Of the machines that were read back, as an echo tells them."""
-        return {uid: outcome.behind[uid].generation for uid in self._named(outcome)}
+        return {
+            uid: outcome.behind[uid].generation
+            for uid in self._named(outcome)
+            if not self._is_misplaced(uid)
+        }
 
     def _named(self, outcome: Outcome) -> Sequence[str]:
         """The machines that are read back and that the server wants to hear of."""
@@ -186,6 +208,8 @@ class ReportsBehind:
         return has_sent
 
     def _of_pass(self, uid: str, read: ReadBack) -> Report:
+        if self._is_misplaced(uid):
+            return self._of_agent()  # of no generation: nothing is enforced for it here
         now = self._clock.boottime()
         return replace(
             self._of_agent(),
@@ -209,8 +233,13 @@ class ReportsBehind:
         )
 
     def _addresses(self, uid: str) -> Collection[Address]:
-        place = self._reconciler.held.behind[uid]
-        return {*place.addresses, *place.former}
+        return {*self._place(uid).addresses, *self._place(uid).former}
+
+    def _is_misplaced(self, uid: str) -> bool:
+        return not self._misplaced.isdisjoint(self._place(uid).addresses)
+
+    def _place(self, uid: str) -> HeldBehind:
+        return self._reconciler.held.behind[uid]
 
     def _blocked(self) -> Sequence[Blocked]:
         return [each for each in self._driver.blocked() if each.port.at is not None]

@@ -312,6 +312,8 @@ def status(state: Path, control: Path | None, output: str) -> None:
         _show(f"waiting: {_opening(each)}: {each['why']}")
     for grant_id, why in answer.get("refusedByGuard", {}).items():
         _show(f"refused: grant {grant_id}: {why}")
+    for each in answer.get("behind", ()):  # an older agent tells of none
+        _show(f"behind:  {_behind(each)}")
     for sentence in answer["weaknesses"]:
         _show(f"weak:    {sentence}")
 
@@ -325,6 +327,14 @@ def _opening(told: Mapping[str, Any]) -> str:
     by = "by root on this host" if told["local"] else f"grant {told['grantId']}"
     where = f"{', '.join(told['ports'])} from {', '.join(told['sources'])}"
     return f"{where} for {told['seconds']:.0f} s more ({by})"
+
+
+def _behind(told: Mapping[str, Any]) -> str:
+    """One machine behind this host."""
+    where = [*told["addresses"], *(f"{each} (former)" for each in told["formerAddresses"])]
+    count = len(told["inForce"])
+    opened = f"; {count} {'grant' if count == 1 else 'grants'} open" if count else ""
+    return f"{', '.join(where) or 'no address'}: closed {', '.join(told['closed'])}{opened}"
 
 
 @agent.command()

@@ -31,12 +31,12 @@ from bascule.agent.local_openings import LocalOpenings, local_lease, open_record
 from bascule.agent.news import Way
 from bascule.agent.reporting import Reports
 from bascule.agent.state import StateRefused
-from bascule.agent.status import held_status
+from bascule.agent.status import behind_status, held_status
 from bascule.agent.timetable import SHORTEST_RETRY, WATCH_SECONDS, Timetable
 from bascule.agent.witness import Witness
 from bascule.domain.guard import WHY
 from bascule.domain.holding import all_leases
-from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.net import Address, AddressPrefix, PortKey
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces.clock import Clock
@@ -66,6 +66,7 @@ class AgentLoop:
         machine_uid: str = "",
         driver_name: str = "",
         own_weaknesses: tuple[Weakness, ...] = (),
+        own_addresses: Callable[[], frozenset[Address]] = frozenset,
     ) -> None:
         """``own_weaknesses`` is what its owner should know about this agent's set-up."""
         self._machine_uid = machine_uid
@@ -91,10 +92,12 @@ class AgentLoop:
             local,
             self._witness,
             driver_name,
-            own_weaknesses,
+            lambda: (*own_weaknesses, *self._reports_behind.weaknesses()),
         )
         self._states_behind = StatesBehind(reconciler, link, clock)
-        self._reports_behind = ReportsBehind(reconciler, driver, link, clock, driver_name)
+        self._reports_behind = ReportsBehind(
+            reconciler, driver, link, clock, driver_name, own_addresses
+        )
         self._is_behind_moved = threading.Event()  # likewise, of machines behind
         self._is_woken = threading.Event()
         self._ended: BasculeError | None = None  # why the last line did
@@ -223,7 +226,8 @@ class AgentLoop:
             self._is_behind_moved.clear()
         self._states_behind.keep_named()
         if self._is_connected and not self._unheard and self._can_ask():
-            self._ask_behind()
+            if self._of_behind(self._states_behind.ask):
+                self._is_behind_moved.set()
         outcome = self._enforce()
         self._reconciler.save()
         self._witness.save(self._clock.boottime())
@@ -400,19 +404,6 @@ class AgentLoop:
         self._reports.forget_known()
         self._reports_behind.forget_known()
 
-    def _ask_behind(self) -> None:
-        """As ``_ask_server``, of machines behind."""
-        try:
-            if self._states_behind.ask():
-                self._is_behind_moved.set()
-        except KeyRefused as error:
-            self._refused(error)
-        except BasculeError as error:
-            self._lost(error)
-        except Exception as error:  # its answer led to a fault of ours
-            log.exception("asking the server for a machine behind failed")
-            self._lost(fault_of_ours(error))
-
     def _refused(self, error: BasculeError) -> None:
         if not self._reconciler.held.is_refused or self._is_connected is not False:
             log.error(
@@ -434,7 +425,7 @@ class AgentLoop:
     def _report(self, outcome: Outcome) -> None:
         """Report what is new at once; without a line, at each poll that all is as it was."""
         way = self._way()
-        behind = self._report_behind(lambda: self._reports_behind.of_pass(outcome, way))
+        behind = self._of_behind(lambda: self._reports_behind.of_pass(outcome, way))
         if behind is None:
             way = replace(way, is_open=False)
         report = self._reports.of_pass(
@@ -449,7 +440,7 @@ class AgentLoop:
     def _report_fault(self) -> None:
         attempts = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
         way = self._way()
-        behind = self._report_behind(
+        behind = self._of_behind(
             lambda: self._reports_behind.of_fault(self._fault, self._outcome, way)
         )
         if behind is None:
@@ -458,16 +449,18 @@ class AgentLoop:
         if report is not None:
             self._send(report)
 
-    def _report_behind(self, report: Callable[[], bool]) -> bool | None:
-        """Was something sent? None: the server did not take it, and takes nothing now."""
+    def _of_behind(self, work: Callable[[], bool]) -> bool | None:
+        """Ask for or report machines behind; None: the server gave no answer of use, and is not called
+        again in this pass.
+        """
         try:
-            return report()
+            return work()
         except KeyRefused as error:
             self._refused(error)
         except BasculeError as error:
             self._lost(error)
         except Exception as error:  # its answer led to a fault of ours
-            log.exception("reporting a machine behind to the server failed")
+            log.exception("a call about a machine behind failed")
             self._lost(fault_of_ours(error))
         return None
 
@@ -514,6 +507,7 @@ class AgentLoop:
             "connected": bool(self._is_connected) and not self._unheard,
             "unheard": self._unheard,
             **held_status(held, self._outcome, self._fault, now),
+            "behind": behind_status(held, self._outcome, now),
             "weaknesses": [str(each.text) for each in self._reports.weaknesses(self._fault)],
             "refusedByGuard": {key: WHY[each] for key, each in self._reconciler.refused.items()},
             "record": self._witness.status(),

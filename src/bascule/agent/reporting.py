@@ -57,7 +57,7 @@ class Reports:
         local: LocalOpenings,
         witness: Witness,
         driver_name: str,
-        own_weaknesses: tuple[Weakness, ...],
+        own_weaknesses: Callable[[], tuple[Weakness, ...]],
     ) -> None:
         self._reconciler = reconciler
         self._driver = driver
@@ -152,7 +152,7 @@ class Reports:
             *((NOT_ENFORCED(problem=fault),) if fault else ()),
             *self._reconciler.guard_weaknesses(),
             *self._driver.condition().weaknesses,
-            *self._own_weaknesses,
+            *self._own_weaknesses(),
             *self._own_conflicts(),
             *self._witness.weaknesses(),
         )

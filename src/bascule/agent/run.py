@@ -43,6 +43,8 @@ from bascule.agent.service_manager import ServiceManager
 from bascule.agent.timetable import LONGEST_RETRY, SHORTEST_RETRY
 from bascule.agent.token_source import ask_token, offered_token
 from bascule.agent.witness import Witness
+from bascule.domain.holding import firewall_rules
+from bascule.domain.net import port_order
 from bascule.errors import (
     BasculeError,
     ConfigurationError,
@@ -108,6 +110,7 @@ class AgentProcess:
             identity.machine_uid,
             self._firewall.name,
             own_weaknesses,
+            self._parts.own_addresses,
         )
         for weakness in (*self._driver.condition().weaknesses, *own_weaknesses):
             log.warning("weak on this host", code=weakness.code, what=weakness.text)
@@ -198,7 +201,10 @@ class AgentProcess:
 
     def _uninstall(self) -> Uninstalled:
         """Take every rule and file away and end; returns what this opens."""
-        closed = sorted(each.port for each in self._reconciler.held.closed)
+        closed = sorted(
+            (each.port for each in firewall_rules(self._reconciler.held, 0.0).closed),
+            key=port_order,
+        )
         self._driver.remove()
         told = False
         if self._link is not None:

@@ -35,6 +35,28 @@ def held_status(held: Held, outcome: Outcome | None, fault: str, now: float) -> 
     }
 
 
+def behind_status(held: Held, outcome: Outcome | None, now: float) -> list[dict[str, Any]]:
+    """The same of each machine behind this host; ``inForce`` are ids of grants that were read back."""
+    return [
+        {
+            "machineUid": uid,
+            "addresses": [str(each) for each in place.addresses],
+            "formerAddresses": sorted(str(each) for each in place.former),
+            "generation": place.held.generation,
+            "closed": [str(port) for port in sorted(each.port for each in place.held.closed)],
+            "open": {
+                key: round(lease.deadline - now, 1)
+                for key, lease in place.held.leases.items()
+                if lease.deadline > now
+            },
+            "inForce": sorted(outcome.behind[uid].in_force)
+            if outcome is not None and uid in outcome.behind
+            else [],
+        }
+        for uid, place in held.behind.items()
+    ]
+
+
 def _why_it_waits(
     held: Held, outcome: Outcome | None, fault: str, grant_id: str, lease: HeldLease
 ) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bascule.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from bascule.domain.net import Address
     from bascule.interfaces.driver import HostFirewall
 
 USUAL = "nftables"
@@ -38,3 +39,11 @@ class HostParts:
         from bascule.drivers.linux.facts import local_port_range
 
         return local_port_range()
+
+    def own_addresses(self) -> frozenset[Address]:
+        from bascule.drivers.linux.addresses import local_addresses
+
+        try:
+            return local_addresses()
+        except OSError:
+            return frozenset()

@@ -78,6 +78,12 @@ NOT_ENFORCED = WeaknessKind(
     "with bascule agent status on that machine. ({problem})",
     enforces_nothing=True,
 )
+GATEWAY_S_OWN_ADDRESS = WeaknessKind(
+    "GatewaysOwnAddress",
+    Gravity.SEVERE,
+    "{address} is this gateway’s own address, and a machine behind it is said to be there: nothing is "
+    "closed or opened for that machine here. Correct its address (bascule machine behind).",
+)
 UNINSTALLED = WeaknessKind(
     "AgentUninstalled",
     Gravity.SEVERE,

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import Held
-from bascule.domain.net import PortKey
+from bascule.domain.net import Address, PortKey
 from bascule.domain.plan import Observed, Operation
 from bascule.domain.weaknesses import Weakness, WeaknessKind
 
@@ -177,4 +177,8 @@ class HostParts(Protocol):
 
     def local_port_range(self) -> tuple[int, int] | None:
         """The host's ephemeral ports, both ends inclusive; None when it is not readable."""
+        ...
+
+    def own_addresses(self) -> frozenset[Address]:
+        """What is sent to these is the host's own, and is not forwarded. Empty when not readable."""
         ...
