@@ -10,6 +10,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
+from bascule.cli.machine_words import elsewhere_words
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import parse_since, show_instant, show_minute
@@ -151,10 +152,12 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
             f"Its agent has not been able to enforce anything since {since}; this is the state "
             f"before that."
         )
+    if found.closed_at and not found.is_nothing_closed:
+        note(elsewhere_words(found.closed_at))
     if found.is_nothing_closed:
         say(f"No port of {found.id.name} is closed. Reachable: {_why_bare(found)}.")
     rows = [
-        [port_words(port.number, port.protocol), _state(port), _since(port, now), *cells]
+        [port_words(port.number, port.protocol), _state(port, found), _since(port, now), *cells]
         for port in found.ports
         for cells in ([_opening_row(each, now) for each in port.openings] or [[""] * 5])
     ]
@@ -164,9 +167,10 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
     say(f"port-hours {share}{' then' if asked.at else ''}")
 
 
-def _state(port: wire.Port) -> str:
+def _state(port: wire.Port, found: wire.Exposure) -> str:
     if port.is_closed:
-        return "open for somebody" if port.openings else "closed"
+        where = f" at {' and '.join(found.closed_at)}" if found.closed_at else ""
+        return f"open for somebody{where}" if port.openings else f"closed{where}"
     return "not closed, should be" if port.should_be_closed else "not closed"
 
 

@@ -11,6 +11,7 @@ from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, new_machine_id, port_words
 from bascule.cli.knocks import knocks
+from bascule.cli.machine_behind import behind, not_behind, release_address
 from bascule.cli.machine_changes import changes_json, changes_words
 from bascule.cli.machine_words import (
     agent_words,
@@ -57,6 +58,9 @@ def machine() -> None:
 
 
 machine.add_command(knocks)
+machine.add_command(behind)
+machine.add_command(not_behind)
+machine.add_command(release_address)
 
 
 @machine.command(

@@ -40,6 +40,7 @@ def machine_json(each: Machine) -> dict[str, object]:
             }
             for port in each.closed_ports
         ],
+        "closedAt": list(each.closed_at),
         "claimedPorts": [
             {"number": port.number, "protocol": port.protocol, "onExpiry": port.on_expiry}
             for port in each.claimed_ports
@@ -149,10 +150,19 @@ def closed_words(each: Machine) -> str:
     parts = [f"{_port_words(waiting)} to be closed, not applied yet"] if waiting else []
     if applied:
         away = "; last known" if each.point.state == OFFLINE else ""
-        parts.insert(0, _port_words(applied) + away)
+        where = f" at {' and '.join(each.closed_at)}" if each.closed_at else ""
+        parts.insert(0, _port_words(applied) + where + away)
     if each.still_closed:
         parts.append(_still_closed_words(each))
     return "; ".join(parts)
+
+
+def elsewhere_words(gateways: Sequence[str]) -> str:
+    """Of a machine that only gateways guard (EDGES G7)."""
+    return (
+        f"Only {' and '.join(gateways)} closes its ports: whoever reaches it without passing there "
+        "reaches them."
+    )
 
 
 def _still_closed_words(each: Machine) -> str:
@@ -231,13 +241,20 @@ def counted_words(point: EnforcementPoint | None, now: datetime) -> str:
     return f", counted {show_span(now - point.counted_at)} ago"
 
 
+def _guard_lines(found: Machine, now: datetime) -> list[str]:
+    words = agent_words(found.point, now)
+    if not found.closed_at:
+        return [f"agent      {words}"]
+    return ["agent      none of its own", f"gateway    {' and '.join(found.closed_at)}, {words}"]
+
+
 def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines = [
         f"machine    {found.name}",
         f"id         {found.id}",
         f"addresses  {', '.join(found.addresses) or 'none'}",
         f"system     {found.os_type}, location {found.location}",
-        f"agent      {agent_words(found.point, now)}",
+        *_guard_lines(found, now),
         f"state      {state_words(found)}",
     ]
     for reason in found.reasons:
@@ -257,6 +274,8 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
             lines.append(f"clock      {_skew_words(point.clock_skew)}")
         lines.append(f"blocked    {_blocked_words(point, now)}")
     lines.append(f"closed     {closed_words(found) or 'nothing'}")
+    if found.closed_at:
+        lines.append(f"           {elsewhere_words(found.closed_at)}")
     if found.claimed_ports:
         lines += [
             f"claimed    {few_ports(found.claimed_ports)}, closed only according to its agent",

@@ -65,6 +65,7 @@ class Exposure:
     hours_closed: float
     hours_open: float
     data: Data  # as the server said it
+    closed_at: tuple[str, ...] = ()  # gateways at which alone its ports are closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ def _exposure(data: Data) -> Exposure:
         hours_closed=decimal(hours, "closed"),
         hours_open=decimal(hours, "open"),
         data=properties,
+        closed_at=texts(properties, "closedAt"),
     )
 
 

@@ -113,6 +113,8 @@ class Machine:
     tags: Mapping[str, str] = field(default_factory=dict)
     # Released here, and its agent was last read back to keep them closed: number and protocol.
     still_closed: tuple[tuple[int, str], ...] = ()
+    # Gateways at which alone its ports are closed; empty: its own agent closes them.
+    closed_at: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -195,6 +197,7 @@ def read_machine(data: Data) -> Machine:
             (number(each, "number"), text(each, "protocol"))
             for each in objects(ours, "stillClosed")
         ),
+        closed_at=texts(ours, "closedAt"),
         tags={name: str(value) for name, value in inner(data, "tags").items()},
     )
 

@@ -38,14 +38,16 @@ from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput
 from bascule.interfaces.exposure import ExposureFilter, ExposureReads, KnownMachine
+from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.requests import RequestReads
 from bascule.sentences import sentence
 from bascule.services.fleet import is_enforced, is_online
+from bascule.services.gateways import gateways_of
 from bascule.services.request_rights import Sight
 
 
-class TimelineReads(ExposureReads, PointReads, RequestReads, Protocol):
+class TimelineReads(ExposureReads, MachineReads, PointReads, RequestReads, Protocol):
     """The history, with the requests behind it."""
 
 
@@ -85,6 +87,8 @@ class MachineExposure:
     has_point: bool = True  # an agent is enrolled now; of the past: not asked
     silent_since: datetime | None = None  # of its agent; None: it is heard, or not asked
     not_enforced_since: datetime | None = None  # None: its agent enforces, or it was not asked
+    # Names of the gateways at which alone its ports are closed (EDGES G7), as it is now.
+    closed_at: tuple[str, ...] = ()
 
     @property
     def needs(self) -> str:
@@ -223,7 +227,9 @@ def _exposures(
     shut = reader.closed_spans(uids, moment.at)
     openings = reader.openings_at(uids, moment.at, is_now=moment.is_now)
     wanted = reader.wanted_ports(uids) if moment.is_now else {}
-    points = reader.points_of(uids) if moment.is_now else {}
+    known = reader.points_of(uids)
+    points = known if moment.is_now else {}
+    closed_at = gateways_of(reader, known)
     requests = reader.requests_of(
         sorted({each.request_id for some in openings.values() for each in some} - {""})
     )
@@ -248,7 +254,16 @@ def _exposures(
         time = port_time(spans.get(machine.uid, ()), moment.since, moment.until)
         not_enforced = point.not_enforced_since if point is not None else None
         found.append(
-            MachineExposure(machine.id, machine.uid, ports, time, has_point, silent, not_enforced)
+            MachineExposure(
+                machine.id,
+                machine.uid,
+                ports,
+                time,
+                has_point,
+                silent,
+                not_enforced,
+                closed_at.get(machine.uid, ()),
+            )
         )
     return found
 

@@ -31,14 +31,18 @@ from bascule.domain.pricing import PlanInForce
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.interfaces.exposure import ExposureReads
+from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, Place
 from bascule.interfaces.plans import MachineFilter
 from bascule.interfaces.points import PointReads
 from bascule.services.fleet import is_enforced
+from bascule.services.gateways import gateways_of
 from bascule.services.plans import PlanScopeReads, groups_off, plans_at
 
 
-class MachineListReads(PlanScopeReads, ExposureReads, ListingReads, PointReads, Protocol):
+class MachineListReads(
+    PlanScopeReads, ExposureReads, ListingReads, MachineReads, PointReads, Protocol
+):
     """Rows of machines, with what is shown beside them."""
 
 
@@ -54,6 +58,7 @@ class MachineRow:
     grants: tuple[Grant, ...]
     by_root: tuple[Opening, ...]  # what root on the host opened, without those
     state: AccessState
+    closed_at: tuple[str, ...] = ()  # names of gateways at which alone it is closed (EDGES G7)
 
     @property
     def machine(self) -> Machine:
@@ -110,6 +115,7 @@ def _rows(
 ) -> list[MachineRow]:
     uids = [each.machine.uid for each in listed]
     points = reader.points_of(uids)
+    closed_at = gateways_of(reader, points)
     grants: dict[str, list[Grant]] = {}
     for grant in reader.unsettled_grants_at(uids):
         grants.setdefault(grant.machine_uid, []).append(grant)
@@ -123,6 +129,7 @@ def _rows(
             [opening for opening in openings.get(each.machine.uid, ()) if not opening.request_id],
             plans,
             now,
+            closed_at.get(each.machine.uid, ()),
         )
         for each in listed
     ]
@@ -135,6 +142,7 @@ def _row(
     by_root: Sequence[Opening],
     plans: Mapping[str, PlanInForce],
     now: datetime,
+    closed_at: tuple[str, ...],
 ) -> MachineRow:
     is_heard = is_enforced(point, now)
     if not is_heard:
@@ -151,7 +159,9 @@ def _row(
     traits, named = _classified(listed, point, plans)
     classification = classify(traits, named)
     state = access_state(doors)
-    return MachineRow(listed, classification, named, point, tuple(grants), tuple(by_root), state)
+    return MachineRow(
+        listed, classification, named, point, tuple(grants), tuple(by_root), state, closed_at
+    )
 
 
 def _classified(

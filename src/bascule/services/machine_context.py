@@ -79,8 +79,11 @@ class Surroundings:
         return sum(not opening.ports for opening in self.openings)
 
     def rules(self, anchors: Anchors) -> RuleView:
-        closed = self.held.closed if self.held else ()
-        return security_rules(self.machine, closed, self.openings, self.policies, anchors)
+        """Of what stands at the machine itself; what gateways close is not closed there (EDGES G7)."""
+        is_elsewhere = self.point is not None and bool(self.point.elsewhere)
+        closed = self.held.closed if self.held and not is_elsewhere else ()
+        openings = () if is_elsewhere else self.openings
+        return security_rules(self.machine, closed, openings, self.policies, anchors)
 
 
 def surroundings_of(

@@ -32,6 +32,8 @@ def exposure_json(machine: MachineExposure, moment: Moment) -> dict[str, Any]:
             **_time_json(machine.time),
         },
     }
+    if machine.closed_at:
+        properties["closedAt"] = list(machine.closed_at)
     if moment.is_now:
         properties["hasAgent"] = machine.has_point
     if machine.silent_since is not None:

@@ -174,6 +174,9 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                     for each in view.classification.reasons
                 ],
                 "closedPorts": closed_ports_json(view),
+                # Gateways at which alone they are closed: whoever reaches the machine otherwise
+                # reaches them. Empty: its own agent closes them.
+                "closedAt": list(view.closed_at),
                 "claimedPorts": claimed_ports_json(view),
                 "stillClosed": [
                     {"number": each.number, "protocol": str(each.protocol)}

@@ -1,0 +1,155 @@
+"""``bascule machine behind`` and its reverse: which gateways guard a machine, and where it is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.confirm import confirm, yes_option
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine
+from bascule.cli.parameters import MACHINE
+from bascule.cli.printing import emit_json, note, output_option, say
+from bascule.client import fleet
+from bascule.domain.net import parse_address
+from bascule.errors import InvalidInput
+
+if TYPE_CHECKING:  # its libraries are slow to load
+    from bascule.client.connection import Connection
+    from bascule.client.machines import Machine
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bascule machine behind gw-1 app-1                        at app-1's own addresses
+  bascule machine behind gw-1 db-1 --address 10.1.0.20
+  bascule machine behind gw-1 app-1 app-2 -o json"""
+)
+@click.argument("gateway", type=MACHINE)
+@click.argument("names", type=MACHINE, nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where the gateway forwards to the machine: one IPv4 and one IPv6 address at most; "
+    "repeatable, for one NAME. Default: the machine's addresses.",
+)
+@output_option
+def behind(gateway: str, names: tuple[str, ...], addresses: tuple[str, ...], output: str) -> None:
+    """Have GATEWAY's agent keep ports of the machines behind it closed too.
+
+    GATEWAY is a Linux router with an agent, which forwards to the machines. A machine may also have
+    an agent of its own: a port is then open only when both have opened it. Open access to the
+    machines ends. An address that a machine had there before stays closed until it is released.
+    """
+    checked = [str(parse_address(each, "--address")) for each in addresses]
+    if checked and len(names) > 1:
+        raise InvalidInput("--address is for one machine at a time.", target="--address")
+    told = []
+    with connect() as connection:
+        point = find_machine(connection, gateway)
+        machines = [find_machine(connection, name) for name in names]
+        wanted = [(each, checked or _own(each)) for each in machines]
+        for each, where in wanted:
+            is_new = fleet.bind(connection, each.id, point.uid, where)
+            told.append({"machine": str(each.id), "addresses": where, "bound": is_new})
+            if output != "json":
+                say(
+                    f"{each.name} {'is' if is_new else 'was already'} behind {point.name}, at "
+                    f"{' and '.join(where)}"
+                )
+    if output == "json":
+        emit_json({"gateway": str(point.id), "machines": told})
+        return
+    note(f"Only what passes {point.name} is judged there. To see it: bascule machine show NAME")
+
+
+def _own(machine: Machine) -> list[str]:
+    """Its addresses, where there is one of each version at most."""
+    parsed = [parse_address(each, "address") for each in machine.addresses]
+    if not parsed:
+        raise InvalidInput(
+            f"{machine.name} has no address, so it is not known where the gateway forwards to it.",
+            target="--address",
+            advice="Say where: --address ADDRESS.",
+        )
+    if len({each.version for each in parsed}) != len(parsed):
+        raise InvalidInput(
+            f"{machine.name} has several addresses of one IP version.",
+            target="--address",
+            advice="Say to which of them the gateway forwards: --address ADDRESS.",
+        )
+    return [str(each) for each in parsed]
+
+
+@click.command(
+    "not-behind",
+    epilog="""\b
+Examples:
+  bascule machine not-behind gw-1 app-1
+  bascule machine not-behind gw-1 app-1 --yes""",
+)
+@click.argument("gateway", type=MACHINE)
+@click.argument("name", type=MACHINE)
+@yes_option
+def not_behind(gateway: str, name: str, is_sure: bool) -> None:
+    """Have GATEWAY guard a machine no longer.
+
+    Open access to the machine ends. Ports that GATEWAY keeps closed for it stay closed there. To
+    open them, release them first.
+    """
+    with connect() as connection:
+        point, found = find_machine(connection, gateway), find_machine(connection, name)
+        if not is_sure:
+            confirm(
+                f"All access to {found.name} ends. Ports that {point.name} keeps closed for it stay "
+                "closed there, and cannot be requested through it any more.",
+                is_sure=False,
+            )
+        is_gone = fleet.unbind(connection, found.id, point.uid)
+    say(f"{found.name} is {'no longer' if is_gone else 'not'} behind {point.name}")
+
+
+@click.command(
+    "release-address",
+    epilog="""\b
+Examples:
+  bascule machine release-address gw-1 app-1                   all former addresses
+  bascule machine release-address gw-1 app-1 10.1.0.10 --yes
+  bascule machine release-address gw-1 app-1 -o json --yes""",
+)
+@click.argument("gateway", type=MACHINE)
+@click.argument("name", type=MACHINE)
+@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
+@yes_option
+@output_option
+def release_address(
+    gateway: str, name: str, addresses: tuple[str, ...], is_sure: bool, output: str
+) -> None:
+    """Open ports at addresses where a machine was before, behind GATEWAY.
+
+    After a machine's address changed, its ports stay closed at the former one. Whoever has that
+    address now is then reached through GATEWAY by everybody. Asks for confirmation.
+    """
+    checked = [str(parse_address(each, "ADDRESS")) for each in addresses]
+    with connect() as connection:
+        point, found = find_machine(connection, gateway), find_machine(connection, name)
+        opens = checked or _former(connection, found, point)
+        if opens:
+            words = f"{point.name} lets everybody through to {', '.join(opens)}."
+            confirm(words, is_sure=is_sure)
+        released = fleet.release_addresses(connection, found.id, point.uid, checked)
+    if output == "json":
+        emit_json({"released": list(released)})
+    elif released:
+        say(f"Released at {point.name}: {', '.join(released)}")
+    else:
+        note(f"{found.name} has no former address at {point.name}.")
+
+
+def _former(connection: Connection, found: Machine, point: Machine) -> list[str]:
+    points = fleet.points_of(connection, found.id)
+    return [former for each in points if each.uid == point.uid for former in each.former]
