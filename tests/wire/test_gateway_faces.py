@@ -83,9 +83,9 @@ def test_what_a_gateway_guards_is_bound_shown_moved_and_released(desk: Cli) -> N
     house = desk.house
     again = desk.done("machine", "behind", "gw-1", "app-1", "--address", "10.1.0.11").out
     assert "app-1 was already behind gw-1, at 10.1.0.11" in again
-    told = desk.json("machine", "release-address", "gw-1", "app-1", "--yes")
+    told = desk.json("machine", "release-at", "gw-1", "app-1", "--yes")
     assert told == {"released": ["10.1.0.10"]}
-    assert "no former address" in desk.done("machine", "release-address", "gw-1", "app-1").err
+    assert "no former address" in desk.done("machine", "release-at", "gw-1", "app-1").err
     taken = refused(desk, "machine", "behind", "gw-1", "web-1", "--address", "10.1.0.11")
     assert "another machine" in taken.err
     assert (

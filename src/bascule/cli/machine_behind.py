@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # its libraries are slow to load
 @click.command(
     epilog="""\b
 Examples:
-  bascule machine behind gw-1 app-1                        at app-1's own addresses
+  bascule machine behind gw-1 app-1
   bascule machine behind gw-1 db-1 --address 10.1.0.20
   bascule machine behind gw-1 app-1 app-2 -o json"""
 )
@@ -39,7 +39,7 @@ Examples:
 )
 @output_option
 def behind(gateway: str, names: tuple[str, ...], addresses: tuple[str, ...], output: str) -> None:
-    """Have GATEWAY's agent keep ports of the machines behind it closed too.
+    """Have GATEWAY's agent guard machines behind it.
 
     GATEWAY is a Linux router with an agent, which forwards to the machines. A machine may also have
     an agent of its own: a port is then open only when both have opened it. Open access to the
@@ -114,12 +114,12 @@ def not_behind(gateway: str, name: str, is_sure: bool) -> None:
 
 
 @click.command(
-    "release-address",
+    "release-at",
     epilog="""\b
 Examples:
-  bascule machine release-address gw-1 app-1                   all former addresses
-  bascule machine release-address gw-1 app-1 10.1.0.10 --yes
-  bascule machine release-address gw-1 app-1 -o json --yes""",
+  bascule machine release-at gw-1 app-1
+  bascule machine release-at gw-1 app-1 10.1.0.10 --yes
+  bascule machine release-at gw-1 app-1 -o json --yes""",
 )
 @click.argument("gateway", type=MACHINE)
 @click.argument("name", type=MACHINE)
@@ -129,7 +129,9 @@ Examples:
 def release_address(
     gateway: str, name: str, addresses: tuple[str, ...], is_sure: bool, output: str
 ) -> None:
-    """Open ports at addresses where a machine was before, behind GATEWAY.
+    """Open ports where a machine was before, behind GATEWAY.
+
+    ADDRESS is one of its former addresses there. Default: all of them.
 
     After a machine's address changed, its ports stay closed at the former one. Whoever has that
     address now is then reached through GATEWAY by everybody. Asks for confirmation.

@@ -23,7 +23,7 @@ from bascule.interfaces.points import AgentReads, BindingReads, PointStanding
 from bascule.interfaces.record import EventWrites
 from bascule.protocol.report import Report
 from bascule.services.act import Act
-from bascule.services.bindings import require_key
+from bascule.services.bindings import Guarded, require_key
 from bascule.services.fleet import AgentStateReads, guarded_by, state_of
 from bascule.services.reports import ReportWrites, take_report
 
@@ -67,9 +67,10 @@ def standing(reader: StandingReads, point_uid: str) -> Standing | None:
     )
 
 
-def guards(reader: StandingReads, point_uid: str) -> Mapping[str, int]:
+def guards(reader: StandingReads, own: Guarded) -> Mapping[str, int]:
     """The machines beside its own that a point guards, with the generation that each is to come to."""
-    point = reader.point_standing(point_uid)
+    point_uid = own.agent.machine_uid
+    point = None if own.is_alone else reader.point_standing(point_uid)
     known = {} if point is None else _generations(reader, point_uid, point)
     return {uid: number for uid, number in known.items() if uid != point_uid}
 

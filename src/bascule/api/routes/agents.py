@@ -22,6 +22,7 @@ from bascule.api.wire.agents import EnrolBody, ReportBody, record_mark
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.features import Feature
 from bascule.errors import Forbidden, UpgradeRequired
+from bascule.interfaces.store import Reader
 from bascule.protocol.codec import encode
 from bascule.protocol.enrolment import Enrolled
 from bascule.protocol.report import Announced
@@ -128,14 +129,15 @@ async def state(
     """
     known = None if knows is None else frozenset(Feature) & frozenset(knows.split(","))
     now, floor = call.now, call.state.record_floor
-    (found, wanted), record, guards = await call.read_few(
-        lambda reader: (
-            fleet.state_for(reader, uid, now, machine, known),
-            record_mark(reader, seen, floor, told),
-            lines.guards(reader, uid) if machine in ("", uid) else None,
-        )
-    )
-    return CompactJson(encode(State(wanted, found.id.name, now, record, guards)))
+
+    def read(reader: Reader) -> State:
+        found = fleet.guarded_by(reader, uid, machine or uid)
+        wanted = fleet.state_of(reader, found, now, known)
+        record = record_mark(reader, seen, floor, told)
+        guards = lines.guards(reader, found) if found.is_own else None
+        return State(wanted, found.machine.id.name, now, record, guards)
+
+    return CompactJson(encode(await call.read_few(read)))
 
 
 @router.post(f"{_POINT}/report")
