@@ -225,9 +225,9 @@ class AgentLoop:
             self._times.note_wake()
             self._is_behind_moved.clear()
         self._states_behind.keep_named()
-        if self._is_connected and not self._unheard and self._can_ask():
-            if self._of_behind(self._states_behind.ask):
-                self._is_behind_moved.set()
+        is_heard = self._is_connected and not self._unheard and self._can_ask()
+        if is_heard and self._of_behind(self._states_behind.ask):
+            self._is_behind_moved.set()
         outcome = self._enforce()
         self._reconciler.save()
         self._witness.save(self._clock.boottime())
