@@ -9,6 +9,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import INITIATE, POLICY_READ
+from bascule.domain.knocks import Knock
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
@@ -35,6 +37,8 @@ from tests.wire.test_initiate import asked
 ONE_ROW = {"access_stamp", "installation", "recent_window"}
 NAMED = ("web-1", "web-2", "web-3")
 OPENS, CLOSES = 8, 9  # of a report over a line
+KNOCKS, NEW_KNOCKS = 5, 16  # of the counters in it; where their sources are new in that hour
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Fleet:
@@ -89,13 +93,14 @@ class Fleet:
         assert answer.status_code == 200, answer.text
         return seen
 
-    def settle(self, name: str = "web-1") -> Statements:
-        """The same report, over the agent's line."""
+    def settle(self, name: str = "web-1", *sources: str) -> Statements:
+        """The same report, over the agent's line; these sources tried its closed port."""
         uid = self.uids[name]
         told, _ = self.state(name)
         held = frozenset(str(lease["grantId"]) for lease in told["leases"])
         closed = frozenset({ClosedPort(PortKey(TransportProtocol.TCP, 22))})
-        report = Report(told["generation"], held, closed=closed)
+        knocks = tuple(Knock(each, PortKey(TransportProtocol.TCP, 22), 3) for each in sources)
+        report = Report(told["generation"], held, closed=closed, knocks=knocks)
         with statements() as seen:
             self.house.do(
                 lambda tx, act: lines.settle(tx, act, uid, PUBLIC_KEY, report, "", act.now)
@@ -258,6 +263,16 @@ def test_a_report_that_closes(fleet: Fleet) -> None:
 def test_a_report_that_says_nothing_new(fleet: Fleet) -> None:
     fleet.settle("web-3")
     fleet.check(fleet.settle("web-3"), 1)
+
+
+def test_a_report_of_counters_while_a_scan_lasts(fleet: Fleet) -> None:
+    """The machine's rows, its group's and the whole fleet's together, however many sources there are."""
+    fleet.settle("web-3")
+    sources = [f"203.0.113.{number}" for number in range(5)]
+    fleet.check(fleet.settle("web-3", *sources), 1 + NEW_KNOCKS)
+    fleet.check(fleet.settle("web-3", *sources), 1 + KNOCKS)
+    (seen,) = fleet.house.see(lambda reader: reader.knock_hours([fleet.uids["web-3"]], NEVER))
+    assert seen[1] == 2 * 3 * len(sources)
 
 
 def test_a_request_that_was_opened(fleet: Fleet) -> None:
