@@ -194,10 +194,13 @@ class FleetWrites(FleetReads, Listed):
     __slots__ = ()
 
     def put_enforcement_point(self, point: EnforcementPoint) -> None:
+        before = self.agent_of(point.machine_uid)
         self._put_agent(point)
         self._follow(point.machine_uid)
-        for each in self.bound_to(point.machine_uid):
-            self._follow(each.machine_uid)
+        # Nearly every report of a gateway says nothing of this; it may guard a thousand machines.
+        if before is None or _shown_behind(before) != _shown_behind(point):
+            for each in self.bound_to(point.machine_uid):
+                self._follow(each.machine_uid)
 
     def put_point_alone(self, point: EnforcementPoint, access: Access | None = None) -> None:
         self._put_agent(point)
@@ -322,6 +325,13 @@ class FleetWrites(FleetReads, Listed):
         """Whether it is too old is for the caller, who says so otherwise than "used"."""
         unused = (t.enrolments.c.id == enrolment_id, t.enrolments.c.used_at.is_(None))
         return self._run(update(t.enrolments).where(*unused).values(used_at=now)) == 1
+
+
+def _shown_behind(point: EnforcementPoint) -> tuple[object, ...]:
+    """What lists tell of a point at the machines that are bound to it (``listed._follow_point``);
+    how far each of those has come is its binding's.
+    """
+    return point.flushed_by, point.is_enforcing, point.last_contact_at is None
 
 
 def _binding(row: Row[Any]) -> Binding:
