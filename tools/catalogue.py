@@ -95,6 +95,8 @@ def of_tables() -> Iterator[tuple[str, str, str]]:
         yield "operation", display, "domain/facts"
     for kind in WEAKNESS_KINDS.values():
         yield "", kind.text, "domain/weaknesses.py"
+        if kind.advice:
+            yield "", kind.advice, "domain/weaknesses.py"
     for text in DISPLAY.values():
         yield "action", text, "domain/actions.py"
     for role in BUILTIN_ROLES:

@@ -62,8 +62,8 @@ class Containers:
         self.two = self._container(network, "two", "docker0", TWO, TWO6)
         self.other = self._container(network, "other", "apart", OTHER)
         host.run("sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1")
-        host.run("ip", "route", "add", "default", "via", CLIENT, "dev", "br0")
-        host.run("ip", "-6", "route", "add", "default", "via", CLIENT6, "dev", "br0")
+        host.run("ip", "route", "replace", "default", "via", CLIENT, "dev", "br0")
+        host.run("ip", "-6", "route", "replace", "default", "via", CLIENT6, "dev", "br0")
         for space in (network.client, network.stranger):  # past the host's ports
             space.run("ip", "route", "add", "172.17.0.0/16", "via", HOST)
             space.run("ip", "-6", "route", "add", "fd17::/64", "via", HOST6)

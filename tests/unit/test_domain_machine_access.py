@@ -20,7 +20,7 @@ from bascule.domain.machine_access import (
     access_state,
     conditions_of,
 )
-from bascule.domain.weaknesses import PROTOCOL_TOO_OLD, UNINSTALLED
+from bascule.domain.weaknesses import PROTOCOL_TOO_OLD, UNINSTALLED, Shadow
 
 OPENING, OPEN, CLOSING = GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING
 HEARD = Doors(has_point=True, is_silent=False, is_behind=False, is_closed=True)
@@ -46,6 +46,11 @@ ALL_GRANTS = [frozenset(each) for n in range(4) for each in combinations(STATES,
         (Doors(True, False, True, True, frozenset({CLOSING})), AccessState.CLOSING),
         (Doors(True, False, True, True), AccessState.APPLYING),
         (HEARD, AccessState.CLOSED),
+        # Somebody else's rule leads past us there, or cannot be read (EDGES G7).
+        (replace(HEARD, shadow=Shadow.ADMITS), AccessState.OPEN_PAST_US),
+        (replace(HEARD, shadow=Shadow.UNREAD), AccessState.CANNOT_BE_TOLD),
+        (replace(HEARD, shadow=Shadow.ADMITS, is_closed=False), AccessState.NOTHING_CLOSED),
+        (replace(HEARD, shadow=Shadow.ADMITS, is_silent=True), AccessState.OFFLINE),
         # What root opened on the host lets in as well, before anything of ours.
         (replace(HEARD, is_root_in=True), AccessState.OPEN),
         (replace(HEARD, is_root_in=True, is_silent=True), AccessState.NOT_CONFIRMED),
@@ -68,8 +73,8 @@ def test_a_point_enforces_unless_the_server_noted_that_it_cannot() -> None:
 
 def test_closed_is_said_of_what_was_read_back_shut_alone() -> None:
     for point, silent, behind, shut in product((False, True), repeat=4):
-        for grants in ALL_GRANTS:
-            doors = Doors(point, silent, behind, shut, grants)
+        for grants, shadow in product(ALL_GRANTS, (None, Shadow.ADMITS, Shadow.UNREAD)):
+            doors = Doors(point, silent, behind, shut, grants, shadow=shadow)
             if access_state(doors) is AccessState.CLOSED:
                 assert doors == HEARD
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.drivers.linux import nat_rules, netlink
+from bascule.drivers.linux import legacy, nat_rules, netlink
 
 OWN = {bytes([10, 0, 0, 1])}
 RECORDED = json.loads(Path(__file__).with_name("iptables_nft_rules.json").read_text("utf-8"))
@@ -37,7 +37,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         return [bytes.fromhex(each) for each in RECORDED[f"{kind}:{body.hex()}"]]
 
     monkeypatch.setattr(netlink, "dump", dump)
-    monkeypatch.setattr(nat_rules, "_PROC", tmp_path)
+    monkeypatch.setattr(legacy, "_PROC", tmp_path)
     monkeypatch.setattr(nat_rules, "is_local", OWN.__contains__)
     return tmp_path
 
@@ -77,10 +77,15 @@ def test_what_is_for_anothers_address_is_no_published_port(
     assert found.targets == frozenset()
 
 
-@pytest.mark.parametrize(("text", "is_said"), [("nat\nfilter\n", True), ("filter\n", False)])
-def test_tables_of_the_old_iptables_are_said_and_not_read(
-    kernel: Path, text: str, *, is_said: bool
-) -> None:
-    (kernel / "ip_tables_names").write_text(text)
+def test_tables_of_the_old_iptables_that_cannot_be_read_are_said(kernel: Path) -> None:
+    """What is read of those that can be: ``tests/netns/test_shadows``."""
+    (kernel / "ip_tables_names").mkdir()
     found = nat_rules.translations([PortKey(TransportProtocol.TCP, 2222)])
-    assert found.unread == (("the nat table of iptables-legacy",) if is_said else ())
+    assert found.unread == ("the tables of iptables-legacy",)
+
+
+def test_the_ports_that_rules_ask_for_are_known() -> None:
+    """Any other port is treated alike, so that one of them stands for all."""
+    numbers = nat_rules.Translators().mentioned()
+    assert {2222, 53, 8000, 8005, 8010, 80, 440, 450, 1, 60000} <= numbers
+    assert not {79, 8011, 451, 30000} & numbers

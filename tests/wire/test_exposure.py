@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bascule.domain.times import format_utc
-from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.domain.weaknesses import NOT_ENFORCED, SECOND_PORT
 from bascule.protocol.codec import encode
 from tests.wire.house import BASCULE, COMPUTE, JIT, House, port_rule
 from tests.wire.somebody import somebody
@@ -201,3 +201,23 @@ def test_what_an_agent_held_that_can_enforce_nothing_is_not_confirmed(web: House
     (status,) = view["vmAgent"]["statuses"]
     assert status["displayStatus"] == "Not Ready"
     assert status["message"] == "The agent is connected but cannot enforce anything."
+
+
+def test_what_is_reached_past_us_is_not_called_closed(web: House) -> None:
+    """EDGES G7: now, with the rule and what to do; of the past nothing of the kind is known."""
+    opened(web)
+    uid = str(web.call("GET", web.machine("web-1")).json()["properties"]["vmId"])
+    found = SECOND_PORT(port="22/tcp", other="2222/tcp", program="sshd", rule="listener *:2222")
+    agent = web.enrol("web-1")
+    web.report(agent, uid, closed=SHUT_22, weaknesses=[encode(found)])
+    before = format_utc(web.clock.now())
+    (port,) = exposure(web).json()["properties"]["ports"]
+    assert port["shadow"] == "openPastUs"
+    (told,) = port["shadows"]
+    assert (told["code"], told["rule"]) == ("SecondPort", "listener *:2222")
+    assert "2222/tcp" in told["advice"]
+    machine = web.call("GET", web.machine("web-1")).json()["properties"]["bascule"]
+    assert [each["shadow"] for each in machine["closedPorts"]] == ["openPastUs"]
+    web.clock.pass_time(60)
+    (port,) = exposure(web, at=before).json()["properties"]["ports"]
+    assert "shadow" not in port

@@ -10,7 +10,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
-from bascule.cli.machine_words import elsewhere_words
+from bascule.cli.machine_words import elsewhere_words, shadow_words
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import parse_since, show_instant, show_minute
@@ -168,6 +168,8 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
 
 
 def _state(port: wire.Port, found: wire.Exposure) -> str:
+    if port.is_closed and port.shadow:
+        return shadow_words(port.shadow)
     if port.is_closed:
         where = f" at {' and '.join(found.closed_at)}" if found.closed_at else ""
         return f"open for somebody{where}" if port.openings else f"closed{where}"

@@ -17,7 +17,7 @@ from bascule.client.machines import (
     PointWeakness,
 )
 from bascule.domain.times import format_utc
-from bascule.domain.weaknesses import Gravity
+from bascule.domain.weaknesses import Gravity, Shadow
 
 MOST_NAMED = 20  # claimed ports in one line
 
@@ -71,6 +71,8 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
                 "severity": Gravity.SEVERE if each.is_severe else Gravity.LIMITED,
                 "arguments": dict(each.arguments),
                 "text": each.text,
+                "advice": each.advice,
+                "effect": each.effect,
             }
             for each in point.weaknesses
         ],
@@ -137,6 +139,11 @@ def state_words(each: Machine) -> str:
     return {"notConfigured": "not configured"}.get(each.state, each.state)
 
 
+def shadow_words(shadow: str) -> str:
+    """What is said of a closed port instead of *closed* (EDGES G7)."""
+    return "open past us" if shadow == Shadow.ADMITS else "cannot be told"
+
+
 def closed_words(each: Machine) -> str:
     """The ports that are to be closed, those in no policy marked, and why they may not be."""
     if not each.closed_ports:
@@ -185,7 +192,9 @@ def kept_closed(each: Machine) -> str:
 
 def _port_words(ports: Sequence[ClosedPort]) -> str:
     return ", ".join(
-        port_words(port.number, port.protocol) + ("" if port.is_in_policy else " (in no policy)")
+        port_words(port.number, port.protocol)
+        + ("" if port.is_in_policy else " (in no policy)")
+        + (f" ({shadow_words(port.shadow)})" if port.shadow else "")
         for port in ports
     )
 
@@ -219,7 +228,8 @@ def few_ports(ports: Sequence[ClosedPort]) -> str:
 
 def _weakness_words(weakness: PointWeakness) -> str:
     """Its sentence; its code too when it is severe, by which it can be found in the documentation."""
-    return f"{weakness.code} (severe): {weakness.text}" if weakness.is_severe else weakness.text
+    words = f"{weakness.text} {weakness.advice}".strip()
+    return f"{weakness.code} (severe): {words}" if weakness.is_severe else words
 
 
 def _skew_words(skew: timedelta) -> str:

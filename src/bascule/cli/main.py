@@ -56,6 +56,9 @@ COMMANDS: Mapping[str, Lazy] = {
     "provider": Lazy(
         "bascule.cli.provider:provider", "Sign-in by Entra ID, Keycloak and others.", _PEOPLE
     ),
+    "doctor": Lazy(
+        "bascule.cli.doctor:doctor", "Find what reaches closed ports past Bascule here.", _HOSTS
+    ),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
     "session": Lazy("bascule.cli.session:session", "Signed-in browsers and programs.", _SHELL),
     "logout": Lazy("bascule.cli.person:logout", "Sign out.", _SHELL),

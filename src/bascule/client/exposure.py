@@ -50,6 +50,7 @@ class Port:
     should_be_closed: bool
     openings: tuple[Opening, ...]
     ended: tuple[Opening, ...] = ()  # at an agent that is silent: ended, not confirmed
+    shadow: str = ""  # openPastUs, cannotBeTold; empty: closed where ``is_closed`` says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def _port(data: Data) -> Port:
         number=number(data, "number"),
         protocol=text(data, "protocol"),
         is_closed=flag(data, "closed"),
+        shadow=text(data, "shadow", ""),
         since=instant(data, "since"),
         should_be_closed=bool(data.get("shouldBeClosed", False)),
         openings=tuple(map(_opening, objects(data, "openings"))),

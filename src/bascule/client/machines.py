@@ -29,6 +29,7 @@ class ClosedPort:
     on_expiry: str  # keep or kill
     is_in_policy: bool  # False: closed although no policy names it any more
     is_read_back: bool = True  # closed when its agent last reported; of an older server: not told
+    shadow: str = ""  # openPastUs, cannotBeTold; empty: it is closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,12 @@ class PointWeakness:
     is_severe: bool
     arguments: Mapping[str, str]
     text: str
+    advice: str = ""  # empty: ``text`` says what to do
+    effect: str = ""  # of a shadow: openPastUs, cannotBeTold, blocked; empty: it is none
+
+    def concerns(self, number: int, protocol: str) -> bool:
+        """Is it about this port? One that names none is about every port."""
+        return self.arguments.get("port", "") in ("", f"{number}/{protocol.lower()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +217,7 @@ def read_closed_ports(ports: Iterable[Data]) -> tuple[ClosedPort, ...]:
             text(each, "onExpiry", "keep"),
             flag(each, "inPolicy"),
             each.get("readBack") is not False,
+            text(each, "shadow", ""),
         )
         for each in ports
     )
@@ -246,7 +254,8 @@ def _read_weakness(data: Data) -> PointWeakness:
     told = {name: str(value) for name, value in inner(data, "arguments").items()}
     code = text(data, "code")
     is_severe = text(data, "severity", "") != Gravity.LIMITED
-    return PointWeakness(code, is_severe, told, text(data, "text", code))
+    advice, effect = text(data, "advice", ""), text(data, "effect", "")
+    return PointWeakness(code, is_severe, told, text(data, "text", code), advice, effect)
 
 
 def read_guard(data: Data) -> HostGuard | None:

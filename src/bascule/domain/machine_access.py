@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from bascule.domain.lifecycle import GrantState
+from bascule.domain.weaknesses import Shadow
 
 
 class AccessState(StrEnum):
@@ -21,6 +22,8 @@ class AccessState(StrEnum):
     NOT_CONFIRMED = "notConfirmed"  # a port was open; its point is silent or can enforce nothing
     OFFLINE = "offline"  # the same, nothing was open
     APPLYING = "applying"  # changed rules, not read back yet
+    OPEN_PAST_US = "openPastUs"  # a closed port is reached by another program's rule (EDGES G7)
+    CANNOT_BE_TOLD = "cannotBeTold"  # other programs' rules there cannot be read
     CLOSED = "closed"
     NOTHING_CLOSED = "nothingClosed"  # no point, or no port of it is closed
 
@@ -36,6 +39,7 @@ class Doors:
     # States that grants of it are in, without those that are *ended, not confirmed* (EDGES E9).
     grants: frozenset[GrantState] = frozenset()
     is_root_in: bool = False  # root on the host opened something there that is closed
+    shadow: Shadow | None = None  # why its ports may not be called closed; never BLOCKS
 
 
 class Fact(Enum):
@@ -49,6 +53,8 @@ class Fact(Enum):
     CLOSING = auto()
     BEHIND = auto()
     KEPT_CLOSED = auto()
+    PAST_US = auto()
+    UNREAD = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ CASES = (
     Case(frozenset({Fact.OPENING}), AccessState.OPENING),
     Case(frozenset({Fact.CLOSING}), AccessState.CLOSING),
     Case(frozenset({Fact.BEHIND}), AccessState.APPLYING),
+    Case(frozenset({Fact.KEPT_CLOSED, Fact.PAST_US}), AccessState.OPEN_PAST_US),
+    Case(frozenset({Fact.KEPT_CLOSED, Fact.UNREAD}), AccessState.CANNOT_BE_TOLD),
     Case(frozenset({Fact.KEPT_CLOSED}), AccessState.CLOSED),
     Case(frozenset(), AccessState.NOTHING_CLOSED),
 )
@@ -91,6 +99,8 @@ def facts_of(doors: Doors) -> frozenset[Fact]:
         Fact.CLOSING: is_closing,
         Fact.BEHIND: doors.is_behind,
         Fact.KEPT_CLOSED: doors.is_closed,
+        Fact.PAST_US: doors.shadow is Shadow.ADMITS,
+        Fact.UNREAD: doors.shadow is Shadow.UNREAD,
     }
     return frozenset(fact for fact, is_so in answers.items() if is_so)
 

@@ -2,7 +2,12 @@
 
 Drivers, agents and the server name the code; faces say the sentence that stands here, in the
 reader's language. What the code of a newer agent means is not known: it counts as severe, and is
-shown by its name (EDGES F2). What is not here: who finds a weakness, and when.
+shown by its name (EDGES F2).
+
+A shadow is a weakness that other programs' rules or services cause at one port: a closed port can
+be reached past our rules, or what we open is blocked (EDGES G7). Its arguments are ``port`` (the
+closed port, as ``22/tcp``; empty: every closed port) and ``rule`` (the rule or listener as written).
+What is not here: who finds a weakness, and when.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bascule.domain.net import PortKey
 from bascule.sentences import Sentence, sentence
 
 
@@ -21,6 +27,14 @@ class Gravity(StrEnum):
     LIMITED = "limited"  # it holds within limits, which the sentence says
 
 
+class Shadow(StrEnum):
+    """What somebody else's rule or service does to a port of ours."""
+
+    ADMITS = "openPastUs"  # whoever it lets in reaches the closed port's service without a grant
+    UNREAD = "cannotBeTold"  # what may do so cannot be read
+    BLOCKS = "blocked"  # what we open does not arrive
+
+
 @dataclass(frozen=True, slots=True)
 class WeaknessKind:
     """One code, with the English sentence that ``{arguments}`` stand in."""
@@ -28,6 +42,8 @@ class WeaknessKind:
     code: str
     gravity: Gravity
     text: str
+    advice: str = ""  # what to do, where ``text`` does not say it
+    shadow: Shadow | None = None
     enforces_nothing: bool = False  # nothing is known to be closed or open there
     is_servers: bool = False  # the server alone finds it: reports that name it are not trusted
 
@@ -62,6 +78,26 @@ class Weakness:
             told=told,
         )
 
+    @property
+    def advice(self) -> Sentence | None:
+        """What to do; None where ``text`` says it."""
+        if self.kind is None or not self.kind.advice:
+            return None
+        return sentence(self.kind.advice, **self.arguments)
+
+    @property
+    def rule(self) -> str:
+        """The rule or listener that causes it, as written; empty: not one alone."""
+        return self.arguments.get("rule", "")
+
+    @property
+    def shadow(self) -> Shadow | None:
+        return self.kind.shadow if self.kind is not None else None
+
+    def concerns(self, port: PortKey) -> bool:
+        """Is it about this port? One that names none is about every port."""
+        return self.arguments.get("port", "") in ("", str(port))
+
     def is_of(self, kind: WeaknessKind) -> bool:
         return self.code == kind.code
 
@@ -69,6 +105,17 @@ class Weakness:
 def enforces_nothing(weaknesses: Iterable[Weakness]) -> bool:
     """Does one of them say so?"""
     return any(each.kind is not None and each.kind.enforces_nothing for each in weaknesses)
+
+
+def shadows(weaknesses: Iterable[Weakness]) -> tuple[Weakness, ...]:
+    """Those that are shadows."""
+    return tuple(each for each in weaknesses if each.shadow is not None)
+
+
+def past_us(weaknesses: Iterable[Weakness], port: PortKey | None = None) -> Shadow | None:
+    """Why nobody may say plainly *closed* of this closed port, or of any; None: they may (EDGES G7)."""
+    found = {each.shadow for each in weaknesses if port is None or each.concerns(port)}
+    return next((each for each in (Shadow.ADMITS, Shadow.UNREAD) if each in found), None)
 
 
 NOT_ENFORCED = WeaknessKind(
@@ -183,6 +230,65 @@ PUBLISHED_UNREAD = WeaknessKind(
     Gravity.LIMITED,
     "Some rules that publish container ports cannot be read ({unread}): somebody who routes "
     "packets directly to a container may reach it although the published port is closed.",
+    "Write these rules in a form that Bascule reads (see docs/edges.md, E3), or close the route to "
+    "the container.",
+    shadow=Shadow.UNREAD,
+)
+RULES_UNREAD = WeaknessKind(
+    "OtherRulesNotRead",
+    Gravity.LIMITED,
+    "Other programs’ firewall rules cannot be read ({unread}), so it cannot be told whether they "
+    "let closed ports be reached.",
+    "Run bascule doctor as root on that machine. It names what prevents the reading.",
+    shadow=Shadow.UNREAD,
+)
+FORWARDED_PAST = WeaknessKind(
+    "ForwardedPast",
+    Gravity.SEVERE,
+    "Port {other} is forwarded to {target}, where closed port {port} leads as well: whoever reaches "
+    "{other} needs no grant. ({rule})",
+    "Add {other} to the policies of this machine, or remove that forwarding.",
+    shadow=Shadow.ADMITS,
+)
+SECOND_PORT = WeaknessKind(
+    "SecondPort",
+    Gravity.SEVERE,
+    "{program} serves closed port {port} on port {other} as well: whoever reaches {other} needs no "
+    "grant. ({rule})",
+    "Add {other} to the policies of this machine, or have {program} listen on {port} alone.",
+    shadow=Shadow.ADMITS,
+)
+PROXIED_PAST = WeaknessKind(
+    "ProxiedPast",
+    Gravity.SEVERE,
+    "{program} listens on port {other} and passes connections on to closed port {port} within the "
+    "host: whoever reaches {other} needs no grant. ({rule})",
+    "Add {other} to the policies of this machine, or stop {program} from passing connections on.",
+    shadow=Shadow.ADMITS,
+)
+REWRITTEN_PAST = WeaknessKind(
+    "RewrittenPast",
+    Gravity.SEVERE,
+    "A rule in {where} changes packets where Bascule cannot see it, so that closed ports may be "
+    "reached without a grant. ({rule})",
+    "Remove that rule.",
+    shadow=Shadow.ADMITS,
+)
+BLOCKED_ELSEWHERE = WeaknessKind(
+    "BlockedElsewhere",
+    Gravity.SEVERE,
+    "{where} drops every connection to port {port}, so access that Bascule opens there does not "
+    "arrive. ({rule})",
+    "Admit port {port} there, for instance by: {how}. Bascule keeps it closed to everybody without "
+    "a grant.",
+    shadow=Shadow.BLOCKS,
+)
+SOURCE_BLOCKED = WeaknessKind(
+    "SourceBlocked",
+    Gravity.LIMITED,
+    "{where} drops connections to port {port} from {source}, to which Bascule has opened it. ({rule})",
+    "Take {source} off that rule, or let whoever asked know why it stands there.",
+    shadow=Shadow.BLOCKS,
 )
 
 FLOWS_OFFLOADED = WeaknessKind(

@@ -8,7 +8,7 @@ What is not here: any implementation, any name of a firewall.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -152,6 +152,24 @@ class HostNeeds:
     unit: UnitNeeds = UnitNeeds()
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One shadow, and whether a packet in a scratch network namespace showed it."""
+
+    weakness: Weakness
+    is_confirmed: bool | None = None  # None: not tried, ``untried`` says why
+    untried: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What other programs' rules and services do to the ports of this host."""
+
+    ports: frozenset[PortKey]  # that were looked at
+    findings: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = ()  # what could not be read, in words
+
+
 class HostFirewall(Protocol):
     """One kind of firewall on a host, as the registry of drivers gives it."""
 
@@ -165,6 +183,10 @@ class HostFirewall(Protocol):
 
     def open(self) -> HostDriver:
         """Find out what this host can do; nothing is changed yet. Raises ConfigurationError."""
+        ...
+
+    def examine(self, ports: Collection[PortKey]) -> Examination:
+        """Look for shadows over ``ports`` (empty: those that the rules keep closed); changes nothing."""
         ...
 
 

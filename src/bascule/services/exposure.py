@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -36,6 +36,7 @@ from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import Shadow, Weakness, past_us
 from bascule.errors import InvalidInput
 from bascule.interfaces.exposure import ExposureFilter, ExposureReads, KnownMachine
 from bascule.interfaces.inventory import MachineReads
@@ -76,6 +77,12 @@ class PortExposure:
     openings: tuple[ShownOpening, ...] = ()
     is_wanted: bool = False  # of one that is not closed: it should be
     ended: tuple[ShownOpening, ...] = ()  # *ended, not confirmed*: no openings any more (EDGES E9)
+    shadows: tuple[Weakness, ...] = ()  # why it may not be called closed (EDGES G7); now alone
+
+    @property
+    def past_us(self) -> Shadow | None:
+        """Why it may not be called closed."""
+        return past_us(self.shadows, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +257,10 @@ def _exposures(
             )
             for each in openings.get(machine.uid, ())
         ]
-        ports = _ports(shut.get(machine.uid, ()), shown, wanted.get(machine.uid, ()), moment.at)
+        ports = _shadowed(
+            _ports(shut.get(machine.uid, ()), shown, wanted.get(machine.uid, ()), moment.at),
+            point.weaknesses if point is not None else (),
+        )
         time = port_time(spans.get(machine.uid, ()), moment.since, moment.until)
         not_enforced = point.not_enforced_since if point is not None else None
         found.append(
@@ -291,6 +301,18 @@ def _shown(
         return ShownOpening(opening, False, is_confirmed=is_confirmed, is_ended=is_ended)
     justification = (request.justification or "") if request else ""
     return ShownOpening(opening, True, justification, is_confirmed, is_ended)
+
+
+def _shadowed(
+    ports: Iterable[PortExposure], weaknesses: Iterable[Weakness]
+) -> tuple[PortExposure, ...]:
+    found = [each for each in weaknesses if each.shadow in (Shadow.ADMITS, Shadow.UNREAD)]
+    return tuple(
+        replace(port, shadows=tuple(each for each in found if each.concerns(port.port)))
+        if port.is_closed and found
+        else port
+        for port in ports
+    )
 
 
 def _ports(

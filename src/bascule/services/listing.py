@@ -30,6 +30,7 @@ from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.pricing import PlanInForce
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import group_scope, subscription_scope
+from bascule.domain.weaknesses import past_us
 from bascule.interfaces.exposure import ExposureReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, Place
@@ -155,6 +156,7 @@ def _row(
         is_closed=listed.is_closed,
         grants=frozenset(GrantState(grant.state) for grant in grants),
         is_root_in=listed.is_closed and bool(by_root),
+        shadow=None if point is None else past_us(point.weaknesses),
     )
     traits, named = _classified(listed, point, plans)
     classification = classify(traits, named)

@@ -6,14 +6,23 @@ which notes cannot displace. What has no room is dropped; one event a minute say
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.event import Event
-from bascule.domain.facts.agents import AgentReported, DriftHealed, NotesWithheld, OpenedLocally
+from bascule.domain.facts.agents import (
+    AgentReported,
+    DriftHealed,
+    NotesWithheld,
+    OpenedLocally,
+    ShadowFound,
+    ShadowGone,
+)
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.record import RecordDisputed
 from bascule.domain.machine import Machine
+from bascule.domain.weaknesses import Weakness, shadows
 from bascule.interfaces.record import EventFilter, EventWrites
 from bascule.protocol.report import Report
 from bascule.services.act import Act
@@ -23,13 +32,33 @@ OPENINGS_PER_SPAN = 600  # likewise, by root on the host: no note takes their ro
 NOTES_SPAN = timedelta(minutes=1)
 NOTES = tuple(
     each.__name__
-    for each in (DriftHealed, OpenedLocally, RecordDisputed, AgentReported, NotesWithheld)
+    for each in (
+        DriftHealed,
+        OpenedLocally,
+        RecordDisputed,
+        AgentReported,
+        NotesWithheld,
+        ShadowFound,
+        ShadowGone,
+    )
 )
 
 
-def record_notes(tx: EventWrites, act: Act, machine: Machine, report: Report) -> None:
-    """What the point wants on record, as far as its minute has room for it (EDGES B8)."""
+def record_notes(
+    tx: EventWrites,
+    act: Act,
+    machine: Machine,
+    report: Report,
+    known: Iterable[Weakness] | None = None,
+) -> None:
+    """What the point wants on record, as far as its minute has room for it (EDGES B8).
+
+    ``known`` is what was wrong there by the report before, which tells the shadows that come and
+    go; None: this report is not about the point itself.
+    """
     facts = _notes_of(str(machine.id), report)
+    if known is not None:
+        facts += _changes_of_shadows(str(machine.id), shadows(known), shadows(report.weaknesses))
     if not facts:
         return
     wanted = EventFilter(machine.id.key, NOTES, act.now - NOTES_SPAN)
@@ -49,6 +78,26 @@ def record_notes(tx: EventWrites, act: Act, machine: Machine, report: Report) ->
             withheld += 1
     if withheld and not any(isinstance(each, NotesWithheld) for each in recent):
         act.record(tx, NotesWithheld(str(machine.id), withheld), machine.id)
+
+
+def _changes_of_shadows(
+    name: str, before: Iterable[Weakness], now: Iterable[Weakness]
+) -> list[Fact]:
+    were, are = {_place(each): each for each in before}, {_place(each): each for each in now}
+    return [
+        *(ShadowFound(name, *_told(each)) for key, each in are.items() if key not in were),
+        *(ShadowGone(name, *_told(each)) for key, each in were.items() if key not in are),
+    ]
+
+
+def _place(shadow: Weakness) -> tuple[str, ...]:
+    """What makes it the same as before, however its rule is written now."""
+    names = ("port", "other", "source", "target")
+    return (shadow.code, *(shadow.arguments.get(name, "") for name in names))
+
+
+def _told(shadow: Weakness) -> tuple[str, str, str, str]:
+    return shadow.code, shadow.arguments.get("port", ""), shadow.rule, str(shadow.text)
 
 
 def is_by_reporter(act: Act, event: Event) -> bool:

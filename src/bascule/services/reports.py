@@ -139,7 +139,7 @@ def take_report(
     if skew is not None and agent.clock_skew is None:
         words = f"clock differs by {skew.total_seconds():.0f} s"
         report = replace(report, notes=(*report.notes, words))
-    record_notes(tx, act, machine, report)
+    record_notes(tx, act, machine, report, agent.weaknesses if known.is_own else None)
     _keep(tx, act, known, report, skew, settled.let_in)
     held = remember(tx, act, known, report, found)
     has_moved = settled.has_moved or held is not None

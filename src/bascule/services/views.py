@@ -25,6 +25,7 @@ from bascule.domain.lifecycle import (
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
+from bascule.domain.weaknesses import Shadow, past_us
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads, MachineReads
@@ -125,6 +126,10 @@ class MachineView:
     now: datetime
     # Names of the gateways at which alone it is closed; empty: its own agent closes it too.
     closed_at: tuple[str, ...] = ()
+
+    def past_us(self, port: PortKey) -> Shadow | None:
+        """Why a closed port may not be called closed (EDGES G7)."""
+        return None if self.point is None else past_us(self.point.weaknesses, port)
 
     @property
     def still_closed(self) -> tuple[PortKey, ...]:

@@ -28,6 +28,7 @@ from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine_access import AccessState, Fact, conditions_of
 from bascule.domain.roles import Reach
+from bascule.domain.weaknesses import Shadow
 from bascule.interfaces.listing import CHOICES, ListFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows, slices
@@ -115,6 +116,8 @@ def _facts(rows: FromClause, now: datetime | None) -> Mapping[Fact, ColumnElemen
         Fact.CLOSING: grants.in_(closing),
         Fact.BEHIND: rows.c.is_behind.is_(True),
         Fact.KEPT_CLOSED: is_closed,
+        Fact.PAST_US: rows.c.shadow == Shadow.ADMITS.value,
+        Fact.UNREAD: rows.c.shadow == Shadow.UNREAD.value,
     }
 
 

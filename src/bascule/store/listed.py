@@ -25,6 +25,7 @@ from sqlalchemy import (
 from bascule.domain.classify import Trait, is_managed
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.weaknesses import past_us
 from bascule.interfaces.listing import KEPT, Access, ListKind
 from bascule.store import tables as t
 from bascule.store.columns import from_microseconds
@@ -84,12 +85,14 @@ _FOLLOW_POINT = (
             bindparam("bits") != _WAS_POINT,
             listed.c.is_silent != bindparam("silent", type_=Boolean),
             listed.c.is_behind != _IS_BEHIND,
+            listed.c.shadow != bindparam("shadow_now"),
         ),
     )
     .values(
         traits=listed.c.traits.op("&")(MANAGED | NAMED).op("|")(bindparam("bits")),
         is_silent=bindparam("silent", type_=Boolean),
         is_behind=_IS_BEHIND,
+        shadow=bindparam("shadow_now"),
     )
 )
 _LET_IN = ("last_access_at", "last_user_id", "last_user", "last_user_key")
@@ -101,6 +104,7 @@ _FOLLOW_POINT_AND_ACCESS = (
         traits=listed.c.traits.op("&")(MANAGED | NAMED).op("|")(bindparam("bits")),
         is_silent=bindparam("silent", type_=Boolean),
         is_behind=_IS_BEHIND,
+        shadow=bindparam("shadow_now"),
         **{n: bindparam(n) for n in _LET_IN},
     )
 )
@@ -111,6 +115,7 @@ _LOSE_POINT = (
         traits=listed.c.traits.op("&")(MANAGED | NAMED),
         is_silent=False,
         is_behind=False,
+        shadow="",
     )
 )
 _FALL_BEHIND = (
@@ -180,6 +185,7 @@ class Listed(Rows):
                 "is_closed": False,
                 "is_silent": False,
                 "is_behind": False,
+                "shadow": "",
                 "last_user_id": "",
                 **_UNTOUCHED,
             },
@@ -197,6 +203,7 @@ class Listed(Rows):
             "bits": POINT | FLUSHED if point.flushed_by else POINT,
             "silent": point.last_contact_at is None or not point.is_enforcing,
             "observed": point.observed_generation,
+            "shadow_now": past_us(point.weaknesses) or "",
         }
         if access is None:
             self._run(_FOLLOW_POINT, now)

@@ -18,6 +18,7 @@ from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
+from bascule.domain.weaknesses import RULES_UNREAD, SECOND_PORT, Shadow
 from bascule.errors import Conflict
 from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.listing import Access, ListedMachine, ListFilter, ListOrder, Place
@@ -54,6 +55,12 @@ def names(store: Store, wanted: ListFilter) -> list[str]:
 
 def ended(grant: Grant) -> Grant:
     return end(grant, StatusReason.EXPIRED, NOW + HOUR)
+
+
+_SHADOWS = {
+    Shadow.ADMITS: SECOND_PORT(port="22/tcp", other="2222/tcp", program="sshd", rule="listener"),
+    Shadow.UNREAD: RULES_UNREAD(unread="the tables of iptables-legacy"),
+}
 
 
 class ListingContract:
@@ -242,7 +249,9 @@ class ListingContract:
         machine = a_machine(name)
         tx.put_machine(machine)
         if doors.has_point:
-            point = replace(a_point(machine.uid), observed_generation=0)
+            point = replace(a_point(machine.uid), observed_generation=0, weaknesses=())
+            if doors.shadow is not None:
+                point = replace(point, weaknesses=(_SHADOWS[doors.shadow],))
             tx.put_enforcement_point(point)
             if doors.is_behind:
                 tx.advance_generation(machine.uid)
@@ -405,6 +414,9 @@ def _all_doors() -> Iterator[Doors]:
         yield Doors(point, silent, behind and point, shut, grants)
         if shut and point:
             yield Doors(point, silent, behind, shut, grants, is_root_in=True)
+            yield from (
+                Doors(point, silent, behind, shut, grants, shadow=shadow) for shadow in _SHADOWS
+            )
 
 
 def _plant_grant(tx: Transaction, grant: Grant, state: GrantState) -> None:

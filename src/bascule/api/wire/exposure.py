@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from bascule.api.wire.fleet import weakness_json
 from bascule.domain.exposure import HOUR, PortTime
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_utc
@@ -61,6 +62,9 @@ def _port_json(port: PortExposure, machine: ResourceId) -> dict[str, Any]:
         told["since"] = format_utc(port.since)
     if port.is_wanted:
         told["shouldBeClosed"] = True
+    if port.past_us is not None:
+        told["shadow"] = str(port.past_us)
+        told["shadows"] = [weakness_json(each) for each in port.shadows]
     return told
 
 

@@ -101,12 +101,15 @@ def _instant(at: datetime | None) -> str | None:
 
 
 def weakness_json(weakness: Weakness) -> dict[str, Any]:
-    """Its code and arguments for programs, its sentence for people."""
+    """Its code and arguments for programs, its sentence for people; ``effect`` is of shadows alone."""
     return {
         "code": weakness.code,
         "severity": str(weakness.gravity),
+        "effect": None if weakness.shadow is None else str(weakness.shadow),
+        "rule": weakness.rule or None,
         "arguments": dict(weakness.arguments),
         "text": weakness.text,
+        "advice": weakness.advice,
     }
 
 

@@ -32,6 +32,7 @@ from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.weaknesses import Shadow
 from bascule.errors import Problem
 from bascule.protocol.port_rules import rule_json
 from bascule.services.views import MachineView, PolicyView
@@ -232,6 +233,11 @@ def claimed_ports_json(view: MachineView) -> list[dict[str, Any]]:
     ]
 
 
+def shadow_json(shadow: Shadow | None) -> str | None:
+    """Why a closed port is not to be called closed; None: it is closed."""
+    return None if shadow is None else str(shadow)
+
+
 def closed_ports_json(view: MachineView) -> list[dict[str, Any]]:
     """What is to be closed, and whether it was read back so when the agent last reported."""
     return [
@@ -241,6 +247,7 @@ def closed_ports_json(view: MachineView) -> list[dict[str, Any]]:
             "onExpiry": str(each.on_expiry),
             "inPolicy": each.port in view.named,
             "readBack": each.port in view.read_back,
+            "shadow": shadow_json(view.past_us(each.port)),
         }
         for each in sorted(view.closed, key=lambda each: (each.port.number, each.port.protocol))
     ]

@@ -140,3 +140,33 @@ class NotesWithheld(Fact):
 
     machine: MachineId
     at_least: Number  # notes left out of the report in which this was noticed
+
+
+@fact(
+    "Bascule.Fleet/enforcementPoints/findShadow/action",
+    "Find a rule or service that bypasses or blocks a port",
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
+class ShadowFound(Fact):
+    """Another program's rule or service lets a closed port be reached, or blocks what is opened."""
+
+    machine: MachineId
+    code: Text  # of the weakness
+    port: Text  # the closed port; empty: every closed port
+    rule: Text  # as written on the host
+    what: Text
+
+
+@fact(
+    "Bascule.Fleet/enforcementPoints/loseShadow/action",
+    "Find that a rule or service bypasses or blocks a port no longer",
+)
+class ShadowGone(Fact):
+    """What ShadowFound told of is there no longer."""
+
+    machine: MachineId
+    code: Text
+    port: Text
+    rule: Text
+    what: Text

@@ -23,16 +23,22 @@ _NOWHERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)  
 
 def local_addresses() -> frozenset[Address]:
     """Every address configured on an interface. Raises OSError."""
+    return frozenset(address for _, address in addresses_of_interfaces())
+
+
+def addresses_of_interfaces() -> list[tuple[int, Address]]:
+    """Each address with the index of its interface. Raises OSError."""
     body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
-    found: set[Address] = set()
+    found: list[tuple[int, Address]] = []
     for reply in netlink.dump(_ROUTE, _GETADDR, body):
         given = dict(netlink.attributes(reply[_IFADDRMSG:]))
         raw = given.get(_LOCAL) or given.get(_ADDRESS, b"")
+        index = struct.unpack_from("=I", reply, 4)[0]
         if len(raw) == 4:
-            found.add(IPv4Address(raw))
+            found.append((index, IPv4Address(raw)))
         elif len(raw) == 16:
-            found.add(IPv6Address(raw))
-    return frozenset(found)
+            found.append((index, IPv6Address(raw)))
+    return found
 
 
 def is_local(address: bytes) -> bool:

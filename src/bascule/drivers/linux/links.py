@@ -57,6 +57,18 @@ def container_links(targets: Collection[Address]) -> frozenset[str]:
     )
 
 
+def container_bridges() -> frozenset[int]:
+    """The indexes of bridges that are container networks' own. Raises OSError."""
+    links = _links()
+    return frozenset(
+        index
+        for index, link in links.items()
+        if link.kind == "bridge"
+        and all(each.kind in _PORTS for each in links.values() if each.master == index)
+        and _is_own(link, _routes(index), ())
+    )
+
+
 def _is_own(link: _Link, routes: Collection[_Route], targets: Collection[Address]) -> bool:
     if any(route.to.prefixlen <= 1 for route in routes):  # by halves it is a default route as well
         return False

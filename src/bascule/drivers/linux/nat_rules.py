@@ -8,23 +8,23 @@ Conditions of protocol, port and this host's address are understood: what is for
 address, as a service's in a cluster, is nobody's published port here. Any other is taken to
 hold, so that a target is found too often rather than not at all. A translation that is not
 understood is counted: ``unread`` says what.
-What is not here: rules of the old iptables (only whether there are any), and translation
-without nftables (IPVS, eBPF).
+The old iptables' tables are followed as well, where they can be read (``legacy``).
+What is not here: translation without either (IPVS, eBPF).
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 
 from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.drivers.linux import netlink
 from bascule.drivers.linux.addresses import is_local
+from bascule.drivers.linux.legacy import LegacyTable, legacy_tables
 from bascule.drivers.linux.ruleset import Attributes, Element, Rule, Table, nat_tables, text, value
 
 _JUMPS = (-3, -4)  # NFT_JUMP, NFT_GOTO
@@ -36,8 +36,8 @@ _L4PROTO = 16  # NFT_META_L4PROTO
 _HAS_DATA = 3  # NFTA_LOOKUP_DREG
 _LONGEST = 16  # bytes that one expression loads at most, where it does not say how many
 _MOST_TARGETS = 1024  # that one rule may have for one port
-_PROC = Path("/proc/thread-self/net")
-_LEGACY = ("ip_tables_names", "ip6_tables_names")
+_MOST_OF_RANGE = 64  # ports of one range that are looked at one by one
+_LEGACY = "the tables of iptables-legacy"
 
 Target = tuple[Address, PortKey]  # a container's address, and its own port
 
@@ -63,33 +63,89 @@ class Translations:
     unread: tuple[str, ...] = ()  # what may lead elsewhere and is not understood
 
 
-def translations(ports: Collection[PortKey]) -> Translations:
-    """Where a packet to one of ``ports`` may be sent on to. Raises OSError."""
-    found: set[Target] = set()
-    unread: dict[str, None] = {}
-    here: dict[bytes, bool] = {}
-    for family, name in nat_tables():
-        walk = _Walk(Table(family, name), here)
-        walk.from_hooks(frozenset(ports))
-        found |= walk.targets
-        unread.update(walk.unread)
-    unread.update(dict.fromkeys(_legacy()))
-    return Translations(frozenset(found), tuple(unread))
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One rule that sends packets on."""
+
+    table: Table | LegacyTable
+    chain: str
+    at: int
 
 
-def _legacy() -> list[str]:
-    """The old iptables' own tables are in no nftables."""
-    found = []
-    for name in _LEGACY:
+class Translators:
+    """The tables in which ``prerouting`` is translated, as they are read now. Raises OSError."""
+
+    def __init__(self) -> None:
+        self._here: dict[bytes, bool] = {}
+        self._tables: list[Table | LegacyTable] = [Table(*each) for each in nat_tables()]
+        self._unread: tuple[str, ...] = ()
         try:
-            has_nat = "nat" in (_PROC / name).read_text("ascii").split()
-        except FileNotFoundError:
-            continue
+            self._tables += [LegacyTable(*each) for each in legacy_tables() if each[1] == "nat"]
         except OSError:
-            has_nat = True
-        if has_nat:
-            found.append("the nat table of " + name.replace("_tables_names", "tables-legacy"))
-    return found
+            self._unread = (_LEGACY,)
+
+    def of(self, ports: Collection[PortKey]) -> Translations:
+        """Where a packet to one of ``ports`` may be sent on to. Raises OSError."""
+        ways, unread = self._follow(ports)
+        return Translations(frozenset(ways), (*unread, *self._unread))
+
+    def ways(self, port: PortKey) -> Mapping[Target, Way]:
+        """Where a packet to ``port`` may be sent on to, and one rule that sends it there."""
+        return self._follow((port,))[0]
+
+    def mentioned(self) -> frozenset[int]:
+        """Every port number that some rule asks for, and those between two of them up to a bound."""
+        numbers: set[int] = set()
+        for table in self._tables:
+            for low, high in _mentioned(table):
+                numbers |= {*range(low, min(high, low + _MOST_OF_RANGE) + 1), high}
+        return frozenset(each for each in numbers if 0 < each < 1 << 16)
+
+    def _follow(self, ports: Collection[PortKey]) -> tuple[dict[Target, Way], dict[str, None]]:
+        found: dict[Target, Way] = {}
+        unread: dict[str, None] = {}
+        for table in self._tables:
+            walk = _Walk(table, self._here)
+            walk.from_hooks(frozenset(ports))
+            found = {**walk.targets, **found}
+            unread.update(walk.unread)
+        return found, unread
+
+
+def translations(ports: Collection[PortKey]) -> Translations:
+    """``Translators.of``, read now. Raises OSError."""
+    return Translators().of(ports)
+
+
+def _mentioned(table: Table | LegacyTable) -> Iterator[tuple[int, int]]:
+    """What may be a port among the constants of a table's rules: too much rather than too little."""
+    for rule in (each for some in table.rules.values() for each in some):
+        for name, parts in rule:
+            if name in ("cmp", "range"):
+                low = value(parts.get(3, b""))
+                high = value(parts.get(4, b"")) if name == "range" else low
+                if len(low) == len(high) == 2:
+                    yield int.from_bytes(low, "big"), int.from_bytes(high, "big")
+            elif name == "lookup":
+                for each in table.elements(text(parts.get(1, b""))):
+                    yield from _fields(each)
+            elif name == "match":
+                yield from _ports_of_match(parts)
+
+
+def _fields(element: Element) -> Iterator[tuple[int, int]]:
+    for at in range(0, len(element.first), 4):
+        low, high = element.first[at : at + 2], element.last[at : at + 2]
+        yield int.from_bytes(low, "big"), int.from_bytes(high, "big")
+
+
+def _ports_of_match(parts: Attributes) -> Iterator[tuple[int, int]]:
+    name, info = text(parts.get(1, b"")), parts.get(3, b"")
+    if name in ("tcp", "udp") and len(info) >= 8:
+        low, high = struct.unpack_from("=HH", info, 4)
+        yield low, high
+    elif name == "multiport" and len(info) >= 48:
+        yield from _multiport(info)
 
 
 def _number(parts: Attributes, kind: int) -> int | None:
@@ -125,11 +181,12 @@ class _State:
 class _Walk:
     """Follow every way through one table's translating chains."""
 
-    def __init__(self, table: Table, here: dict[bytes, bool]) -> None:
+    def __init__(self, table: Table | LegacyTable, here: dict[bytes, bool]) -> None:
         self._table = table
         self._here = here
         self._been: set[tuple[str, _Ports]] = set()
-        self.targets: set[Target] = set()
+        self._at = 0  # the rule of its chain that is being read
+        self.targets: dict[Target, Way] = {}
         self.unread: dict[str, None] = {}
 
     def from_hooks(self, ports: _Ports) -> None:
@@ -140,7 +197,8 @@ class _Walk:
         if not ports or (name, ports) in self._been:
             return
         self._been.add((name, ports))
-        for rule in self._table.rules.get(name, ()):
+        for at, rule in enumerate(self._table.rules.get(name, ())):
+            self._at = at
             try:
                 self._rule(rule, 0, _State(ports, self._here), name)
             except (struct.error, IndexError):  # of another form than that of the sources above
@@ -256,7 +314,7 @@ class _Walk:
                 continue
             kind = IPv6Address if len(addresses[0]) == 16 else IPv4Address
             self.targets |= {
-                (kind(address), PortKey(port.protocol, number))
+                (kind(address), PortKey(port.protocol, number)): Way(self._table, chain, self._at)
                 for address in range(first, last + 1)
                 for number in range_
                 if 0 < number < 1 << 16

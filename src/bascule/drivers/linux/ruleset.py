@@ -1,9 +1,9 @@
-"""The kernel's nftables ruleset as netlink tells it: translating tables, their rules and sets; and
+"""The kernel's nftables ruleset as netlink tells it: tables, their chains, rules and sets; and
 flow tables.
 
 Source: linux/netfilter/nf_tables.h. The netlink form is read, since nft shows what iptables
 wrote in text only where it finds iptables' own libraries. What is not here: what the rules
-do, which is ``nat_rules``.
+do, which is ``nat_rules`` and ``verdicts``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ _GET_CHAIN, _GET_RULE, _GET_SET, _GET_ELEMENTS, _GET_GENERATION = (
 )
 _GET_FLOW_TABLE = _NFTABLES | 23
 _FAMILY_NAMES = {1: "inet", 2: "ip", 10: "ip6"}
-_FAMILIES = (1, socket.AF_INET, socket.AF_INET6)  # 1 is NFPROTO_INET
+INET, NETDEV = 1, 5  # NFPROTO_*; those of IPv4 and IPv6 are AF_INET and AF_INET6
+_FAMILIES = (INET, socket.AF_INET, socket.AF_INET6)
 _PREROUTING = 0
 _INTERVAL, _INTERVAL_END, _CATCHALL = 4, 1, 2  # NFT_SET_INTERVAL, NFT_SET_ELEM_*
+
 
 Attributes = Mapping[int, bytes]
 Rule = list[tuple[str, Attributes]]  # expressions: name, attributes
@@ -69,10 +71,43 @@ def nat_tables() -> list[tuple[int, str]]:
     return list(found)
 
 
+def hooked_tables() -> list[tuple[int, str]]:
+    """Family and name of each table that has a chain in a hook of IP or of a device."""
+    found: dict[tuple[int, str], None] = {}
+    for reply in netlink.dump(_NETFILTER, _GET_CHAIN, _head(socket.AF_UNSPEC)):
+        entry = dict(netlink.attributes(reply[4:]))
+        if reply[0] in (*_FAMILIES, NETDEV) and 4 in entry:
+            found[reply[0], text(entry.get(1, b""))] = None
+    return list(found)
+
+
 def _is_entry(chain: Attributes) -> bool:
     hook = dict(netlink.attributes(chain.get(4, b"")))
     is_nat = text(chain.get(7, b"")) == "nat"
     return is_nat and int.from_bytes(hook.get(1, b"\xff"), "big") == _PREROUTING
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a chain that hangs in a hook says of itself."""
+
+    hook: int  # NF_INET_*; of NETDEV: NF_NETDEV_*
+    priority: int
+    kind: str  # filter, nat, route
+    drops: bool  # its policy: what no rule decides is dropped
+
+
+def _base(chain: Attributes) -> Base | None:
+    """None for a chain in no hook."""
+    if 4 not in chain:
+        return None
+    hook = dict(netlink.attributes(chain[4]))
+    return Base(
+        int.from_bytes(hook.get(1, b""), "big"),
+        int.from_bytes(hook.get(2, b""), "big", signed=True),
+        text(chain.get(7, b"")),
+        drops=chain.get(5) == b"\0\0\0\0",  # NFTA_CHAIN_POLICY: NF_DROP
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +124,29 @@ class Table:
         self.family = family
         body = _head(family) + _named(name)
         self._body = body
+        self.name = name
         self.entries: list[str] = []
+        self.bases: dict[str, Base] = {}
         for reply in netlink.dump(_NETFILTER, _GET_CHAIN, body):
             chain = dict(netlink.attributes(reply[4:]))
-            if text(chain.get(1, b"")) == name and _is_entry(chain):
+            if reply[0] != family or text(chain.get(1, b"")) != name:
+                continue
+            if _is_entry(chain):
                 self.entries.append(text(chain.get(3, b"")))
+            if (base := _base(chain)) is not None:
+                self.bases[text(chain.get(3, b""))] = base
         self.rules: dict[str, list[Rule]] = {}
+        self.handles: dict[str, list[int]] = {}  # of those rules, in the same order
         for reply in netlink.dump(_NETFILTER, _GET_RULE, body):
             rule = dict(netlink.attributes(reply[4:]))
             if text(rule.get(1, b"")) == name:
                 expressions = [
                     _expression(each) for _, each in netlink.attributes(rule.get(4, b""))
                 ]
-                self.rules.setdefault(text(rule.get(2, b"")), []).append(expressions)
+                chain_name = text(rule.get(2, b""))
+                self.rules.setdefault(chain_name, []).append(expressions)
+                handle = int.from_bytes(rule.get(3, b""), "big")
+                self.handles.setdefault(chain_name, []).append(handle)
         self._flags: dict[str, int] | None = None
         self._sets: dict[str, list[Element]] = {}
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -44,6 +45,7 @@ from bascule.drivers.nftables.ownership import own
 from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.published import Published
 from bascule.drivers.nftables.render import Changes, Element, ElementKey
+from bascule.drivers.nftables.shadowed import Shadowed
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.driver import Blocked, Condition, Keeper
 
@@ -74,6 +76,7 @@ class NftablesDriver:
         self._adopted_first: set[ElementKey] = set()  # adopted when their port was first closed
         self._missed: set[PortKey] = set()  # closed while connections could not be listed
         self._published = Published(has_conntrack=features.has_conntrack)
+        self._shadowed = Shadowed(context)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -85,10 +88,16 @@ class NftablesDriver:
         return self._context.owner_fd
 
     def condition(self) -> Condition:
+        if not self._shadowed.has_looked:  # else the first report would call closed what is not
+            with self._lock, suppress(EnforcementFailed):
+                table, held = self._held()
+                if table is not None:
+                    self._shadowed.look(held)
         weaknesses = (
             *self._features.weaknesses,
             *self._published.weaknesses,
             *offloaded(self._known),
+            *self._shadowed.weaknesses,
         )
         known = self._features
         return Condition(known.is_owned, weaknesses, known.facts, known.flushed_by)
@@ -252,6 +261,7 @@ class NftablesDriver:
             if table is not None:
                 self._follow(table)
                 self._tidy(held, rules.adopted_left(table), rules.adopted_again(table))
+                self._shadowed.look(held)
 
     def _follow(self, table: Table) -> None:
         """Update the targets of closed published ports: containers come and go."""

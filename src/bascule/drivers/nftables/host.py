@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from bascule.domain.net import PortKey
 from bascule.domain.weaknesses import OWNER_UNKEPT
+from bascule.drivers.nftables.doctor import examine
 from bascule.drivers.nftables.driver import NftablesDriver, open_driver
 from bascule.drivers.nftables.layout import TABLE
-from bascule.interfaces.driver import HostNeeds, UnitNeeds
+from bascule.interfaces.driver import Examination, HostNeeds, UnitNeeds
 
 
 class NftablesHost:
@@ -25,3 +29,6 @@ class NftablesHost:
 
     def open(self) -> NftablesDriver:
         return open_driver()
+
+    def examine(self, ports: Collection[PortKey]) -> Examination:
+        return examine(ports)

@@ -22,6 +22,7 @@ from bascule.errors import ConfigurationError, EnforcementFailed
 SONAME = "libnftables.so.1"
 _INPUT_NO_DNS = 1 << 0
 _NUMERIC_PROTO, _NUMERIC_PRIO, _NUMERIC_SYMBOL = 1 << 7, 1 << 8, 1 << 9
+_STATELESS, _HANDLES = 1 << 2, 1 << 3
 _NUMERIC = _NUMERIC_PROTO | _NUMERIC_PRIO | _NUMERIC_SYMBOL  # NUMERIC_TIME drops milliseconds
 _NETFILTER = 12  # NETLINK_NETFILTER
 _WORDS = 300  # characters of the library's complaint that are passed on
@@ -74,6 +75,14 @@ class Context:
                 f"nftables refused: {_complaint(errors)}", advice=_advice(errors)
             )
         return str(output)
+
+    def run_for_handles(self, text: str) -> str:
+        """``run`` of a listing: each rule with its handle, and without what it has counted."""
+        self._library.nft_ctx_output_set_flags(self._handle, _NUMERIC | _STATELESS | _HANDLES)
+        try:
+            return self.run(text)
+        finally:
+            self._library.nft_ctx_output_set_flags(self._handle, _NUMERIC)
 
     def check(self, text: str) -> None:
         """Let the kernel judge ``text`` without doing it. Raises EnforcementFailed."""

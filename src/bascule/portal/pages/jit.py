@@ -38,6 +38,8 @@ LOOKS = {
     AccessState.NOT_CONFIRMED: ("bad", "warning"),
     AccessState.OFFLINE: ("bad", "disconnected"),
     AccessState.APPLYING: ("warn", "clock"),
+    AccessState.OPEN_PAST_US: ("bad", "warning"),
+    AccessState.CANNOT_BE_TOLD: ("warn", "warning"),
     AccessState.CLOSED: ("plain", "lock-closed"),
     AccessState.NOTHING_CLOSED: ("warn", "shield-off"),
 }

@@ -16,6 +16,7 @@ from bascule.domain.lifecycle import STATES, GrantState
 from bascule.domain.net import PortKey
 from bascule.domain.scopes import resource_scope
 from bascule.domain.security_rules import HeldOpening
+from bascule.domain.weaknesses import Shadow
 from bascule.interfaces.store import Reader
 from bascule.portal.charts import bars_of, lanes_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
@@ -120,6 +121,9 @@ def _doubts(place: ShownMachine) -> Mapping[PortKey, str]:
             return "not_enforced"
         if port not in place.view.read_back:
             return "not_applied"
+        shadow = place.view.past_us(port)
+        if shadow is not None:
+            return "open_past_us" if shadow is Shadow.ADMITS else "cannot_be_told"
         return "" if is_online(point, now) else "last_known"
 
     return {each.port: doubt(each.port) for each in place.view.closed}

@@ -41,6 +41,7 @@ listed_machines = Table(
     Column("is_closed", Boolean, nullable=False),
     Column("is_silent", Boolean, nullable=False),
     Column("is_behind", Boolean, nullable=False),
+    Column("shadow", String, nullable=False),  # domain.weaknesses.Shadow; empty: none past us
     Column("last_user_id", Key, nullable=False),
     *_kept_columns(),
     *(Index(None, each.ordered_by, "id_key") for each in ListOrder),

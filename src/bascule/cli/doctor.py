@@ -1,0 +1,136 @@
+"""``bascule doctor``: what on this host lets closed ports be reached, or blocks what is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from bascule.cli.printing import emit_json, note, output_option, say
+from bascule.domain.net import PortKey, TransportProtocol, parse_port_number, port_order
+from bascule.domain.weaknesses import Shadow
+from bascule.errors import Forbidden, InvalidInput
+from bascule.interfaces.driver import Examination, Finding, HostParts
+
+FOUND = 1  # the exit code
+
+_WHAT = {
+    Shadow.ADMITS: "open past Bascule",
+    Shadow.UNREAD: "cannot be told",
+    Shadow.BLOCKS: "blocked",
+}
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  sudo bascule doctor                 the ports that are kept closed
+  sudo bascule doctor -p 22 -p 5432   before a policy closes them
+  sudo bascule doctor -o json
+
+\b
+Exit codes:
+  0  everything was read, and nothing was found
+  1  something was found
+  4  nothing was found, but not everything could be read
+"""
+)
+@click.option(
+    "-p",
+    "--port",
+    "ports",
+    multiple=True,
+    help="Look at this port instead: 22, 22/tcp or 53/udp. May be repeated.",
+)
+@output_option
+@click.pass_obj
+def doctor(parts: HostParts, ports: Sequence[str], output: str) -> int:
+    """Find what reaches closed ports past Bascule on this host.
+
+    Reads the rules of other programs (nftables, iptables, ufw, firewalld, Docker), listening
+    sockets and port forwardings. Says what lets a closed port be reached without a grant, and
+    what blocks access that Bascule opens. Changes nothing on this host.
+
+    Reading the rules takes root. Without it, doctor says what it could not read.
+    """
+    found = parts.firewall().examine([_port(each) for each in ports])
+    if output == "json":
+        emit_json(_json(found))
+    else:
+        _show(found)
+    if found.findings:
+        return FOUND
+    return Forbidden.exit_code if found.unread else 0
+
+
+def _port(text: str) -> PortKey:
+    number, _, protocol = text.partition("/")
+    kinds = {"": TransportProtocol.TCP, "tcp": TransportProtocol.TCP, "udp": TransportProtocol.UDP}
+    if not (number.isascii() and number.isdigit()) or protocol.lower() not in kinds:
+        raise InvalidInput(
+            f"{text[:40]!r} is not a port. Give a number, 22/tcp or 53/udp.", target="--port"
+        )
+    return PortKey(kinds[protocol.lower()], parse_port_number(int(number), "--port"))
+
+
+def _json(found: Examination) -> dict[str, Any]:
+    return {
+        "ports": [str(each) for each in sorted(found.ports, key=port_order)],
+        "findings": [_finding_json(each) for each in found.findings],
+        "notRead": list(found.unread),
+    }
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    weakness = finding.weakness
+    return {
+        "code": weakness.code,
+        "severity": str(weakness.gravity),
+        "effect": str(weakness.shadow),
+        "port": weakness.arguments.get("port", ""),
+        "rule": weakness.rule,
+        "text": str(weakness.text),
+        "advice": str(weakness.advice or ""),
+        "arguments": dict(weakness.arguments),
+        "confirmed": finding.is_confirmed,
+        "notTried": finding.untried,
+    }
+
+
+def _show(found: Examination) -> None:
+    if found.ports:
+        say(f"Looked at: {', '.join(str(each) for each in sorted(found.ports, key=port_order))}")
+    for finding in found.findings:
+        weakness = finding.weakness
+        what = _WHAT[weakness.shadow] if weakness.shadow is not None else "weak"
+        say("")
+        say(f"{weakness.arguments.get('port') or 'every closed port'}: {what} ({weakness.code})")
+        say(f"  {weakness.text}")
+        if weakness.advice:
+            say(f"  To do: {weakness.advice}")
+        if finding.is_confirmed is not None or finding.untried:
+            say(f"  {_confirmation(finding)}")
+    if found.findings:
+        say("")
+    for each in found.unread:
+        note(f"Could not be read: {each}. Run it as root: sudo bascule doctor.")
+    say(_sum(found))
+
+
+def _confirmation(finding: Finding) -> str:
+    if finding.is_confirmed:
+        return "Confirmed by a packet in a copy of these rules."
+    return f"Found by reading; not tried with a packet: {finding.untried}"
+
+
+def _sum(found: Examination) -> str:
+    number = len(found.findings)
+    if number:
+        return f"{number} finding{'s' if number > 1 else ''}."
+    if found.unread:
+        return "Nothing was found in what could be read."
+    if not found.ports:
+        return "Bascule keeps no port closed on this host. To look at one: bascule doctor -p PORT."
+    return "Nothing was found: no other program opens or blocks these ports."

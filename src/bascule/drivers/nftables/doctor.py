@@ -1,0 +1,71 @@
+"""One look at this host, for ``bascule doctor``: whoever owns the table, it is read and no more.
+
+Without CAP_NET_ADMIN no rule can be read; sockets can. What could not be read is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bascule.domain.desired import RuleSet
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey
+from bascule.drivers.nftables import parse, rules
+from bascule.drivers.nftables.layout import TABLE
+from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
+from bascule.drivers.nftables.load import Loader
+from bascule.drivers.nftables.shadowed import look_now
+from bascule.errors import ConfigurationError, EnforcementFailed
+from bascule.interfaces.driver import Examination, Finding
+
+_TABLE_UNREAD = "Bascule’s own table, which says what is closed here"
+_PROGRAMS_UNREAD = "the processes of other users, which hold most sockets"
+
+
+def examine(ports: Collection[PortKey]) -> Examination:
+    """Raises EnforcementFailed where the kernel refuses for another reason than a missing right."""
+    context = _context()
+    try:
+        held, is_read = _held(context)
+        unread = [] if is_read else [_TABLE_UNREAD]
+        if ports:
+            closed = frozenset(map(ClosedPort, ports))
+            held, unread = RuleSet(closed, held.openings), []
+        try:
+            looked = look_now(context, held)
+        except OSError as error:
+            raise EnforcementFailed(
+                f"This host’s rules and sockets could not be read: {error.strerror}."
+            ) from error
+    finally:
+        if context is not None:
+            context.close()
+    unread += [*looked.unread, *(() if looked.are_programs_read else (_PROGRAMS_UNREAD,))]
+    findings = tuple(Finding(each.weakness) for each in looked.found)
+    return Examination(frozenset(each.port for each in held.closed), findings, tuple(unread))
+
+
+def _context() -> Context | None:
+    """None where nftables is not here: then nothing of ours is closed either."""
+    try:
+        return Context()
+    except ConfigurationError:
+        return None
+
+
+def _held(context: Context | None) -> tuple[RuleSet, bool]:
+    """What our table keeps closed and lets in; and whether it could be read."""
+    if context is None:
+        return RuleSet(), True
+    try:
+        table = Loader(context, ()).read(TABLE)
+    except EnforcementFailed as error:
+        if says(error, NOT_PERMITTED):
+            return RuleSet(), False
+        raise
+    if table is None:
+        return RuleSet(), True
+    try:
+        return rules.from_table(table), True
+    except parse.Unreadable:
+        return RuleSet(rules.closed_in(table)), True
