@@ -9,9 +9,9 @@ import click
 
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.domain.net import PortKey, TransportProtocol, parse_port_number, port_order
-from bascule.domain.weaknesses import Shadow
+from bascule.domain.weaknesses import Shadow, Weakness
 from bascule.errors import Forbidden, InvalidInput
-from bascule.interfaces.driver import Examination, Finding, HostParts
+from bascule.interfaces.driver import Examination, HostParts
 
 FOUND = 1  # the exit code
 
@@ -83,8 +83,7 @@ def _json(found: Examination) -> dict[str, Any]:
     }
 
 
-def _finding_json(finding: Finding) -> dict[str, Any]:
-    weakness = finding.weakness
+def _finding_json(weakness: Weakness) -> dict[str, Any]:
     return {
         "code": weakness.code,
         "severity": str(weakness.gravity),
@@ -94,35 +93,24 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         "text": str(weakness.text),
         "advice": str(weakness.advice or ""),
         "arguments": dict(weakness.arguments),
-        "confirmed": finding.is_confirmed,
-        "notTried": finding.untried,
     }
 
 
 def _show(found: Examination) -> None:
     if found.ports:
         say(f"Looked at: {', '.join(str(each) for each in sorted(found.ports, key=port_order))}")
-    for finding in found.findings:
-        weakness = finding.weakness
+    for weakness in found.findings:
         what = _WHAT[weakness.shadow] if weakness.shadow is not None else "weak"
         say("")
         say(f"{weakness.arguments.get('port') or 'every closed port'}: {what} ({weakness.code})")
         say(f"  {weakness.text}")
         if weakness.advice:
             say(f"  To do: {weakness.advice}")
-        if finding.is_confirmed is not None or finding.untried:
-            say(f"  {_confirmation(finding)}")
     if found.findings:
         say("")
     for each in found.unread:
         note(f"Could not be read: {each}. Run it as root: sudo bascule doctor.")
     say(_sum(found))
-
-
-def _confirmation(finding: Finding) -> str:
-    if finding.is_confirmed:
-        return "Confirmed by a packet in a copy of these rules."
-    return f"Found by reading; not tried with a packet: {finding.untried}"
 
 
 def _sum(found: Examination) -> str:

@@ -153,20 +153,11 @@ class HostNeeds:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One shadow, and whether a packet in a scratch network namespace showed it."""
-
-    weakness: Weakness
-    is_confirmed: bool | None = None  # None: not tried, ``untried`` says why
-    untried: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Examination:
     """What other programs' rules and services do to the ports of this host."""
 
     ports: frozenset[PortKey]  # that were looked at
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Weakness, ...] = ()  # shadows
     unread: tuple[str, ...] = ()  # what could not be read, in words
 
 

@@ -8,7 +8,7 @@ a kernel that cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -28,7 +28,14 @@ from bascule.domain.plan import (
 )
 from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.errors import EnforcementFailed
-from bascule.interfaces.driver import Blocked, Condition, HostDriver, HostNeeds, Keeper
+from bascule.interfaces.driver import (
+    Blocked,
+    Condition,
+    Examination,
+    HostDriver,
+    HostNeeds,
+    Keeper,
+)
 from bascule.testing.fake_firewall import ADOPTED_FOR, FakeFirewall, FakeRules, within
 
 SEEN_WITHIN = 60.0  # seconds after which edits by others show, where they do not at once
@@ -185,3 +192,7 @@ class FakeHostFirewall:
 
     def open(self) -> HostDriver:
         return self.opened()
+
+    def examine(self, ports: Collection[PortKey]) -> Examination:
+        """Nothing else is on such a host."""
+        return Examination(frozenset(ports))

@@ -21,15 +21,15 @@ from bascule.drivers.linux.listeners import (
     inner_connections,
     socket_units,
 )
-from bascule.drivers.linux.other_rules import OtherRules, Way
+from bascule.drivers.linux.other_rules import OtherRules
 
 _LOOPBACKS = ("localhost", "127.0.0.1", "::1")
 
 
 def second_doors(
     host: OtherRules, closed: Collection[PortKey], programs: Programs
-) -> Iterator[tuple[Weakness, Way, PortKey]]:
-    """Each with a way by which the other port is reached, and that port. Raises OSError."""
+) -> Iterator[Weakness]:
+    """Those whose other port may be reached from outside. Raises OSError."""
     shut = {port.number for port in closed if port.protocol is TransportProtocol.TCP}
     listening = host.listening if shut else []
     others = [each for each in listening if each.port not in shut]
@@ -42,11 +42,10 @@ def second_doors(
             if (each.port, number) in told:
                 continue
             weakness = doors.between(each, number)
-            port = PortKey(TransportProtocol.TCP, each.port)
-            way = host.reach(port, each.families) if weakness is not None else None
-            if weakness is not None and way is not None:
+            other = PortKey(TransportProtocol.TCP, each.port)
+            if weakness is not None and host.reach(other, each.families) is not None:
                 told.add((each.port, number))
-                yield weakness, way, port
+                yield weakness
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,6 @@ from bascule.drivers.linux.listeners import Programs
 from bascule.drivers.linux.other_rules import (
     AnyTable,
     OtherRules,
-    Way,
     Words,
     admitting,
     manager,
@@ -51,17 +50,10 @@ _SOURCES = {socket.AF_INET: (12, 16), socket.AF_INET6: (8, 24), INET: (8, 24)}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    weakness: Weakness
-    way: Way | None = None  # by which it can be tried
-    port: PortKey | None = None  # that is to be tried there
-
-
-@dataclass(frozen=True, slots=True)
 class Looked:
     """What one look found, and what could not be looked at."""
 
-    found: tuple[Found, ...] = ()
+    found: tuple[Weakness, ...] = ()
     unread: tuple[str, ...] = ()  # rules
     are_programs_read: bool = True  # False: other users' processes could not be
 
@@ -84,17 +76,17 @@ def look(
     found = (
         *_rewritten(host),
         *_forwarded(host, own),
-        *(Found(*each) for each in second_doors(host, own, programs)),
+        *second_doors(host, own, programs),
         *_blocked(host, closed, admitted),
     )
     return Looked(tuple(_bounded(found)), tuple(host.unread), programs.is_whole)
 
 
-def _bounded(found: Iterable[Found]) -> Iterator[Found]:
+def _bounded(found: Iterable[Weakness]) -> Iterator[Weakness]:
     counts: Counter[str] = Counter()
     for each in found:
-        counts[each.weakness.code] += 1
-        if counts[each.weakness.code] <= MOST_OF_A_KIND:
+        counts[each.code] += 1
+        if counts[each.code] <= MOST_OF_A_KIND:
             yield each
 
 
@@ -103,20 +95,18 @@ def _bounded(found: Iterable[Found]) -> Iterator[Found]:
 
 def _blocked(
     host: OtherRules, closed: Collection[PortKey], admitted: Collection[tuple[PortKey, Address]]
-) -> Iterator[Found]:
+) -> Iterator[Weakness]:
     """Only of the IP versions that something listens to: what would arrive nowhere is not missed."""
     for port in sorted(closed, key=port_order):
-        ends: dict[int, tuple[Way, AnyTable, Drop]] = {}
+        ends: dict[int, tuple[AnyTable, Drop]] = {}
         served = host.served(port)
         for version in served:
             end = _end(host, port, version)
             if end is not None:
                 ends[version] = end
         if ends:
-            way, table, end_ = next(iter(ends.values()))
-            hows = dict.fromkeys(
-                admitting(each, drop.chain, port) for _, each, drop in ends.values()
-            )
+            table, end_ = next(iter(ends.values()))
+            hows = dict.fromkeys(admitting(each, drop.chain, port) for each, drop in ends.values())
             only = "" if len(ends) == len(served) else f" over IPv{min(ends)}"
             weakness = BLOCKED_ELSEWHERE(
                 port=port,
@@ -124,36 +114,36 @@ def _blocked(
                 rule=host.as_written(table, end_.chain, end_.at),
                 how=" && ".join(hows),
             )
-            yield Found(weakness, way, port)
+            yield weakness
         for to, source in sorted(admitted, key=str):
             if to != port or source.version in ends:
                 continue
             end = _end(host, port, source.version, source)
             if end is not None:
-                _, table, end_ = end
+                table, end_ = end
                 weakness = SOURCE_BLOCKED(
                     port=port,
                     source=source,
                     where=manager(table, end_.chain),
                     rule=host.as_written(table, end_.chain, end_.at),
                 )
-                yield Found(weakness)
+                yield weakness
 
 
 def _end(
     host: OtherRules, port: PortKey, version: int, source: Address | None = None
-) -> tuple[Way, AnyTable, Drop] | None:
+) -> tuple[AnyTable, Drop] | None:
     """Where every packet of that IP version ends, whichever way it comes; None: some may arrive."""
     ways = [way for way in host.ways if way.address.version == version]
-    ends = [(way, host.drop(port, way, source)) for way in ways]
-    found = [(way, *end) for way, end in ends if end is not None]
+    ends = [host.drop(port, way, source) for way in ways]
+    found = [end for end in ends if end is not None]
     return found[0] if found and len(found) == len(ends) else None
 
 
 # -- what leads past us ---------------------------------------------------------------------
 
 
-def _forwarded(host: OtherRules, closed: Collection[PortKey]) -> Iterator[Found]:
+def _forwarded(host: OtherRules, closed: Collection[PortKey]) -> Iterator[Weakness]:
     """Another port that is sent on to where a closed published port leads."""
     leads = {port: host.targets(port) for port in sorted(closed)}
     wanted = {target: port for port, targets in leads.items() for target in targets}
@@ -170,23 +160,18 @@ def _forwarded(host: OtherRules, closed: Collection[PortKey]) -> Iterator[Found]
             for target, way in host.translators.ways(other).items():
                 if target not in wanted:
                     continue
-                reached = host.reach(other, {target[0].version})
-                if reached is None:
+                if host.reach(other, {target[0].version}) is None:
                     continue
                 name = f"any other port, such as {other}" if number == another else str(other)
-                yield Found(
-                    FORWARDED_PAST(
-                        port=wanted[target],
-                        other=name,
-                        target=f"{target[0]} {target[1]}",
-                        rule=host.as_written(way.table, way.chain, way.at),
-                    ),
-                    reached,
-                    other,
+                yield FORWARDED_PAST(
+                    port=wanted[target],
+                    other=name,
+                    target=f"{target[0]} {target[1]}",
+                    rule=host.as_written(way.table, way.chain, way.at),
                 )
 
 
-def _rewritten(host: OtherRules) -> Iterator[Found]:
+def _rewritten(host: OtherRules) -> Iterator[Weakness]:
     """Rules that change a packet where our own do not see what it was."""
     for table in host.tables:
         for name, base in _reached(table):
@@ -197,10 +182,8 @@ def _rewritten(host: OtherRules) -> Iterator[Found]:
                         register = int.from_bytes(parts[1], "big")
                         registers[register] = value(parts.get(2, b""))
                     if _is_past(expression, parts, table, base, registers):
-                        yield Found(
-                            REWRITTEN_PAST(
-                                where=where(table, name), rule=host.as_written(table, name, at)
-                            )
+                        yield REWRITTEN_PAST(
+                            where=where(table, name), rule=host.as_written(table, name, at)
                         )
 
 

@@ -16,7 +16,7 @@ from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
 from bascule.drivers.nftables.load import Loader
 from bascule.drivers.nftables.shadowed import look_now
 from bascule.errors import ConfigurationError, EnforcementFailed
-from bascule.interfaces.driver import Examination, Finding
+from bascule.interfaces.driver import Examination
 
 _TABLE_UNREAD = "Bascule’s own table, which says what is closed here"
 _PROGRAMS_UNREAD = "the processes of other users, which hold most sockets"
@@ -41,8 +41,7 @@ def examine(ports: Collection[PortKey]) -> Examination:
         if context is not None:
             context.close()
     unread += [*looked.unread, *(() if looked.are_programs_read else (_PROGRAMS_UNREAD,))]
-    findings = tuple(Finding(each.weakness) for each in looked.found)
-    return Examination(frozenset(each.port for each in held.closed), findings, tuple(unread))
+    return Examination(frozenset(each.port for each in held.closed), looked.found, tuple(unread))
 
 
 def _context() -> Context | None:

@@ -61,7 +61,7 @@ class Shadowed:
             return
         try:
             looked = look_now(self._context, held)
-            found = tuple(dict.fromkeys(each.weakness for each in looked.found))
+            found = tuple(dict.fromkeys(looked.found))
             if looked.unread:
                 found = (*found, RULES_UNREAD(unread=", ".join(looked.unread)))
         except Exception as error:  # noqa: BLE001  # reason: to close never waits for others' rules
