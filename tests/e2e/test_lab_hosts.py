@@ -128,7 +128,13 @@ def test_info_is_the_contract(lab: LabWorld) -> None:
     assert info["endpoint"] == f"https://localhost:{lab.port}"
     assert info["portal"] == f"{info['endpoint']}/portal"
     assert (info["client"], info["stranger"]) == ("client", "stranger")
-    assert [machine["name"] for machine in info["machines"]] == ["web-1", "db-1"]
+    assert [machine["name"] for machine in info["machines"]] == [
+        "web-1",
+        "db-1",
+        "gw",
+        "app-1",
+        "sql-1",
+    ]
     web = info["machines"][0]
     assert web["id"].endswith(
         "/resourceGroups/default/providers/Microsoft.Compute/virtualMachines/web-1"

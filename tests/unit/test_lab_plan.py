@@ -80,7 +80,7 @@ def test_every_host_has_names_and_addresses_of_its_own() -> None:
 def test_unknown_host_is_answered_with_those_that_exist() -> None:
     with pytest.raises(NotFound) as caught:
         TOPOLOGY.host("web-2")
-    assert "server, client, stranger, web-1, db-1" in caught.value.advice
+    assert "server, client, stranger, web-1, db-1, gw, app-1, sql-1" in caught.value.advice
 
 
 def test_hosts_file_knows_all_on_both_families() -> None:
@@ -104,16 +104,37 @@ def test_every_host_knows_the_server_by_name(host: LabHost) -> None:
 def test_no_cable_ends_outside_the_lab() -> None:
     """Both ends are named by the lab's namespaces, or stand in the bridge's where this runs."""
     cables = [line for line in render_bridge(TOPOLOGY).splitlines() if " veth " in line]
-    assert len(cables) == len(TOPOLOGY.hosts)
-    for line, host in zip(cables, TOPOLOGY.hosts, strict=True):
+    ends = (*TOPOLOGY.hosts, TOPOLOGY.gateway)  # which is on both bridges
+    for line, host in zip(cables, ends, strict=True):
         assert line.endswith(f"netns {TOPOLOGY.namespace(host)}")
         assert len(line.split()[2]) < 16  # IFNAMSIZ
 
 
 def test_host_has_both_families_at_once() -> None:
-    text = render_host(TOPOLOGY.client)
+    text = render_host(TOPOLOGY, TOPOLOGY.client)
     assert "address add 10.203.0.10/24 dev eth0\n" in text
     assert "address add fd20:3::10/64 dev eth0 nodad\n" in text  # usable without a second's wait
+
+
+def test_the_machines_behind_the_gateway_are_reached_through_it_alone() -> None:
+    """By their own link or another way round they would be reached past it (EDGES G7)."""
+    masters = {}
+    for line in render_bridge(TOPOLOGY).splitlines():
+        words = line.split()
+        if "master" in words:
+            masters[words[2]] = words[words.index("master") + 1]
+    inner = {name for name, bridge in masters.items() if bridge == "br1"}
+    assert inner == {"p31", "p32", "q23"}
+    app = TOPOLOGY.host("app-1")
+    assert app.addresses == ("10.203.1.31", "fd20:4::31")
+    assert not app.has_agent
+    text = render_host(TOPOLOGY, app)
+    assert "route add 0.0.0.0/0 via 10.203.1.1\n" in text
+    assert "route add ::/0 via fd20:4::1\n" in text
+    assert "address add 10.203.1.1/24 dev eth1\n" in render_host(TOPOLOGY, TOPOLOGY.gateway)
+    assert "route add 10.203.1.0/24 via 10.203.0.23\n" in render_host(TOPOLOGY, TOPOLOGY.client)
+    assert "route add fd20:4::/64 via fd20:3::23\n" in render_host(TOPOLOGY, TOPOLOGY.client)
+    assert units.notify_units(TOPOLOGY, app) == ()
 
 
 def test_namespaces_are_registered_under_their_contract_names() -> None:
@@ -242,6 +263,14 @@ def test_table_tells_the_pids_and_no_secret() -> None:
     assert "reader (Reader), password hushhush" in text, "who signs in at the portal needs it"
     assert "https://localhost:8443/portal here, https://server:8443/portal inside" in text
     assert "legacy-1" in text
+
+
+def test_table_tells_what_is_behind_the_gateway() -> None:
+    machines = [{"name": "app-1", "gateway": "gw"}, {"name": "gw", "gateway": None}]
+    pids = {"server": 11, "agents": {"gw": 12}, "sshd": {"gw": 14, "app-1": 15}, "supervisor": 10}
+    text = render_table({**INFO, "machines": machines, "pids": pids})
+    assert "app-1 is reached through gw" in text
+    assert "no agent, sshd 15" in text
 
 
 def test_table_says_that_a_machine_has_no_agent_any_more() -> None:

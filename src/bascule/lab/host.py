@@ -28,6 +28,11 @@ from bascule.lab.processes import NETNS_FOLDER, mark_of
 from bascule.lab.topology import LabHost, Topology
 
 NOTIFY_FOLDER = Path("/run/notify")
+# Of the network namespace of whoever opens them (namespaces(7)).
+FORWARDING = (
+    Path("/proc/sys/net/ipv4/ip_forward"),
+    Path("/proc/sys/net/ipv6/conf/all/forwarding"),
+)
 ADDRESS_CHOICE = """\
 # IPv4 first (gai.conf(5)): the client then asks the server and reaches the machines over the same
 # family, and "my address" is one for both. IPv6 works as well: ssh -6, or by address.
@@ -173,6 +178,9 @@ def _build(plan: HostPlan, channel: socket.socket) -> None:
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWUTS)
     linux.make_mounts_private()
     socket.sethostname(plan.host.name)
+    if plan.host == plan.topology.gateway:
+        for switch in FORWARDING:
+            switch.write_text("1\n")
     _arrange(plan)
     handles = [network, os.open("/proc/self/ns/uts", os.O_RDONLY)]
     handles.append(os.open("/proc/self/ns/mnt", os.O_RDONLY))

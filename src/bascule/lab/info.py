@@ -27,10 +27,10 @@ def pids_of(state: LabState, topology: Topology) -> dict[str, Any]:
     return {
         "server": state.pid(units.SERVER),
         "agents": {
-            machine.name: state.pid(units.agent_unit(machine.name)) for machine in topology.machines
+            machine.name: state.pid(units.agent_unit(machine.name)) for machine in topology.agents
         },
         "sshd": {
-            machine.name: state.pid(units.sshd_unit(machine.name)) for machine in topology.machines
+            machine.name: state.pid(units.sshd_unit(machine.name)) for machine in topology.known
         },
         "supervisor": state.supervisor.pid,
     }
@@ -74,7 +74,7 @@ def lab_info(
         "admin": {name: admin[name] for name in ("client_id", "client_secret")},
         "client": topology.client.name,
         "stranger": topology.stranger.name,
-        "machines": [_machine(topology, machine, admin) for machine in topology.machines],
+        "machines": [_machine(topology, machine, admin) for machine in topology.known],
         "inventory": [
             {
                 "name": resources.INVENTORY_ONLY,
@@ -106,6 +106,9 @@ def _machine(topology: Topology, machine: LabHost, admin: Mapping[str, str]) -> 
         "id": resources.machine_id(admin["subscription_id"], machine.name),
         "addresses": list(machine.addresses),
         "ports": [SSH_PORT],
+        "kind": machine.role,  # machine, gateway, behind
+        "gateway": topology.gateway.name if machine.is_behind else None,
+        "agent": machine.has_agent,
         "namespace": topology.namespace(machine),
     }
 
@@ -117,8 +120,9 @@ def render_table(info: Mapping[str, Any]) -> str:
     """
     pids = info["pids"]
     programs = {info["server"].split("//")[1].split(":")[0]: f"server {pids['server']}"}
-    for name in pids["agents"]:
-        programs[name] = f"agent {pids['agents'][name] or 'ended'}, sshd {pids['sshd'][name]}"
+    for name, sshd in pids["sshd"].items():
+        agent = f"agent {pids['agents'][name] or 'ended'}" if name in pids["agents"] else "no agent"
+        programs[name] = f"{agent}, sshd {sshd}"
     rows = [("HOST", "IPV4", "IPV6", "NAMESPACE", "PIDS")]
     rows += [
         (host["name"], *host["addresses"], host["namespace"], programs.get(host["name"], ""))
@@ -141,5 +145,10 @@ def render_table(info: Mapping[str, Any]) -> str:
         f"user       {each['name']} ({each['role']}), password {each['password']}"
         for each in info["users"]
     ]
+    behind = [
+        f"behind     {each['name']} is reached through {each['gateway']}"
+        for each in info["machines"]
+        if each.get("gateway")
+    ]
     inventory = [f"inventory  {each['name']} (no host, no agent)" for each in info["inventory"]]
-    return "\n".join([*head, *people, *inventory, "", *table])
+    return "\n".join([*head, *people, *behind, *inventory, "", *table])

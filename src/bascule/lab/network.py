@@ -1,4 +1,5 @@
-"""The lab's network: one bridge in a namespace of its own, one cable to each host.
+"""The lab's network: two bridges in a namespace of their own, one cable to each host, two to the
+gateway, which alone is on both.
 
 Sources: ip-netns(8), ip-link(8), ip-address(8), veth(4). No cable ends in the host's own
 namespace. ``render_*`` are pure and give text for ``ip -batch``.
@@ -11,10 +12,17 @@ import subprocess
 
 from bascule.errors import EnforcementFailed
 from bascule.lab.environment import find_tool
-from bascule.lab.topology import IPV4_LENGTH, IPV6_LENGTH, LabHost, Topology
+from bascule.lab.topology import (
+    IPV4_BEHIND,
+    IPV4_LENGTH,
+    IPV6_BEHIND,
+    IPV6_LENGTH,
+    LabHost,
+    Topology,
+)
 
-_BRIDGE = "br0"
-_CABLE = "eth0"  # the host's end
+_BRIDGE, _BEHIND = "br0", "br1"
+_CABLE, _INNER_CABLE = "eth0", "eth1"  # the host's ends
 
 
 def render_namespaces(topology: Topology) -> str:
@@ -28,28 +36,49 @@ def render_bridge(topology: Topology) -> str:
     The bridge forwards at once and does not snoop multicast: IPv6 neighbours find each other by
     it, and a snooping bridge without a querier may forget a group.
     """
-    lines = [
-        "link set lo up",
-        f"link add {_BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
-        f"link set {_BRIDGE} up",
-    ]
-    for host in topology.hosts:
-        near = f"p{host.number}"
+    lines = ["link set lo up"]
+    for bridge in (_BRIDGE, _BEHIND):
         lines += [
-            f"link add {near} type veth peer name {_CABLE} netns {topology.namespace(host)}",
-            f"link set {near} master {_BRIDGE} up",
+            f"link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+            f"link set {bridge} up",
+        ]
+    for host in topology.hosts:
+        bridge = _BEHIND if host.is_behind else _BRIDGE
+        lines += _cable(f"p{host.number}", bridge, _CABLE, topology.namespace(host))
+    gateway = topology.gateway
+    lines += _cable(f"q{gateway.number}", _BEHIND, _INNER_CABLE, topology.namespace(gateway))
+    return "\n".join(lines) + "\n"
+
+
+def _cable(near: str, bridge: str, far: str, namespace: str) -> list[str]:
+    return [
+        f"link add {near} type veth peer name {far} netns {namespace}",
+        f"link set {near} master {bridge} up",
+    ]
+
+
+def render_host(topology: Topology, host: LabHost) -> str:
+    """Run inside a host's namespace. No duplicate address detection: it takes a second."""
+    inner = (f"{IPV4_BEHIND}.1", f"{IPV6_BEHIND}:1")  # the gateway's
+    lines = ["link set lo up", *_addressed(_CABLE, *host.addresses)]
+    if host == topology.gateway:
+        lines += _addressed(_INNER_CABLE, *inner)
+    elif host.is_behind:
+        lines += [f"route add 0.0.0.0/0 via {inner[0]}", f"route add ::/0 via {inner[1]}"]
+    else:
+        lines += [
+            f"route add {IPV4_BEHIND}.0/{IPV4_LENGTH} via {topology.gateway.ipv4}",
+            f"route add {IPV6_BEHIND}:/{IPV6_LENGTH} via {topology.gateway.ipv6}",
         ]
     return "\n".join(lines) + "\n"
 
 
-def render_host(host: LabHost) -> str:
-    """Run inside a host's namespace. No duplicate address detection: it takes a second."""
-    return (
-        "link set lo up\n"
-        f"address add {host.ipv4}/{IPV4_LENGTH} dev {_CABLE}\n"
-        f"address add {host.ipv6}/{IPV6_LENGTH} dev {_CABLE} nodad\n"
-        f"link set {_CABLE} up\n"
-    )
+def _addressed(cable: str, ipv4: str, ipv6: str) -> list[str]:
+    return [
+        f"address add {ipv4}/{IPV4_LENGTH} dev {cable}",
+        f"address add {ipv6}/{IPV6_LENGTH} dev {cable} nodad",
+        f"link set {cable} up",
+    ]
 
 
 def _run(arguments: list[str], text: str = "") -> None:
@@ -68,7 +97,7 @@ def make_network(topology: Topology) -> None:
     _run(["-batch", "-"], render_namespaces(topology))
     _run(["-n", topology.bridge_namespace, "-batch", "-"], render_bridge(topology))
     for host in topology.hosts:
-        _run(["-n", topology.namespace(host), "-batch", "-"], render_host(host))
+        _run(["-n", topology.namespace(host), "-batch", "-"], render_host(topology, host))
 
 
 def remove_network(names: list[str]) -> None:

@@ -2,9 +2,9 @@
 
 Run by the supervisor in the client's host as ``python -m bascule.lab.seed STEP FOLDER LAB``.
 Step ``seed`` waits for the server, puts the machines, the rules of those that are configured,
-an enrolment token for each, and a machine that is in the inventory alone, and signs the
-client's command line in. Step ``await`` makes the people and waits until every agent is
-online and has its generation in force.
+an enrolment token for each agent, and a machine that is in the inventory alone, and signs the
+client's command line in. Step ``await`` makes the people, has the gateway's agent guard the machines
+behind it, and waits until what guards each machine is online and has its generation in force.
 What is not here: starting anything.
 """
 
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from bascule.client.connection import Connection, trust_file
-from bascule.client.fleet import enrol
+from bascule.client.fleet import bind, enrol
 from bascule.client.machines import ONLINE, get_machine, put_machine
 from bascule.client.policies import put_machine_rules
 from bascule.client.private_file import write_private
@@ -88,7 +88,9 @@ class Seeder:
 
     def plant(self) -> None:
         """Put the machines and all that belongs to them."""
-        tokens = {machine.name: self._plant_machine(machine) for machine in self._topology.machines}
+        for machine in self._topology.known:
+            self._plant_machine(machine)
+        tokens = {machine.name: self._token_for(machine) for machine in self._topology.agents}
         settings = client_settings(self._topology, self._admin)
         home = self._folder.home(self._topology.client.name)
         write_private(home / ".config" / "bascule" / "config.json", json.dumps(settings, indent=2))
@@ -113,17 +115,28 @@ class Seeder:
     def _id_of(self, name: str) -> ResourceId:
         return ResourceId.parse_machine(machine_id(self._admin["subscription_id"], name))
 
-    def _plant_machine(self, machine: LabHost) -> str:
-        """Put one machine, its rules if it is configured; answer a token for its agent."""
+    def _plant_machine(self, machine: LabHost) -> None:
+        """Put one machine, and its rules if it is configured."""
         name = self._machine_id(machine)
         put_machine(self._connection, name, machine.addresses, "Linux", LOCATION)
         if machine.name in self._topology.configured:
             put_machine_rules(self._connection, name, [_port_rule()], POLICY_NAME)
+
+    def _token_for(self, machine: LabHost) -> str:
+        name = self._machine_id(machine)
         return enrol(self._connection, name, replaces=False, valid_minutes=TOKEN_MINUTES).token
 
+    def bind_behind(self) -> None:
+        """Have the gateway's agent guard what is behind it, as soon as it has enrolled."""
+        gateway = self._machine_id(self._topology.gateway)
+        while (found := get_machine(self._connection, gateway)).point is None:
+            self._pause("the gateway's agent did not enrol")
+        for machine in self._topology.behind:
+            bind(self._connection, self._machine_id(machine), found.uid, machine.addresses)
+
     def wait_for_agents(self) -> None:
-        """Return when each machine's point is online and up to date."""
-        while waiting := [m.name for m in self._topology.machines if not self._is_guarded(m)]:
+        """Return when what guards each machine is online and up to date."""
+        while waiting := [m.name for m in self._topology.known if not self._is_guarded(m)]:
             self._pause(f"the agents of {', '.join(waiting)} did not come online")
 
     def _is_guarded(self, machine: LabHost) -> bool:
@@ -149,6 +162,7 @@ def main(arguments: list[str]) -> int:
             seeder.plant()
         else:
             seeder.plant_people()
+            seeder.bind_behind()
             seeder.wait_for_agents()
     except (BasculeError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")  # into the unit's log

@@ -93,7 +93,7 @@ def write_ssh_files(topology: Topology, folder: LabFolder, person: Person) -> No
     client.mkdir(mode=0o700)
     own = _make_key(client / _KEY, f"{person.name}@{topology.client.name}")
     keys: dict[LabHost, str] = {}
-    for machine in topology.machines:
+    for machine in topology.known:
         place = folder.ssh(machine.name)
         keys[machine] = _make_key(place / "ssh_host_ed25519_key", machine.name)
         (place / "authorized_keys").write_text(own + "\n")

@@ -133,7 +133,7 @@ class Supervisor:
             "network: " + ", ".join(f"{host.name} {host.ipv4}" for host in self._topology.hosts)
         )
         sshd = find_tool("sshd") or "sshd"
-        for machine in self._topology.machines:
+        for machine in self._topology.known:
             self._add(units.sshd(machine, sshd))
         self._add(units.server(self._topology, self._folder, self._bascule))
         self._add(units.seed(self._topology, sys.executable, self._folder, units.SEED))
@@ -152,7 +152,7 @@ class Supervisor:
     def _stands(self) -> None:
         self.state.phase = "running"
         took = time.monotonic() - self._began_at
-        names = ", ".join(machine.name for machine in self._topology.machines)
+        names = ", ".join(machine.name for machine in self._topology.agents)
         self._step(f"agents: {names} online ({took:.1f} s in all)")
 
     # -- programs -------------------------------------------------------------------------

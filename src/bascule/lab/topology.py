@@ -1,7 +1,7 @@
 """Which hosts a lab has, how they are called and where they stand. Pure.
 
 Every lab has the same addresses: its networks are namespaces of its own, so that several labs
-do not meet. 10.203.0.0/24 is private (RFC 1918), fd20:3::/64 unique local (RFC 4193).
+do not meet. 10.203.0.0/23 is private (RFC 1918), fd20:3::/64 and fd20:4::/64 unique local (RFC 4193).
 What is not here: making any of it (``network``, ``host``).
 """
 
@@ -14,10 +14,12 @@ from typing import Literal
 
 from bascule.errors import InvalidInput, NotFound
 
-Role = Literal["server", "client", "machine"]
+Role = Literal["server", "client", "machine", "gateway", "behind"]
 
 IPV4_NETWORK = "10.203.0"
 IPV6_NETWORK = "fd20:3:"
+IPV4_BEHIND = "10.203.1"  # behind the gateway, which is number 1 there
+IPV6_BEHIND = "fd20:4:"
 IPV4_LENGTH = 24
 IPV6_LENGTH = 64
 DEFAULT_LAB = "demo"
@@ -45,14 +47,20 @@ class LabHost:
     name: str
     role: Role
     number: int  # the last part of both its addresses
+    has_agent: bool = True  # of a host that the server knows as a machine
 
     @property
     def ipv4(self) -> str:
-        return f"{IPV4_NETWORK}.{self.number}"
+        return f"{IPV4_BEHIND if self.is_behind else IPV4_NETWORK}.{self.number}"
 
     @property
     def ipv6(self) -> str:
-        return f"{IPV6_NETWORK}:{self.number}"
+        return f"{IPV6_BEHIND if self.is_behind else IPV6_NETWORK}:{self.number}"
+
+    @property
+    def is_behind(self) -> bool:
+        """Reached through the gateway alone."""
+        return self.role == "behind"
 
     @property
     def addresses(self) -> tuple[str, str]:
@@ -61,7 +69,7 @@ class LabHost:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The hosts of one lab around one bridge, which has a namespace to itself."""
+    """The hosts of one lab around two bridges, which have a namespace to themselves."""
 
     lab: str
     hosts: tuple[LabHost, ...]
@@ -89,6 +97,24 @@ class Topology:
     @property
     def machines(self) -> tuple[LabHost, ...]:
         return tuple(self.with_role("machine"))
+
+    @property
+    def gateway(self) -> LabHost:
+        return next(self.with_role("gateway"))
+
+    @property
+    def behind(self) -> tuple[LabHost, ...]:
+        """The machines that the gateway guards, with agents of their own or without."""
+        return tuple(self.with_role("behind"))
+
+    @property
+    def known(self) -> tuple[LabHost, ...]:
+        """All that the server knows as machines; each has an sshd."""
+        return (*self.machines, self.gateway, *self.behind)
+
+    @property
+    def agents(self) -> tuple[LabHost, ...]:
+        return tuple(host for host in self.known if host.has_agent)
 
     @property
     def client(self) -> LabHost:
@@ -129,6 +155,9 @@ def default_topology(lab: str) -> Topology:
             LabHost("stranger", "client", 11),
             LabHost("web-1", "machine", 21),
             LabHost("db-1", "machine", 22),
+            LabHost("gw", "gateway", 23),
+            LabHost("app-1", "behind", 31, has_agent=False),
+            LabHost("sql-1", "behind", 32),
         ),
-        configured=frozenset({"web-1"}),
+        configured=frozenset({"web-1", "app-1", "sql-1"}),
     )

@@ -82,4 +82,4 @@ def seed(topology: Topology, python: str, folder: LabFolder, step: str) -> Unit:
 
 def notify_units(topology: Topology, host: LabHost) -> tuple[str, ...]:
     """The units of a host that may speak to the supervisor."""
-    return (agent_unit(host.name),) if host in topology.machines else ()
+    return (agent_unit(host.name),) if host in topology.agents else ()

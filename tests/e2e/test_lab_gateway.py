@@ -1,0 +1,63 @@
+"""The lab's machines behind ``gw``: app-1 without an agent, sql-1 with one (EDGES G3, G7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.lab_world import LabWorld, until
+
+pytestmark = [pytest.mark.root, pytest.mark.leak]
+
+BEHIND = ("app-1", "sql-1")
+
+
+@pytest.fixture(autouse=True)
+def shut(lab: LabWorld) -> Iterator[None]:
+    """Begin and leave with nothing open."""
+    lab.on("client", "bascule", "revoke", "--all")
+    yield
+    lab.on("client", "bascule", "revoke", "--all")
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_a_machine_behind_the_gateway_is_opened_for_the_client_alone(
+    lab: LabWorld, name: str
+) -> None:
+    for family in ("-4", "-6"):
+        assert not lab.reaches("client", name, family)
+        assert not lab.reaches("stranger", name, family)
+    assert lab.said("client", "bascule", "ssh", name, "--", "hostname") == name
+    assert lab.reaches("client", name)
+    assert not lab.reaches("client", name, "-6"), "one address was granted"
+    assert not lab.reaches("stranger", name)
+    seen = lab.said("client", "bascule", "ssh", name, "--", "echo $SSH_CONNECTION")
+    assert seen.split()[0] == "10.203.0.10", "the machine sees the true client"
+    lab.said("client", "bascule", "revoke")
+    assert until(lambda: not lab.reaches("client", name))
+
+
+def test_killed_and_flushed_the_gateway_keeps_both_closed(lab: LabWorld) -> None:
+    pids = lab.info()["pids"]["agents"]
+    assert set(pids) == {"web-1", "db-1", "gw", "sql-1"}, "app-1 has none"
+    lab.said("client", "bascule", "request", "app-1", "--for", "5m")
+    lab.kill(pids["gw"])
+    lab.on("gw", "nft", "flush", "ruleset")
+    assert lab.reaches("client", "app-1"), "its lease is the kernel's"
+    for name in BEHIND:
+        assert not lab.reaches("stranger", name)
+    lab.said("client", "bascule", "revoke")
+    assert until(lambda: not lab.reaches("client", "app-1"), 20), "the next agent hears of it"
+
+
+def test_what_is_said_of_them(lab: LabWorld) -> None:
+    assert "22/tcp at gw" in lab.said("client", "bascule", "machine", "show", "app-1")
+    shown = lab.said("client", "bascule", "machine", "show", "sql-1")
+    assert "22/tcp" in shown
+    assert " at gw" not in shown, "its own agent closes it too"
+    kinds = {each["name"]: (each["kind"], each["gateway"]) for each in lab.info()["machines"]}
+    assert kinds["web-1"] == ("machine", None)
+    assert kinds["gw"] == ("gateway", None)
+    assert kinds["app-1"] == kinds["sql-1"] == ("behind", "gw")
+    assert "app-1 is reached through gw" in lab.run("info").stdout
