@@ -64,7 +64,7 @@ def test_machine_is_unchanged_during_and_after(own_lab: LabWorld) -> None:
     assert own_lab.up().returncode == 0
     assert machine_state() == before
     assert "127.0.0.1" in listeners(own_lab.port)
-    assert len(namespaces(own_lab)) == 6
+    assert len(namespaces(own_lab)) == 9
     assert own_lab.down().returncode == 0
     assert machine_state() == before
     assert is_gone(own_lab)
