@@ -30,7 +30,7 @@ _MESSAGE = 72  # inet_diag_msg
 _HOLDERS = frozenset({"systemd", "init", "inetd", "xinetd", "docker-proxy"})
 # Services of many programs: to be of one says nothing.
 _SHARED = re.compile(r"(docker|containerd|podman|crio|kubelet|k3s|libvirtd|x?inetd)")
-_UNIT = re.compile(r"/([^/]+\.(?:service|socket))(?:/|$)")
+_UNIT = re.compile(r"/([^/]+\.(?:service|socket))(?=/|$)")
 _SOCKET_LINK = re.compile(r"socket:\[(\d+)\]")
 _STREAM = re.compile(r"^\s*ListenStream\s*=\s*(\S*)\s*$", re.MULTILINE)
 _UNIT_FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system")
@@ -44,6 +44,7 @@ class Listener:
     address: Address
     inode: int
     cgroup: int
+    user: int
     families: frozenset[int]  # IP versions of the packets that reach it
 
 
@@ -53,10 +54,12 @@ class Program:
 
     name: str
     pids: frozenset[int]
-    unit: str = ""
+    unit: str = ""  # where no process could be read
+    user: int = 0  # of that unit: its programs of another user are others
 
     def is_same(self, other: Program) -> bool:
-        return bool(self.pids & other.pids) or bool(self.unit and self.unit == other.unit)
+        is_of_unit = bool(self.unit) and (self.unit, self.user) == (other.unit, other.user)
+        return bool(self.pids & other.pids) or is_of_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Inner:
     to: int
     inode: int
     cgroup: int
+    user: int
 
 
 def listeners() -> list[Listener]:
@@ -80,7 +84,8 @@ def listeners() -> list[Listener]:
         if family == socket.AF_INET6 and address == IPv6Address(0) and not is_only_6:
             versions = {4, 6}
         port, inode = struct.unpack_from(">H", message, 4)[0], _inode(message)
-        found.append(Listener(port, address, inode, _group(parts), frozenset(versions)))
+        group, user = _group(parts), _user(message)
+        found.append(Listener(port, address, inode, group, user, frozenset(versions)))
     return found
 
 
@@ -91,7 +96,7 @@ def inner_connections(own: Collection[Address]) -> list[Inner]:
         to = _address(family, message[24:40])
         if to.is_loopback or to in own:
             port = struct.unpack_from(">H", message, 6)[0]
-            found.append(Inner(port, _inode(message), _group(parts)))
+            found.append(Inner(port, _inode(message), _group(parts), _user(message)))
     return found
 
 
@@ -104,6 +109,10 @@ def _sockets(states: int) -> Iterator[tuple[int, Mapping[int, bytes], bytes]]:
 
 def _inode(message: bytes) -> int:
     return int(struct.unpack_from("=I", message, 68)[0])
+
+
+def _user(message: bytes) -> int:
+    return int(struct.unpack_from("=I", message, 64)[0])
 
 
 def _group(parts: Mapping[int, bytes]) -> int:
@@ -150,14 +159,16 @@ class Programs:
             if link is not None:
                 self._pids.setdefault(int(link[1]), set()).add(pid)
 
-    def of(self, inode: int, cgroup: int) -> Program | None:
+    def of(self, socket_: Listener | Inner) -> Program | None:
         """None: nobody that can be told apart from others."""
-        names = {pid: self.name(pid) for pid in self._pids.get(inode, ())}
+        names = {pid: self.name(pid) for pid in self._pids.get(socket_.inode, ())}
         pids = frozenset(pid for pid, name in names.items() if name not in _HOLDERS)
-        unit = self._unit(cgroup)
+        unit = self._unit(socket_.cgroup)
         if not pids and not unit:
             return None
-        return Program(names[min(pids)] if pids else unit, pids, "" if pids else unit)
+        if pids:
+            return Program(names[min(pids)], pids)
+        return Program(unit, pids, unit, socket_.user)
 
     def held_by_manager(self, inode: int) -> bool:
         return any(self.name(pid) == "systemd" for pid in self._pids.get(inode, ()))
@@ -201,10 +212,10 @@ class Programs:
 
     def _read_units(self) -> Iterator[tuple[int, str]]:
         for folder, _, _ in os.walk(self._groups):
-            unit = _UNIT.search(folder)
-            if unit is not None:
+            units = _UNIT.findall(folder)
+            if units:
                 try:
-                    yield Path(folder).stat().st_ino, unit[1]
+                    yield Path(folder).stat().st_ino, units[-1]  # those before it are its user's
                 except OSError:
                     continue
 

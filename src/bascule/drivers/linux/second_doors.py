@@ -66,9 +66,7 @@ class _Doors:
         self._inner: list[Inner] = [each for each in inner_connections(host.own) if each.to in shut]
         self._units = socket_units()
         self._hosts = (*_LOOPBACKS, *sorted(map(str, host.own)))
-        self._held = {
-            each.inode: _Held(each, self._programs.of(each.inode, each.cgroup)) for each in found
-        }
+        self._held = {each.inode: _Held(each, self._programs.of(each)) for each in found}
 
     def between(self, other: Listener, number: int) -> Weakness | None:
         """What leads from that listener to the service of that closed port."""
@@ -115,7 +113,7 @@ class _Doors:
         for each in self._inner:
             if each.to != number:
                 continue
-            owner = self._programs.of(each.inode, each.cgroup)
+            owner = self._programs.of(each)
             if owner is None:
                 continue
             parents = {self._programs.parent(pid) for pid in owner.pids}
