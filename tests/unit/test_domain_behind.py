@@ -11,7 +11,14 @@ from hypothesis import given
 from bascule.domain.behind import behind, part_at, united
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortBehind, PortKey, port_order
+from bascule.domain.net import (
+    AddressPrefix,
+    PortBehind,
+    PortKey,
+    PortMapped,
+    PublicPort,
+    port_order,
+)
 from bascule.domain.plan import (
     ClosePort,
     DropOpening,
@@ -118,6 +125,87 @@ def test_more_cuts_than_a_firewall_holds_cut_every_source_of_that_version(
     monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 1)
     found = behind(RuleSet(closed(SSH), {}, cuts), [APP], []).cuts
     assert found == dict.fromkeys(keys("0.0.0.0/0", SSH.behind(APP)), MINUTE)
+
+
+# -- public ports ------------------------------------------------------------------------------
+
+PUBLIC, OTHER, PUBLIC6 = (
+    PublicPort(ip_address(address), 2222)
+    for address in ("198.51.100.7", "198.51.100.8", "2001:db8::7")
+)
+
+
+def leads(
+    source: str, public: PublicPort, to: PortBehind, left: timedelta = MINUTE
+) -> dict[OpeningKey, Opening]:
+    return openings(source, PortMapped(to.protocol, public.number, public.address, to), left)
+
+
+def test_a_public_port_is_no_other_port() -> None:
+    """Not the machine's, nor the gateway's own; and closed it leads nowhere."""
+    there = SSH.behind(APP)
+    shut, led = SSH.mapped(PUBLIC), there.mapped(PUBLIC, there)
+    at = PortBehind(TCP, 2222, PUBLIC.address)
+    assert len({PortKey(TCP, 2222), at, shut, led, SSH.mapped(OTHER)}) == 5
+    assert (shut.at, shut.to, led.to) == (PUBLIC.address, None, there)
+    assert str(shut) == "2222/tcp at 198.51.100.7"
+    assert str(led) == "2222/tcp at 198.51.100.7, for 22/tcp of 10.1.0.10,"
+
+
+def test_a_public_port_leads_the_sources_of_an_opening_and_is_closed_to_all_others() -> None:
+    own = RuleSet(
+        frozenset({ClosedPort(SSH, KILL), ClosedPort(RDP)}),
+        {**openings("192.0.2.1", SSH, 2 * MINUTE), **openings("192.0.2.2", RDP)},
+        dict.fromkeys(keys("*", SSH), MINUTE),
+    )
+    plain = behind(own, [APP, APP6], [SQL])
+    found = behind(own, [APP, APP6], [SQL], {SSH: (PUBLIC, OTHER)})
+    assert found.closed - plain.closed == closed(SSH.mapped(PUBLIC), SSH.mapped(OTHER))
+    assert found.openings == {
+        **plain.openings,
+        **leads("192.0.2.1", PUBLIC, SSH.behind(APP), 2 * MINUTE),
+        **leads("192.0.2.1", OTHER, SSH.behind(APP), 2 * MINUTE),
+    }
+    assert found.cuts == plain.cuts, "the machine's port ends its connections"
+    for part in (APP, APP6, SQL, PUBLIC.address):
+        assert part_at(found, part) == part_at(plain, part)
+
+
+def test_a_public_port_leads_within_one_ip_version() -> None:
+    own = RuleSet(closed(SSH), openings("*", SSH))
+    found = behind(own, [APP, APP6], [], {SSH: (PUBLIC, PUBLIC6)}).openings
+    assert found == {
+        **openings("0.0.0.0/0", SSH.behind(APP)),
+        **openings("::/0", SSH.behind(APP6)),
+        **leads("0.0.0.0/0", PUBLIC, SSH.behind(APP)),
+        **leads("::/0", PUBLIC6, SSH.behind(APP6)),
+    }
+
+
+@pytest.mark.parametrize("mapped", [{RDP: (PUBLIC,)}, {PortKey(UDP, 22): (PUBLIC,)}, {SSH: ()}])
+def test_a_public_port_of_another_port_leads_nobody(
+    mapped: dict[PortKey, tuple[PublicPort, ...]],
+) -> None:
+    """Nor one of a port that nothing closes: it is the gateway's own."""
+    own = RuleSet(closed(SSH), openings("*", SSH))
+    assert behind(own, [APP], [], mapped) == behind(own, [APP], [])
+
+
+def test_where_a_machine_was_no_public_port_leads() -> None:
+    own = RuleSet(closed(SSH), openings("*", SSH))
+    found = behind(own, [], [APP], {SSH: (PUBLIC,)})
+    assert found == RuleSet(closed(SSH.behind(APP), SSH.mapped(PUBLIC)))
+
+
+def test_a_plan_leads_a_source_elsewhere_by_ending_what_was() -> None:
+    own = RuleSet(closed(SSH), openings("192.0.2.1", SSH))
+    before, after = (behind(own, [each], [], {SSH: (PUBLIC,)}) for each in (APP, SQL))
+    found = plan(after, Observed(before, is_intact=True))
+    (gone,), (new,) = (leads("192.0.2.1", PUBLIC, SSH.behind(each)) for each in (APP, SQL))
+    assert DropOpening(gone) in found
+    assert PutOpening(Opening(new, MINUTE, "g")) in found
+    released = plan(behind(own, [SQL], []), Observed(after, is_intact=True))
+    assert released == (DropOpening(new), ReleasePort(SSH.mapped(PUBLIC)))
 
 
 # -- a firewall of several ---------------------------------------------------------------------

@@ -9,10 +9,10 @@ from ipaddress import ip_address
 import pytest
 
 from bascule.domain.bindings import MOST_FORMER, Binding, Whereabouts, seen, together
-from bascule.domain.bounds import Guard
+from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import HOST, Latency
-from bascule.domain.machine import ClosedPort, EnforcementPoint
-from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Unable, unable_words
+from bascule.domain.net import Address, AddressPrefix, PortKey
 from bascule.domain.weaknesses import Weakness
 from tests.samples import SSH, TCP, prefixes
 
@@ -211,3 +211,34 @@ def test_a_machine_that_only_gateways_guard_is_closed_elsewhere() -> None:
     assert two.elsewhere == ("web", "gw")
     both = together([OWN, alone])
     assert (both.gateways, both.elsewhere) == (("web",), ())
+
+
+@pytest.mark.parametrize(
+    ("networks", "addresses", "is_outside"),
+    [
+        # Every address of the machine must be in a network that the gateway's file names (EDGES G1).
+        (("10.1.0.0/16",), (HERE,), False),
+        (("10.1.0.0/16", "fd01::/16"), (HERE, ip_address("fd01::10")), False),
+        (("10.1.0.0/16",), (HERE, ip_address("fd01::10")), True),
+        (("10.2.0.0/16",), (HERE,), True),
+        ((), (HERE,), True),
+        (None, (HERE,), True),
+        # Where nobody has said where a machine is, nothing opens in any case.
+        (None, (), False),
+    ],
+)
+def test_a_machine_outside_its_gateways_networks_can_open_nothing(
+    networks: tuple[str, ...] | None, addresses: tuple[Address, ...], is_outside: bool
+) -> None:
+    """Whoever asks is told before they wait."""
+    forwarding = None if networks is None else Forwarding(prefixes(*networks))
+    gateway = replace(OTHER, guard=Guard(forwarding=forwarding))
+    point = BOUND.placed(addresses).at(gateway)
+    assert point.unable is (Unable.OUTSIDE if is_outside else None)
+    assert together([OWN, point]).unable is point.unable
+    assert replace(BOUND, machine_uid=BOUND.point_uid).placed(addresses).at(gateway).unable is None
+    untold = replace(gateway, guard=None)
+    assert BOUND.placed(addresses).at(untold).unable is None, "its agent is asked, and refuses"
+    words = str(unable_words(Unable.OUTSIDE, "db"))
+    assert "db is in no network" in words
+    assert "/etc/bascule/guard.toml" in words

@@ -9,12 +9,12 @@ from ipaddress import ip_address
 import pytest
 
 from bascule.domain.bindings import Whereabouts
-from bascule.domain.bounds import Guard, Objection
-from bascule.domain.desired import DesiredState, Held, HeldLease, Lease
-from bascule.domain.guard import bound, bound_held
+from bascule.domain.bounds import Forwarding, Guard, Objection
+from bascule.domain.desired import DesiredState, Held, HeldBehind, HeldLease, Lease
+from bascule.domain.guard import bound, bound_behind, bound_held, bound_place
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import PortKey
-from tests.samples import ALICE_HOST, ANYWHERE, HOUR, SSH, TCP, prefixes
+from bascule.domain.net import PortKey, PublicPort
+from tests.samples import ALICE_HOST, ANYWHERE, HOUR, SSH, TCP, UDP, prefixes
 
 RDP = PortKey(TCP, 3389)
 LEASE = Lease("g", (SSH,), ALICE_HOST, HOUR)
@@ -143,3 +143,113 @@ def test_a_guard_says_why_it_does_not_admit() -> None:
     assert guard.objection((SSH, RDP), ALICE_HOST) is Objection.PORT
     assert guard.objection((SSH,), ANYWHERE) is Objection.SOURCE
     assert Guard(problem="no").objection((SSH,), ALICE_HOST) is Objection.UNREADABLE
+
+
+# -- behind a gateway (EDGES G1) ---------------------------------------------------------------
+
+APP, APP6, FAR = map(ip_address, ("10.1.0.10", "fd01::10", "10.2.0.10"))
+PUBLIC, PUBLIC6 = map(ip_address, ("198.51.100.7", "2001:db8::7"))
+FIRST, BELOW, LAST, ABOVE = (PublicPort(PUBLIC, number) for number in (2000, 1999, 2009, 2010))
+NETWORKS = prefixes("10.1.0.0/16", "fd01::/16")
+BEHIND = Guard(forwarding=Forwarding(NETWORKS, (PUBLIC, PUBLIC6), 2000, 2009))
+HERE = Whereabouts((APP, APP6))
+
+
+def at(*public: PublicPort, port: PortKey = SSH) -> Whereabouts:
+    return Whereabouts((APP,), mapped={port: public})
+
+
+@pytest.mark.parametrize(
+    ("guard", "where", "objection"),
+    [
+        # Networks: every address of the machine must be in them; without a file there are none.
+        (BEHIND, HERE, None),
+        (BEHIND, Whereabouts((FAR,)), Objection.NETWORK),
+        (BEHIND, Whereabouts((APP, ip_address("fd02::10"))), Objection.NETWORK),
+        (Guard(), HERE, Objection.NETWORK),
+        (Guard(forwarding=Forwarding()), HERE, Objection.NETWORK),
+        (
+            Guard(forwarding=Forwarding(addresses=(PUBLIC,), first=1, last=9)),
+            HERE,
+            Objection.NETWORK,
+        ),
+        # Public ports: of its addresses and within its range, both ends inclusive.
+        (BEHIND, at(FIRST, LAST, PublicPort(PUBLIC6, 2005)), None),
+        (BEHIND, at(FIRST, ABOVE), Objection.MAPPED),
+        (BEHIND, at(BELOW), Objection.MAPPED),
+        (BEHIND, at(PublicPort(ip_address("198.51.100.8"), 2000)), Objection.MAPPED),
+        (BEHIND, at(ABOVE, port=RDP), None),
+        (Guard(forwarding=Forwarding(NETWORKS)), at(FIRST), Objection.MAPPED),
+        (
+            Guard(forwarding=Forwarding(NETWORKS, (PUBLIC,))),
+            at(PublicPort(PUBLIC, 0)),
+            Objection.MAPPED,
+        ),
+        (Guard(forwarding=Forwarding(NETWORKS)), HERE, None),
+        # What bounds the host bounds what is behind it.
+        (replace(BEHIND, ports=(RDP,)), HERE, Objection.PORT),
+        (replace(BEHIND, sources=()), HERE, Objection.SOURCE),
+        (replace(BEHIND, problem="no TOML"), HERE, Objection.UNREADABLE),
+        # Without an address nothing opens; that is no refusal.
+        (BEHIND, Whereabouts(), None),
+    ],
+)
+def test_what_a_guard_leaves_behind_a_gateway(
+    guard: Guard, where: Whereabouts, objection: Objection | None
+) -> None:
+    """What it refuses it leads nowhere either, at once and of what is held."""
+    told = bound_behind(replace(STATE, where=where), guard, where, ())
+    held = Held(leases={"g": HeldLease((SSH,), ALICE_HOST, 100.0)})
+    place, notes = bound_place(HeldBehind(held, where.addresses, mapped=where.mapped), guard, 0.0)
+    assert dict(told.refused) == ({} if objection is None else {"g": objection})
+    assert bool(told.state.leases) is bool(place.held.leases) is (objection is None)
+    assert len(told.notes) == len(notes) == (objection is not None)
+    assert told.state.where is not None
+    forwarding = guard.forwarding or Forwarding()
+    for mapped in (told.state.where.mapped, place.mapped):
+        assert {each for through in mapped.values() for each in through} == {
+            each for through in where.mapped.values() for each in through if forwarding.gives(each)
+        }
+
+
+def test_a_state_that_does_not_say_where_a_machine_is_is_judged_by_where_it_was() -> None:
+    for where, is_left in ((HERE, True), (Whereabouts((FAR,)), False), (at(ABOVE), False)):
+        told = bound_behind(STATE, BEHIND, where, ())
+        assert bool(told.state.leases) is is_left
+        assert told.state.where is None
+
+
+def test_a_public_port_that_is_taken_leads_nobody() -> None:
+    """EDGES G6: its grants are refused, and those of other ports are not."""
+    where = Whereabouts((APP,), mapped={SSH: (FIRST, LAST), RDP: (PublicPort(PUBLIC, 2005),)})
+    other = Lease("h", (RDP,), ALICE_HOST, HOUR)
+    state = replace(STATE, leases=(LEASE, other), where=where)
+    told = bound_behind(state, BEHIND, where, {SSH.mapped(LAST)})
+    assert told.refused == {"g": Objection.TAKEN}
+    assert told.state.leases == (other,)
+    assert told.state.where is not None
+    assert told.state.where.mapped == {SSH: (FIRST,), RDP: (PublicPort(PUBLIC, 2005),)}
+    assert "refused grant g: something else" in told.notes[0]
+    other_protocol = bound_behind(state, BEHIND, where, {PortKey(UDP, 22).mapped(LAST)})
+    assert other_protocol.refused == {}
+
+
+def test_a_firewall_that_ends_no_lease_is_given_none_behind_it() -> None:
+    told = bound_behind(replace(STATE, where=HERE), BEHIND, HERE, (), ends_leases=False)
+    assert told.refused == {"g": Objection.LEASELESS}
+    held = Held(leases={"g": HeldLease((SSH,), ALICE_HOST, 100.0)})
+    place, _ = bound_place(HeldBehind(held, (APP,)), BEHIND, 0.0, ends_leases=False)
+    assert place.held.leases == {}
+
+
+def test_what_is_behind_one_gateway_is_not_behind_two() -> None:
+    assert BEHIND.within(BEHIND).forwarding is None
+
+
+def test_a_former_address_is_let_go_by_the_gateways_root_alone() -> None:
+    where = Whereabouts((APP,), released={FAR: 4})
+    for may_release in (True, False):
+        guard = replace(BEHIND, may_release=may_release)
+        told = bound_behind(replace(STATE, where=where), guard, where, ())
+        assert told.state.where is not None
+        assert bool(told.state.where.released) is may_release

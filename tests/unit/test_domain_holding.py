@@ -36,7 +36,7 @@ from bascule.domain.holding import (
     only_closed,
 )
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import Address, PortKey
+from bascule.domain.net import Address, PortKey, PortMapped, PublicPort, TransportProtocol
 from tests.samples import ANYWHERE, SSH, TCP
 from tests.strategies import helds, states
 
@@ -253,3 +253,88 @@ def test_a_state_is_merged_as_a_hosts_own(
         if at.version == key.source.version
     }
     assert found.openings.keys() == (expected if is_known or delay <= STALE_AFTER else set())
+
+
+# -- public ports ------------------------------------------------------------------------------
+
+PUBLIC, OTHER = (PublicPort(ip_address("198.51.100.7"), number) for number in (2222, 2223))
+MAPPED = Whereabouts((APP,), mapped={SSH: (PUBLIC, OTHER)})
+
+
+def led(rules: RuleSet) -> set[tuple[Address, int, Address | None]]:
+    """(public address, number, machine) of every opening by a public port."""
+    return {
+        (key.port.at, key.port.number, key.port.to.at if key.port.to else None)
+        for key in rules.openings
+        if isinstance(key.port, PortMapped)
+    }
+
+
+def shut_in_public(rules: RuleSet) -> set[int]:
+    return {each.port.number for each in rules.closed if isinstance(each.port, PortMapped)}
+
+
+BOTH_LED = {(PUBLIC.address, number, APP) for number in (2222, 2223)}
+
+
+def test_public_ports_are_those_of_the_newest_state() -> None:
+    held = fresh(Held(), MAPPED)
+    assert led(firewall_rules(held, T)) == BOTH_LED
+    silent = hold_behind(held, "app", state(2), T, T)
+    assert led(firewall_rules(silent, T)) == BOTH_LED, "a state without a word of it"
+    one = fresh(held, Whereabouts((APP,), mapped={SSH: (PUBLIC,)}), state(2))
+    assert led(firewall_rules(one, T)) == {(PUBLIC.address, 2222, APP)}
+    assert shut_in_public(firewall_rules(one, T)) == {2222}
+    none = fresh(one, Whereabouts((APP,)), state(3))
+    assert led(firewall_rules(none, T)) == set()
+    assert shut_in_public(firewall_rules(none, T)) == set()
+
+
+def test_a_slow_answer_takes_public_ports_away_and_adds_none() -> None:
+    late = T + STALE_AFTER + 0.001
+    told = Whereabouts((APP,), mapped={SSH: (OTHER, PublicPort(APP, 9))})
+    held = fresh(Held(), MAPPED)
+    after = hold_behind(held, "app", replace(state(2), where=told), T, late)
+    assert led(firewall_rules(after, late)) == {(OTHER.address, 2223, APP)}
+    first = hold_behind(Held(), "app", replace(state(), where=MAPPED), T, late)
+    assert shut_in_public(firewall_rules(first, late)) == set()
+    gone = hold_behind(held, "app", replace(state(2), where=HERE), T, late)
+    assert led(firewall_rules(gone, late)) == set()
+
+
+def test_a_public_port_that_two_ports_claim_stands_for_neither() -> None:
+    """Of two machines, or of one."""
+    held = fresh(Held(), Whereabouts((APP,), mapped={SSH: (PUBLIC, OTHER)}))
+    sql = Whereabouts((SQL,), mapped={SSH: (PUBLIC,)})
+    both = hold_behind(held, "sql", replace(state(), where=sql), T, T)
+    assert led(firewall_rules(both, T)) == {(OTHER.address, 2223, APP)}
+    assert opened(firewall_rules(both, T)) >= {APP, SQL}, "their own ports are"
+    twice = fresh(Held(), Whereabouts((APP,), mapped={SSH: (PUBLIC, PUBLIC)}))
+    assert led(firewall_rules(twice, T)) == set()
+    udp = PortKey(TransportProtocol.UDP, 53)
+    apart = Whereabouts((SQL,), mapped={udp: (PUBLIC,)})
+    other = hold_behind(held, "sql", replace(state(), where=apart), T, T)
+    assert led(firewall_rules(other, T)) == BOTH_LED, "another protocol's number is another port"
+
+
+def test_a_machine_that_is_named_no_more_or_has_moved_is_led_to_no_more() -> None:
+    held = fresh(Held(), MAPPED)
+    assert led(firewall_rules(keep_named(held, set()), T)) == set()
+    moved = fresh(held, Whereabouts((SQL,), mapped={SSH: (PUBLIC,)}), state(2))
+    assert led(firewall_rules(moved, T)) == {(PUBLIC.address, 2222, SQL)}
+
+
+def test_a_public_port_that_no_file_knows_is_the_gateways_own_again() -> None:
+    """Unlike a machine's port, of which nobody may say that it is open."""
+    kernel = firewall_rules(fresh(Held(), MAPPED), T)
+    rules = firewall_rules(keep_found(Held(), kernel), T)
+    assert closed(rules) == {APP}
+    assert shut_in_public(rules) == set()
+    assert led(rules) == set()
+
+
+def test_public_ports_are_kept_with_what_is_let_go_later() -> None:
+    saved = fresh(Held(), MAPPED)
+    moved = fresh(saved, Whereabouts((SQL,), mapped={SSH: (PUBLIC,)}), state(2))
+    kept = none_let_go_yet(moved, saved)
+    assert kept.behind["app"].mapped == {SSH: (PUBLIC,)}

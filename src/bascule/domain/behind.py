@@ -10,30 +10,50 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from bascule.domain.desired import Opening, OpeningKey, RuleSet, few_cuts
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import Address, PortKey
+from bascule.domain.net import Address, PortBehind, PortKey, PortMapped, PublicPort, PublicPorts
 
 
-def behind(rules: RuleSet, addresses: Collection[Address], former: Collection[Address]) -> RuleSet:
+def behind(
+    rules: RuleSet,
+    addresses: Collection[Address],
+    former: Collection[Address],
+    mapped: PublicPorts = MappingProxyType({}),
+) -> RuleSet:
     """The rules of one machine, as the gateway in front of it has them: ``rules`` for each address
     to which it forwards.
 
     ``former`` are addresses at which the machine was reached before. Nothing opens there, and what
     was closed stays closed. A source opens nothing at an address of the other IP version.
+
+    ``mapped`` are the public ports that stand for the machine's own. Each is closed, and leads the
+    sources of an opening, for its time, to the machine's address of the same IP version. What ends
+    their connections are the rules of the machine's port.
     """
     everywhere = dict.fromkeys((*addresses, *former))
     return RuleSet(
         frozenset(
-            ClosedPort(closed.port.behind(address), closed.on_expiry)
-            for closed in rules.closed
-            for address in everywhere
+            [
+                *(
+                    ClosedPort(closed.port.behind(address), closed.on_expiry)
+                    for closed in rules.closed
+                    for address in everywhere
+                ),
+                *(
+                    ClosedPort(closed.port.mapped(public))
+                    for closed in rules.closed
+                    for public in mapped.get(closed.port, ())
+                ),
+            ]
         ),
         {
             key: replace(opening, key=key)
             for opening in rules.openings.values()
-            for key in _at(opening.key, addresses)
+            for there in _at(opening.key, addresses)
+            for key in (there, *_through(there, mapped.get(opening.key.port, ())))
         },
         few_cuts({key: left for own, left in rules.cuts.items() for key in _at(own, everywhere)}),
     )
@@ -63,8 +83,11 @@ def united(parts: Iterable[RuleSet]) -> RuleSet:
 
 def part_at(rules: RuleSet, address: Address | None) -> RuleSet:
     """The part of a firewall's rules that is about one address behind its host; None: about the
-    host itself. The ports in it are the machine's own.
+    host itself. The ports in it are the machine's own. No public port is in it.
     """
+
+    def is_there(port: PortKey) -> bool:
+        return port.at == address and not isinstance(port, PortMapped)
 
     def own_key(key: OpeningKey) -> OpeningKey:
         return OpeningKey(key.source, key.port.own)
@@ -73,15 +96,22 @@ def part_at(rules: RuleSet, address: Address | None) -> RuleSet:
         frozenset(
             ClosedPort(each.port.own, each.on_expiry)
             for each in rules.closed
-            if each.port.at == address
+            if is_there(each.port)
         ),
         {
             own_key(key): replace(opening, key=own_key(key))
             for key, opening in rules.openings.items()
-            if key.port.at == address
+            if is_there(key.port)
         },
-        {own_key(key): left for key, left in rules.cuts.items() if key.port.at == address},
+        {own_key(key): left for key, left in rules.cuts.items() if is_there(key.port)},
     )
+
+
+def _through(there: OpeningKey, public: Iterable[PublicPort]) -> Iterable[OpeningKey]:
+    """The same source at the public ports that stand for a port behind."""
+    for each in public:
+        if isinstance(there.port, PortBehind) and each.address.version == there.port.at.version:
+            yield OpeningKey(there.source, there.port.mapped(each, there.port))
 
 
 def _at(key: OpeningKey, addresses: Iterable[Address]) -> Iterable[OpeningKey]:

@@ -20,7 +20,8 @@ from functools import reduce
 
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint
-from bascule.domain.net import Address
+from bascule.domain.net import Address, PublicPorts
+from bascule.domain.weaknesses import OUTSIDE_NETWORKS, Weakness
 
 MOST_BEHIND = 1023  # machines of one point beside its own: one message names all
 MOST_FORMER = 64  # addresses of one machine at one gateway that are not released
@@ -34,6 +35,7 @@ class Whereabouts:
     former: frozenset[Address] = frozenset()  # at which it was, and what is closed stays closed
     # Former addresses at which nothing is closed any more, with the generation of that release.
     released: Mapping[Address, int] = field(default_factory=dict)
+    mapped: PublicPorts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,16 @@ class Binding:
             not_enforced_since=point.not_enforced_since or self.failed_since,
             gateways=(self.point_uid,),
             has_own=False,
+            weaknesses=(*point.weaknesses, *self._outside(point)),
         )
+
+    def _outside(self, point: EnforcementPoint) -> Iterable[Weakness]:
+        """What keeps a gateway from opening anything where the machine is (EDGES G1); an agent that
+        has told no guard is asked, and refuses.
+        """
+        guard = point.guard
+        if guard is not None and guard.objection_behind(self.addresses, ()) is not None:
+            yield OUTSIDE_NETWORKS(addresses=", ".join(map(str, self.addresses)))
 
     def after(
         self,

@@ -1,4 +1,5 @@
-"""What a host's guard file admits: ports, sources, the longest lease, releases (ARCHITECTURE rule 9).
+"""What a host's guard file admits: ports, sources, the longest lease, releases (ARCHITECTURE rule 9);
+and, on a gateway, where it forwards to.
 
 The host reads it and has the last word (``guard``). It tells its server, which refuses before
 anybody waits (``decide``) and shows the bounds. A server that is told a lie by an agent refuses
@@ -7,12 +8,19 @@ more on that agent's own machine, and never less.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from bascule.domain.net import AddressPrefix, PortKey, is_within, within
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
+    PortKey,
+    PublicPort,
+    is_within,
+    within,
+)
 
 GUARD_FILE = "/etc/bascule/guard.toml"  # where it is unless an agent was told otherwise
 
@@ -23,10 +31,30 @@ class Objection(StrEnum):
     UNREADABLE = "unreadable"  # its file is there and cannot be used: it admits nothing
     PORT = "port"
     SOURCE = "source"
+    NETWORK = "network"  # the machine is not where its gateway's file says
+    MAPPED = "mapped"  # a public port is not one that the gateway's file gives
     LEASELESS = "leaseless"  # not the guard's: the firewall there cannot end an opening by itself
+    TAKEN = "taken"  # nor this: something else at the gateway has the public port
 
 
 Judge = Callable[[Iterable[PortKey], Iterable[AddressPrefix]], Objection | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """What a gateway may open behind it. Of what is not named here it opens nothing (EDGES G1)."""
+
+    networks: tuple[AddressPrefix, ...] = ()  # in which machines are
+    addresses: tuple[Address, ...] = ()  # public, of the gateway
+    first: int = 0  # of the public ports that may stand for machines' own
+    last: int = 0  # inclusive; 0: there are none
+
+    def reaches(self, addresses: Iterable[Address]) -> bool:
+        """Are all of them within its networks?"""
+        return is_within(map(AddressPrefix.of, addresses), self.networks)
+
+    def gives(self, public: PublicPort) -> bool:
+        return public.address in self.addresses and 0 < self.first <= public.number <= self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +66,7 @@ class Guard:
     max_duration: timedelta | None = None  # of a lease, from when the host is told of it
     may_release: bool = True  # may a server let a closed port go?
     problem: str = ""  # why its file cannot be used; then it admits nothing
+    forwarding: Forwarding | None = None  # behind it; None: nothing
 
     @property
     def is_bounding(self) -> bool:
@@ -59,6 +88,17 @@ class Guard:
             self.may_release and other.may_release,
             self.problem or other.problem,
         )
+
+    def objection_behind(
+        self, addresses: Collection[Address], public: Iterable[PublicPort]
+    ) -> Objection | None:
+        """Why nothing is opened for a machine at these addresses, by these public ports; None: the
+        guard admits it. Nothing is opened for a machine at no address in any case.
+        """
+        forwarding = self.forwarding or Forwarding()
+        if addresses and not forwarding.reaches(addresses):
+            return Objection.NETWORK
+        return None if all(map(forwarding.gives, public)) else Objection.MAPPED
 
     def judge(self) -> Judge:
         """``objection``, for many openings."""

@@ -30,6 +30,7 @@ from bascule.domain.net import (
     AddressPrefix,
     Network,
     PortKey,
+    PublicPorts,
     TransportProtocol,
 )
 from bascule.domain.policy import MAXIMUM_DURATION
@@ -268,6 +269,7 @@ class HeldBehind:
     held: Held = Held()
     addresses: tuple[Address, ...] = ()  # to which it forwards
     former: frozenset[Address] = frozenset()  # at which what is closed stays closed
+    mapped: PublicPorts = field(default_factory=dict)
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:

@@ -6,20 +6,28 @@ limits is dropped whole, and a lease that is too long is shortened. A release op
 everybody without end, so a guard may also reserve releases to the host: the port then stays
 closed until root uninstalls the agent. Root's local openings are not limited, because root wrote
 the guard.
+
+Of a machine behind a gateway nothing is opened unless the guard names its network. Where a public port
+stands for a port of the machine, nothing is opened unless that is one of the guard's, and free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Guard, Judge, Objection
-from bascule.domain.desired import DesiredState, Held, HeldLease, Lease
+from bascule.domain.desired import DesiredState, Held, HeldBehind, HeldLease, Lease
+from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPorts
 
 WHY = {
     Objection.UNREADABLE: "this host's guard file cannot be used, so it admits nothing",
     Objection.PORT: "its port is not one that this host's guard file admits",
     Objection.SOURCE: "its source is not within what this host's guard file admits",
+    Objection.NETWORK: "its machine is in no network that this gateway's guard file names",
+    Objection.MAPPED: "its public port is not one that this gateway's guard file gives",
+    Objection.TAKEN: "something else at this gateway has its public port",
     Objection.LEASELESS: "the firewall here cannot end an opening by itself, so nothing is opened",
 }
 
@@ -38,9 +46,32 @@ def bound(state: DesiredState, guard: Guard, *, ends_leases: bool = True) -> Bou
 
     It refuses all leases if the firewall does not end them by itself.
     """
+    return _bound(state, guard, _judge(guard, ends_leases=ends_leases))
+
+
+def bound_behind(
+    state: DesiredState,
+    guard: Guard,
+    where: Whereabouts,
+    taken: Collection[PortMapped],
+    *,
+    ends_leases: bool = True,
+) -> Bounded:
+    """``bound``, of a machine behind a gateway, which is at ``where``. ``taken`` are public ports that
+    something else at the gateway has.
+    """
+    judge = _judge_behind(_judge(guard, ends_leases=ends_leases), guard, where, taken)
+    bounded = _bound(state, guard, judge)
+    told = bounded.state.where
+    if told is None:
+        return bounded
+    kept = replace(told, mapped=_free(told.mapped, guard, taken))
+    return replace(bounded, state=replace(bounded.state, where=kept))
+
+
+def _bound(state: DesiredState, guard: Guard, judge: Judge) -> Bounded:
     leases: list[Lease] = []
     refused: dict[str, Objection] = {}
-    judge = _judge(guard, ends_leases=ends_leases)
     for lease in state.leases:
         objection = judge(lease.ports, lease.sources)
         if objection is None:
@@ -67,10 +98,26 @@ def bound_held(
     ``now`` is seconds of CLOCK_BOOTTIME. Ended leases are remembered like others, so that a wider
     guard later restores nothing.
     """
+    judge = _judge(guard, ends_leases=ends_leases)
+    return _bound_held(held, guard, judge, now, ends_leases=ends_leases)
+
+
+def bound_place(
+    place: HeldBehind, guard: Guard, now: float, *, ends_leases: bool = True
+) -> tuple[HeldBehind, tuple[str, ...]]:
+    """``bound_held``, of a machine behind a gateway."""
+    where = Whereabouts(place.addresses, mapped=place.mapped)
+    judge = _judge_behind(_judge(guard, ends_leases=ends_leases), guard, where, ())
+    held, notes = _bound_held(place.held, guard, judge, now, ends_leases=ends_leases)
+    return replace(place, held=held, mapped=_free(place.mapped, guard, ())), notes
+
+
+def _bound_held(
+    held: Held, guard: Guard, judge: Judge, now: float, *, ends_leases: bool
+) -> tuple[Held, tuple[str, ...]]:
     leases: dict[str, HeldLease] = {}
     refused: dict[str, HeldLease] = {}
     notes: list[str] = []
-    judge = _judge(guard, ends_leases=ends_leases)
     for grant_id, lease in held.leases.items():
         is_free = lease.is_local and ends_leases
         objection = None if is_free else judge(lease.ports, lease.sources)
@@ -86,8 +133,35 @@ def _judge(guard: Guard, *, ends_leases: bool) -> Judge:
     return guard.judge() if ends_leases else lambda *_: Objection.LEASELESS
 
 
+def _judge_behind(
+    judge: Judge, guard: Guard, where: Whereabouts, taken: Collection[PortMapped]
+) -> Judge:
+    def objection(ports: Iterable[PortKey], sources: Iterable[AddressPrefix]) -> Objection | None:
+        own = tuple(ports)
+        through = [(port, each) for port in own for each in where.mapped.get(port, ())]
+        found = judge(own, sources)
+        found = found or guard.objection_behind(where.addresses, [each for _, each in through])
+        if found is None and any(port.mapped(each) in taken for port, each in through):
+            return Objection.TAKEN
+        return found
+
+    return objection
+
+
+def _free(mapped: PublicPorts, guard: Guard, taken: Collection[PortMapped]) -> PublicPorts:
+    """The public ports that the guard gives, and that nothing else has."""
+    return {
+        own: tuple(
+            each
+            for each in through
+            if guard.objection_behind((), [each]) is None and own.mapped(each) not in taken
+        )
+        for own, through in mapped.items()
+    }
+
+
 def _note(grant_id: str, objection: Objection) -> str:
-    by = "" if objection is Objection.LEASELESS else "guard "
+    by = "" if objection in (Objection.LEASELESS, Objection.TAKEN) else "guard "
     return f"{by}refused grant {grant_id}: {WHY[objection]}"
 
 

@@ -24,6 +24,7 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
+from bascule.domain.net import PortBehind, PortMapped, PublicPorts
 
 FOUND = "found at "  # how the uid begins under which closed ports of nobody known are kept
 
@@ -33,23 +34,25 @@ def hold_behind(held: Held, uid: str, state: DesiredState, asked_at: float, now:
 
     A new address of a state that took too long is closed and opens nothing. A release of an address
     counts once, like that of a port. A state that does not say where the machine is leaves it where
-    it was last.
+    it was last. The public ports are those of the newest state, which a slow one takes away and does
+    not add to.
     """
     known = held.behind.get(uid, HeldBehind())
     if state.generation < known.held.generation:
         return held
-    where = state.where or Whereabouts(known.addresses)
+    where = state.where or Whereabouts(known.addresses, mapped=known.mapped)
     known = _with_found(held, known, where)
     everywhere = known.former | where.former | {*known.addresses}
     if now - asked_at > STALE_AFTER:
         addresses, former = known.addresses, everywhere | {*where.addresses}
+        mapped: PublicPorts = _both(known.mapped, where.mapped)
     else:
         released = where.released.items()
         let_go = {each for each, since in released if since > known.held.generation}
-        addresses, former = where.addresses, everywhere - let_go
+        addresses, former, mapped = where.addresses, everywhere - let_go, where.mapped
     merged = hold(known.held, state, asked_at, now)
     machines = {each: kept for each, kept in held.behind.items() if each not in _found(where)}
-    machines[uid] = HeldBehind(merged, addresses, former - {*addresses})
+    machines[uid] = HeldBehind(merged, addresses, former - {*addresses}, mapped)
     return replace(held, behind=machines)
 
 
@@ -84,24 +87,38 @@ def none_let_go_yet(held: Held, saved: Held) -> Held:
             kept[uid] = replace(before, held=replace(before.held, leases={}))
             continue
         former = (now.former | before.former | {*before.addresses}) - {*now.addresses}
-        kept[uid] = HeldBehind(not_let_go_yet(now.held, before.held), now.addresses, former)
+        let_go = not_let_go_yet(now.held, before.held)
+        kept[uid] = replace(now, held=let_go, former=former)
     return replace(not_let_go_yet(held, saved), behind=kept)
 
 
 def places(held: Held) -> Iterator[tuple[str, HeldBehind]]:
     """Each machine, with the addresses at which it may open anything.
 
-    One that two machines claim is nobody's: what is closed there stays closed for both.
+    One that two machines claim is nobody's: what is closed there stays closed for both. A public
+    port that two ports claim stands for neither.
     """
     claims = Counter(address for each in held.behind.values() for address in each.addresses)
+    public = Counter(port for each in held.behind.values() for port in public_ports(each.mapped))
     for uid, each in held.behind.items():
         clear = tuple(address for address in each.addresses if claims[address] == 1)
-        yield uid, HeldBehind(each.held, clear, each.former | ({*each.addresses} - {*clear}))
+        former = each.former | ({*each.addresses} - {*clear})
+        mapped = {
+            own: alone
+            for own, through in each.mapped.items()
+            if (alone := tuple(port for port in through if public[own.mapped(port)] == 1))
+        }
+        yield uid, HeldBehind(each.held, clear, former, mapped)
+
+
+def public_ports(mapped: PublicPorts) -> Iterator[PortMapped]:
+    """All that stand for a machine's own ports; one that stands for two comes twice."""
+    return (own.mapped(port) for own, through in mapped.items() for port in through)
 
 
 def rules_behind(place: HeldBehind, now: float) -> RuleSet:
     """The rules that a gateway's firewall should have for one machine of ``places``."""
-    return behind(rule_set(place.held, now), place.addresses, place.former)
+    return behind(rule_set(place.held, now), place.addresses, place.former, place.mapped)
 
 
 def firewall_rules(held: Held, now: float) -> RuleSet:
@@ -115,13 +132,15 @@ def firewall_rules(held: Held, now: float) -> RuleSet:
 def keep_found(held: Held, kernel: RuleSet) -> Held:
     """With what the kernel closes and no state names (a lost file): it stays closed.
 
-    What is at an address behind is nobody's until the server says whose the address is.
+    What is at an address behind is nobody's until the server says whose the address is. A public port
+    that leads nowhere is the gateway's own again.
     """
     own, known = part_at(kernel, None).closed, {each.port for each in held.closed}
     found = {each for each in own if each.port not in known}
     machines = dict(held.behind)
     closed = {each.port for _, place in places(held) for each in rules_behind(place, 0.0).closed}
-    for address in sorted({e.port.at for e in kernel.closed if e.port.at is not None}, key=str):
+    at = {each.port.at for each in kernel.closed if isinstance(each.port, PortBehind)}
+    for address in sorted(at, key=str):
         ports = part_at(kernel, address).closed
         left = frozenset(each for each in ports if each.port.behind(address) not in closed)
         if left:
@@ -141,6 +160,15 @@ def all_leases(held: Held) -> Iterator[tuple[str, str, HeldLease]]:
     for uid, each in (("", held), *((uid, each.held) for uid, each in held.behind.items())):
         for grant_id, lease in each.leases.items():
             yield uid, grant_id, lease
+
+
+def _both(one: PublicPorts, other: PublicPorts) -> PublicPorts:
+    """The public ports that both have stand for the same port."""
+    return {
+        own: common
+        for own, through in one.items()
+        if (common := tuple(each for each in through if each in other.get(own, ())))
+    }
 
 
 def _found(where: Whereabouts) -> set[str]:

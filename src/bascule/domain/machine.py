@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bascule.domain.bounds import Guard
+from bascule.domain.bounds import GUARD_FILE, Guard
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
-from bascule.domain.weaknesses import PROTOCOL_TOO_OLD, UNINSTALLED, Weakness
+from bascule.domain.weaknesses import OUTSIDE_NETWORKS, PROTOCOL_TOO_OLD, UNINSTALLED, Weakness
 from bascule.sentences import sentence
 
 
@@ -26,6 +26,7 @@ class Unable(StrEnum):
     UNINSTALLED = "AgentUninstalled"
     LEASELESS = "LeasesNotEnded"
     TOO_OLD = "AgentTooOld"  # for this server's protocol (EDGES F4)
+    OUTSIDE = "OutsideNetworks"  # of its gateway's guard file (EDGES G1)
 
 
 def unable_words(why: Unable, name: str) -> str:
@@ -35,6 +36,13 @@ def unable_words(why: Unable, name: str) -> str:
             "The enforcement point of {name} cannot end an opening by itself: if its agent died, "
             "the port would stay open. So nothing is opened there.",
             name=name,
+        )
+    if why is Unable.OUTSIDE:
+        return sentence(
+            "{machine} is in no network that the guard file of its gateway names, so nothing is opened "
+            "there. Root on the gateway can change {file} and restart the agent.",
+            machine=name,
+            file=GUARD_FILE,
         )
     if why is Unable.TOO_OLD:
         return sentence(
@@ -138,6 +146,8 @@ class EnforcementPoint:
             return Unable.UNINSTALLED
         if any(each.is_of(PROTOCOL_TOO_OLD) for each in self.weaknesses):
             return Unable.TOO_OLD
+        if any(each.is_of(OUTSIDE_NETWORKS) for each in self.weaknesses):
+            return Unable.OUTSIDE
         return Unable.LEASELESS if self.lacks("ends_leases") else None
 
     @property

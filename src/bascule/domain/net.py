@@ -64,6 +64,10 @@ class PortKey:
         """The same port as its machine names it."""
         return PortKey(self.protocol, self.number)
 
+    def mapped(self, public: PublicPort, to: PortBehind | None = None) -> PortMapped:
+        """The public port that stands for this one, over the same protocol."""
+        return PortMapped(self.protocol, public.number, public.address, to)
+
     def behind(self, address: Address) -> PortBehind:
         """The same port of a machine to which the firewall's host forwards."""
         return PortBehind(self.protocol, self.number, address)
@@ -85,6 +89,45 @@ class PortBehind(PortKey):
     @property
     def at(self) -> Address:
         return self.address
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublicPort:
+    """A port number at one of a gateway's public addresses."""
+
+    address: Address
+    number: int  # 1..65535
+
+    def __str__(self) -> str:
+        return (
+            f"[{self.address}]:{self.number}"
+            if self.address.version == 6
+            else (f"{self.address}:{self.number}")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapped(PortKey):
+    """A public port of a gateway that stands for a port of a machine behind it.
+
+    Closed, it leads nobody anywhere. In the key of an opening, ``to`` is where it leads that source.
+    """
+
+    address: Address
+    to: PortBehind | None = None
+
+    def __str__(self) -> str:
+        named = f"{self.number}/{self.protocol.lower()} at {self.address}"
+        return named if self.to is None else f"{named}, for {self.to},"
+
+    @property
+    def at(self) -> Address:
+        """The gateway's public address."""
+        return self.address
+
+
+# By a machine's own port, the public ports that stand for it.
+PublicPorts = Mapping[PortKey, tuple[PublicPort, ...]]
 
 
 def port_order(port: PortKey) -> tuple[int, int, TransportProtocol, int]:

@@ -186,6 +186,30 @@ GUARD_REFUSES_SOURCE = WeaknessKind(
     Gravity.LIMITED,
     "The guard file of this host does not admit a source that its server wants to let in.",
 )
+OUTSIDE_NETWORKS = WeaknessKind(
+    "OutsideNetworks",
+    Gravity.SEVERE,
+    "The guard file of this machine’s gateway names no network with {addresses}, so nothing is opened "
+    "for the machine there.",
+    is_servers=True,
+)
+GUARD_REFUSES_NETWORK = WeaknessKind(
+    "GuardRefusesNetwork",
+    Gravity.LIMITED,
+    "The guard file of this gateway names no network with a machine that its server wants to open.",
+)
+GUARD_REFUSES_PUBLIC_PORT = WeaknessKind(
+    "GuardRefusesPublicPort",
+    Gravity.LIMITED,
+    "The guard file of this gateway does not give a public port that its server wants to stand for a "
+    "machine’s port.",
+)
+PUBLIC_PORT_TAKEN = WeaknessKind(
+    "PublicPortTaken",
+    Gravity.LIMITED,
+    "A public port that is to stand for a machine’s port is taken: this gateway listens on it, closes "
+    "it for itself, another program’s rule leads it on, or it stands for another port.",
+)
 RECORD_CHANGED = WeaknessKind(
     "RecordChanged",
     Gravity.SEVERE,

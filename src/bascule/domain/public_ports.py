@@ -1,0 +1,119 @@
+"""Which public port of a gateway stands for a port of a machine behind it. Pure.
+
+A policy names one, or the lowest free one of the guard file's range is taken. A machine's port keeps
+its public port for as long as the guard gives it. One that stood for a machine's port is given to no
+other machine for HELD_BACK (EDGES G2): who still has the old address and number in a script comes to
+nobody else. What is not here: whether something at the gateway itself has the port, which its agent
+finds (EDGES G6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.domain.bounds import Forwarding
+from bascule.domain.net import Address, PortKey, PortMapped, PublicPort
+from bascule.domain.times import format_utc
+from bascule.sentences import Sentence, sentence
+
+HELD_BACK = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A public port of one gateway, and the machine's port for which it stands or stood last."""
+
+    public: PublicPort
+    machine_uid: str
+    port: PortKey  # the machine's own, over the same protocol
+    released_at: datetime | None = None  # None: it stands for it
+
+    @property
+    def mapped(self) -> PortMapped:
+        return self.port.mapped(self.public)
+
+    def is_kept_from(self, machine_uid: str, port: PortKey, now: datetime) -> bool:
+        """May it not stand for that port?"""
+        if self.released_at is None:
+            return (machine_uid, port) != (self.machine_uid, self.port)
+        return machine_uid != self.machine_uid and now < self.released_at + HELD_BACK
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    code: str
+    message: Sentence
+
+
+def choose(
+    machine_uid: str,
+    port: PortKey,
+    at: Address,
+    forwarding: Forwarding | None,
+    claims: Iterable[Claim],
+    now: datetime,
+    named: PublicPort | None = None,
+) -> PublicPort | Refused:
+    """The public port for a machine's port, of the IP version of its address ``at``.
+
+    ``claims`` are all of that gateway; ``named`` is the policy's.
+    """
+    given = forwarding or Forwarding()
+    if named is not None and not (given.gives(named) and named.address.version == at.version):
+        return Refused(
+            "PublicPortNotGiven",
+            sentence(
+                "Public port {public} is not one that the guard file of the gateway gives for "
+                "{address}.",
+                public=named,
+                address=at,
+            ),
+        )
+    known = list(claims)
+    kept = {each.mapped: each for each in known if each.is_kept_from(machine_uid, port, now)}
+    own = [
+        each.public
+        for each in sorted(known, key=lambda each: each.released_at is not None)
+        if (each.machine_uid, each.port) == (machine_uid, port)
+    ]
+    wanted = [named] if named is not None else [*own, *_given(given)]
+    for public in wanted:
+        claim = kept.get(port.mapped(public))
+        if given.gives(public) and public.address.version == at.version:
+            if claim is None:
+                return public
+            if named is not None:
+                return _kept(claim)
+    return Refused(
+        "NoPublicPortFree",
+        sentence(
+            "The guard file of the gateway gives no public port that is free for {address}.",
+            address=at,
+        ),
+    )
+
+
+def _given(forwarding: Forwarding) -> Iterator[PublicPort]:
+    """All that it gives, the lowest numbers of the first address first."""
+    for address in forwarding.addresses:
+        for number in range(forwarding.first, forwarding.last + 1) if forwarding.first else ():
+            yield PublicPort(address, number)
+
+
+def _kept(claim: Claim) -> Refused:
+    if claim.released_at is None:
+        return Refused(
+            "PublicPortTaken",
+            sentence("Public port {public} stands for another port already.", public=claim.public),
+        )
+    return Refused(
+        "PublicPortHeldBack",
+        sentence(
+            "Public port {public} stood for another machine’s port, and may not stand for this one "
+            "until {until}.",
+            public=claim.public,
+            until=format_utc(claim.released_at + HELD_BACK),
+        ),
+    )
