@@ -7,18 +7,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 
 from bascule.domain.capabilities import ABILITIES, HOST, Capabilities
-from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.net import PortKey, PublicPort, TransportProtocol
 from bascule.interfaces.driver import Driver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeConnection, FakeFirewall
 from tests.contracts.driver import DriverContract, UnownedDriverContract
 from tests.netns.conftest import why_not
 from tests.netns.driver_process import DriverProcess
-from tests.netns.gateway import APP, BehindDriver, Gateway
+from tests.netns.gateway import APP, BEYOND, BehindDriver, Gateway, MappedDriver
 from tests.netns.network import CLIENT, PATIENCE, STRANGER, EchoServer, Network, Space, is_alive
 from tests.netns.network import HOST as HOST_ADDRESS
 
@@ -123,6 +124,36 @@ class TrackingWorld(GatewayWorld):
         self._network.host.run("nft", "delete", "table", "inet", "bascule")
 
 
+class MappedWorld(TrackingWorld):
+    """The gateway has public ports that stand for the machine's; connections are made through them."""
+
+    def __init__(self, network: Network, driver: DriverProcess) -> None:
+        super().__init__(network, driver)
+        self._process = driver
+        self.driver = MappedDriver(driver)
+
+    def reaches(self, source: str, port: PortKey) -> bool:
+        """Whom the machine's port lets in, its public port leads there."""
+        is_open = super().reaches(source, port)
+        if is_open and self._is_mapped(port):
+            space, number = self._space(source), port.number + BEYOND
+            if port.protocol is TransportProtocol.UDP:
+                assert space.asks(number, HOST_ADDRESS)
+            else:
+                assert space.lets_in(number, HOST_ADDRESS)
+        return is_open
+
+    def connect(self, source: str, port: PortKey) -> socket.socket:
+        if not self._is_mapped(port):
+            return super().connect(source, port)
+        return self._network.session(self._space(source), port.number + BEYOND, HOST_ADDRESS)
+
+    def _is_mapped(self, port: PortKey) -> bool:
+        public = PublicPort(ip_address(HOST_ADDRESS), port.number + BEYOND)
+        found = self._process.observe().rules.closed
+        return port.mapped(public) in {each.port for each in found}
+
+
 def lacking(ability: str) -> Capabilities:
     return replace(HOST, **{ability: False})  # type: ignore[arg-type]  # reason: each is a bool
 
@@ -183,3 +214,13 @@ class TestGateway(OnTheKernel, DriverContract):
 class TestGatewayWithoutOwner(OnTheKernel, UnownedDriverContract):
     use_owner = False
     kind = TrackingWorld
+
+
+@pytest.mark.root
+@pytest.mark.sockets
+@needs_kernel
+class TestTranslatingGateway(OnTheKernel, DriverContract, UnownedDriverContract):
+    """And what it translates on the way, through a public port of its own."""
+
+    use_owner = False
+    kind = MappedWorld

@@ -16,9 +16,17 @@ import pytest
 
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, PublicPort, TransportProtocol
 from bascule.drivers.nftables import parse, render, rules
-from bascule.drivers.nftables.layout import ALWAYS, ALWAYS_BEHIND, FLAGS, GRANTED, TABLE, SourceSet
+from bascule.drivers.nftables.layout import (
+    ALWAYS,
+    ALWAYS_BEHIND,
+    ALWAYS_MAPPED,
+    FLAGS,
+    GRANTED,
+    TABLE,
+    SourceSet,
+)
 
 HERE = Path(__file__).parent / "nftables"
 SSH = PortKey(TransportProtocol.TCP, 22)
@@ -36,6 +44,12 @@ def given(*rows: tuple[str, PortKey, float, str]) -> dict[OpeningKey, Opening]:
 
 
 APP, APP6 = map(ip_address, ("10.1.0.10", "fd01::10"))
+PUBLIC, PUBLIC6 = (
+    PublicPort(ip_address(address), 2222) for address in ("198.51.100.7", "2001:db8::7")
+)
+LED, LED6 = (
+    SSH.mapped(public, SSH.behind(app)) for public, app in ((PUBLIC, APP), (PUBLIC6, APP6))
+)
 
 IN_USE = RuleSet(
     closed=frozenset(
@@ -45,12 +59,17 @@ IN_USE = RuleSet(
             ClosedPort(SNMP),
             ClosedPort(SSH.behind(APP)),
             ClosedPort(SSH.behind(APP6), OnExpiry.KILL),
+            ClosedPort(SSH.mapped(PUBLIC)),
+            ClosedPort(SSH.mapped(PUBLIC6)),
         }
     ),
     openings=given(
         ("192.0.2.11", SSH.behind(APP), 58.96, "1a2b-3"),
         ("0.0.0.0/0", SSH.behind(APP), 18.96, ""),
         ("2001:db8:2::/48", SSH.behind(APP6), 57.96, "1a2b-4"),
+        ("192.0.2.11", LED, 58.96, "1a2b-3"),
+        ("0.0.0.0/0", LED, 18.96, ""),
+        ("2001:db8:2::/48", LED6, 57.96, "1a2b-4"),
         ("192.0.2.10", SSH, 5398.96, "0f8c-1"),
         ("198.51.100.0/24", RDP, 93783.46, "0f8c-1"),
         ("2001:db8::7", SNMP, 60.208, "0f8c-1"),
@@ -70,7 +89,8 @@ IN_USE = RuleSet(
 
 
 def sets_of(elements: Iterable[render.ElementKey]) -> frozenset[SourceSet]:
-    return ALWAYS | ALWAYS_BEHIND | rules.source_sets(name for name, _ in elements)
+    always = ALWAYS | ALWAYS_BEHIND | ALWAYS_MAPPED
+    return always | rules.source_sets(name for name, _ in elements)
 
 
 def written(name: str, text: str) -> str:
@@ -89,7 +109,11 @@ def test_a_table_with_exact_sources_only() -> None:
 def test_a_table_with_nobody_behind_has_nothing_of_it() -> None:
     """Each set costs time whenever the table is read back."""
     assert "behind" not in render.definition(TABLE, ALWAYS, FLAGS)
-    assert "behind" in render.definition(TABLE, ALWAYS | ALWAYS_BEHIND, FLAGS)
+    behind = render.definition(TABLE, ALWAYS | ALWAYS_BEHIND, FLAGS)
+    assert "behind" in behind
+    assert "mapped" not in behind
+    assert "type nat" not in behind, "a kernel that cannot translate holds it"
+    assert "mapped" in render.definition(TABLE, ALWAYS | ALWAYS_BEHIND | ALWAYS_MAPPED, FLAGS)
 
 
 def test_a_table_without_flags_differs_in_the_flags_alone() -> None:
@@ -100,17 +124,25 @@ def test_a_table_without_flags_differs_in_the_flags_alone() -> None:
 
 def test_a_table_with_prefixes_and_elements() -> None:
     elements = rules.to_elements(IN_USE)
-    text = render.definition(TABLE, sets_of(elements), FLAGS, unused=["g6_56", "g4_8"])
+    text = render.definition(
+        TABLE, sets_of(elements), FLAGS, unused=["g6_56", "g4_8", "mapped_to4_8"]
+    )
     text += render.changes(TABLE, dict(sorted(elements.items())))
     assert text == written("in_use.nft", text)
 
 
+LED_KEY = ("192.0.2.1", "198.51.100.7", "tcp", "2222")
+
+
 def test_changes_of_elements() -> None:
+    """What a map led to elsewhere goes first: its key is the same."""
     changes: dict[render.ElementKey, render.Element | None] = {
         ("g4", ("192.0.2.1", "tcp", "22")): render.Element(1500, "grant-7"),
         ("g4", ("192.0.2.2", "tcp", "22")): None,
         ("closed", ("tcp", "22")): render.Element(),
         ("ended4", ("192.0.2.2", "tcp", "22")): None,
+        ("mapped_to4", (*LED_KEY, "10.1.0.10", "22")): render.Element(1500, "grant-7"),
+        ("mapped_to4", (*LED_KEY, "10.1.0.11", "22")): None,
     }
     text = render.changes(TABLE, changes)
     assert text == written("changes.nft", text)

@@ -8,13 +8,15 @@ Client and stranger reach both through the host, by IPv4 and IPv6, and keep thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_address
 
 from bascule.domain.behind import behind, part_at, united
 from bascule.domain.desired import OpeningKey, RuleSet
-from bascule.domain.net import PortBehind, PortKey
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortBehind, PortKey, PortMapped, PublicPort
 from bascule.domain.plan import (
     ClosePort,
     DropOpening,
@@ -27,7 +29,7 @@ from bascule.domain.plan import (
 )
 from bascule.interfaces.driver import Blocked, Condition
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import HOST6, INNER, Network, Space
+from tests.netns.network import HOST, HOST6, INNER, Network, Space
 
 APP, APP6 = INNER, "fd78::2"
 SQL, SQL6 = "10.79.0.2", "fd79::2"
@@ -87,6 +89,18 @@ class Gateway:
         )
 
 
+def public(number: int, address: str = HOST) -> PublicPort:
+    return PublicPort(ip_address(address), number)
+
+
+def through(
+    rules: RuleSet, mapped: Mapping[PortKey, Sequence[PublicPort]], *addresses: str
+) -> RuleSet:
+    """The rules of a machine behind whose ports have public ones; app's by default."""
+    there = tuple(map(ip_address, addresses or (APP, APP6)))
+    return behind(rules, there, (), {own: tuple(each) for own, each in mapped.items()})
+
+
 class BehindDriver:
     """A driver of a host's own ports, as the contract knows it, whose ports are app's.
 
@@ -104,11 +118,17 @@ class BehindDriver:
         return found
 
     def observe(self) -> Observed:
-        seen: Observed = self._driver.observe()
+        return self._own(self._driver.observe())
+
+    def _own(self, seen: Observed) -> Observed:
         parts = [part_at(seen.rules, each) for each in self.at]
         assert parts[0].closed == parts[1].closed
         assert part_at(seen.rules, None) == RuleSet()
         return replace(seen, rules=united(parts), blocked_attempts=seen.blocked_behind)
+
+    def taken(self, ports: Collection[PortMapped]) -> Collection[PortMapped]:
+        found: Collection[PortMapped] = self._driver.taken(ports)
+        return found
 
     def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         self._driver.apply([each for own in operations for each in self._there(own)], since)
@@ -131,10 +151,13 @@ class BehindDriver:
     def remove(self) -> None:
         self._driver.remove()
 
+    def _behind(self, rules: RuleSet) -> RuleSet:
+        return behind(rules, self.at, ())
+
     def _there(self, operation: Operation) -> Iterator[Operation]:
         match operation:
             case Rebuild(rules):
-                yield Rebuild(behind(rules, self.at, ()))
+                yield Rebuild(self._behind(rules))
             case ClosePort(closed, is_new):
                 for at in self.at:
                     yield ClosePort(replace(closed, port=closed.port.behind(at)), is_new)
@@ -151,3 +174,58 @@ class BehindDriver:
     def _key(self, key: OpeningKey) -> OpeningKey:
         (at,) = (each for each in self.at if each.version == key.source.version)
         return replace(key, port=key.port.behind(at))
+
+
+BEYOND = 20_000  # by which a public port's number is above that of app's own
+
+
+class MappedDriver(BehindDriver):
+    """As that, with public ports of the gateway that stand for app's."""
+
+    def observe(self) -> Observed:
+        """Nobody is led anywhere but who is let in, and for as long."""
+        seen: Observed = self._driver.observe()
+        given = {key: each for key, each in seen.rules.openings.items() if _is_public(key)}
+        for key, opening in given.items():
+            assert isinstance(key.port, PortMapped)
+            assert key.port.to is not None
+            own = seen.rules.openings.get(replace(key, port=key.port.to))
+            left = timedelta(0) if own is None else own.remaining
+            assert opening.remaining - left < timedelta(milliseconds=50)
+        rules = RuleSet(
+            frozenset(each for each in seen.rules.closed if not isinstance(each.port, PortMapped)),
+            {key: each for key, each in seen.rules.openings.items() if key not in given},
+            seen.rules.cuts,
+        )
+        return self._own(replace(seen, rules=rules))
+
+    def _there(self, operation: Operation) -> Iterator[Operation]:
+        yield from super()._there(operation)
+        match operation:
+            case ClosePort(closed, is_new):
+                for each in self._public(closed.port):
+                    yield ClosePort(ClosedPort(closed.port.mapped(each)), is_new)
+            case ReleasePort(port):
+                for each in self._public(port):
+                    yield ReleasePort(port.mapped(each))
+            case DropOpening(key):
+                yield DropOpening(self._through(key))
+            case PutOpening(opening):
+                yield PutOpening(replace(opening, key=self._through(opening.key)))
+
+    def _behind(self, rules: RuleSet) -> RuleSet:
+        mapped = {each.port: self._public(each.port) for each in rules.closed}
+        return behind(rules, self.at, (), mapped)
+
+    def _public(self, port: PortKey) -> tuple[PublicPort, ...]:
+        return tuple(public(port.number + BEYOND, each) for each in (HOST, HOST6))
+
+    def _through(self, key: OpeningKey) -> OpeningKey:
+        there = self._key(key)
+        assert isinstance(there.port, PortBehind)
+        (at,) = (e for e in self._public(key.port) if e.address.version == key.source.version)
+        return replace(key, port=key.port.mapped(at, there.port))
+
+
+def _is_public(key: OpeningKey) -> bool:
+    return isinstance(key.port, PortMapped)

@@ -349,6 +349,36 @@ def test_a_kill_session_ends_with_its_opening_by_the_kernel_alone(
     assert not network.client.reaches(22, APP)
 
 
+@FAMILIES
+def test_a_kill_session_that_others_translate_is_reset_by_the_address_that_it_knows(
+    network: Network,
+    driver: DriverProcess,
+    gateway: Gateway,
+    source: str,
+    app: str,
+    sql: str,
+    host: str,
+) -> None:
+    """And so is a cut one; whom another opening admits, or who was there before, goes on."""
+    del sql
+    for number, to in ((2222, 22), (2323, 23)):
+        gateway.translate(number, to, app)
+    keep, kill = at(app, tcp(22)), at(app, tcp(23))
+    both = closed(keep, kill=[kill])
+    old = network.session(network.stranger, 2323, host)
+    make_so(driver, RuleSet())
+    make_so(driver, RuleSet(both, openings((source, keep, MINUTE), (source, kill, MINUTE))))
+    cut, killed = (network.session(network.client, number, host) for number in (2222, 2323))
+    assert is_alive(old, PATIENCE)
+    make_so(driver, RuleSet(both, {}, cuts((source, keep, 120))))
+    for each in (cut, killed):
+        each.settimeout(PATIENCE)
+        each.sendall(b"x")
+        with pytest.raises(ConnectionResetError):
+            each.recv(8)
+    assert is_alive(old, PATIENCE)
+
+
 def test_a_machine_that_speaks_to_an_ended_client_lets_go_of_the_connection(
     network: Network, driver: DriverProcess, gateway: Gateway
 ) -> None:

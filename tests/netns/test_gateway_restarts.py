@@ -14,17 +14,30 @@ import pytest
 from bascule.agent.memory import NEWEST, HeldFile
 from bascule.clocks import SystemClock
 from bascule.domain.bindings import Whereabouts
+from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import AddressPrefix, PublicPort
 from bascule.drivers.linux import netlink
 from bascule.reconcile.reconciler import Reconciler
 from tests.netns.driver_process import DriverProcess
 from tests.netns.gateway import APP, APP6, SQL, Gateway
-from tests.netns.network import CLIENT, PATIENCE, Network, is_alive
+from tests.netns.network import CLIENT, HOST, PATIENCE, Network, is_alive
 from tests.netns.rulesets import tcp
 
-BOTH = Whereabouts((ip_address(APP), ip_address(APP6)))
+BOTH = Whereabouts(
+    (ip_address(APP), ip_address(APP6)), mapped={tcp(22): (PublicPort(ip_address(HOST), 2222),)}
+)
+
+
+BEHIND = Guard(
+    forwarding=Forwarding(
+        tuple(map(AddressPrefix.parse, ("10.78.0.0/15", "fd78::/15"))),
+        (ip_address(HOST),),
+        2000,
+        2999,
+    )
+)
 
 
 class Agent:
@@ -34,7 +47,7 @@ class Agent:
         self.clock = SystemClock()
         self.driver = DriverProcess(network.host.name, use_owner=False)
         memory = HeldFile(directory, self.clock, boot)
-        self.reconciler = Reconciler(self.driver, memory, self.clock)
+        self.reconciler = Reconciler(self.driver, memory, self.clock, BEHIND)
         self.reconciler.restore(self.driver.observe().rules)
 
     def tell(self, generation: int, *leases: Lease, where: Whereabouts = BOTH) -> None:
@@ -85,6 +98,8 @@ def test_a_rebooted_gateway_closes_what_was_closed_and_opens_what_has_time_left(
         assert not network.stranger.reaches(22, APP6)
         assert not network.client.reaches(23, APP)
         assert network.client.lets_in(22, APP)
+        assert network.client.lets_in(2222), "and by its public port"
+        assert not network.stranger.reaches(2222)
         assert not is_alive(killed)
 
 

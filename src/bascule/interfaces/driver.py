@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import Held
-from bascule.domain.net import Address, PortKey
+from bascule.domain.net import Address, PortKey, PortMapped
 from bascule.domain.plan import Observed, Operation
 from bascule.domain.weaknesses import Weakness, WeaknessKind
 
@@ -52,6 +52,12 @@ class Driver(Protocol):
 
     def observe(self) -> Observed:
         """Read the firewall back; raise EnforcementFailed when it cannot be read."""
+        ...
+
+    def taken(self, ports: Collection[PortMapped]) -> Collection[PortMapped]:
+        """Those public ports that stand for nothing here, because something else has them: what
+        listens on this host, or another program's rules. Raises EnforcementFailed.
+        """
         ...
 
     def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import RuleSet
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPort
 from bascule.domain.plan import (
     ClosePort,
     DropOpening,
@@ -83,6 +83,11 @@ class FakeDriver:
         elif rules.is_damaged:
             why = "The table was changed by another program."
         return Observed(self.firewall.held(rules), not why, why, knocks, now, behind)
+
+    def taken(self, ports: Collection[PortMapped]) -> Collection[PortMapped]:
+        if self.is_unreadable:
+            raise EnforcementFailed("The firewall cannot be read.", advice="Try again.")
+        return {port for port in ports if PublicPort(port.at, port.number) in self.firewall.listens}
 
     def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         if self.refusals:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import Address, Network, PortKey, parse_address
+from bascule.domain.net import Address, Network, PortKey, PublicPort, parse_address
 from bascule.interfaces.clock import Clock
 
 ADOPTED_FOR = 600.0  # seconds
@@ -48,6 +48,7 @@ class FakeFirewall:
         self.abilities = abilities
         self.rules: FakeRules | None = None  # None: there is no table
         self.connections: list[FakeConnection] = []
+        self.listens: set[PublicPort] = set()  # where something of the host itself answers
 
     # -- packets ------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ _Ports = frozenset[PortKey]
 @dataclass(frozen=True, slots=True)
 class Translations:
     targets: frozenset[Target] = frozenset()
+    redirected: frozenset[PortKey] = frozenset()  # those for which another of this host answers
     unread: tuple[str, ...] = ()  # what may lead elsewhere and is not understood
 
 
@@ -72,12 +73,25 @@ class Way:
     at: int
 
 
-class Translators:
-    """The tables in which ``prerouting`` is translated, as they are read now. Raises OSError."""
+def _nobodys(_family: int, _name: str) -> bool:
+    return False
 
-    def __init__(self) -> None:
+
+class Translators:
+    """The tables in which ``prerouting`` is translated, as they are read now. Raises OSError.
+
+    ``is_ours`` tells by family and name the caller's own tables, which are passed over. ``at`` is the
+    one address of this host that is asked about; None: any.
+    """
+
+    def __init__(
+        self, is_ours: Callable[[int, str], bool] = _nobodys, at: Address | None = None
+    ) -> None:
+        self._at = at
         self._here: dict[bytes, bool] = {}
-        self._tables: list[Table | LegacyTable] = [Table(*each) for each in nat_tables()]
+        self._tables: list[Table | LegacyTable] = [
+            Table(*each) for each in nat_tables() if not is_ours(*each)
+        ]
         self._unread: tuple[str, ...] = ()
         try:
             self._tables += [LegacyTable(*each) for each in legacy_tables() if each[1] == "nat"]
@@ -86,8 +100,8 @@ class Translators:
 
     def of(self, ports: Collection[PortKey]) -> Translations:
         """Where a packet to one of ``ports`` may be sent on to. Raises OSError."""
-        ways, unread = self._follow(ports)
-        return Translations(frozenset(ways), (*unread, *self._unread))
+        ways, redirected, unread = self._follow(ports)
+        return Translations(frozenset(ways), redirected, (*unread, *self._unread))
 
     def ways(self, port: PortKey) -> Mapping[Target, Way]:
         """Where a packet to ``port`` may be sent on to, and one rule that sends it there."""
@@ -101,20 +115,35 @@ class Translators:
                 numbers |= {*range(low, min(high, low + _MOST_OF_RANGE) + 1), high}
         return frozenset(each for each in numbers if 0 < each < 1 << 16)
 
-    def _follow(self, ports: Collection[PortKey]) -> tuple[dict[Target, Way], dict[str, None]]:
+    def _is_here(self, address: bytes) -> bool:
+        if self._at is not None:
+            return address == self._at.packed
+        if address not in self._here:
+            self._here[address] = is_local(address)
+        return self._here[address]
+
+    def _follow(
+        self, ports: Collection[PortKey]
+    ) -> tuple[dict[Target, Way], frozenset[PortKey], dict[str, None]]:
         found: dict[Target, Way] = {}
+        redirected: set[PortKey] = set()
         unread: dict[str, None] = {}
         for table in self._tables:
-            walk = _Walk(table, self._here)
+            walk = _Walk(table, self._is_here)
             walk.from_hooks(frozenset(ports))
             found = {**walk.targets, **found}
+            redirected |= walk.redirected
             unread.update(walk.unread)
-        return found, unread
+        return found, frozenset(redirected), unread
 
 
-def translations(ports: Collection[PortKey]) -> Translations:
+def translations(
+    ports: Collection[PortKey],
+    is_ours: Callable[[int, str], bool] = _nobodys,
+    at: Address | None = None,
+) -> Translations:
     """``Translators.of``, read now. Raises OSError."""
-    return Translators().of(ports)
+    return Translators(is_ours, at).of(ports)
 
 
 def _mentioned(table: Table | LegacyTable) -> Iterator[tuple[int, int]]:
@@ -166,27 +195,23 @@ class _State:
     """Of a packet at one place in a rule: which of the ports it may still be for."""
 
     ports: _Ports
-    here: dict[bytes, bool]  # addresses: is what comes to them delivered here?
+    is_here: Callable[[bytes], bool]  # is what comes to this address delivered here?
     slots: _Slots = field(default_factory=dict)
 
     def where(self, holds: Callable[[PortKey], bool]) -> None:
         self.ports = frozenset(each for each in self.ports if holds(each))
 
-    def is_here(self, address: bytes) -> bool:
-        if address not in self.here:
-            self.here[address] = is_local(address)
-        return self.here[address]
-
 
 class _Walk:
     """Follow every way through one table's translating chains."""
 
-    def __init__(self, table: Table | LegacyTable, here: dict[bytes, bool]) -> None:
+    def __init__(self, table: Table | LegacyTable, is_here: Callable[[bytes], bool]) -> None:
         self._table = table
-        self._here = here
+        self._is_here = is_here
         self._been: set[tuple[str, _Ports]] = set()
         self._at = 0  # the rule of its chain that is being read
         self.targets: dict[Target, Way] = {}
+        self.redirected: set[PortKey] = set()
         self.unread: dict[str, None] = {}
 
     def from_hooks(self, ports: _Ports) -> None:
@@ -200,7 +225,7 @@ class _Walk:
         for at, rule in enumerate(self._table.rules.get(name, ())):
             self._at = at
             try:
-                self._rule(rule, 0, _State(ports, self._here), name)
+                self._rule(rule, 0, _State(ports, self._is_here), name)
             except (struct.error, IndexError):  # of another form than that of the sources above
                 self._not_understood(name)
 
@@ -216,6 +241,8 @@ class _Walk:
                 self._immediate(parts, state)
             elif name == "nat":
                 self._native(parts, state, chain)
+            elif name == "redir":
+                self.redirected |= state.ports
             elif name == "target":
                 self._target(parts, state, chain)
             else:
@@ -250,7 +277,7 @@ class _Walk:
             if goes_to is None:
                 self._verdict(each.data, ports)
                 continue
-            following = _State(ports, self._here, dict(state.slots))
+            following = _State(ports, self._is_here, dict(state.slots))
             _put_bytes(following, goes_to, value(each.data))
             self._rule(rule, at, following, chain)
 
@@ -262,8 +289,9 @@ class _Walk:
         last = _bytes(state, _slot(parts, 4), size) if 4 in parts else first
         low = _bytes(state, _slot(parts, 5), 2) if 5 in parts else b""
         high = _bytes(state, _slot(parts, 6), 2) if 6 in parts else low
-        if 3 not in parts:
-            return  # to another port of this host: ``input`` sees it
+        if 3 not in parts:  # to another port of this host: ``input`` sees it
+            self.redirected |= state.ports
+            return
         if first is None or last is None or low is None or high is None:
             self._not_understood(chain)
             return
@@ -271,6 +299,8 @@ class _Walk:
 
     def _target(self, parts: Attributes, state: _State, chain: str) -> None:
         name, info = text(parts.get(1, b"")), parts.get(3, b"")
+        if name == "REDIRECT":
+            self.redirected |= state.ports
         if name not in ("DNAT", "NETMAP"):
             return
         is_old = (_number(parts, 2) or 0) == 0 and self._table.family == socket.AF_INET

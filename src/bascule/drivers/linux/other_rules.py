@@ -51,7 +51,7 @@ class OtherRules:
         self.translators: Translators | None = None
         try:
             self.tables += [Table(*each) for each in hooked_tables() if not is_ours(*each)]
-            self.translators = Translators()
+            self.translators = Translators(is_ours)
         except PermissionError:
             self.unread.append("the rules of nftables and iptables")
         try:

@@ -22,13 +22,13 @@ from datetime import timedelta
 
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.desired import RuleSet
-from bascule.domain.net import PortKey
+from bascule.domain.net import PortKey, PortMapped
 from bascule.domain.plan import Observed, Operation
 from bascule.drivers.linux.sockets import Connection
 from bascule.drivers.nftables import existing, parse, render, rules
 from bascule.drivers.nftables.change import Change, gather
 from bascule.drivers.nftables.drift import drift
-from bascule.drivers.nftables.features import Features, probe
+from bascule.drivers.nftables.features import Features, probe, require_translation
 from bascule.drivers.nftables.handover import take_over
 from bascule.drivers.nftables.layout import (
     ADOPTED_FOR,
@@ -37,6 +37,7 @@ from bascule.drivers.nftables.layout import (
     ENDED_FOR,
     TABLE,
     is_behind,
+    is_mapped,
 )
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.load import PUBLISHED_SETS, Loader
@@ -46,6 +47,7 @@ from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.published import Published
 from bascule.drivers.nftables.render import Changes, Element, ElementKey
 from bascule.drivers.nftables.shadowed import Shadowed
+from bascule.drivers.nftables.taken import taken
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.driver import Blocked, Condition, Keeper
 
@@ -200,7 +202,19 @@ class NftablesDriver:
         known = self._loaded.sets if self._loaded is not None else {}
         if not any(map(is_behind, known)) and render.is_about_behind(change.elements):
             return True  # the first machine behind this host
+        if not any(map(is_mapped, known)) and render.is_about_mapped(change.elements):
+            return True  # the first public port
         return any(each.name not in known for each in change.sets())
+
+    def taken(self, ports: Collection[PortMapped]) -> Collection[PortMapped]:
+        require_translation(self._context)
+        try:
+            return taken(ports)
+        except OSError as error:
+            raise EnforcementFailed(
+                f"Whether public ports are free cannot be read: {error}.",
+                advice="Check the module nf_tables, and that /proc is mounted.",
+            ) from error
 
     # -- connections --------------------------------------------------------------------
 

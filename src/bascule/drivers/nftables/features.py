@@ -20,7 +20,7 @@ from bascule.domain.weaknesses import (
 )
 from bascule.drivers.linux import conntrack, facts, flushers, sockets
 from bascule.drivers.nftables import parse, render
-from bascule.drivers.nftables.layout import ALWAYS, ALWAYS_BEHIND, FLAGS
+from bascule.drivers.nftables.layout import ALWAYS, ALWAYS_BEHIND, ALWAYS_MAPPED, FLAGS
 from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
 from bascule.errors import ConfigurationError, EnforcementFailed
 
@@ -100,6 +100,17 @@ def _require_rules(context: Context) -> None:
             f"This kernel or nftables cannot hold our rules: {error.message}",
             advice="Bascule needs Linux 5.10 and nftables 1.0 or later, with the modules "
             "nft_ct, nft_fib_inet and nft_reject_inet.",
+        ) from error
+
+
+def require_translation(context: Context) -> None:
+    """Raise EnforcementFailed where no public port can stand for a machine's; most hosts need none."""
+    try:
+        context.check(render.definition(_scratch(), ALWAYS | ALWAYS_BEHIND | ALWAYS_MAPPED, ()))
+    except EnforcementFailed as error:
+        raise EnforcementFailed(
+            f"This kernel or nftables cannot translate public ports: {error.message}",
+            advice="Load the modules nft_chain_nat and nft_nat.",
         ) from error
 
 

@@ -8,6 +8,10 @@ sets are alike. Elements are ``source . protocol . port``, without a source for 
 What begins with ``behind_`` is about machines to which this host forwards: there the machine's
 address stands before protocol and port, and each set has one IP version. All of that is in the table
 from the first such machine on: most hosts have none, and every set costs time when it is read back.
+
+What begins with ``mapped_`` is about public ports that stand for those of such machines, and is there
+from the first of them on. ``mapped_to4`` and its like are maps: from source, public address, protocol
+and port to the machine's address and port.
 What is not here: nft's syntax (``render``, ``parse``).
 """
 
@@ -24,7 +28,10 @@ from bascule.domain.net import (
     EVERY_IPV4,
     EVERY_IPV6,
     Network,
+    PortBehind,
     PortKey,
+    PortMapped,
+    PublicPort,
     TransportProtocol,
 )
 
@@ -37,6 +44,7 @@ FLAGS = ("owner", "persist")
 
 CLOSED, KILL = "closed", "kill"
 GRANTED, ENDED = "g", "ended"
+TO = "to"  # where a public port leads a source
 ADOPTED = {4: "adopted4", 6: "adopted6"}
 SEEN = {4: "seen4", 6: "seen6"}
 TARGETS = {4: "target4", 6: "target6"}  # what closed published ports stand for
@@ -53,6 +61,9 @@ LEARNING = {4: "behind_learning4", 6: "behind_learning6"}  # address and TCP por
 LEARNT = {4: "behind_learnt4", 6: "behind_learnt6"}
 SEEN_BEHIND = {4: "behind_seen4", 6: "behind_seen6"}
 
+_MAPPED = "mapped_"
+CLOSED_MAPPED = {4: "mapped_closed4", 6: "mapped_closed6"}
+
 
 def _versions(own: Iterable[str], behind: Mapping[int, str]) -> dict[str, int | None]:
     return {
@@ -61,9 +72,10 @@ def _versions(own: Iterable[str], behind: Mapping[int, str]) -> dict[str, int | 
     }
 
 
-# By name, the IP version of the machines' addresses in it; None: of the host's own ports.
-CLOSED_SETS = _versions([CLOSED], CLOSED_BEHIND)
-PORT_SETS = {**CLOSED_SETS, **_versions([KILL], KILL_BEHIND)}
+# By name, the IP version of the addresses in it; None: of the host's own ports.
+CLOSED_SETS = {**_versions([CLOSED], CLOSED_BEHIND), **_versions((), CLOSED_MAPPED)}
+KILL_SETS = _versions([KILL], KILL_BEHIND)
+PORT_SETS = {**CLOSED_SETS, **KILL_SETS}
 ADOPTED_SETS = _versions(ADOPTED.values(), ADOPTED_BEHIND)
 LEARNT_SETS = _versions((), LEARNT)
 SEEN_SETS = _versions(SEEN.values(), SEEN_BEHIND)
@@ -76,14 +88,16 @@ MAX_GRANTS = 65536  # elements of one set; the kernel makes room for them at onc
 MAX_LEARNT = 16384
 MAX_SEEN = 4096
 
-_NAME = re.compile(r"(behind_)?(g|ended)([46])(?:_(\d{1,3}))?")
+_NAME = re.compile(r"(behind_|mapped_)?(g|ended|to)([46])(?:_(\d{1,3}))?")
 _FULL = {4: 32, 6: 128}
 _INTERFACE = re.compile(r'"[A-Za-z0-9_.-]{1,15}"')
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceSet:
-    """One set of sources: of grants (``g``) or of ended ones, of one prefix length."""
+    """One set of sources, of one prefix length: of grants (``g``), of ended ones (``ended``), or of
+    those whom public ports lead somewhere (``to``), which is a map.
+    """
 
     kind: str
     version: int  # 4 or 6
@@ -93,8 +107,13 @@ class SourceSet:
     @property
     def name(self) -> str:
         prefix = _BEHIND if self.is_behind else ""
+        prefix = _MAPPED if self.is_map else prefix
         suffix = "" if self.length == _FULL[self.version] else f"_{self.length}"
         return f"{prefix}{self.kind}{self.version}{suffix}"
+
+    @property
+    def is_map(self) -> bool:
+        return self.kind == TO
 
     @property
     def is_exact(self) -> bool:
@@ -121,13 +140,18 @@ def parse_set_name(name: str) -> SourceSet | None:
         return None
     version = int(match[3])
     length = _FULL[version] if match[4] is None else int(match[4])
-    found = SourceSet(match[2], version, length, match[1] is not None)
+    found = SourceSet(match[2], version, length, match[1] is not None or match[2] == TO)
     return found if length <= _FULL[version] and found.name == name else None
 
 
 def is_behind(name: str) -> bool:
     """Is this set, chain or counter about machines behind this host?"""
     return name.startswith(_BEHIND)
+
+
+def is_mapped(name: str) -> bool:
+    """Is it about public ports that stand for those of such machines?"""
+    return name.startswith(_MAPPED)
 
 
 ALWAYS, ALWAYS_BEHIND = (
@@ -140,10 +164,15 @@ ALWAYS, ALWAYS_BEHIND = (
 )
 
 
+ALWAYS_MAPPED = frozenset(SourceSet(TO, version, _FULL[version], True) for version in (4, 6))
+
+
 def port_set(name: str, port: PortKey) -> str:
     """Of CLOSED or KILL, the set that holds this port."""
     if port.at is None:
         return name
+    if name == CLOSED and isinstance(port, PortMapped):
+        return CLOSED_MAPPED[port.at.version]
     return (CLOSED_BEHIND if name == CLOSED else KILL_BEHIND)[port.at.version]
 
 
@@ -167,18 +196,34 @@ def read_port(version: int | None, words: tuple[str, ...]) -> PortKey:
     raise ValueError(f"{' . '.join(words)} is no port of ours")
 
 
+def closed_port(name: str, words: tuple[str, ...]) -> PortKey:
+    """The port of an element of one of CLOSED_SETS. Raises ValueError for what we never write."""
+    port = read_port(CLOSED_SETS[name], words)
+    if name in CLOSED_MAPPED.values() and port.at is not None:
+        return port.mapped(PublicPort(port.at, port.number))
+    return port
+
+
 def key_words(key: OpeningKey) -> tuple[str, ...]:
-    """The element of a source set that stands for ``key``."""
-    if key.source.prefixlen == 0:
-        return port_words(key.port)
-    return str(key.source.network_address), *port_words(key.port)
+    """The element of a source set that stands for ``key``; of a map, its data too."""
+    source = () if key.source.prefixlen == 0 else (str(key.source.network_address),)
+    to = key.port.to if isinstance(key.port, PortMapped) else None
+    leads = () if to is None else (str(to.at), str(to.number))
+    return *source, *port_words(key.port), *leads
 
 
 def opening_key(where: SourceSet, words: tuple[str, ...]) -> OpeningKey:
     """The inverse of ``key_words``. Raises ValueError for what we never write."""
     source = words[: 0 if where.length == 0 else 1]
     version = where.version if where.is_behind else None
-    port = read_port(version, words[len(source) :])
+    ends = len(words) - 2 * where.is_map
+    port = read_port(version, words[len(source) : ends])
+    if where.is_map:
+        address, number = words[ends:]
+        there = read_port(version, (address, port.protocol.lower(), number))
+        if port.at is None or not isinstance(there, PortBehind):
+            raise ValueError(f"{' . '.join(words)} is no mapping of ours")
+        port = there.mapped(PublicPort(port.at, port.number), there)
     if not source:
         return OpeningKey(EVERY_IPV4 if where.version == 4 else EVERY_IPV6, port)
     return OpeningKey(ip_network(f"{source[0]}/{where.length}"), port)

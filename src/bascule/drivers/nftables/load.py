@@ -7,7 +7,7 @@ things into it) it is deleted and made anew in that same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from bascule.drivers.nftables import parse, render, rules
@@ -15,6 +15,7 @@ from bascule.drivers.nftables.layout import (
     ADOPTED_SETS,
     ALWAYS,
     ALWAYS_BEHIND,
+    ALWAYS_MAPPED,
     BLOCKED,
     BLOCKED_BEHIND,
     ENDED,
@@ -27,8 +28,10 @@ from bascule.drivers.nftables.layout import (
     SEEN_SETS,
     TABLE,
     TARGETS,
+    TO,
     SourceSet,
     is_behind,
+    is_mapped,
 )
 from bascule.drivers.nftables.library import ABSENT, EXISTS, NOT_PERMITTED, Context, says
 from bascule.drivers.nftables.parse import Layout, Table
@@ -36,6 +39,7 @@ from bascule.drivers.nftables.render import Changes
 from bascule.errors import EnforcementFailed
 
 _JUDGING = ("by_number", "guard", "granted")
+_JUDGING_BEHIND = (*_JUDGING, "translated")
 _CHAINS = frozenset({"published", "delivered", "routed", "arrived", *_JUDGING})
 _OTHERS = frozenset({f"counter {BLOCKED}", "counter cut"})
 _CONNECTION_SETS = frozenset({*ADOPTED_SETS, *LEARNING.values(), *LEARNT_SETS})
@@ -73,9 +77,11 @@ class Loader:
         ``is_whole``: what else is closed or granted is to go. Adopted connections and cuts
         stay in either case. ``before`` is the table as it was just read.
         """
-        live = ALWAYS | _in_use(before, (ENDED,) if is_whole else (ENDED, GRANTED))
+        live = ALWAYS | _in_use(before, (ENDED,) if is_whole else (ENDED, GRANTED, TO))
         live |= rules.source_sets(name for (name, _), each in wanted.items() if each is not None)
-        if _has_behind(before) or render.is_about_behind(wanted):
+        if _has(before, is_mapped) or render.is_about_mapped(wanted):
+            live |= ALWAYS_MAPPED | ALWAYS_BEHIND
+        if _has(before, is_behind) or render.is_about_behind(wanted):
             live |= ALWAYS_BEHIND
         wanted = render.in_sets(wanted, _plain(live) | {each.name for each in live})
         if before is None or is_ours(before):
@@ -98,7 +104,7 @@ class Loader:
         known = rules.source_sets(before.layout.sets if before is not None else ())
         text = render.definition(TABLE, live, self.flags, {each.name for each in known - live})
         if is_whole:
-            emptied = {each.name for each in live if each.kind == GRANTED}
+            emptied = {each.name for each in live if each.kind in (GRANTED, TO)}
             text += render.flush_sets(TABLE, emptied | (_plain(live) & _CLOSING_SETS))
         return text + render.changes(TABLE, wanted)
 
@@ -160,14 +166,19 @@ def is_other_form(error: EnforcementFailed) -> bool:
     return any(says(error, words) for words in (EXISTS, _ALREADY, _UNSUPPORTED))
 
 
-def _has_behind(table: Table | None) -> bool:
-    return table is not None and any(map(is_behind, table.layout.sets))
+def _has(table: Table | None, is_part: Callable[[str], bool]) -> bool:
+    return table is not None and any(map(is_part, table.layout.sets))
 
 
 def _plain(sets: Iterable[SourceSet]) -> frozenset[str]:
     """The other sets of a table with these source sets."""
     has_behind = any(each.is_behind for each in sets)
-    return frozenset(name for name in _PLAIN_SETS if has_behind or not is_behind(name))
+    has_mapped = any(each.is_map for each in sets)
+    return frozenset(
+        name
+        for name in _PLAIN_SETS
+        if (has_behind or not is_behind(name)) and (has_mapped or not is_mapped(name))
+    )
 
 
 def _in_use(table: Table | None, kinds: tuple[str, ...]) -> frozenset[SourceSet]:
@@ -181,9 +192,12 @@ def is_ours(table: Table) -> bool:
     """Has it our chains, sets and counters and no others?"""
     names = frozenset(table.layout.sets)
     sources = rules.source_sets(names)
-    has_behind = _has_behind(table)
+    has_mapped = _has(table, is_mapped)
+    has_behind = has_mapped or _has(table, is_behind)
     needed = ALWAYS | ALWAYS_BEHIND if has_behind else ALWAYS
-    behind = {f"behind_{each}" for each in _JUDGING} if has_behind else set[str]()
+    needed |= ALWAYS_MAPPED if has_mapped else frozenset()
+    behind = {f"behind_{each}" for each in _JUDGING_BEHIND} if has_behind else set[str]()
+    behind |= {"mapped_ports"} if has_mapped else set()
     counters = {f"counter {BLOCKED_BEHIND}"} if has_behind else set[str]()
     return (
         frozenset(table.layout.chains) == _CHAINS | behind

@@ -22,6 +22,7 @@ _ELEMENT = re.compile(
     rf"(?: timeout (?P<timeout>{_TIME}))?"
     rf"(?: expires (?P<expires>{_TIME}))?"
     r'(?: comment "(?P<comment>[^"\n]*)")?'
+    r"(?: : (?P<data>[0-9a-f.:]+ \. \d+))?"  # where a map leads
 )
 _PACKETS = re.compile(r"packets (\d+) bytes \d+")
 _SEPARATOR = re.compile(r"\s*,\s*")
@@ -33,7 +34,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ReadElement:
-    words: tuple[str, ...]  # between the dots
+    words: tuple[str, ...]  # between the dots; of a map, those of its data as well
     remaining: timedelta | None  # None: the element does not end
     comment: str = ""
     packets: int = 0
@@ -86,7 +87,7 @@ def table(text: str) -> Table:
             flags = frozenset(re.split(r"[,\s]+", name))
         elif kind == "chain":
             chains[name] = tuple(body)
-        elif kind == "set":
+        elif kind in ("set", "map"):
             sets[name], items, default = _set(body)
             read = [(item, _element(item, default)) for item in items]
             elements[name] = tuple(each for _, each in read if each is not None)
@@ -137,8 +138,9 @@ def _element(text: str, default: timedelta | None) -> ReadElement | None:
     if match is None:
         return None
     shown = match["expires"] or match["timeout"]
+    data = match["data"].split(" . ") if match["data"] else ()
     return ReadElement(
-        words=tuple(match["key"].split(" . ")),
+        words=(*match["key"].split(" . "), *data),
         remaining=duration(shown) if shown else default,
         comment=match["comment"] or "",
         packets=int(match["packets"] or 0),

@@ -21,6 +21,7 @@ from bascule.drivers.linux.links import container_links
 from bascule.drivers.linux.nat_rules import Target, Translations
 from bascule.drivers.nftables import rules
 from bascule.drivers.nftables.render import Element, ElementKey
+from bascule.drivers.nftables.shadowed import is_ours
 
 _MOST_NAMED = 3
 
@@ -60,7 +61,7 @@ class Published:
         # First: what changes while we read is read again.
         now = ruleset.generation(), closed, local_addresses()
         if now != self._read_at:
-            self._read = nat_rules.translations(closed)
+            self._read = nat_rules.translations(closed, is_ours)
             self._read_at = now
         self._met = {each for each in self._met if each[0] in closed and self._read.unread}
         if self._read.unread and self._has_conntrack:

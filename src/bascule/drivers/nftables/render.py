@@ -19,6 +19,10 @@ machine's address and port: there a packet has them whichever way it came, and s
 source. A reset of an ended connection passes on, so that the machine lets go of it. For two minutes
 after a first closing, connections that nobody had tracked are adopted when they speak.
 
+A public port that stands for one of such a machine is translated for the sources of its openings alone,
+before other tables' translations; who is not led on is dropped there. What is translated is judged in
+``forward`` like everything else, so that a map alone opens nothing.
+
 Every grant set has a default timeout of a second, so that a mistake closes.
 """
 
@@ -36,6 +40,7 @@ from bascule.drivers.nftables.layout import (
     BLOCKED_BEHIND,
     CLOSED,
     CLOSED_BEHIND,
+    CLOSED_MAPPED,
     ENDED,
     ENDED_FOR,
     GRANTED,
@@ -52,15 +57,19 @@ from bascule.drivers.nftables.layout import (
     TARGETS,
     SourceSet,
     is_behind,
+    is_mapped,
+    parse_set_name,
 )
 
 _COMMENT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # a grant id; nft prints comments unescaped
 _CHUNK = 500  # elements of one command
+_DATA = 2  # words of a map's element that are not its key: address and port
 _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 _HEADER = {4: "ip", 6: "ip6"}
 _PORT = "meta l4proto . th dport"
 _NO_SYN = "tcp flags & (syn | ack) != syn"
 _EARLY = "mangle - 10"  # the kernel translates later, whatever priority a chain names for it
+_BEFORE_OTHERS = "dstnat - 1"  # of the chains that translate
 _LAST = 2**31 - 1  # of chains with one priority those that came later look first
 _ADOPTED_TIMEOUT = f"timeout {int(ADOPTED_FOR.total_seconds())}s"
 _BY_NUMBER = (33, 132, 136)  # DCCP, SCTP, UDP-Lite
@@ -90,13 +99,14 @@ def definition(
     head = _flags(flags)
     ordered = sorted(sets, key=lambda each: (each.is_behind, each.kind, each.version, -each.length))
     has_behind = any(each.is_behind for each in ordered)
-    sets_behind = _sets_behind() if has_behind else ()
-    chains = _chains(ordered, has_behind=has_behind)  # exact sources first
-    body = [*head, *_counters(has_behind=has_behind), *_sets(ordered), *sets_behind, *chains]
+    has_mapped = any(each.is_map for each in ordered)
+    more_sets = [*(_sets_behind() if has_behind else ()), *(_sets_mapped() if has_mapped else ())]
+    chains = _chains(ordered, has_behind=has_behind, has_mapped=has_mapped)  # exact sources first
+    body = [*head, *_counters(has_behind=has_behind), *_sets(ordered), *more_sets, *chains]
     return "\n".join(
         [
             ownership(table, flags) + f"flush table inet {table}",
-            *(f"delete set inet {table} {name}" for name in sorted(unused)),
+            *(f"delete {_noun(name)} inet {table} {name}" for name in sorted(unused)),
             f"table inet {table} {{",
             *body,
             "}",
@@ -115,7 +125,16 @@ def delete(table: str) -> str:
 
 
 def flush_sets(table: str, names: Iterable[str]) -> str:
-    return "".join(f"flush set inet {table} {name}\n" for name in sorted(names))
+    return "".join(f"flush {_noun(name)} inet {table} {name}\n" for name in sorted(names))
+
+
+def _noun(name: str) -> str:
+    return "map" if _is_map(name) else "set"
+
+
+def _is_map(name: str) -> bool:
+    found = parse_set_name(name)
+    return found is not None and found.is_map
 
 
 def in_sets(wanted: Changes, names: Collection[str]) -> Changes:
@@ -130,29 +149,44 @@ def is_about_behind(wanted: Changes) -> bool:
     return any(each is not None and is_behind(name) for (name, _), each in wanted.items())
 
 
+def is_about_mapped(wanted: Changes) -> bool:
+    """Or what is there for public ports alone?"""
+    return any(each is not None and is_mapped(name) for (name, _), each in wanted.items())
+
+
 def changes(table: str, wanted: Changes) -> str:
     """Element changes that never fail, whether an element exists, is over or is absent.
 
     Each is added, deleted and added again within the transaction: deleting what is absent
-    would be refused, and adding what exists would keep its old time or comment.
+    would be refused, and adding what exists would keep its old time or comment. What is to be gone
+    comes first: in a map an element of another target may come in its place.
     """
     by_set: dict[str, dict[tuple[str, ...], Element | None]] = {}
     for (name, words), element in wanted.items():
         by_set.setdefault(name, {})[words] = element
     lines: list[str] = []
     for name, elements in by_set.items():
-        keys = [" . ".join(words) for words in elements]
-        lasting = [
-            " . ".join(words) + _attributes(element)
-            for words, element in elements.items()
-            if element is not None
-        ]
-        for verb, items in (("add", keys), ("delete", keys), ("add", lasting)):
+        cut = -_DATA if _is_map(name) else None
+        gone = [words for words, element in elements.items() if element is None]
+        lasting = {words: each for words, each in elements.items() if each is not None}
+        for verb, items in (
+            ("add", [_text(words, cut) for words in gone]),
+            ("delete", [" . ".join(words[:cut]) for words in gone]),
+            ("add", [_text(words, cut) for words in lasting]),
+            ("delete", [" . ".join(words[:cut]) for words in lasting]),
+            ("add", [_text(words, cut, _attributes(each)) for words, each in lasting.items()]),
+        ):
             lines.extend(
                 f"{verb} element inet {table} {name} {{ {', '.join(chunk)} }}"
                 for chunk in _chunks(items)
             )
     return "".join(line + "\n" for line in lines)
+
+
+def _text(words: tuple[str, ...], cut: int | None, attributes: str = "") -> str:
+    """An element; ``cut`` is where a map's data begin."""
+    data = "" if cut is None else f" : {' . '.join(words[cut:])}"
+    return " . ".join(words[:cut]) + attributes + data
 
 
 def _attributes(element: Element) -> str:
@@ -183,11 +217,13 @@ def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
     for name in (CLOSED, KILL):
         yield from _set(name, "type inet_proto . inet_service")
     for each in sources:
+        address = _ADDRESS[each.version]
         addresses = (each.length > 0) + each.is_behind
-        seconds = 1 if each.kind == GRANTED else int(ENDED_FOR.total_seconds())
+        seconds = int(ENDED_FOR.total_seconds()) if each.kind == ENDED else 1
+        data = f" : {address} . inet_service" if each.is_map else ""
         yield from _set(
             each.name,
-            f"type {f'{_ADDRESS[each.version]} . ' * addresses}inet_proto . inet_service",
+            f"type {f'{address} . ' * addresses}inet_proto . inet_service{data}",
             "flags timeout",
             f"timeout {seconds}s",
             # Of machines behind there may be any number.
@@ -222,15 +258,26 @@ def _sets_behind() -> Iterator[str]:
         yield from _seen(SEEN_BEHIND[version], f"type {address} . {port.removeprefix('type ')}")
 
 
+def _sets_mapped() -> Iterator[str]:
+    for version, address in _ADDRESS.items():
+        yield from _set(CLOSED_MAPPED[version], f"type {address} . inet_proto . inet_service")
+
+
 def _set(name: str, *lines: str) -> list[str]:
-    return [f"set {name} {{", *lines, "}"]
+    return [f"{_noun(name)} {name} {{", *lines, "}"]
 
 
-def _chains(sources: Sequence[SourceSet], *, has_behind: bool) -> Iterator[str]:
+def _chains(sources: Sequence[SourceSet], *, has_behind: bool, has_mapped: bool) -> Iterator[str]:
     own = [each for each in sources if not each.is_behind]
-    behind = [each for each in sources if each.is_behind]
+    behind = [each for each in sources if each.is_behind and not each.is_map]
     established = [_established(version, own) for version in (4, 6)]
-    yield from _gate("published", "prerouting", _EARLY, established, "fib daddr type local ")
+    first = [
+        *(["ct status dnat ct direction original jump behind_translated"] if has_behind else ()),
+        *(_untranslated() if has_mapped else ()),
+    ]
+    yield from _gate(
+        "published", "prerouting", _EARLY, [*first, *established], "fib daddr type local "
+    )
     yield from _gate("delivered", "input", _LAST, established, guard="arrived")
     yield from _chain(
         "arrived",  # whose source was translated on the way in cannot be told from a grant's
@@ -272,6 +319,35 @@ def _chains(sources: Sequence[SourceSet], *, has_behind: bool) -> Iterator[str]:
     )
     if has_behind:
         yield from _chains_behind(behind)
+    if has_mapped:
+        yield from _chain(
+            "mapped_ports",
+            f"type nat hook prerouting priority {_BEFORE_OTHERS}; policy accept;",
+            *(
+                f"meta l4proto {{ tcp, udp }} dnat {_HEADER[each.version]} to "
+                f"{_lookup(each)} map @{each.name}"
+                for each in sources
+                if each.is_map
+            ),
+            *_strangers_at_mapped(),
+        )
+
+
+def _untranslated() -> Iterator[str]:
+    """No translation is asked for what conntrack calls neither new nor established."""
+    for version, name in CLOSED_MAPPED.items():
+        stray = "ct state != { new, established }"
+        yield f"{stray} {_port_behind(version)} @{name} counter name {BLOCKED_BEHIND} drop"
+
+
+def _strangers_at_mapped() -> Iterator[str]:
+    for version, name in CLOSED_MAPPED.items():
+        header = _HEADER[version]
+        yield (
+            f"{_port_behind(version)} @{name} update @{SEEN_BEHIND[version]} "
+            f"{{ {header} saddr . {header} daddr . meta l4proto . th dport }} "
+            f"counter name {BLOCKED_BEHIND} drop"
+        )
 
 
 def _judge_behind(sources: Sequence[SourceSet]) -> Iterator[str]:
@@ -283,6 +359,7 @@ def _judge_behind(sources: Sequence[SourceSet]) -> Iterator[str]:
 
 
 def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
+    yield from _chain("behind_translated", *_reset_translated(behind))
     yield from _chain(
         "behind_by_number",
         f"meta l4proto != {{ {', '.join(map(str, _BY_NUMBER))} }} return",
@@ -316,6 +393,39 @@ def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
         ),
         f"counter name {BLOCKED_BEHIND} drop",
     )
+
+
+def _reset_translated(behind: Sequence[SourceSet]) -> Iterator[str]:
+    """Answer a connection that is over before it is translated: in ``forward`` the answer would have
+    the machine's address, which the client does not know. Nothing is let through by this.
+    """
+    yield "meta l4proto != tcp return"
+    yield "ct state != established return"
+    yield "tcp flags & (syn | ack) == syn return"
+    yield "tcp flags & rst == rst return"
+    for version, header in _HEADER.items():
+        led = _led(version)
+        ended = (each for each in behind if each.kind == ENDED and each.version == version)
+        not_ended = " ".join(f"{_lookup(each, led)} != @{each.name}" for each in ended)
+        yield f"{led} != @{KILL_BEHIND[version]} {not_ended} return"
+        for names in (ADOPTED_BEHIND, LEARNT):
+            yield (
+                f"{header} saddr . tcp sport . ct reply {header} saddr . ct reply proto-src "
+                f"@{names[version]} return"
+            )
+        yield from (
+            f"{_lookup(each, led)} @{each.name} return"
+            for each in behind
+            if each.kind == GRANTED and each.version == version
+        )
+    for version, name in CLOSED_BEHIND.items():
+        yield f"{_led(version)} @{name} counter name cut reject with tcp reset"
+
+
+def _led(version: int) -> str:
+    """Where conntrack has a translated connection lead, in the place of address and port."""
+    header = _HEADER[version]
+    return f"ct reply {header} saddr . meta l4proto . ct reply proto-src"
 
 
 def _learning() -> Iterator[str]:
@@ -376,9 +486,10 @@ def _port_behind(version: int) -> str:
     return f"{_HEADER[version]} daddr . {_PORT}"
 
 
-def _lookup(each: SourceSet) -> str:
+def _lookup(each: SourceSet, there: str = "") -> str:
+    """``there``: in the place of a machine's address and port."""
     header = _HEADER[each.version]
-    port = _port_behind(each.version) if each.is_behind else _PORT
+    port = (there or _port_behind(each.version)) if each.is_behind else _PORT
     if each.length == 0:
         return port if each.is_behind else f"{header} version {each.version} {port}"
     mask = "" if each.is_exact else f" & {each.mask}"

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import Address, PortKey, TransportProtocol
+from bascule.domain.net import Address, PortBehind, PortKey, PortMapped, TransportProtocol
 from bascule.drivers.linux.sockets import Connection
 from bascule.drivers.nftables.layout import (
     ADOPTED,
@@ -27,6 +27,7 @@ from bascule.drivers.nftables.layout import (
     GRANTED,
     INSIDE,
     KILL,
+    KILL_SETS,
     LEARN_FOR,
     LEARNING,
     LEARNT,
@@ -34,8 +35,10 @@ from bascule.drivers.nftables.layout import (
     PORT_SETS,
     SEEN_SETS,
     TARGETS,
+    TO,
     SourceSet,
     canonical,
+    closed_port,
     connection_port,
     connection_words,
     key_words,
@@ -85,10 +88,10 @@ def to_elements(rules: RuleSet) -> dict[ElementKey, Element | None]:
 
 def closed_elements(closed: ClosedPort) -> dict[ElementKey, Element | None]:
     words = port_words(closed.port)
-    return {
-        (port_set(CLOSED, closed.port), words): Element(),
-        killing(closed.port): Element() if closed.is_kill else None,
-    }
+    shut: dict[ElementKey, Element | None] = {(port_set(CLOSED, closed.port), words): Element()}
+    if isinstance(closed.port, PortMapped):  # what ends its connections is the machine's port
+        return shut
+    return shut | {killing(closed.port): Element() if closed.is_kill else None}
 
 
 def killing(port: PortKey) -> ElementKey:
@@ -99,7 +102,7 @@ def killing(port: PortKey) -> ElementKey:
 def closed_ports(wanted: Mapping[ElementKey, Element | None]) -> set[PortKey]:
     """The inverse of ``closed_elements``."""
     return {
-        read_port(CLOSED_SETS[name], words)
+        closed_port(name, words)
         for (name, words), element in wanted.items()
         if name in CLOSED_SETS and element is not None
     }
@@ -107,15 +110,19 @@ def closed_ports(wanted: Mapping[ElementKey, Element | None]) -> set[PortKey]:
 
 def released_elements(port: PortKey) -> dict[ElementKey, Element | None]:
     closed = port_set(CLOSED, port), port_words(port)
+    if isinstance(port, PortMapped):
+        return {closed: None}
     return dict.fromkeys([closed, killing(port), *learning([port])])
 
 
 def granted(key: OpeningKey) -> ElementKey:
-    return source_set(GRANTED, key).name, key_words(key)
+    """What admits a source to a port, or leads it on from a public one."""
+    kind = TO if isinstance(key.port, PortMapped) else GRANTED
+    return source_set(kind, key).name, key_words(key)
 
 
 def opened(wanted: Mapping[ElementKey, Element | None]) -> Iterator[OpeningKey]:
-    """The inverse of ``granted``, for every opening that is to be there."""
+    """The inverse of ``granted``, for every opening that is to admit somebody."""
     for (name, words), element in wanted.items():
         where = parse_set_name(name)
         if element is not None and where is not None and where.kind == GRANTED:
@@ -155,7 +162,7 @@ def learning(ports: Iterable[PortKey]) -> dict[ElementKey, Element | None]:
     return {
         (LEARNING[port.at.version], (str(port.at), str(port.number))): timed(LEARN_FOR)
         for port in ports
-        if port.at is not None and port.protocol is TransportProtocol.TCP
+        if isinstance(port, PortBehind) and port.protocol is TransportProtocol.TCP
     }
 
 
@@ -230,28 +237,26 @@ def closed_in(table: Table | None) -> frozenset[ClosedPort]:
 
 
 def _closed(table: Table, *, strict: bool) -> frozenset[ClosedPort]:
-    kill = {
-        element.words
-        for name in PORT_SETS.keys() - CLOSED_SETS.keys()
-        for element in table.elements.get(name, ())
-    }
+    kill = {element.words for name in KILL_SETS for element in table.elements.get(name, ())}
     found = set()
-    for name, version in CLOSED_SETS.items():
+    for name in CLOSED_SETS:
         for element in table.elements.get(name, ()):
             try:
-                port = read_port(version, element.words)
+                port = closed_port(name, element.words)
             except (TypeError, ValueError):
                 if strict:
                     raise
                 continue
-            found.add(ClosedPort(port, OnExpiry.KILL if element.words in kill else OnExpiry.KEEP))
+            is_kill = element.words in kill and not isinstance(port, PortMapped)
+            found.add(ClosedPort(port, OnExpiry.KILL if is_kill else OnExpiry.KEEP))
     return frozenset(found)
 
 
 def _openings(table: Table) -> dict[OpeningKey, Opening]:
     return {
         key: Opening(key, _left(element), element.comment)
-        for key, element in _sources(table, GRANTED)
+        for kind in (GRANTED, TO)
+        for key, element in _sources(table, kind)
     }
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection
 
 from bascule.domain.desired import RuleSet
+from bascule.domain.net import PortMapped
 from bascule.domain.weaknesses import RULES_UNREAD, Weakness
 from bascule.drivers.linux.legacy import LegacyTable
 from bascule.drivers.linux.other_rules import AnyTable
@@ -33,9 +34,10 @@ def look_now(context: Context | None, held: RuleSet) -> Looked:
     admitted = [
         (key.port, key.source.network_address)
         for key in held.openings
-        if key.source.prefixlen == key.source.max_prefixlen
+        if key.source.prefixlen == key.source.max_prefixlen and not isinstance(key.port, PortMapped)
     ]
-    closed = [each.port for each in held.closed]
+    # A public port leads on before anybody is served there: what it leads to is looked at.
+    closed = [each.port for each in held.closed if not isinstance(each.port, PortMapped)]
     return look(closed, admitted, is_ours, _Words(context))
 
 
