@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from bascule.agent.guard_file import closed_guard, guard_of_host, load_guard
-from bascule.domain.bounds import Guard, Objection
+from bascule.domain.bounds import Forwarding, Guard, Objection
 from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.guard import bound
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -52,6 +53,71 @@ def test_a_whole_file(tmp_path: Path) -> None:
     )
     assert guard_of(tmp_path, text + "release = true\n").may_release
     assert not guard_of(tmp_path, "release = false\n").may_release
+
+
+GATEWAY = (
+    'networks = ["10.1.0.0/16", "fd01::/16"]\n'
+    'public_addresses = ["198.51.100.7", "2001:db8::7"]\npublic_ports = "20000-20999"\n'
+)
+
+
+def test_a_gateways_file(tmp_path: Path) -> None:
+    """EDGES G1: what is behind it, and what of it stands for that."""
+    networks = tuple(map(AddressPrefix.parse, ("10.1.0.0/16", "fd01::/16")))
+    addresses = tuple(map(ip_address, ("198.51.100.7", "2001:db8::7")))
+    forwarding = Forwarding(networks, addresses, 20000, 20999)
+    assert guard_of(tmp_path, GATEWAY) == Guard(forwarding=forwarding, may_release=False)
+    only = 'networks = ["10.1.0.0/16"]\nrelease = true\n'
+    assert guard_of(tmp_path, only) == Guard(forwarding=Forwarding(networks[:1]))
+    assert guard_of(tmp_path, "networks = []\n").forwarding == Forwarding()
+    one = guard_of(tmp_path, GATEWAY.replace("20000-20999", "1-1")).forwarding
+    assert one is not None
+    assert (one.first, one.last) == (1, 1)
+
+
+def test_without_a_file_nothing_is_behind(tmp_path: Path) -> None:
+    for guard in (load_guard(tmp_path / "none.toml"), guard_of(tmp_path, 'ports = ["22"]\n')):
+        assert guard.forwarding is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('networks = ["10.1.0.0/16", "fd01::/16"]\n', ""),
+        ('"10.1.0.0/16"', '"10.1.0.1/16"'),
+        ('"10.1.0.0/16"', "10"),
+        ('["10.1.0.0/16", "fd01::/16"]', '"10.1.0.0/16"'),
+        ('public_addresses = ["198.51.100.7", "2001:db8::7"]\n', ""),
+        ('"198.51.100.7"', '"198.51.100.0/24"'),
+        ('"198.51.100.7"', '"*"'),
+        ('"198.51.100.7"', '"gw.example"'),
+        ('"198.51.100.7"', '"0.0.0.0"'),
+        ('"198.51.100.7"', '"127.0.0.1"'),
+        ('"198.51.100.7"', '"224.0.0.1"'),
+        ('"198.51.100.7"', '"255.255.255.255"'),
+        ('"198.51.100.7"', '"fe80::1"'),
+        ('"198.51.100.7"', "7"),
+        ('public_ports = "20000-20999"\n', ""),
+        ("20000-20999", "20000"),
+        ("20000-20999", "20999-20000"),
+        ("20000-20999", "0-20999"),
+        ("20000-20999", "20000-65536"),
+        ("20000-20999", "20000-20999,3"),
+        ("20000-20999", "²-9"),
+        ('"20000-20999"', "20000"),
+        ('"20000-20999"', "[20000, 20999]"),
+    ],
+)
+def test_what_is_not_right_of_a_gateways_file_admits_nothing(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    assert before in GATEWAY
+    path = tmp_path / "guard.toml"
+    path.write_text(GATEWAY.replace(before, after))
+    with pytest.raises(ConfigurationError, match=r"guard\.toml is invalid: .+\.$"):
+        load_guard(path)
+    guard = guard_of_host(path)
+    assert (guard.ports, guard.sources, guard.forwarding) == ((), (), None)
 
 
 def test_an_absent_key_bounds_nothing_and_an_empty_list_admits_nothing(tmp_path: Path) -> None:

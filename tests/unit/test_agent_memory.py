@@ -16,7 +16,7 @@ import pytest
 from bascule.agent.memory import FALLBACK, NEWEST, PREVIOUS, HeldFile
 from bascule.domain.desired import Held, HeldBehind, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, PublicPort, TransportProtocol
 from bascule.errors import ConfigurationError
 
 
@@ -230,7 +230,13 @@ def test_more_leases_than_a_machine_may_have_are_dropped(tmp_path: Path, clock: 
 
 ADDRESSES = ip_address("10.1.0.10"), ip_address("fd01::10")
 FORMER = frozenset({ip_address("10.1.0.11")})
-GATEWAY = replace(HELD, behind={"app": HeldBehind(HELD, ADDRESSES, FORMER)})
+MAPPED = {
+    PortKey(TransportProtocol.TCP, 22): tuple(
+        PublicPort(ip_address(address), 2222) for address in ("198.51.100.7", "2001:db8::7")
+    ),
+    PortKey(TransportProtocol.UDP, 53): (PublicPort(ip_address("198.51.100.7"), 2222),),
+}
+GATEWAY = replace(HELD, behind={"app": HeldBehind(HELD, ADDRESSES, FORMER, MAPPED)})
 
 
 def test_what_is_held_for_machines_behind_is_restored_as_for_the_host(
@@ -243,7 +249,7 @@ def test_what_is_held_for_machines_behind_is_restored_as_for_the_host(
     clock.boot = 5.0
     restored = memory(tmp_path, clock, "boot-2").load()
     app = restored.behind["app"]
-    assert (app.addresses, app.former) == (ADDRESSES, FORMER)
+    assert (app.addresses, app.former, app.mapped) == (ADDRESSES, FORMER, MAPPED)
     for held in (restored, app.held):
         for leases in (held.leases, held.cuts, held.ended):
             assert [each.deadline for each in leases.values()] == [5.0 + 70.0]
@@ -265,9 +271,10 @@ def test_with_a_clock_behind_machines_are_closed_and_none_is_opened(
     [
         replace(GATEWAY, behind={}),
         replace(GATEWAY, behind={"app": HeldBehind(HELD, ADDRESSES[:1], FORMER)}),
+        replace(GATEWAY, behind={"app": HeldBehind(HELD, ADDRESSES, FORMER)}),
         replace(GATEWAY, behind={"app": HeldBehind(replace(HELD, closed=frozenset()), ADDRESSES)}),
     ],
-    ids=["another machine", "another address", "another port"],
+    ids=["another machine", "another address", "no public port", "another port"],
 )
 @pytest.mark.parametrize("damaged", [NEWEST, PREVIOUS])
 def test_whichever_file_is_damaged_the_other_knows_what_is_closed_behind(
@@ -278,6 +285,7 @@ def test_whichever_file_is_damaged_the_other_knows_what_is_closed_behind(
     (tmp_path / damaged).write_text("torn")
     app = memory(tmp_path, clock).load().behind["app"]
     assert (app.held.closed, app.addresses, app.former) == (CLOSED, ADDRESSES, FORMER)
+    assert app.mapped == MAPPED
     assert (app.held.leases == {}) is (damaged == NEWEST), "none of the grants of before"
 
 

@@ -148,6 +148,7 @@ def test_a_public_port_is_no_other_port() -> None:
     at = PortBehind(TCP, 2222, PUBLIC.address)
     assert len({PortKey(TCP, 2222), at, shut, led, SSH.mapped(OTHER)}) == 5
     assert (shut.at, shut.to, led.to) == (PUBLIC.address, None, there)
+    assert (shut.own, led.own) == (PortKey(TCP, 2222), SSH)
     assert str(shut) == "2222/tcp at 198.51.100.7"
     assert str(led) == "2222/tcp at 198.51.100.7, for 22/tcp of 10.1.0.10,"
 

@@ -15,10 +15,10 @@ from bascule.agent.news import Way
 from bascule.agent.reporting import Reports
 from bascule.agent.witness import Witness
 from bascule.domain.bindings import Whereabouts
-from bascule.domain.bounds import Guard, Objection
+from bascule.domain.bounds import Forwarding, Guard, Objection
 from bascule.domain.desired import DesiredState, Held, HeldBehind, Lease, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPort, TransportProtocol
 from bascule.domain.plan import Observed
 from bascule.errors import EnforcementFailed
 from bascule.reconcile.read_back import read_back
@@ -32,6 +32,9 @@ RDP = PortKey(TransportProtocol.TCP, 3389)
 APP, APP6, NEW, SQL = map(ip_address, ("10.1.0.10", "fd01::10", "10.1.0.11", "10.1.0.20"))
 BOB = "192.0.2.1"
 HERE = Whereabouts((APP,))
+PUBLIC, OTHER, BEYOND = (PublicPort(ip_address("198.51.100.7"), each) for each in (2222, 2223, 9))
+NETWORKS = tuple(map(AddressPrefix.parse, ("10.1.0.0/16", "fd01::/16")))
+BEHIND = Guard(forwarding=Forwarding(NETWORKS, (PUBLIC.address,), 2000, 2999))
 
 
 class Memory:
@@ -53,11 +56,11 @@ class Gateway:
         self.memory: Memory = before.memory if before else Memory()
         self.firewall: FakeFirewall = before.firewall if before else FakeFirewall(self.clock)
         self.driver = FakeDriver(self.firewall)
-        self.reconciler = Reconciler(self.driver, self.memory, self.clock)
+        self.reconciler = Reconciler(self.driver, self.memory, self.clock, BEHIND)
 
     def restarted(self, kernel: RuleSet | None = None, guard: Guard | None = None) -> Gateway:
         after = Gateway(self)
-        after.reconciler = Reconciler(after.driver, after.memory, after.clock, guard)
+        after.reconciler = Reconciler(after.driver, after.memory, after.clock, guard or BEHIND)
         after.reconciler.restore(kernel)
         return after
 
@@ -183,7 +186,9 @@ def test_the_guard_holds_for_machines_behind(gateway: Gateway) -> None:
     """And when root tightens it, at the next start."""
     gateway.tell(state(1, lease()))
     gateway.settle()
-    strict = gateway.restarted(guard=Guard(sources=(AddressPrefix.parse("198.51.100.0/24"),)))
+    strict = gateway.restarted(
+        guard=replace(BEHIND, sources=(AddressPrefix.parse("198.51.100.0/24"),))
+    )
     assert strict.settle().behind["app"].in_force == frozenset()
     strict.tell(state(2, lease("h")))
     assert strict.settle().behind["app"].in_force == frozenset()
@@ -191,7 +196,7 @@ def test_the_guard_holds_for_machines_behind(gateway: Gateway) -> None:
     assert strict.reconciler.refused == {}
     assert len(strict.reconciler.guard_weaknesses()) == 1
     assert not strict.reaches(SSH.behind(APP))
-    short = gateway.restarted(guard=Guard(max_duration=timedelta(seconds=60)))
+    short = gateway.restarted(guard=replace(BEHIND, max_duration=timedelta(seconds=60)))
     short.tell(state(2, lease("h")))
     assert short.reconciler.earlier_ends("app") == {"h": short.clock.boottime() + 60}
     assert short.reconciler.earlier_ends() == {}
@@ -307,3 +312,136 @@ def test_who_knocks_at_a_machine_behind_is_not_told_as_the_gateways_own(
     assert report.blocked_attempts == 0
     assert report.closed == frozenset()
     assert report.in_force == frozenset()
+
+
+# -- what the gateway's own root admits, and public ports (EDGES G1, G6) -------------------------
+
+
+def mapped(*public: PublicPort, port: PortKey = SSH) -> Whereabouts:
+    return Whereabouts((APP,), mapped={port: public})
+
+
+def led(gateway: Gateway) -> set[tuple[int, str]]:
+    """(public port, source) of each opening by one."""
+    return {
+        (key.port.number, str(key.source.network_address))
+        for key in gateway.driver.observe().rules.openings
+        if isinstance(key.port, PortMapped)
+    }
+
+
+def test_without_a_guard_file_nothing_is_opened_behind_and_what_is_closed_stays_so() -> None:
+    gateway = Gateway().restarted(guard=Guard())
+    gateway.tell(state(1, lease()), mapped(PUBLIC))
+    found = gateway.settle()
+    assert found.behind["app"].in_force == frozenset()
+    assert found.behind["app"].closed == {ClosedPort(SSH)}
+    assert gateway.reconciler.refused_of("app") == {"g": Objection.NETWORK}
+    assert led(gateway) == set()
+    assert not gateway.reaches(SSH.behind(APP))
+    assert gateway.reaches(RDP.behind(APP)), "what no policy closed passes"
+    assert [each.code for each in gateway.reconciler.guard_weaknesses()] == ["GuardRefusesNetwork"]
+
+
+def test_root_who_takes_a_network_or_public_ports_away_ends_what_is_open_there(
+    gateway: Gateway,
+) -> None:
+    gateway.tell(state(1, lease()), mapped(PUBLIC))
+    assert gateway.settle().behind["app"].in_force == {"g"}
+    assert led(gateway) == {(2222, BOB)}
+    for forwarding in (
+        None,
+        Forwarding(NETWORKS),
+        Forwarding(NETWORKS[1:], (PUBLIC.address,), 1, 9999),
+    ):
+        narrowed = gateway.restarted(guard=Guard(forwarding=forwarding))
+        assert narrowed.settle().behind["app"].in_force == frozenset()
+        assert led(narrowed) == set()
+        assert not narrowed.reaches(SSH.behind(APP))
+
+
+def test_a_grant_is_in_force_when_its_public_port_leads(gateway: Gateway) -> None:
+    gateway.tell(state(1, lease()), mapped(PUBLIC, OTHER))
+    assert gateway.settle().behind["app"].in_force == {"g"}
+    assert led(gateway) == {(2222, BOB), (2223, BOB)}
+    rules = gateway.firewall.rules
+    assert rules is not None
+    (key,) = [key for key in rules.openings if key.port.number == 2223]
+    del rules.openings[key]
+    place = gateway.reconciler.held.behind["app"]
+    found = read_back(place, gateway.driver.observe(), gateway.clock.boottime())
+    assert found.in_force == frozenset(), "one that leads nobody yet is not open"
+    found = read_back(replace(place, held=Held()), gateway.driver.observe(), 0.0)
+    assert found.in_force == {"g"}, "and one that still leads somebody is"
+    assert gateway.settle().behind["app"].in_force == {"g"}
+
+
+@pytest.mark.parametrize("public", [(BEYOND,), (PUBLIC, BEYOND)])
+def test_a_public_port_beyond_the_guard_is_refused(
+    gateway: Gateway, public: tuple[PublicPort, ...]
+) -> None:
+    gateway.tell(state(1, lease()), mapped(*public))
+    assert gateway.settle().behind["app"].in_force == frozenset()
+    assert gateway.reconciler.refused_of("app") == {"g": Objection.MAPPED}
+    assert led(gateway) == set()
+    codes = [each.code for each in gateway.reconciler.guard_weaknesses()]
+    assert codes == ["GuardRefusesPublicPort"]
+
+
+def test_a_public_port_that_the_gateway_serves_is_refused_and_asked_for_again(
+    gateway: Gateway,
+) -> None:
+    """Until then what is there is left alone; and once it leads, nobody is asked any more."""
+    gateway.firewall.listens.add(PUBLIC)
+    gateway.tell(state(1, lease()), mapped(PUBLIC))
+    found = gateway.settle()
+    assert found.behind["app"].in_force == frozenset()
+    assert found.observed.rules.closed == {ClosedPort(SSH.behind(APP))}
+    assert gateway.reconciler.refused_of("app") == {"g": Objection.TAKEN}
+    assert [each.code for each in gateway.reconciler.guard_weaknesses()] == ["PublicPortTaken"]
+    gateway.firewall.listens.clear()
+    gateway.tell(state(2, lease("h")), mapped(PUBLIC))
+    assert gateway.settle().behind["app"].in_force == {"h"}
+    gateway.firewall.listens.add(PUBLIC)
+    gateway.tell(state(3, lease("h"), lease("i", "192.0.2.9")), mapped(PUBLIC))
+    assert gateway.settle().behind["app"].in_force == {"h", "i"}
+
+
+def test_whether_a_public_port_is_free_must_be_known(gateway: Gateway) -> None:
+    gateway.driver.is_unreadable = True
+    gateway.tell(state(1, lease()), mapped(PUBLIC))
+    gateway.driver.is_unreadable = False
+    assert gateway.settle().behind["app"].in_force == frozenset()
+    assert any(
+        "whether public ports are free cannot be read" in e for e in gateway.reconciler.notes
+    )
+
+
+def test_a_public_port_of_another_or_of_two_or_closed_here_is_refused(gateway: Gateway) -> None:
+    gateway.tell(state(1, lease()), mapped(PUBLIC))
+    gateway.tell(state(1, lease("h")), Whereabouts((SQL,), mapped={SSH: (PUBLIC,)}), "sql")
+    found = gateway.settle()
+    assert found.behind["app"].in_force == {"g"}
+    assert found.behind["sql"].in_force == frozenset()
+    assert gateway.reconciler.refused_of("sql") == {"h": Objection.TAKEN}
+    twice = Whereabouts((SQL,), mapped={SSH: (OTHER,), RDP: (OTHER,)})
+    gateway.tell(state(2, lease("h")), twice, "sql")
+    assert gateway.reconciler.refused_of("sql") == {"h": Objection.TAKEN}
+    own = replace(state(1), closed=frozenset({ClosedPort(PortKey(TransportProtocol.TCP, 2223))}))
+    gateway.reconciler.take(own, gateway.clock.boottime())
+    gateway.tell(state(3, lease("h")), Whereabouts((SQL,), mapped={SSH: (OTHER,)}), "sql")
+    assert gateway.reconciler.refused_of("sql") == {"h": Objection.TAKEN}
+    assert gateway.settle().behind["sql"].in_force == frozenset()
+    assert led(gateway) == {(2222, BOB)}
+
+
+def test_after_a_death_public_ports_lead_for_what_is_left(gateway: Gateway) -> None:
+    gateway.tell(state(1, lease(seconds=60)), mapped(PUBLIC))
+    gateway.settle()
+    rebooted = gateway.restarted()
+    rebooted.firewall.flush()
+    assert rebooted.settle().behind["app"].in_force == {"g"}
+    assert led(rebooted) == {(2222, BOB)}
+    rebooted.clock.pass_time(60)
+    assert rebooted.settle().behind["app"].in_force == frozenset()
+    assert led(rebooted) == set()

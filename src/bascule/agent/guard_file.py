@@ -5,13 +5,21 @@
     max_duration = "PT2H"               # how long a lease may be
     release = false                     # may a server let a closed port go?
 
+On a gateway also:
+
+    networks = ["10.1.0.0/16"]          # behind it: where machines are that it may open
+    public_addresses = ["198.51.100.7"] # of its own, at which public ports may stand for theirs
+    public_ports = "20000-20999"        # which ports; both ends inclusive
+
 An absent key bounds nothing, but that where any bound is set a release, which opens a port
-to everybody for ever, needs ``release = true``. A file that is there and cannot be read admits nothing at
-all: the host's last word is never lost in silence.
+to everybody for ever, needs ``release = true``. Without ``networks`` nothing is opened behind a
+gateway, and without the two others no public port stands for any. A file that is there and cannot be
+read admits nothing at all: the host's last word is never lost in silence.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -19,15 +27,24 @@ from typing import Any
 
 import structlog
 
-from bascule.domain.bounds import GUARD_FILE, Guard
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
+from bascule.domain.bounds import GUARD_FILE, Forwarding, Guard
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
+    PortKey,
+    TransportProtocol,
+    parse_address,
+    parse_port_number,
+)
 from bascule.domain.times import parse_duration
 from bascule.errors import ConfigurationError, InvalidInput
 
 log = structlog.get_logger("bascule.agent")
 
 DEFAULT_PATH = Path(GUARD_FILE)
-_KEYS = {"ports", "sources", "max_duration", "release"}
+_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
+_PUBLIC = ("public_addresses", "public_ports")
+_KEYS = {"ports", "sources", "max_duration", "release", "networks", *_PUBLIC}
 
 
 def load_guard(path: Path) -> Guard:
@@ -79,7 +96,56 @@ def _parse(data: dict[str, Any]) -> Guard:
         ports=None if ports is None else tuple(key for text in ports for key in parse_ports(text)),
         sources=None if sources is None else tuple(AddressPrefix.parse(text) for text in sources),
         max_duration=longest,
+        forwarding=_forwarding(data),
     )
+
+
+def _forwarding(data: dict[str, Any]) -> Forwarding | None:
+    networks, addresses = _listed(data, "networks"), _listed(data, "public_addresses")
+    named = [key for key in _PUBLIC if key in data]
+    if len(named) == 1:
+        raise ValueError(f"{named[0]} needs the other of {' and '.join(_PUBLIC)} beside it")
+    if networks is None:
+        if named:
+            raise ValueError(f"{' and '.join(named)} need networks, the machines' own, beside them")
+        return None
+    first, last = _range(data["public_ports"]) if named else (0, 0)
+    return Forwarding(
+        tuple(AddressPrefix.parse(_text("networks", each)) for each in networks),
+        tuple(_public(_text("public_addresses", each)) for each in addresses or ()),
+        first,
+        last,
+    )
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{key} must be a list of texts, not of {value!r}")
+    return value
+
+
+def _public(text: str) -> Address:
+    address = parse_address(text)
+    if (
+        address.is_loopback
+        or address.is_unspecified
+        or address.is_multicast
+        or address.is_link_local
+        or str(address) == "255.255.255.255"
+    ):
+        raise ValueError(f"{address} is no address at which a gateway is reached")
+    return address
+
+
+def _range(value: object) -> tuple[int, int]:
+    """The first and the last port of a text such as "20000-20999"."""
+    match = _RANGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f'public_ports must be a text such as "20000-20999", not {value!r}')
+    first, last = (parse_port_number(int(each)) for each in match.groups())
+    if first > last:
+        raise ValueError(f"public_ports begin at {first}, after their end at {last}")
+    return first, last
 
 
 def _longest(text: object) -> timedelta | None:

@@ -24,7 +24,7 @@ from bascule.domain.grant import opening_count
 from bascule.domain.holding import everywhere, only_closed
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, PublicPort, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
@@ -209,6 +209,10 @@ def _to_json(held: Held) -> dict[str, Any]:
         uid: {
             "addresses": [str(address) for address in each.addresses],
             "former": sorted(str(address) for address in each.former),
+            "mapped": [
+                [own.protocol, own.number, [[str(at.address), at.number] for at in through]]
+                for own, through in each.mapped.items()
+            ],
             **_machine_to_json(each.held),
         }
         for uid, each in held.behind.items()
@@ -245,6 +249,12 @@ def _held(data: Mapping[str, Any]) -> Held:
             _machine(each),
             tuple(ip_address(address) for address in each["addresses"]),
             frozenset(ip_address(address) for address in each["former"]),
+            {
+                PortKey(TransportProtocol(protocol), number): tuple(
+                    PublicPort(ip_address(address), at) for address, at in through
+                )
+                for protocol, number, through in each.get("mapped", ())  # absent: of before
+            },
         )
         for uid, each in data.get("behind", {}).items()  # absent: of before it was kept
     }

@@ -125,6 +125,11 @@ class PortMapped(PortKey):
         """The gateway's public address."""
         return self.address
 
+    @property
+    def own(self) -> PortKey:
+        """The machine's, for whom it leads there; closed, it is nobody's but the gateway's."""
+        return PortKey(self.protocol, self.number) if self.to is None else self.to.own
+
 
 # By a machine's own port, the public ports that stand for it.
 PublicPorts = Mapping[PortKey, tuple[PublicPort, ...]]

@@ -9,7 +9,7 @@ from datetime import timedelta
 from bascule.domain.desired import HeldBehind, HeldLease, Opening, OpeningKey, RuleSet
 from bascule.domain.holding import rules_behind
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import Network, PortKey
+from bascule.domain.net import Address, Network, PortKey, PortMapped
 from bascule.domain.plan import TOLERANCE, Observed
 
 
@@ -36,7 +36,7 @@ def read_back(place: HeldBehind, observed: Observed, now: float) -> ReadBack:
     in_force |= {
         opening.grant_id
         for key, opening in observed.rules.openings.items()
-        if key.port.at in mine
+        if _where(key.port) in mine
         and (opening.grant_id not in place.held.leases or key not in wanted.openings)
         and outlasts(opening, since_read, wanted.openings.get(key))
     }
@@ -76,3 +76,8 @@ def _closed(place: HeldBehind, seen: RuleSet) -> frozenset[ClosedPort]:
             is_kill = all(on_expiry is OnExpiry.KILL for on_expiry in read)
             found.add(ClosedPort(each.port, OnExpiry.KILL if is_kill else OnExpiry.KEEP))
     return frozenset(found)
+
+
+def _where(port: PortKey) -> Address | None:
+    """At which address of a machine it opens."""
+    return port.to.at if isinstance(port, PortMapped) and port.to else port.at

@@ -16,10 +16,12 @@ it is such a machine's; empty: the point's own.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
 from bascule.domain.desired import (
     DesiredState,
@@ -33,7 +35,7 @@ from bascule.domain.desired import (
     hold,
     rule_set,
 )
-from bascule.domain.guard import bound, bound_held
+from bascule.domain.guard import Bounded, bound, bound_behind, bound_held, bound_place
 from bascule.domain.holding import (
     FOUND,
     all_leases,
@@ -45,14 +47,18 @@ from bascule.domain.holding import (
     none_let_go_yet,
     only_closed,
     places,
+    public_ports,
 )
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import Address, PortKey
+from bascule.domain.net import Address, PortKey, PortMapped, PublicPorts
 from bascule.domain.plan import Observed, Operation, closing_halves, plan
 from bascule.domain.weaknesses import (
+    GUARD_REFUSES_NETWORK,
     GUARD_REFUSES_PORT,
+    GUARD_REFUSES_PUBLIC_PORT,
     GUARD_REFUSES_SOURCE,
     GUARD_UNUSABLE,
+    PUBLIC_PORT_TAKEN,
     Weakness,
 )
 from bascule.errors import BasculeError, EnforcementFailed
@@ -66,9 +72,13 @@ MOST_REASONS = 8  # told of one condition until it is over
 MOST_REFUSALS = 64  # told of one state
 NOT_KEPT = "the agent's state cannot be saved, so it would be lost at a reboot"
 NOT_OPENED = "the firewall refused a change: only the part that closes ports was applied"
+NOT_FREE = "whether public ports are free cannot be read, so they stand for no machine's"
 _GUARD_REFUSES = {
     Objection.PORT: GUARD_REFUSES_PORT,
     Objection.SOURCE: GUARD_REFUSES_SOURCE,
+    Objection.NETWORK: GUARD_REFUSES_NETWORK,
+    Objection.MAPPED: GUARD_REFUSES_PUBLIC_PORT,
+    Objection.TAKEN: PUBLIC_PORT_TAKEN,
 }
 EARLIER = 1.0  # seconds by which an end here must come before the server's to be told
 LOOK_HOLDS = 0.03  # seconds, less than plan.TOLERANCE: what was seen must still be so
@@ -126,26 +136,33 @@ class Reconciler:
         """
         now, notes = self._clock.boottime(), list[str]()
 
-        def within_guard(held: Held) -> Held:
-            kept, said = bound_held(held, self.guard, now, ends_leases=self._ends_leases)
+        held, own = bound_held(self._memory.load(), self.guard, now, ends_leases=self._ends_leases)
+        notes.extend(own)
+        behind = {}
+        for uid, place in held.behind.items():
+            behind[uid], said = bound_place(place, self.guard, now, ends_leases=self._ends_leases)
             notes.extend(said)
-            return kept
-
-        self.held = everywhere(self._memory.load(), within_guard)
+        self.held = replace(held, behind=behind)
         self._note_refusals(notes)
         if kernel is not None:
             self.held = keep_found(self.held, kernel)
 
     def take(self, state: DesiredState, asked_at: float) -> bool:
         """Hold a state that the server sent; False when it was too old to be taken in."""
-        bounded = self._within_guard("", state, asked_at)
-        self._replace(hold(self.held, bounded, asked_at, self._clock.boottime()))
+        bounded = bound(state, self.guard, ends_leases=self._ends_leases)
+        self._tell("", state, bounded, asked_at)
+        self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
         return self.held.generation == state.generation
 
     def take_behind(self, uid: str, state: DesiredState, asked_at: float) -> bool:
         """As ``take``, of a machine behind."""
-        bounded, now = self._within_guard(uid, state, asked_at), self._clock.boottime()
-        self._replace(hold_behind(self.held, uid, bounded, asked_at, now))
+        place = self.held.behind.get(uid, HeldBehind())
+        where = state.where or Whereabouts(place.addresses, mapped=place.mapped)
+        ends, taken = self._ends_leases, self._taken(uid, place, where.mapped)
+        bounded = bound_behind(state, self.guard, where, taken, ends_leases=ends)
+        self._tell(uid, state, bounded, asked_at)
+        now = self._clock.boottime()
+        self._replace(hold_behind(self.held, uid, bounded.state, asked_at, now))
         return self.held.behind[uid].held.generation == state.generation
 
     def keep_named(self, uids: Collection[str]) -> None:
@@ -153,12 +170,35 @@ class Reconciler:
         self._replace(keep_named(self.held, uids))
         self._told = {uid: each for uid, each in self._told.items() if uid in ("", *uids)}
 
-    def _within_guard(self, uid: str, state: DesiredState, asked_at: float) -> DesiredState:
-        bounded = bound(state, self.guard, ends_leases=self._ends_leases)
+    def _taken(self, uid: str, place: HeldBehind, mapped: PublicPorts) -> Collection[PortMapped]:
+        """Those public ports that cannot stand for this machine's, because something else has them.
+
+        Whether they are free is asked once: what comes later finds them closed.
+        """
+        claims = Counter(public_ports(mapped))
+        wanted = claims.keys()
+        numbers = {(each.port.protocol, each.port.number) for each in self.held.closed}
+        others = [each.mapped for key, each in self.held.behind.items() if key != uid]
+        taken = {
+            each
+            for each, count in claims.items()
+            if count > 1 or (each.protocol, each.number) in numbers
+        }
+        taken |= wanted & {port for each in others for port in public_ports(each)}
+        new = wanted - taken - {*public_ports(place.mapped)}
+        if not new:
+            return taken
+        try:
+            return taken | {*self._driver.taken(new)}
+        except EnforcementFailed as error:
+            self.note(NOT_FREE, error.message)
+            return taken | new
+
+    def _tell(self, uid: str, state: DesiredState, bounded: Bounded, asked_at: float) -> None:
+        """Have said what the guard refused of a state, and how much earlier its leases end."""
         self._note_refusals(bounded.notes)
         ends = {each.grant_id: asked_at + each.remaining.total_seconds() for each in state.leases}
         self._told[uid] = _Told(bounded.refused, ends)
-        return bounded.state
 
     @property
     def refused(self) -> Mapping[str, Objection]:
