@@ -216,8 +216,13 @@ def test_what_the_host_refuses_all_the_same_fails_at_once(
     world.report(world.web, refused={grant.id: objection, other.id: objection})
     failed = world.grant(grant)
     assert failed.state is GrantState.FAILED
-    by_guard = objection is not Objection.LEASELESS
-    assert ("guard file of web-1" if by_guard else "point of web-1") in failed.failure
+    words = {
+        Objection.LEASELESS: "point of web-1",
+        Objection.NETWORK: "guard file of the gateway of web-1 names no network",
+        Objection.MAPPED: "guard file of the gateway of web-1 does not give its public port",
+        Objection.TAKEN: "public port of web-1 is taken at its gateway",
+    }
+    assert words.get(objection, "guard file of web-1") in failed.failure
     assert world.grant(other).state is GrantState.OPENING
 
 

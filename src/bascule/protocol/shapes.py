@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from bascule.domain.bindings import MOST_FORMER, Whereabouts
-from bascule.domain.bounds import Guard
+from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import Capabilities, Latency
 from bascule.domain.desired import (
     LONGEST_CUT,
@@ -24,7 +24,7 @@ from bascule.domain.grant import opening_count
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import Address, AddressPrefix, PortKey, parse_address
+from bascule.domain.net import Address, AddressPrefix, PortKey, PublicPort, parse_address
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import InvalidInput
@@ -37,6 +37,7 @@ MOST_ARGUMENTS = 8  # of a weakness
 LONGEST_NAME = 500  # characters of a machine's id
 MOST_FEATURES = 256
 MOST_BOUNDS = 1024  # ports, and sources, of a guard
+MOST_PUBLIC = 16  # public ports that stand for one of a machine
 
 # Words of a newer agent are left out; an agent that names nothing knows the baseline.
 Knows = Annotated[frozenset[Feature], SKIP, Crop(MOST_FEATURES), Absent(BASELINE)]
@@ -80,6 +81,7 @@ def _named(knock: Knock) -> Knock:
 
 
 describe(PortKey, number=Annotated[int, Most(65535, 1)])
+describe(PublicPort, number=Annotated[int, Most(65535, 1)])
 describe(
     ClosedPort,
     port=Annotated[PortKey, INLINE],
@@ -106,6 +108,9 @@ describe(
     addresses=Annotated[tuple[Address, ...], Most(2)],
     former=Annotated[frozenset[Address], Most(MOST_FORMER)],
     released=Annotated[Mapping[Address, int], Most(MOST_FORMER)],
+    mapped=Annotated[
+        Mapping[PortKey, Annotated[tuple[PublicPort, ...], Most(MOST_PUBLIC)]], Entries("at")
+    ],
 )
 describe(
     DesiredState,
@@ -121,6 +126,14 @@ describe(
     sources=Annotated[tuple[AddressPrefix, ...] | None, LENIENT, Most(MOST_BOUNDS)],
     max_duration=Annotated[timedelta | None, Crop(MAXIMUM_DURATION)],
     problem=Annotated[str, Crop(LONGEST_NOTE)],
+    forwarding=Annotated[Forwarding | None, LENIENT],
+)
+describe(
+    Forwarding,
+    networks=Annotated[tuple[AddressPrefix, ...], Most(MOST_BOUNDS)],
+    addresses=Annotated[tuple[Address, ...], Most(MOST_BOUNDS)],
+    first=Annotated[int, Most(65535)],
+    last=Annotated[int, Most(65535)],
 )
 describe(
     Knock,

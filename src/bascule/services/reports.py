@@ -294,6 +294,10 @@ def _words_of(objection: Objection, grant: Grant) -> str:
         "nothing until root there corrects it and restarts the agent.",
         Objection.PORT: f"The guard file of {name} does not allow port {grant.number}.",
         Objection.SOURCE: f"The guard file of {name} does not allow this source.",
+        Objection.NETWORK: f"The guard file of the gateway of {name} names no network that it is in.",
+        Objection.MAPPED: f"The guard file of the gateway of {name} does not give its public port.",
+        Objection.TAKEN: f"The public port of {name} is taken at its gateway: the gateway itself "
+        "listens on it, or another rule there leads it on.",
         Objection.LEASELESS: unable_words(Unable.LEASELESS, name),
     }[objection]
 

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from bascule.api.wire.fields import Body, Count, HostAddress, Truth
 from bascule.domain.bindings import MOST_FORMER, Binding
-from bascule.domain.bounds import Guard
+from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint
@@ -120,8 +120,10 @@ def capabilities_json(found: Capabilities) -> dict[str, Any]:
 
 
 def guard_json(guard: Guard) -> dict[str, Any]:
-    """What the host itself admits; null bounds nothing. ``problem`` is told where weaknesses are."""
-    longest = guard.max_duration
+    """What the host itself admits; null bounds nothing. ``problem`` is told where weaknesses are.
+    ``forwarding`` is told of gateways alone.
+    """
+    longest, forwarding = guard.max_duration, guard.forwarding
     return {
         "ports": None
         if guard.ports is None
@@ -130,6 +132,18 @@ def guard_json(guard: Guard) -> dict[str, Any]:
         "maxRequestAccessDuration": None if longest is None else format_duration(longest),
         "mayRelease": guard.may_release,
         "isUsable": not guard.problem,
+        **({} if forwarding is None else {"forwarding": forwarding_json(forwarding)}),
+    }
+
+
+def forwarding_json(forwarding: Forwarding) -> dict[str, Any]:
+    """What a gateway may open behind it; of what is not named it opens nothing."""
+    return {
+        "networks": [str(each) for each in forwarding.networks],
+        "publicAddresses": [str(each) for each in forwarding.addresses],
+        "publicPorts": {"first": forwarding.first, "last": forwarding.last}
+        if forwarding.last
+        else None,
     }
 
 
