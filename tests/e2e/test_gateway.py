@@ -18,6 +18,7 @@ from bascule.client import access, fleet, machines, policies
 from bascule.client.connection import Connection
 from bascule.domain.ids import ResourceId, machine_id
 from bascule.domain.policy import PortRule
+from bascule.errors import BasculeError
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import SmallWorld, rule, sleep_until
 from tests.netns.conftest import why_not
@@ -37,6 +38,9 @@ class GatewayWorld(SmallWorld):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.behind = Gateway(self.network)
+        (folder / "guard.toml").write_text(
+            'networks = ["10.79.0.0/24", "fd79::/64"]\nrelease = true\n'
+        )
         self.network.echo(SSH, OTHER, space=self.behind.sql)
         self.uid = ""  # of the gateway
 
@@ -137,6 +141,23 @@ def test_a_machine_without_an_agent_is_opened_for_who_asked_and_nobody_else(
     assert until(lambda: world.open_to() == set())
     assert until(lambda: not is_alive(session)), "its port is kill"
     world.wait_state(six, "closed")
+
+
+def test_without_a_guard_file_nothing_is_opened_behind_and_who_asks_is_told_at_once(
+    world: GatewayWorld,
+) -> None:
+    """EDGES G1: what policies close is closed, and the rest passes as before."""
+    (world.folder / "guard.toml").unlink()
+    world.network.echo(80, space=world.behind.sql)
+    world.begin()
+    began = time.monotonic()
+    with pytest.raises(
+        BasculeError, match="in no network that the guard file of its gateway names"
+    ):
+        world.open(SSH, 60)
+    assert time.monotonic() - began < 5, "nobody waits for it"
+    assert world.open_to() == set()
+    assert world.network.stranger.lets_in(80, SQL)
 
 
 def test_with_the_agent_killed_and_the_rules_flushed_nobody_gets_in(world: GatewayWorld) -> None:

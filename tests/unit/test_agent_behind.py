@@ -18,6 +18,7 @@ from bascule.agent.news import COUNTERS_SECONDS
 from bascule.agent.state import StateRefused
 from bascule.agent.timetable import WATCH_SECONDS
 from bascule.domain.bindings import Whereabouts
+from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.desired import DesiredState, Held, Lease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
@@ -131,7 +132,8 @@ class World:
         self.firewall = FakeFirewall(self.clock)
         self.driver = FakeDriver(self.firewall)
         self.server, self.memory = Server(), Memory()
-        self.reconciler = Reconciler(self.driver, self.memory, self.clock)
+        guard = Guard(forwarding=Forwarding((AddressPrefix.parse("10.1.0.0/16"),)))
+        self.reconciler = Reconciler(self.driver, self.memory, self.clock, guard)
         self.loop = AgentLoop(
             self.reconciler,
             self.driver,

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from bascule.domain.bindings import Binding, together
-from bascule.domain.bounds import Guard
+from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.features import Feature
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
@@ -400,6 +400,14 @@ def _guard_row(guard: Guard) -> dict[str, Any]:
         "maxDurationMs": None if longest is None else longest // _MILLISECOND,
         "mayRelease": guard.may_release,
         "problem": guard.problem,
+        "forwarding": None
+        if guard.forwarding is None
+        else {
+            "networks": [str(each) for each in guard.forwarding.networks],
+            "addresses": [str(each) for each in guard.forwarding.addresses],
+            "first": guard.forwarding.first,
+            "last": guard.forwarding.last,
+        },
     }
 
 
@@ -413,4 +421,14 @@ def _guard(row: Mapping[str, Any]) -> Guard:
         None if longest is None else longest * _MILLISECOND,
         row["mayRelease"],
         row["problem"],
+        None if row.get("forwarding") is None else _forwarding(row["forwarding"]),
+    )
+
+
+def _forwarding(row: Mapping[str, Any]) -> Forwarding:
+    return Forwarding(
+        tuple(AddressPrefix.parse(each) for each in row["networks"]),
+        tuple(ip_address(each) for each in row["addresses"]),
+        row["first"],
+        row["last"],
     )

@@ -10,9 +10,10 @@ from ipaddress import ip_address
 import pytest
 
 from bascule.domain.bindings import Binding, together
+from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.classify import ALL_TRAITS
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
-from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.points import Contact
@@ -37,6 +38,24 @@ class FleetContract:
             write(store, lambda tx: tx.put_enforcement_point(point))
             assert read(store, lambda r: r.enforcement_point("uid-web-1")) == point
         assert read(store, lambda r: r.enforcement_point("uid-web")) is None
+
+    def test_a_guard_comes_back_as_it_was_told(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        networks = (AddressPrefix.parse("10.1.0.0/16"), AddressPrefix.parse("fd01::/16"))
+        public = ip_address("198.51.100.7"), ip_address("2001:db8::7")
+        gateway = Guard(forwarding=Forwarding(networks, public, 20_000, 20_999))
+        whole = replace(
+            gateway,
+            ports=(SSH,),
+            sources=networks,
+            max_duration=timedelta(hours=2),
+            may_release=False,
+            problem="no TOML",
+        )
+        for guard in (gateway, whole, Guard(forwarding=Forwarding()), Guard(), None):
+            point = replace(a_point(), guard=guard)
+            write(store, lambda tx: tx.put_enforcement_point(point))
+            assert read(store, lambda r: r.enforcement_point("uid-web-1")) == point
 
     def test_points_are_listed_by_machine_uid(self, store: Store) -> None:
         for name in ("b", "c", "a"):

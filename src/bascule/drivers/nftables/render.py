@@ -219,7 +219,7 @@ def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
     for each in sources:
         address = _ADDRESS[each.version]
         addresses = (each.length > 0) + each.is_behind
-        seconds = int(ENDED_FOR.total_seconds()) if each.kind == ENDED else 1
+        seconds = 1 if each.kind != ENDED else int(ENDED_FOR.total_seconds())
         data = f" : {address} . inet_service" if each.is_map else ""
         yield from _set(
             each.name,
@@ -275,9 +275,8 @@ def _chains(sources: Sequence[SourceSet], *, has_behind: bool, has_mapped: bool)
         *(["ct status dnat ct direction original jump behind_translated"] if has_behind else ()),
         *(_untranslated() if has_mapped else ()),
     ]
-    yield from _gate(
-        "published", "prerouting", _EARLY, [*first, *established], "fib daddr type local "
-    )
+    passing = [*first, *established]
+    yield from _gate("published", "prerouting", _EARLY, passing, "fib daddr type local ")
     yield from _gate("delivered", "input", _LAST, established, guard="arrived")
     yield from _chain(
         "arrived",  # whose source was translated on the way in cannot be told from a grant's
