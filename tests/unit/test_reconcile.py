@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import ip_network
@@ -22,7 +22,7 @@ from bascule.domain.desired import (
     RuleSet,
 )
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, PortMapped, TransportProtocol
 from bascule.domain.plan import (
     ClosePort,
     DropOpening,
@@ -66,6 +66,10 @@ class Firewall:
         if self.is_unreadable:
             raise EnforcementFailed("it cannot be read")
         return Observed(self.rules, self.is_intact, "" if self.is_intact else "the table is gone")
+
+    def taken(self, ports: Collection[PortMapped]) -> Collection[PortMapped]:
+        del ports
+        return ()
 
     def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         if self.refusals:
