@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from bascule.agent.guard_file import load_guard
 from bascule.errors import InvalidInput, NotFound
 from bascule.lab import units
 from bascule.lab.environment import host_environment
@@ -211,6 +213,17 @@ def test_agent_has_a_notify_socket_of_its_own() -> None:
     assert "TOKEN" not in " ".join(unit.argv), "any account can read a command line"
     assert unit.name in units.notify_units(TOPOLOGY, machine)
     assert unit.argv[:5] == ("bascule", "agent", "run", "--server", "https://server:8443")
+
+
+def test_the_gateway_alone_has_a_guard_file_and_all_behind_it_are_in_that(tmp_path: Path) -> None:
+    (tmp_path / "guard.toml").write_text(TOPOLOGY.guard_file)
+    guard = load_guard(tmp_path / "guard.toml")
+    for machine in TOPOLOGY.behind:
+        addresses = [ip_address(each) for each in (machine.ipv4, machine.ipv6)]
+        assert guard.objection_behind(addresses, ()) is None
+    for machine in TOPOLOGY.agents:
+        argv = units.agent(TOPOLOGY, FOLDER, ["bascule"], machine, "TOKEN").argv
+        assert ("--guard" in argv) is (machine == TOPOLOGY.gateway)
 
 
 def test_sshd_takes_this_persons_key_only() -> None:

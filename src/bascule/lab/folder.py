@@ -64,6 +64,10 @@ class LabFolder:
     def agent_state(self, machine: str) -> Path:
         return self.root / "agents" / machine
 
+    def guard(self, machine: str) -> Path:
+        """The guard file of a gateway."""
+        return self.host(machine) / "guard.toml"
+
     def host(self, name: str) -> Path:
         return self.root / "hosts" / name
 

@@ -91,6 +91,8 @@ def write_host_files(plan: HostPlan) -> None:
         "gai.conf": ADDRESS_CHOICE,
         **account_files(plan.person),
     }
+    if plan.host == plan.topology.gateway:
+        files[plan.folder.guard(plan.host.name).name] = plan.topology.guard_file
     for name, text in files.items():
         path = place / name
         path.write_text(text)

@@ -103,6 +103,11 @@ class Topology:
         return next(self.with_role("gateway"))
 
     @property
+    def guard_file(self) -> str:
+        """What is behind the gateway; a server may let go of what it closed there, as at machines."""
+        return f'networks = ["{IPV4_BEHIND}.0/24", "{IPV6_BEHIND}:/64"]\nrelease = true\n'
+
+    @property
     def behind(self) -> tuple[LabHost, ...]:
         """The machines that the gateway guards, with agents of their own or without."""
         return tuple(self.with_role("behind"))

@@ -67,6 +67,8 @@ def agent(
     argv = [*bascule, "agent", "run", "--server", topology.server_url]
     argv += ["--state", str(folder.agent_state(machine.name))]
     argv += ["--control", "/run/bascule/agent.sock"]  # where its commands look by default
+    if machine == topology.gateway:
+        argv += ["--guard", str(folder.guard(machine.name))]
     return Unit(agent_unit(machine.name), machine, tuple(argv), keeps_descriptors=True, token=token)
 
 
