@@ -154,6 +154,9 @@ class Programs:
         for each in links:
             try:
                 link = _SOCKET_LINK.fullmatch(str(each.readlink()))
+            except PermissionError:  # root without CAP_SYS_PTRACE may list them and no more
+                self.is_whole = False
+                return
             except OSError:
                 continue
             if link is not None:
