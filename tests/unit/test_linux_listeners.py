@@ -58,6 +58,16 @@ def test_a_process_with_both_sockets_is_one_program(host: Proc) -> None:
     assert first.name == "sshd"
 
 
+def test_who_holds_a_socket_may_be_unread(host: Proc) -> None:
+    """A process that cannot be read matters where a listener's holder is not known."""
+    host.process(7, "sshd", sockets=(100,))
+    programs = host.read()
+    assert programs.has_all([listener(100), listener(999)])
+    programs.is_whole = False
+    assert programs.has_all([listener(100)])
+    assert not programs.has_all([listener(100), listener(999)])
+
+
 def test_a_manager_is_no_program_of_its_own(host: Proc) -> None:
     """systemd holds the sockets of every socket unit."""
     host.process(1, "systemd", sockets=(100, 101))

@@ -173,6 +173,10 @@ class Programs:
             return Program(names[min(pids)], pids)
         return Program(unit, pids, unit, socket_.user)
 
+    def has_all(self, found: Iterable[Listener]) -> bool:
+        """Is it known who holds each of these? What no process holds is the kernel's own."""
+        return self.is_whole or all(each.inode in self._pids for each in found)
+
     def held_by_manager(self, inode: int) -> bool:
         return any(self.name(pid) == "systemd" for pid in self._pids.get(inode, ()))
 

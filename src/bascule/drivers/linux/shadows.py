@@ -79,7 +79,7 @@ def look(
         *second_doors(host, own, programs),
         *_blocked(host, closed, admitted),
     )
-    return Looked(tuple(_bounded(found)), tuple(host.unread), programs.is_whole)
+    return Looked(tuple(_bounded(found)), tuple(host.unread), programs.has_all(host.listening))
 
 
 def _bounded(found: Iterable[Weakness]) -> Iterator[Weakness]:
