@@ -124,6 +124,7 @@ class TestMachine:
             "addresses",
             "agent",
             "claimedPorts",
+            "closedAt",
             "closedPorts",
             "id",
             "location",
