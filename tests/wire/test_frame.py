@@ -99,7 +99,7 @@ def test_an_error_of_ours_says_nothing_inner_but_an_id(
 def test_a_database_that_is_away_is_503_and_says_so(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise Unavailable("The database cannot be written: the disk is full.", advice="Free some.")
 
     monkeypatch.setattr(type(house.store), "write", fail)
@@ -242,6 +242,7 @@ def test_machines_come_change_and_go(house: House) -> None:
         "reasons": shown["properties"]["bascule"]["reasons"],
         "closedPorts": [],
         "claimedPorts": [],
+        "closedAt": [],
         "stillClosed": [],
         "enforcementPoint": None,
     }
