@@ -37,6 +37,9 @@ TEXTS: Mapping[str, str] = {
     "reason.HostGuardUnusable": msgid(
         "The guard file of that host cannot be used, so it opens nothing."
     ),
+    "reason.OutsideNetworks": msgid(
+        "The machine is in no network that the guard file of its gateway names."
+    ),
     "reason.EndTimePassed": msgid("The end is not in the future."),
     "reason.JustificationRequired": msgid("The policy wants a justification for this port."),
     "reason.JustificationTooLong": msgid("The justification has more than 1,024 characters."),

@@ -46,6 +46,9 @@ TEXTS: Mapping[str, str] = {
     "way.ReleaseNotAdmittedByHost": msgid(
         "To allow it, set release = true in the guard file as root on that host and restart the agent."
     ),
+    "way.OutsideNetworks": msgid(
+        "As root on the gateway, name the network in the guard file and restart the agent."
+    ),
     "way.EndTimePassed": msgid("Choose a later end."),
     "way.JustificationRequired": msgid("Write why the access is needed."),
     "way.JustificationTooLong": msgid("Shorten it."),
