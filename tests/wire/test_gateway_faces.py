@@ -82,7 +82,9 @@ def test_the_machine_s_own_security_rules_do_not_say_closed(desk: Cli) -> None:
 def test_what_a_gateway_guards_is_bound_shown_moved_and_released(desk: Cli) -> None:
     house = desk.house
     again = desk.done("machine", "behind", "gw-1", "app-1", "--address", "10.1.0.11").out
-    assert "app-1 was already behind gw-1, at 10.1.0.11" in again
+    assert "app-1 stays behind gw-1; it is at 10.1.0.11 there" in again
+    agentless = refused(desk, "machine", "behind", "app-1", "web-1").err
+    assert "app-1 has no agent of its own" in agentless
     told = desk.json("machine", "release-at", "gw-1", "app-1", "--yes")
     assert told == {"released": ["10.1.0.10"]}
     assert "no former address" in desk.done("machine", "release-at", "gw-1", "app-1").err

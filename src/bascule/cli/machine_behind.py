@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.client import fleet
 from bascule.domain.net import parse_address
-from bascule.errors import InvalidInput
+from bascule.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:  # its libraries are slow to load
     from bascule.client.connection import Connection
@@ -54,17 +55,29 @@ def behind(gateway: str, names: tuple[str, ...], addresses: tuple[str, ...], out
         machines = [find_machine(connection, name) for name in names]
         wanted = [(each, checked or _own(each)) for each in machines]
         for each, where in wanted:
-            is_new = fleet.bind(connection, each.id, point.uid, where)
+            is_new = _bind(connection, point, each, where)
             told.append({"machine": str(each.id), "addresses": where, "bound": is_new})
             if output != "json":
+                at = " and ".join(where)
                 say(
-                    f"{each.name} {'is' if is_new else 'was already'} behind {point.name}, at "
-                    f"{' and '.join(where)}"
+                    f"{each.name} is behind {point.name}, at {at}"
+                    if is_new
+                    else f"{each.name} stays behind {point.name}; it is at {at} there"
                 )
     if output == "json":
         emit_json({"gateway": str(point.id), "machines": told})
         return
     note(f"Only what passes {point.name} is judged there. To see it: bascule machine show NAME")
+
+
+def _bind(connection: Connection, point: Machine, machine: Machine, where: Sequence[str]) -> bool:
+    try:
+        return fleet.bind(connection, machine.id, point.uid, where)
+    except NotFound as error:
+        raise NotFound(
+            f"{point.name} has no agent of its own, so it can guard no other machine.",
+            advice=f"Enrol it: bascule machine enrol {point.name}.",
+        ) from error
 
 
 def _own(machine: Machine) -> list[str]:
