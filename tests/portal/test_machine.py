@@ -359,7 +359,7 @@ def test_blocked_attempts_stand_by_hour_with_their_figures(town: Town) -> None:
     assert "2001:db8::66" in page
     assert "and 4 from other sources" in page
     assert html.count('class="bar-b"') == 2, "two hours with attempts"
-    assert '<th scope="row"><time datetime="2030-01-01T10:00:00' in html
+    assert '<th scope="row" data-label="Hour beginning"><time datetime="2030-01-01T10:00:00' in html
     assert html.count('class="bar-b"') == anna.page(f"{WEB}?knocks=week").count('class="bar-b"')
     assert "8 tentatives bloquées" in text_of(anna.page(f"{WEB}?knocks=nonsense", language="fr"))
 
