@@ -25,7 +25,17 @@ from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.drivers.linux import netlink
 from bascule.drivers.linux.addresses import is_local
 from bascule.drivers.linux.legacy import LegacyTable, legacy_tables
-from bascule.drivers.linux.ruleset import Attributes, Element, Rule, Table, nat_tables, text, value
+from bascule.drivers.linux.ruleset import (
+    Attributes,
+    Element,
+    Rule,
+    Table,
+    nat_tables,
+    number_of,
+    slot_of,
+    text,
+    value,
+)
 
 _JUMPS = (-3, -4)  # NFT_JUMP, NFT_GOTO
 _EQUAL, _, _LESS, _AT_MOST, _MORE, _AT_LEAST = range(6)  # enum nft_cmp_ops
@@ -177,19 +187,6 @@ def _ports_of_match(parts: Attributes) -> Iterator[tuple[int, int]]:
         yield from _multiport(info)
 
 
-def _number(parts: Attributes, kind: int) -> int | None:
-    raw = parts.get(kind)
-    return None if raw is None else int.from_bytes(raw, "big")
-
-
-def _slot(parts: Attributes, kind: int) -> int | None:
-    """Registers have two numberings: four of sixteen bytes, sixteen of four."""
-    register = _number(parts, kind)
-    if register is None or register == 0:
-        return None
-    return (register - 1) * 4 if register <= 4 else register - 8
-
-
 @dataclass(slots=True)
 class _State:
     """Of a packet at one place in a rule: which of the ports it may still be for."""
@@ -249,7 +246,7 @@ class _Walk:
                 _condition(name, parts, state, self._table.family)
 
     def _immediate(self, parts: Attributes, state: _State) -> None:
-        register = _slot(parts, 1)
+        register = slot_of(parts, 1)
         data = parts.get(2, b"")
         if register is None:
             self._verdict(data, state.ports)
@@ -263,15 +260,15 @@ class _Walk:
             self._chain(text(verdict.get(2, b"")), ports)
 
     def _lookup(self, parts: Attributes, rule: Rule, at: int, state: _State, chain: str) -> None:
-        source = _slot(parts, 2)
-        if source is None or (_number(parts, 5) or 0) & 1:  # NFT_LOOKUP_F_INV
+        source = slot_of(parts, 2)
+        if source is None or (number_of(parts, 5) or 0) & 1:  # NFT_LOOKUP_F_INV
             return
         elements = self._table.elements(text(parts.get(1, b"")))
         if _HAS_DATA not in parts:
             kept = [_within(state, source, each) for each in elements]
             state.ports = frozenset().union(*kept)
             return
-        goes_to = _slot(parts, _HAS_DATA)
+        goes_to = slot_of(parts, _HAS_DATA)
         for each in elements:
             ports = _within(state, source, each)
             if goes_to is None:
@@ -282,13 +279,13 @@ class _Walk:
             self._rule(rule, at, following, chain)
 
     def _native(self, parts: Attributes, state: _State, chain: str) -> None:
-        if _number(parts, 1) != _DESTINATION:
+        if number_of(parts, 1) != _DESTINATION:
             return
-        size = 16 if _number(parts, 2) == socket.AF_INET6 else 4
-        first = _bytes(state, _slot(parts, 3), size)
-        last = _bytes(state, _slot(parts, 4), size) if 4 in parts else first
-        low = _bytes(state, _slot(parts, 5), 2) if 5 in parts else b""
-        high = _bytes(state, _slot(parts, 6), 2) if 6 in parts else low
+        size = 16 if number_of(parts, 2) == socket.AF_INET6 else 4
+        first = _bytes(state, slot_of(parts, 3), size)
+        last = _bytes(state, slot_of(parts, 4), size) if 4 in parts else first
+        low = _bytes(state, slot_of(parts, 5), 2) if 5 in parts else b""
+        high = _bytes(state, slot_of(parts, 6), 2) if 6 in parts else low
         if 3 not in parts:  # to another port of this host: ``input`` sees it
             self.redirected |= state.ports
             return
@@ -303,7 +300,7 @@ class _Walk:
             self.redirected |= state.ports
         if name not in ("DNAT", "NETMAP"):
             return
-        is_old = (_number(parts, 2) or 0) == 0 and self._table.family == socket.AF_INET
+        is_old = (number_of(parts, 2) or 0) == 0 and self._table.family == socket.AF_INET
         if is_old:  # nf_nat_ipv4_multi_range_compat, of one range
             flags = struct.unpack_from("=I", info, 4)[0]
             first, last, low, high = info[8:12], info[12:16], info[16:18], info[18:20]
@@ -358,12 +355,12 @@ def _condition(name: str, parts: Attributes, state: _State, family: int) -> None
     """What an expression says of the packet, or what it has a register hold."""
     match name:
         case "meta":
-            is_protocol = _number(parts, 2) == _L4PROTO
+            is_protocol = number_of(parts, 2) == _L4PROTO
             word, size = (_Word.PROTOCOL, 1) if is_protocol else (_Word.OTHER, _LONGEST)
-            _put(state, _slot(parts, 1), word, size)
+            _put(state, slot_of(parts, 1), word, size)
         case "payload":
-            size = _number(parts, 4) or _LONGEST
-            _put(state, _slot(parts, 1), _payload(parts, family), size)
+            size = number_of(parts, 4) or _LONGEST
+            _put(state, slot_of(parts, 1), _payload(parts, family), size)
         case "cmp" | "range":
             _compare(name, parts, state)
         case "match":
@@ -400,7 +397,7 @@ def _bytes(state: _State, slot: int | None, size: int) -> bytes | None:
 
 
 def _payload(parts: Attributes, family: int) -> _Word:
-    place = (_number(parts, 2), _number(parts, 3), _number(parts, 4))
+    place = (number_of(parts, 2), number_of(parts, 3), number_of(parts, 4))
     if place == (2, 2, 2):  # transport header: the destination's port
         return _Word.PORT
     if place == (1, 9, 1) and family == socket.AF_INET:
@@ -427,9 +424,9 @@ def _holds(
 
 
 def _compare(name: str, parts: Attributes, state: _State) -> None:
-    source = _slot(parts, 1)
+    source = slot_of(parts, 1)
     word = state.slots.get(source) if source is not None else None
-    operation = _number(parts, 2)
+    operation = number_of(parts, 2)
     low = value(parts.get(3, b""))
     high = value(parts.get(4, b"")) if name == "range" else low
     if not low or not high:
@@ -468,7 +465,7 @@ def _match(parts: Attributes, state: _State) -> None:
         state.where(lambda port: port.protocol is protocol)
         if not is_other:
             state.where(lambda port: low <= port.number <= high)
-    elif name == "multiport" and (_number(parts, 2) or 0) == 1 and info[0] == 1 and not info[47]:
+    elif name == "multiport" and (number_of(parts, 2) or 0) == 1 and info[0] == 1 and not info[47]:
         state.where(_any_of(list(_multiport(info))))
 
 

@@ -198,3 +198,21 @@ def _elements(raw: Iterable[Attributes], is_interval: bool) -> Iterator[Element]
 
 def value(raw: bytes) -> bytes:
     return dict(netlink.attributes(raw)).get(1, b"")
+
+
+def number_of(parts: Attributes, kind: int) -> int | None:
+    """An attribute of any length, in network byte order; None: it is not there."""
+    raw = parts.get(kind)
+    return None if raw is None else int.from_bytes(raw, "big")
+
+
+def slot_of(parts: Attributes, kind: int) -> int | None:
+    """Which of sixteen slots of four bytes a register begins at; None: it names none.
+
+    Registers have two numberings: four of sixteen bytes, sixteen of four (nf_tables.h,
+    ``enum nft_registers``).
+    """
+    register = number_of(parts, kind)
+    if register is None or register == 0:
+        return None
+    return (register - 1) * 4 if register <= 4 else register - 8

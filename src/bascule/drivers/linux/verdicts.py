@@ -18,7 +18,16 @@ from typing import Protocol
 
 from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.drivers.linux import netlink
-from bascule.drivers.linux.ruleset import Attributes, Base, Element, Rule, text, value
+from bascule.drivers.linux.ruleset import (
+    Attributes,
+    Base,
+    Element,
+    Rule,
+    number_of,
+    slot_of,
+    text,
+    value,
+)
 
 PREROUTING, INPUT, FORWARD = 0, 1, 2  # NF_INET_*
 _DROP, _ACCEPT = 0, 1
@@ -213,18 +222,18 @@ class _RuleReader:
         if _WRITES.get(name, 0) in parts:
             # A changed packet is another one: nothing certain is said of it. A mark is unknown anyhow.
             return True, {ACCEPTED, _NEXT} if name == "payload" else set()
-        where = _slot(parts, 1)
+        where = slot_of(parts, 1)
         match name:
             case "meta":
-                self._put(where, _meta(_number(parts, 2), self.packet))
+                self._put(where, _meta(number_of(parts, 2), self.packet))
             case "payload":
-                place = _number(parts, 2), _number(parts, 3), _number(parts, 4)
+                place = number_of(parts, 2), number_of(parts, 3), number_of(parts, 4)
                 self._put(where, _payload(place, self.packet), place[2] or 16)
             case "ct":
-                self._put(where, _ct(_number(parts, 2), self.packet))
+                self._put(where, _ct(number_of(parts, 2), self.packet))
             case "fib":
-                is_type = _number(parts, 2) == 3  # NFT_FIB_RESULT_ADDRTYPE
-                of_destination = bool((_number(parts, 3) or 0) & 2)  # NFTA_FIB_F_DADDR
+                is_type = number_of(parts, 2) == 3  # NFT_FIB_RESULT_ADDRTYPE
+                of_destination = bool((number_of(parts, 3) or 0) & 2)  # NFTA_FIB_F_DADDR
                 here = struct.pack("=I", 2)  # RTN_LOCAL
                 is_here = is_type and of_destination and not self.packet.is_forwarded
                 self._put(where, here if is_here else None, 4)
@@ -233,24 +242,24 @@ class _RuleReader:
         return True, set()
 
     def _mask(self, parts: Attributes) -> None:
-        size = _number(parts, 3) or 0
-        data = self._bytes(_slot(parts, 1), size)
+        size = number_of(parts, 3) or 0
+        data = self._bytes(slot_of(parts, 1), size)
         mask, flip = value(parts.get(4, b"")), value(parts.get(5, b""))
-        is_plain = (_number(parts, 6) or 0) == 0 and len(mask) == size == len(flip)
+        is_plain = (number_of(parts, 6) or 0) == 0 and len(mask) == size == len(flip)
         result = None
         if data is not None and is_plain:
             result = bytes(a & b ^ c for a, b, c in zip(data, mask, flip, strict=True))
-        self._put(_slot(parts, 2), result, size)
+        self._put(slot_of(parts, 2), result, size)
 
     # -- conditions ---------------------------------------------------------------------
 
     def _compare(self, name: str, parts: Attributes) -> bool | None:
         low = value(parts.get(3, b""))
         high = value(parts.get(4, b"")) if name == "range" else low
-        held = self._bytes(_slot(parts, 1), len(low))
+        held = self._bytes(slot_of(parts, 1), len(low))
         if held is None or len(high) != len(low):
             return None
-        match _number(parts, 2):
+        match number_of(parts, 2):
             case 0:
                 return low <= held <= high
             case 1:
@@ -266,8 +275,8 @@ class _RuleReader:
         return None
 
     def _lookup(self, parts: Attributes) -> tuple[bool | None, set[Outcome]]:
-        source = _slot(parts, 2)
-        is_inverse = bool((_number(parts, 5) or 0) & 1)
+        source = slot_of(parts, 2)
+        is_inverse = bool((number_of(parts, 5) or 0) & 1)
         elements = self.table.elements(text(parts.get(1, b"")))
         certain = [each for each in elements if each.first and self._is(source, each) is True]
         maybe = [each for each in elements if each.first and self._is(source, each) is None]
@@ -276,8 +285,8 @@ class _RuleReader:
             is_in = True if certain else None if maybe else bool(rest)
             return (is_in if is_in is None else is_in is not is_inverse), set()
         ends: set[Outcome] = set()
-        if _slot(parts, 3) is not None:  # a map of values, of which one is not told here
-            self._put(_slot(parts, 3), None)
+        if slot_of(parts, 3) is not None:  # a map of values, of which one is not told here
+            self._put(slot_of(parts, 3), None)
         else:
             for each in (*certain, *maybe, *(() if certain else rest)):
                 ends |= self._verdict(each.data)
@@ -305,7 +314,7 @@ class _RuleReader:
     # -- ends ---------------------------------------------------------------------------
 
     def _immediate(self, parts: Attributes) -> tuple[bool | None, set[Outcome]]:
-        where = _slot(parts, 1)
+        where = slot_of(parts, 1)
         data = parts.get(2, b"")
         if where is not None:
             self._put(where, value(data))
@@ -337,19 +346,6 @@ class _RuleReader:
             case "DSCP" | "TOS" | "CHECKSUM" | "CLASSIFY" | "SECMARK" | "CONNSECMARK" | "AUDIT":
                 return set()
         return {ACCEPTED, _NEXT}
-
-
-def _number(parts: Attributes, kind: int) -> int | None:
-    raw = parts.get(kind)
-    return None if raw is None else int.from_bytes(raw, "big")
-
-
-def _slot(parts: Attributes, kind: int) -> int | None:
-    """Registers have two numberings: four of sixteen bytes, sixteen of four."""
-    register = _number(parts, kind)
-    if register is None or register == 0:
-        return None
-    return (register - 1) * 4 if register <= 4 else register - 8
 
 
 # -- what is known of the packet ------------------------------------------------------------
@@ -415,7 +411,7 @@ def _ct(key: int | None, packet: Packet) -> bytes | None:
 
 
 def _match(parts: Attributes, packet: Packet) -> bool | None:
-    name, revision, info = text(parts.get(1, b"")), _number(parts, 2) or 0, parts.get(3, b"")
+    name, revision, info = text(parts.get(1, b"")), number_of(parts, 2) or 0, parts.get(3, b"")
     match name:
         case "comment":
             return True
