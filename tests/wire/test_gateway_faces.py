@@ -61,6 +61,7 @@ def test_the_command_line_says_where(desk: Cli) -> None:
     assert "closed     22/tcp at gw-1" in shown
     assert "whoever reaches it without passing there reaches them" in shown
     assert "agent      none of its own" in shown
+    assert "guard" not in shown, "of its gateway's nothing is told here"
     assert "state      configured" in shown
     assert desk.json("machine", "show", "app-1")["closedAt"] == ["gw-1"]
     assert desk.json("machine", "show", "web-1")["closedAt"] == []

@@ -276,7 +276,10 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
                 f"           has applied generation {point.observed_generation} of "
                 f"{point.generation}"
             )
-        lines += [f"guard      {guard_words(point.guard)}"] if point.guard is not None else []
+        if (
+            point.guard is not None and not found.closed_at
+        ):  # a gateway's is not told of each machine
+            lines.append(f"guard      {guard_words(point.guard)}")
         worst_first = sorted(point.weaknesses, key=lambda each: not each.is_severe)
         lines += [f"weak       {_weakness_words(each)}" for each in worst_first]
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
