@@ -31,6 +31,7 @@ def test_the_portal_says_where(gated: House) -> None:
     assert "Kept closed at gw-1" in page
     assert "Only gw-1 closes ports of this machine." in page
     assert "Firewall gw-1" in page
+    assert "The host itself admits" not in page, "it has no agent of its own"
     settings = text_of(olga.page("/portal/machines/default/app-1/configuration"))
     assert "These ports are closed at gw-1 until" in settings
     everything = text_of(olga.page("/portal/exposure?tab=all"))
