@@ -128,6 +128,29 @@ def test_it_takes_both_rights_at_that_machine(
     assert tries(here, ENROLMENT_WRITE, MACHINE_WRITE) < 300
 
 
+def test_an_address_takes_the_right_to_change_the_gateway_too(
+    house: House, uids: tuple[str, str]
+) -> None:
+    """Who owns one machine alone closes and opens nothing at an address that they make up."""
+    web, _ = uids
+    house.enrol("web-1")
+    here, needed = house.machine("db-1"), (ENROLMENT_WRITE, MACHINE_WRITE)
+
+    def tries(scope: str, *addresses: str) -> Any:
+        one = somebody(house, scope, *needed)
+        body, asked = {"addresses": list(addresses)}, {"api-version": BASCULE}
+        return one.put(points_of(house, "db-1", web), json=body, params=asked)
+
+    refused = tries(here, "10.9.0.9")
+    assert refused.status_code == 403
+    assert house.machine("web-1") in refused.text
+    assert tries(here).status_code == 201, "no address: nothing is closed or opened there"
+    assert tries(here, "10.9.0.9").status_code == 403, "nor later"
+    assert house.events("MachinePlaced") == []
+    assert tries(here.split("/providers/")[0], "10.9.0.9").status_code == 200
+    assert len(house.events("MachinePlaced")) == 1
+
+
 def test_what_cannot_be_bound_is_said(house: House, uids: tuple[str, str]) -> None:
     web, db = uids
     house.enrol("web-1")

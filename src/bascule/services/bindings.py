@@ -1,6 +1,8 @@
 """Binding machines to points beside their own agent's (EDGES F3).
 
-Only an owner binds: whoever may make enrolment tokens for the machine and change it. A point's own
+Only an owner binds: whoever may make enrolment tokens for the machine and change it. To say at which
+address a gateway reaches the machine takes the right to change the gateway too: what is closed there is
+closed, and what opens there is opened, to an address that may be somebody else's. A point's own
 credential binds nothing. What is bound or unbound ends the machine's live grants in that commit,
 since a grant is open only where all of its points have opened it, and nobody asked these points.
 Nothing is released: closed ports stay closed, at the points that stay and at the one that goes.
@@ -91,8 +93,9 @@ def bind(
     ``addresses`` are those to which the point forwards; None: they stay as they are. Others end the
     machine's live grants; what is closed at the former ones stays closed (EDGES G2).
 
-    Raises Forbidden, NotFound, InvalidInput, and Conflict for a machine's own agent, which enrolment
-    binds, and for an address of another machine at that point.
+    Raises Forbidden (to say an address takes the right to change the gateway), NotFound, InvalidInput,
+    and Conflict for a machine's own agent, which enrolment binds, and for an address of another machine
+    at that point.
     """
     machine = _owned(tx, act, subject, machine_id)
     if point_uid == machine.uid:
@@ -101,9 +104,12 @@ def bind(
             code="BoundByEnrolment",
             advice=f"Enrol it: bascule machine enrol {machine.id.name}.",
         )
-    point = tx.agent_of(point_uid)
-    if point is None:
+    point, gateway = tx.agent_of(point_uid), tx.machine_by_uid(point_uid)
+    if point is None or gateway is None:
         raise NotFound(f"Enforcement point {point_uid[:64]!r} does not exist.")
+    if addresses:
+        at_gateway = Needed(MACHINE_WRITE, resource_scope(gateway.id), "addresses")
+        check(tx, subject, act.now, [at_gateway])
     bound = tx.bindings_of(machine.uid)
     here = next((each for each in bound if each.point_uid == point_uid), None)
     if addresses is not None:
