@@ -13,7 +13,7 @@ from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import HOST, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Unable, unable_words
 from bascule.domain.net import Address, AddressPrefix, PortKey
-from bascule.domain.weaknesses import Weakness
+from bascule.domain.weaknesses import BLOCKED_ELSEWHERE, RULES_UNREAD, Weakness
 from tests.samples import SSH, TCP, prefixes
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -74,6 +74,21 @@ def test_the_worst_counts() -> None:
     only = together([BOUND.at(OTHER), BOUND.at(OTHER)])
     assert only.local_port_range is None, "that of another host"
     assert (only.blocked_attempts, only.facts) == (0, {}), "likewise"
+
+
+def test_what_leads_past_a_gateway_is_judged_by_the_machine_s_own_agent() -> None:
+    """EDGES G7. What blocks at the gateway blocks all the same."""
+    past, blocks = RULES_UNREAD(unread="x"), BLOCKED_ELSEWHERE(port=SSH.behind(HERE), rule="r")
+    there = replace(BOUND, addresses=(HERE,)).at(
+        replace(OTHER, guard=None, weaknesses=(past, blocks))
+    )
+    alone, both = together([there]), together([replace(OWN, weaknesses=()), there])
+    assert [each.code for each in alone.weaknesses] == [past.code, blocks.code]
+    assert [each.code for each in both.weaknesses] == [blocks.code]
+    assert {each.gateway for each in alone.weaknesses} == {"web"}
+    assert together([replace(OWN, weaknesses=(past,)), there]).weaknesses[0] == past, (
+        "its own counts"
+    )
 
 
 def test_one_that_was_never_heard_of_this_machine_makes_it_unheard() -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.weaknesses import (
     BLOCKED_ELSEWHERE,
     KINDS,
+    PROXIED_BEHIND,
     PUBLISHED_UNREAD,
+    REWRITTEN_BEHIND,
     RULES_UNREAD,
     SECOND_PORT,
     TABLE_UNOWNED,
     Shadow,
     Weakness,
     past_us,
+    past_us_at,
+    seen_behind,
     shadows,
 )
 
@@ -61,3 +67,55 @@ def test_a_shadow_has_its_rule_and_what_to_do() -> None:
 
 def test_every_shadow_says_what_to_do() -> None:
     assert [kind.code for kind in KINDS.values() if kind.shadow and not kind.advice] == []
+
+
+HERE = (ip_address("10.1.0.10"), ip_address("fd01::10"))
+AT_HERE = SSH.behind(HERE[0])
+PROXY = PROXIED_BEHIND(port=AT_HERE, other="8022/tcp", program="haproxy", rule="r")
+REWRITTEN = REWRITTEN_BEHIND(where="table inet x, chain y", rule="r")
+
+
+@pytest.mark.parametrize(
+    ("found", "port", "said"),
+    [
+        (PROXY, SSH, Shadow.ADMITS),
+        (PROXY, RDP, None),
+        (REWRITTEN, RDP, Shadow.ADMITS),
+        (UNREAD, SSH, Shadow.UNREAD),
+        # of the gateway's own ports alone
+        (SECOND, SSH, None),
+        (PUBLISHED_UNREAD(unread="chain x"), SSH, None),
+        # of another machine's
+        (PROXIED_BEHIND(port=SSH.behind(ip_address("10.1.0.11")), rule="r"), SSH, None),
+        (PROXIED_BEHIND(port=SSH.behind(HERE[1]), rule="r"), SSH, Shadow.ADMITS),
+    ],
+)
+def test_what_a_gateway_s_finding_says_of_a_machine_behind(
+    found: Weakness, port: PortKey, said: Shadow | None
+) -> None:
+    behind = seen_behind([found], HERE, "gw")
+    assert past_us(behind, port) is said
+    assert past_us_at(behind, port) == (("gw",) if said else ())
+
+
+def test_it_says_nothing_of_the_gateway_itself() -> None:
+    for found in (PROXY, REWRITTEN):
+        assert found.is_of_others
+        assert past_us([found], SSH) is None
+        assert past_us([found]) is None
+        assert not any(each.is_of_others for each in seen_behind([found], HERE, "gw"))
+    assert not UNREAD.is_of_others
+    assert not Weakness("Newer").is_of_others
+    assert past_us_at([UNREAD], SSH) == ()
+
+
+def test_what_is_no_shadow_is_said_as_it_is() -> None:
+    """Whatever this program does not know of a newer agent, too."""
+    unowned, newer = TABLE_UNOWNED(kernel="6", nftables="1"), Weakness("Newer", {"port": "x"})
+    assert seen_behind([unowned, newer], HERE, "gw") == (unowned, newer)
+
+
+def test_the_gateways_past_which_a_port_is_reached_are_named_once_each() -> None:
+    both = [*seen_behind([PROXY, REWRITTEN], HERE, "a"), *seen_behind([UNREAD], HERE, "b")]
+    assert past_us_at(both, SSH) == ("a",)
+    assert past_us_at(both) == ("a",)

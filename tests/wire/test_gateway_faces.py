@@ -124,3 +124,100 @@ def test_what_a_gateway_guards_is_bound_shown_moved_and_released(desk: Cli) -> N
         "AddressReleased",
         "MachineUnbound",
     }
+
+
+AT = "22/tcp of 10.1.0.10"
+PROXY: dict[str, Any] = {
+    "code": "ProxiedBehind",
+    "arguments": {
+        "port": AT,
+        "other": "8022/tcp",
+        "program": "haproxy",
+        "rule": "/etc/haproxy/haproxy.cfg: server app 10.1.0.10:22",
+    },
+}
+UNREAD: dict[str, Any] = {
+    "code": "OtherRulesNotRead",
+    "arguments": {"unread": "the tables of iptables-legacy"},
+}
+OWN: dict[str, Any] = {
+    "code": "SecondPort",
+    "arguments": {"port": "22/tcp", "other": "2222/tcp", "program": "sshd", "rule": "listener"},
+}
+ELSEWHERE: dict[str, Any] = {
+    "code": "ProxiedBehind",
+    "arguments": {**PROXY["arguments"], "port": "22/tcp of 10.1.0.99"},
+}
+
+
+def report(house: House, *weaknesses: object) -> None:
+    """gw-1's agent has found these."""
+    agent = house.client_of(house.agent_token(uid_of(house, "gw-1")))
+    tell(house, agent, "gw-1", "app-1", **CLOSED)
+    tell(house, agent, "gw-1", "gw-1", weaknesses=list(weaknesses))
+
+
+def faces(desk: Cli) -> dict[str, str]:
+    """What each face says of app-1's port."""
+    (row,) = [line for line in desk.done("machine", "list").out.splitlines() if "app-1" in line]
+    shown = desk.done("machine", "show", "app-1").out
+    (line,) = [each for each in shown.splitlines() if each.startswith("closed ")]
+    (port,) = [each for each in desk.done("exposure", "app-1").out.splitlines() if "22/tcp" in each]
+    return {
+        "machine list": row,
+        "machine show": line,
+        "exposure of it": port,
+        "exposure": desk.done("exposure").out,
+        "status": desk.done("status").out,
+    }
+
+
+@pytest.mark.parametrize(
+    ("weakness", "words"),
+    [(PROXY, "open past us at gw-1"), (UNREAD, "cannot be told at gw-1")],
+)
+def test_what_is_found_at_the_gateway_is_said_of_the_machine_behind(
+    desk: Cli, weakness: dict[str, object], words: str
+) -> None:
+    report(desk.house, weakness)
+    for face, said in faces(desk).items():
+        assert words in said, face
+        assert "closed at" not in said, face
+    shown = desk.done("machine", "show", "app-1").out
+    assert "At gw-1: " in shown, "the finding, with its rule"
+    told = desk.json("exposure", "app-1")["ports"][0]
+    assert told["reachedAt"] == ["gw-1"]
+    assert told["shadows"][0]["gateway"] == "gw-1"
+    assert desk.json("status")["notCalledClosed"][0]["reachedAt"] == ["gw-1"]
+    report(desk.house)
+    for face, said in faces(desk).items():
+        assert words not in said, face
+
+
+@pytest.mark.parametrize("weakness", [OWN, ELSEWHERE])
+def test_what_is_about_the_gateway_s_own_port_or_another_machine_is_not(
+    desk: Cli, weakness: dict[str, object]
+) -> None:
+    """A second port of gw-1's own sshd leads nobody to app-1."""
+    report(desk.house, weakness)
+    for face, said in faces(desk).items():
+        assert "past us" not in said, face
+    assert faces(desk)["machine show"] == "closed     22/tcp at gw-1"
+
+
+def test_what_leads_past_a_gateway_does_not_lead_past_the_machine_s_own_agent(desk: Cli) -> None:
+    """web-1's own agent judges whatever arrives there."""
+    house = desk.house
+    path = f"{house.machine('web-1')}/providers/Bascule.Fleet/enforcementPoints/"
+    bound = house.call("PUT", path + uid_of(house, "gw-1"), {"addresses": ["10.1.0.30"]})
+    assert bound.status_code == 201
+    gateway, web = (
+        house.client_of(house.agent_token(uid_of(house, each))) for each in ("gw-1", "web-1")
+    )
+    past = {**PROXY, "arguments": {**PROXY["arguments"], "port": "22/tcp of 10.1.0.30"}}
+    tell(house, gateway, "gw-1", "web-1", **CLOSED)
+    tell(house, gateway, "gw-1", "gw-1", weaknesses=[past])
+    tell(house, web, "web-1", "web-1", **CLOSED)
+    assert "closed     22/tcp\n" in desk.done("machine", "show", "web-1").out
+    tell(house, web, "web-1", "web-1", **CLOSED, weaknesses=[OWN])
+    assert "closed     22/tcp (open past us)" in desk.done("machine", "show", "web-1").out

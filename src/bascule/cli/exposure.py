@@ -10,11 +10,12 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
-from bascule.cli.machine_words import elsewhere_words, shadow_words
+from bascule.cli.machine_words import elsewhere_words, past_us_json, past_us_table, shadow_words
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import parse_since, show_instant, show_minute
 from bascule.client import exposure as wire
+from bascule.client.machines import list_machines
 from bascule.domain.times import format_utc
 
 if TYPE_CHECKING:  # its libraries are slow to load
@@ -67,19 +68,25 @@ def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: 
     reached = wire.list_exposures(connection, asked, wire.OPEN)
     bare = wire.list_exposures(connection, asked, wire.NOTHING_CLOSED)
     hours = wire.get_port_hours(connection, asked)
+    machines = list_machines(connection) if asked.at is None else []  # of the past it is not known
     if output == "json":
         emit_json(
             {
                 "at": format_utc(asked.at or now),
                 "open": [each.data for each in reached],
                 "nothingClosed": [each.data for each in bare],
+                "notCalledClosed": past_us_json(machines),
                 "portHours": hours.data,
             }
         )
         return
     if asked.at is not None and asked.at < hours.known_since:
         note(f"There is no data from before {show_instant(hours.known_since, now)}.")
-    _print_openings(reached, now)
+    past_us = past_us_table(machines)
+    _print_openings(reached, now, has_others=bool(past_us))
+    if past_us:
+        say("")
+        click.echo(past_us, nl=False)
     if bare:
         say("")
         rows = [[each.id.name, _why_bare(each), _way_to_close(each)] for each in bare]
@@ -89,7 +96,7 @@ def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: 
     say(_hours_line(hours.closed, hours.open, since, hours.until, now))
 
 
-def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
+def _print_openings(machines: Sequence[wire.Exposure], now: datetime, *, has_others: bool) -> None:
     rows = [
         [machine.id.name, port_words(port.number, port.protocol), *_opening_row(opening, now)]
         for machine in machines
@@ -98,6 +105,8 @@ def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
     ]
     if rows:
         print_table(["OPEN", "PORT", "FROM", "FOR", "SINCE", "UNTIL", "WHY"], rows)
+    elif has_others:
+        say("Bascule has opened no closed port for anybody. Others may be let in past it:")
     else:
         say("No closed port is open for anybody.")
     ended = [
@@ -169,7 +178,7 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
 
 def _state(port: wire.Port, found: wire.Exposure) -> str:
     if port.is_closed and port.shadow:
-        return shadow_words(port.shadow)
+        return shadow_words(port.shadow, port.reached_at)
     if port.is_closed:
         where = f" at {' and '.join(found.closed_at)}" if found.closed_at else ""
         return f"open for somebody{where}" if port.openings else f"closed{where}"

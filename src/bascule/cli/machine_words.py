@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from bascule.cli.find import port_words
+from bascule.cli.printing import render_table
 from bascule.cli.spans import show_instant, show_span
 from bascule.client.machines import (
     OFFLINE,
@@ -37,6 +38,8 @@ def machine_json(each: Machine) -> dict[str, object]:
                 "onExpiry": port.on_expiry,
                 "inPolicy": port.is_in_policy,
                 "readBack": port.is_read_back,
+                "shadow": port.shadow or None,
+                "reachedAt": list(port.reached_at),
             }
             for port in each.closed_ports
         ],
@@ -139,9 +142,10 @@ def state_words(each: Machine) -> str:
     return {"notConfigured": "not configured"}.get(each.state, each.state)
 
 
-def shadow_words(shadow: str) -> str:
-    """What is said of a closed port instead of *closed* (EDGES G7)."""
-    return "open past us" if shadow == Shadow.ADMITS else "cannot be told"
+def shadow_words(shadow: str, reached_at: Sequence[str] = ()) -> str:
+    """What is said of a closed port instead of *closed*, and at which gateways (EDGES G7)."""
+    where = f" at {' and '.join(reached_at)}" if reached_at else ""
+    return ("open past us" if shadow == Shadow.ADMITS else "cannot be told") + where
 
 
 def closed_words(each: Machine) -> str:
@@ -158,10 +162,57 @@ def closed_words(each: Machine) -> str:
     if applied:
         away = "; last known" if each.point.state == OFFLINE else ""
         where = f" at {' and '.join(each.closed_at)}" if each.closed_at else ""
-        parts.insert(0, _port_words(applied) + where + away)
+        plain = [port for port in applied if not port.shadow]
+        past = [port for port in applied if port.shadow]
+        parts = [f"{_port_words(past)}{away}"] * bool(past) + parts
+        parts = [f"{_port_words(plain)}{where}{away}"] * bool(plain) + parts
     if each.still_closed:
         parts.append(_still_closed_words(each))
     return "; ".join(parts)
+
+
+def past_us_json(machines: Sequence[Machine]) -> list[dict[str, object]]:
+    """The ports that may not be called closed (EDGES G7)."""
+    return [
+        {
+            "machine": str(each.id),
+            "number": port.number,
+            "protocol": port.protocol,
+            "shadow": port.shadow,
+            "reachedAt": list(port.reached_at),
+            "rule": _rule_of(each, port),
+        }
+        for each in machines
+        for port in each.closed_ports
+        if port.shadow
+    ]
+
+
+def past_us_table(machines: Sequence[Machine]) -> str:
+    """The same as a table; empty: there are none."""
+    rows = [
+        [
+            each.name,
+            port_words(port.number, port.protocol),
+            shadow_words(port.shadow, port.reached_at),
+            _rule_of(each, port),
+        ]
+        for each in machines
+        for port in each.closed_ports
+        if port.shadow
+    ]
+    return render_table(["NOT CALLED CLOSED", "PORT", "STATE", "RULE"], rows) if rows else ""
+
+
+def _rule_of(each: Machine, port: ClosedPort) -> str:
+    """The rule that makes it so, of several the first; where there is none, the finding's code."""
+    weaknesses = each.point.weaknesses if each.point is not None else ()
+    causes = (
+        found.arguments.get("rule") or found.code
+        for found in weaknesses
+        if found.effect == port.shadow and found.concerns(port.number, port.protocol)
+    )
+    return next(causes, "")
 
 
 def elsewhere_words(gateways: Sequence[str]) -> str:
@@ -194,7 +245,7 @@ def _port_words(ports: Sequence[ClosedPort]) -> str:
     return ", ".join(
         port_words(port.number, port.protocol)
         + ("" if port.is_in_policy else " (in no policy)")
-        + (f" ({shadow_words(port.shadow)})" if port.shadow else "")
+        + (f" ({shadow_words(port.shadow, port.reached_at)})" if port.shadow else "")
         for port in ports
     )
 
@@ -228,7 +279,8 @@ def few_ports(ports: Sequence[ClosedPort]) -> str:
 
 def _weakness_words(weakness: PointWeakness) -> str:
     """Its sentence; its code too when it is severe, by which it can be found in the documentation."""
-    words = f"{weakness.text} {weakness.advice}".strip()
+    at = f"At {weakness.gateway}: " if weakness.gateway else ""
+    words = f"{at}{weakness.text} {weakness.advice}".strip()
     return f"{weakness.code} (severe): {words}" if weakness.is_severe else words
 
 

@@ -12,7 +12,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words, short_id, summary
-from bascule.cli.machine_words import agent_words, few_ports
+from bascule.cli.machine_words import agent_words, few_ports, past_us_json, past_us_table
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, note, output_option, render_table
 from bascule.cli.show import request_json
@@ -148,7 +148,8 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 
 def _render(picture: Picture, now: datetime) -> str:
-    parts = [_open_part(picture, now), _ended_part(picture, now), _unnamed_part(picture)]
+    parts = [_open_part(picture, now), _ended_part(picture, now), past_us_table(picture.machines)]
+    parts.append(_unnamed_part(picture))
     parts.append(_claimed_part(picture))
     parts.append(_away_part(picture, now))
     parts.append(_ending_part(picture, now))
@@ -290,6 +291,7 @@ def _json(picture: Picture, now: datetime) -> dict[str, object]:
             for port in each.closed_ports
             if not port.is_in_policy
         ],
+        "notCalledClosed": past_us_json(picture.machines),
         "claimedClosed": [
             {"machine": str(each.id), "number": port.number, "protocol": port.protocol}
             for each in picture.machines

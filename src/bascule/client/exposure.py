@@ -51,6 +51,7 @@ class Port:
     openings: tuple[Opening, ...]
     ended: tuple[Opening, ...] = ()  # at an agent that is silent: ended, not confirmed
     shadow: str = ""  # openPastUs, cannotBeTold; empty: closed where ``is_closed`` says so
+    reached_at: tuple[str, ...] = ()  # gateways past which that is so; empty: at the machine itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ def _port(data: Data) -> Port:
         protocol=text(data, "protocol"),
         is_closed=flag(data, "closed"),
         shadow=text(data, "shadow", ""),
+        reached_at=texts(data, "reachedAt"),
         since=instant(data, "since"),
         should_be_closed=bool(data.get("shouldBeClosed", False)),
         openings=tuple(map(_opening, objects(data, "openings"))),

@@ -30,6 +30,7 @@ class ClosedPort:
     is_in_policy: bool  # False: closed although no policy names it any more
     is_read_back: bool = True  # closed when its agent last reported; of an older server: not told
     shadow: str = ""  # openPastUs, cannotBeTold; empty: it is closed
+    reached_at: tuple[str, ...] = ()  # gateways past which that is so; empty: at the machine itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class PointWeakness:
     text: str
     advice: str = ""  # empty: ``text`` says what to do
     effect: str = ""  # of a shadow: openPastUs, cannotBeTold, blocked; empty: it is none
+    gateway: str = ""  # at which it is found; empty: at the machine itself
 
     def concerns(self, number: int, protocol: str) -> bool:
         """Is it about this port? One that names none is about every port."""
@@ -218,6 +220,7 @@ def read_closed_ports(ports: Iterable[Data]) -> tuple[ClosedPort, ...]:
             flag(each, "inPolicy"),
             each.get("readBack") is not False,
             text(each, "shadow", ""),
+            texts(each, "reachedAt"),
         )
         for each in ports
     )
@@ -255,7 +258,8 @@ def _read_weakness(data: Data) -> PointWeakness:
     code = text(data, "code")
     is_severe = text(data, "severity", "") != Gravity.LIMITED
     advice, effect = text(data, "advice", ""), text(data, "effect", "")
-    return PointWeakness(code, is_severe, told, text(data, "text", code), advice, effect)
+    words, gateway = text(data, "text", code), text(data, "gateway", "")
+    return PointWeakness(code, is_severe, told, words, advice, effect, gateway)
 
 
 def read_guard(data: Data) -> HostGuard | None:

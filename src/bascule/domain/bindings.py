@@ -21,7 +21,7 @@ from functools import reduce
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.net import Address, PublicPorts
-from bascule.domain.weaknesses import OUTSIDE_NETWORKS, Weakness
+from bascule.domain.weaknesses import OUTSIDE_NETWORKS, PAST_US, Weakness, seen_behind
 
 MOST_BEHIND = 1023  # machines of one point beside its own: one message names all
 MOST_FORMER = 64  # addresses of one machine at one gateway that are not released
@@ -115,7 +115,10 @@ class Binding:
             not_enforced_since=point.not_enforced_since or self.failed_since,
             gateways=(self.point_uid,),
             has_own=False,
-            weaknesses=(*point.weaknesses, *self._outside(point)),
+            weaknesses=(
+                *seen_behind(point.weaknesses, self.addresses, self.point_uid),
+                *self._outside(point),
+            ),
         )
 
     def _outside(self, point: EnforcementPoint) -> Iterable[Weakness]:
@@ -181,7 +184,7 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         observed_generation=min(each.observed_generation for each in points),
         last_contact_at=min(heard) if len(heard) == len(points) else None,
         local_port_range=next((each for each in ranges if each is not None), None),
-        weaknesses=tuple(dict.fromkeys(said for each in points for said in each.weaknesses)),
+        weaknesses=tuple(dict.fromkeys(_weaknesses(points))),
         blocked_attempts=sum(each.blocked_attempts for each in points),
         counted_at=_first(each.counted_at for each in points),
         facts={k: text for each in reversed(points) for k, text in each.facts.items()},
@@ -196,6 +199,17 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         gateways=tuple(uid for each in points for uid in each.gateways),
         has_own=any(each.has_own for each in points),
     )
+
+
+def _weaknesses(points: Sequence[EnforcementPoint]) -> Iterable[Weakness]:
+    """Of all. What leads past a gateway does not lead past the machine's own agent, which judges all
+    that arrives: it is told of the gateway alone (EDGES G7).
+    """
+    has_own = any(each.has_own for each in points)
+    for point in points:
+        for said in point.weaknesses:
+            if not (has_own and said.gateway and said.shadow in PAST_US):
+                yield said
 
 
 def _first(instants: Iterable[datetime | None]) -> datetime | None:

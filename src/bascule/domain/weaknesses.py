@@ -7,17 +7,21 @@ shown by its name (EDGES F2).
 A shadow is a weakness that other programs' rules or services cause at one port: a closed port can
 be reached past our rules, or what we open is blocked (EDGES G7). Its arguments are ``port`` (the
 closed port, as ``22/tcp``; empty: every closed port) and ``rule`` (the rule or listener as written).
+A gateway's shadows name the port of a machine behind it as ``22/tcp of 10.1.0.10``, or no port where
+they are about all machines behind it. ``seen_behind`` says which of them are about one machine.
 What is not here: who finds a weakness, and when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bascule.domain.net import PortKey
+from bascule.domain.net import Address, PortKey
 from bascule.sentences import Sentence, sentence
+
+OF = " of "  # between port and address, where a port of a machine behind is named
 
 
 class Gravity(StrEnum):
@@ -35,6 +39,12 @@ class Shadow(StrEnum):
     BLOCKS = "blocked"  # what we open does not arrive
 
 
+PAST_US = (
+    Shadow.ADMITS,
+    Shadow.UNREAD,
+)  # for which a closed port is not called closed; worst first
+
+
 @dataclass(frozen=True, slots=True)
 class WeaknessKind:
     """One code, with the English sentence that ``{arguments}`` stand in."""
@@ -46,6 +56,10 @@ class WeaknessKind:
     shadow: Shadow | None = None
     enforces_nothing: bool = False  # nothing is known to be closed or open there
     is_servers: bool = False  # the server alone finds it: reports that name it are not trusted
+    # Of a shadow whose ``port`` is empty: is it about the host's own closed ports, and about those of
+    # machines behind it?
+    is_own: bool = True
+    is_behind: bool = True
 
     def __call__(self, **arguments: object) -> Weakness:
         """A weakness of this kind."""
@@ -94,12 +108,40 @@ class Weakness:
     def shadow(self) -> Shadow | None:
         return self.kind.shadow if self.kind is not None else None
 
+    @property
+    def _port(self) -> str:
+        return self.arguments.get("port", "")
+
+    @property
+    def is_of_others(self) -> bool:
+        """Is it about machines behind this gateway alone, and not about the gateway itself?"""
+        if self.gateway:
+            return False
+        is_own = self.kind is None or self.kind.is_own
+        return OF in self._port or not (self._port or is_own)
+
     def concerns(self, port: PortKey) -> bool:
         """Is it about this port? One that names none is about every port."""
-        return self.arguments.get("port", "") in ("", str(port))
+        return self._port in ("", str(port)) and not self.is_of_others
 
     def is_of(self, kind: WeaknessKind) -> bool:
         return self.code == kind.code
+
+    @property
+    def gateway(self) -> str:
+        """The uid of the gateway that told it of a machine behind; empty: the point's own word."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class WeaknessBehind(Weakness):
+    """A gateway's, as a machine behind it has it: its port is the machine's. No report carries it."""
+
+    at: str = ""  # the gateway's uid
+
+    @property
+    def gateway(self) -> str:
+        return self.at
 
 
 def enforces_nothing(weaknesses: Iterable[Weakness]) -> bool:
@@ -114,8 +156,42 @@ def shadows(weaknesses: Iterable[Weakness]) -> tuple[Weakness, ...]:
 
 def past_us(weaknesses: Iterable[Weakness], port: PortKey | None = None) -> Shadow | None:
     """Why nobody may say plainly *closed* of this closed port, or of any; None: they may (EDGES G7)."""
-    found = {each.shadow for each in weaknesses if port is None or each.concerns(port)}
-    return next((each for each in (Shadow.ADMITS, Shadow.UNREAD) if each in found), None)
+    found = {
+        each.shadow
+        for each in weaknesses
+        if (not each.is_of_others if port is None else each.concerns(port))
+    }
+    return next((each for each in PAST_US if each in found), None)
+
+
+def past_us_at(weaknesses: Iterable[Weakness], port: PortKey | None = None) -> tuple[str, ...]:
+    """Uids of the gateways at which the port is that, in order; empty: at the machine itself."""
+    worst = past_us(weaknesses := tuple(weaknesses), port)
+    return tuple(
+        dict.fromkeys(
+            each.gateway
+            for each in weaknesses
+            if each.gateway and each.shadow is worst and (port is None or each.concerns(port))
+        )
+    )
+
+
+def seen_behind(
+    weaknesses: Iterable[Weakness], addresses: Collection[Address], gateway: str
+) -> tuple[Weakness, ...]:
+    """A gateway's weaknesses as a machine at these addresses behind it has them.
+
+    Shadows about the gateway's own ports, or another machine's, are left out.
+    """
+    here = {str(each) for each in addresses}
+    found: list[Weakness] = []
+    for each in weaknesses:
+        port, _, address = each.arguments.get("port", "").partition(OF)
+        if each.kind is None or each.kind.shadow is None:
+            found.append(each)
+        elif address in here if port else each.kind.is_behind:
+            found.append(WeaknessBehind(each.code, {**each.arguments, "port": port}, gateway))
+    return tuple(found)
 
 
 NOT_ENFORCED = WeaknessKind(
@@ -257,6 +333,7 @@ PUBLISHED_UNREAD = WeaknessKind(
     "Write these rules in a form that Bascule reads (see docs/edges.md, E3), or close the route to "
     "the container.",
     shadow=Shadow.UNREAD,
+    is_behind=False,
 )
 RULES_UNREAD = WeaknessKind(
     "OtherRulesNotRead",
@@ -297,6 +374,32 @@ REWRITTEN_PAST = WeaknessKind(
     "reached without a grant. ({rule})",
     "Remove that rule.",
     shadow=Shadow.ADMITS,
+)
+PROXIED_BEHIND = WeaknessKind(
+    "ProxiedBehind",
+    Gravity.SEVERE,
+    "{program} on this gateway listens on port {other} and passes connections on to closed port "
+    "{port}: whoever reaches {other} needs no grant. ({rule})",
+    "On the gateway, stop {program} from passing connections on, or add {other} to the policies of the "
+    "gateway.",
+    shadow=Shadow.ADMITS,
+)
+REWRITTEN_BEHIND = WeaknessKind(
+    "RewrittenBehind",
+    Gravity.SEVERE,
+    "A rule in {where} of this gateway changes forwarded packets, or sends them on, where Bascule cannot "
+    "see it, so that closed ports of machines behind it may be reached without a grant. ({rule})",
+    "Remove that rule on the gateway.",
+    shadow=Shadow.ADMITS,
+    is_own=False,
+)
+MORE_FOUND = WeaknessKind(
+    "MoreFound",
+    Gravity.LIMITED,
+    "There are more findings like {codes} than the {most} that are told of each, so it cannot be told "
+    "which other closed ports are reached.",
+    "Correct those that are told. Then the others are.",
+    shadow=Shadow.UNREAD,
 )
 BLOCKED_ELSEWHERE = WeaknessKind(
     "BlockedElsewhere",

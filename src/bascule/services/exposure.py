@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -36,7 +36,7 @@ from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
-from bascule.domain.weaknesses import Shadow, Weakness, past_us
+from bascule.domain.weaknesses import PAST_US, Shadow, Weakness, past_us
 from bascule.errors import InvalidInput
 from bascule.interfaces.exposure import ExposureFilter, ExposureReads, KnownMachine
 from bascule.interfaces.inventory import MachineReads
@@ -44,7 +44,7 @@ from bascule.interfaces.points import PointReads
 from bascule.interfaces.requests import RequestReads
 from bascule.sentences import sentence
 from bascule.services.fleet import is_enforced, is_online
-from bascule.services.gateways import gateways_of
+from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
 from bascule.services.request_rights import Sight
 
 
@@ -78,6 +78,9 @@ class PortExposure:
     is_wanted: bool = False  # of one that is not closed: it should be
     ended: tuple[ShownOpening, ...] = ()  # *ended, not confirmed*: no openings any more (EDGES E9)
     shadows: tuple[Weakness, ...] = ()  # why it may not be called closed (EDGES G7); now alone
+    reached_at: tuple[
+        str, ...
+    ] = ()  # names of gateways past which that is so; empty: at the machine
 
     @property
     def past_us(self) -> Shadow | None:
@@ -96,6 +99,7 @@ class MachineExposure:
     not_enforced_since: datetime | None = None  # None: its agent enforces, or it was not asked
     # Names of the gateways at which alone its ports are closed (EDGES G7), as it is now.
     closed_at: tuple[str, ...] = ()
+    gateways: Names = field(default_factory=dict)  # of those that guard it, now
 
     @property
     def needs(self) -> str:
@@ -236,7 +240,7 @@ def _exposures(
     wanted = reader.wanted_ports(uids) if moment.is_now else {}
     known = reader.points_of(uids)
     points = known if moment.is_now else {}
-    closed_at = gateways_of(reader, known)
+    gateways = gateway_names(reader, known)
     requests = reader.requests_of(
         sorted({each.request_id for some in openings.values() for each in some} - {""})
     )
@@ -259,7 +263,8 @@ def _exposures(
         ]
         ports = _shadowed(
             _ports(shut.get(machine.uid, ()), shown, wanted.get(machine.uid, ()), moment.at),
-            point.weaknesses if point is not None else (),
+            point,
+            gateways,
         )
         time = port_time(spans.get(machine.uid, ()), moment.since, moment.until)
         not_enforced = point.not_enforced_since if point is not None else None
@@ -272,7 +277,8 @@ def _exposures(
                 has_point,
                 silent,
                 not_enforced,
-                closed_at.get(machine.uid, ()),
+                closed_at(known.get(machine.uid), gateways),
+                gateways,
             )
         )
     return found
@@ -304,11 +310,16 @@ def _shown(
 
 
 def _shadowed(
-    ports: Iterable[PortExposure], weaknesses: Iterable[Weakness]
+    ports: Iterable[PortExposure], point: EnforcementPoint | None, gateways: Names
 ) -> tuple[PortExposure, ...]:
-    found = [each for each in weaknesses if each.shadow in (Shadow.ADMITS, Shadow.UNREAD)]
+    weaknesses = point.weaknesses if point is not None else ()
+    found = [each for each in weaknesses if each.shadow in PAST_US]
     return tuple(
-        replace(port, shadows=tuple(each for each in found if each.concerns(port.port)))
+        replace(
+            port,
+            shadows=tuple(each for each in found if each.concerns(port.port)),
+            reached_at=reached_at(point, gateways, port.port),
+        )
         if port.is_closed and found
         else port
         for port in ports

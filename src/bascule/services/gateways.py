@@ -1,4 +1,4 @@
-"""How faces call the gateways at which alone a machine is closed (EDGES G7).
+"""How faces call the gateways of machines, where ports are closed or reached past us (EDGES G7).
 
 What is not here: which machines a gateway guards (``bindings``).
 """
@@ -8,21 +8,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bascule.domain.machine import EnforcementPoint
+from bascule.domain.net import PortKey
+from bascule.domain.weaknesses import past_us_at
 from bascule.interfaces.inventory import MachineReads
 
+Names = Mapping[str, str]  # of gateways, by uid; one that is gone has none
 
-def gateways_of(
-    reader: MachineReads, points: Mapping[str, EnforcementPoint]
-) -> Mapping[str, tuple[str, ...]]:
-    """Names by machine uid, of the machines that only gateways guard; ``points`` are by machine uid
-    too. A name may be gone: then it is the uid.
-    """
-    elsewhere = {uid: point.elsewhere for uid, point in points.items() if point.elsewhere}
-    if not elsewhere:  # nearly always
+
+def gateway_names(reader: MachineReads, points: Mapping[str, EnforcementPoint]) -> Names:
+    """Of all gateways of these points, which are by machine uid."""
+    uids = {each for point in points.values() for each in point.gateways}
+    if not uids:  # nearly always
         return {}
-    known = reader.machines_of(sorted({each for uids in elsewhere.values() for each in uids}))
-    names = {uid: machine.id.name for uid, machine in known.items()}
-    return {
-        uid: tuple(names.get(each, each) for each in gateways)
-        for uid, gateways in elsewhere.items()
-    }
+    return {uid: each.id.name for uid, each in reader.machines_of(sorted(uids)).items()}
+
+
+def closed_at(point: EnforcementPoint | None, names: Names) -> tuple[str, ...]:
+    """Names of the gateways at which alone a machine is closed; a name that is gone is the uid."""
+    return tuple(names.get(each, each) for each in point.elsewhere) if point is not None else ()
+
+
+def reached_at(
+    point: EnforcementPoint | None, names: Names, port: PortKey | None = None
+) -> tuple[str, ...]:
+    """Names of the gateways at which the port, or any, is reached past us or cannot be told; empty:
+    none is, or that is at the machine itself.
+    """
+    found = past_us_at(point.weaknesses, port) if point is not None else ()
+    return tuple(names.get(each, each) for each in found)

@@ -37,7 +37,7 @@ from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, 
 from bascule.interfaces.plans import MachineFilter
 from bascule.interfaces.points import PointReads
 from bascule.services.fleet import is_enforced
-from bascule.services.gateways import gateways_of
+from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
 from bascule.services.plans import PlanScopeReads, groups_off, plans_at
 
 
@@ -60,6 +60,7 @@ class MachineRow:
     by_root: tuple[Opening, ...]  # what root on the host opened, without those
     state: AccessState
     closed_at: tuple[str, ...] = ()  # names of gateways at which alone it is closed (EDGES G7)
+    reached_at: tuple[str, ...] = ()  # of those past which it is reached, or that cannot be told
 
     @property
     def machine(self) -> Machine:
@@ -116,7 +117,7 @@ def _rows(
 ) -> list[MachineRow]:
     uids = [each.machine.uid for each in listed]
     points = reader.points_of(uids)
-    closed_at = gateways_of(reader, points)
+    gateways = gateway_names(reader, points)
     grants: dict[str, list[Grant]] = {}
     for grant in reader.unsettled_grants_at(uids):
         grants.setdefault(grant.machine_uid, []).append(grant)
@@ -130,7 +131,7 @@ def _rows(
             [opening for opening in openings.get(each.machine.uid, ()) if not opening.request_id],
             plans,
             now,
-            closed_at.get(each.machine.uid, ()),
+            gateways,
         )
         for each in listed
     ]
@@ -143,7 +144,7 @@ def _row(
     by_root: Sequence[Opening],
     plans: Mapping[str, PlanInForce],
     now: datetime,
-    closed_at: tuple[str, ...],
+    gateways: Names,
 ) -> MachineRow:
     is_heard = is_enforced(point, now)
     if not is_heard:
@@ -162,7 +163,15 @@ def _row(
     classification = classify(traits, named)
     state = access_state(doors)
     return MachineRow(
-        listed, classification, named, point, tuple(grants), tuple(by_root), state, closed_at
+        listed,
+        classification,
+        named,
+        point,
+        tuple(grants),
+        tuple(by_root),
+        state,
+        closed_at(point, gateways),
+        reached_at(point, gateways),
     )
 
 

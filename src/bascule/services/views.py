@@ -25,7 +25,7 @@ from bascule.domain.lifecycle import (
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
-from bascule.domain.weaknesses import Shadow, past_us
+from bascule.domain.weaknesses import PAST_US, Shadow, past_us
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads, MachineReads
@@ -36,7 +36,7 @@ from bascule.interfaces.requests import RequestReads
 from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced
-from bascule.services.gateways import gateways_of
+from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
 from bascule.services.machine_context import classification_of
 from bascule.services.request_rights import Sight
 
@@ -124,12 +124,26 @@ class MachineView:
     generation: int
     classification: Classification
     now: datetime
-    # Names of the gateways at which alone it is closed; empty: its own agent closes it too.
-    closed_at: tuple[str, ...] = ()
+    gateways: Names = field(default_factory=dict)  # of those that guard it
+
+    @property
+    def closed_at(self) -> tuple[str, ...]:
+        """Names of the gateways at which alone it is closed; empty: its own agent closes it too."""
+        return closed_at(self.point, self.gateways)
 
     def past_us(self, port: PortKey) -> Shadow | None:
         """Why a closed port may not be called closed (EDGES G7)."""
         return None if self.point is None else past_us(self.point.weaknesses, port)
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """Why not all of its closed ports may be called closed."""
+        of_ports = {self.past_us(each.port) for each in self.closed}
+        return next((each for each in PAST_US if each in of_ports), None)
+
+    def reached_at(self, port: PortKey | None = None) -> tuple[str, ...]:
+        """Names of the gateways past which that is so; empty: it is so at the machine itself."""
+        return reached_at(self.point, self.gateways, port)
 
     @property
     def still_closed(self) -> tuple[PortKey, ...]:
@@ -259,7 +273,5 @@ def view_machine(reader: MachineViewReads, machine: Machine, now: datetime) -> M
         generation=reader.generation(machine.uid),
         classification=classification_of(reader, machine, point, naming),
         now=now,
-        closed_at=()
-        if point is None
-        else gateways_of(reader, {machine.uid: point}).get(machine.uid, ()),
+        gateways={} if point is None else gateway_names(reader, {machine.uid: point}),
     )

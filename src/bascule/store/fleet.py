@@ -30,7 +30,7 @@ from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.features import Feature
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.weaknesses import Weakness
+from bascule.domain.weaknesses import PAST_US, Weakness
 from bascule.interfaces.listing import Access
 from bascule.interfaces.points import Contact, Enrolment
 from bascule.store import tables as t
@@ -331,7 +331,16 @@ def _shown_behind(point: EnforcementPoint) -> tuple[object, ...]:
     """What lists tell of a point at the machines that are bound to it (``listed._follow_point``);
     how far each of those has come is its binding's.
     """
-    return point.flushed_by, point.is_enforcing, point.last_contact_at is None
+    return (
+        point.flushed_by,
+        point.is_enforcing,
+        point.last_contact_at is None,
+        {
+            (each.arguments.get("port", ""), each.shadow)
+            for each in point.weaknesses
+            if each.shadow in PAST_US
+        },
+    )
 
 
 def _binding(row: Row[Any]) -> Binding:

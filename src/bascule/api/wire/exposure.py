@@ -26,7 +26,7 @@ def exposure_json(machine: MachineExposure, moment: Moment) -> dict[str, Any]:
         "machineId": str(machine.id),
         "at": format_utc(moment.at),
         "nothingClosed": machine.is_bare,
-        "ports": [_port_json(port, machine.id) for port in machine.ports],
+        "ports": [_port_json(port, machine) for port in machine.ports],
         "portHours": {
             "from": format_utc(moment.since),
             "until": format_utc(moment.until),
@@ -49,22 +49,23 @@ def exposure_json(machine: MachineExposure, moment: Moment) -> dict[str, Any]:
     }
 
 
-def _port_json(port: PortExposure, machine: ResourceId) -> dict[str, Any]:
+def _port_json(port: PortExposure, machine: MachineExposure) -> dict[str, Any]:
     told: dict[str, Any] = {
         "number": port.port.number,
         "protocol": str(port.port.protocol),
         "closed": port.is_closed,
-        "openings": [_opening_json(each, machine) for each in port.openings],
+        "openings": [_opening_json(each, machine.id) for each in port.openings],
     }
     if port.ended:
-        told["endedNotConfirmed"] = [_opening_json(each, machine) for each in port.ended]
+        told["endedNotConfirmed"] = [_opening_json(each, machine.id) for each in port.ended]
     if port.since is not None:
         told["since"] = format_utc(port.since)
     if port.is_wanted:
         told["shouldBeClosed"] = True
     if port.past_us is not None:
         told["shadow"] = str(port.past_us)
-        told["shadows"] = [weakness_json(each) for each in port.shadows]
+        told["reachedAt"] = list(port.reached_at)
+        told["shadows"] = [weakness_json(each, machine.gateways) for each in port.shadows]
     return told
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -67,8 +69,13 @@ def point_json(
 
 
 def point_properties_json(
-    point: EnforcementPoint, machine_id: ResourceId, generation: int, now: datetime
+    point: EnforcementPoint,
+    machine_id: ResourceId,
+    generation: int,
+    now: datetime,
+    gateways: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
+    """``gateways`` are names of those that guard the machine, by uid."""
     return {
         "machineId": str(machine_id),
         "state": point_state(point, now),
@@ -77,7 +84,7 @@ def point_properties_json(
         "generation": generation,
         "observedGeneration": point.observed_generation,
         "agentVersion": point.agent_version,
-        "weaknesses": [weakness_json(each) for each in point.weaknesses],
+        "weaknesses": [weakness_json(each, gateways) for each in point.weaknesses],
         "notEnforcedSince": _instant(point.not_enforced_since),
         "notBelievedSince": _instant(point.doubted_since),
         "believedSince": _instant(point.believed_since),
@@ -100,14 +107,20 @@ def _instant(at: datetime | None) -> str | None:
     return None if at is None else format_utc(at)
 
 
-def weakness_json(weakness: Weakness) -> dict[str, Any]:
-    """Its code and arguments for programs, its sentence for people; ``effect`` is of shadows alone."""
+def weakness_json(
+    weakness: Weakness, gateways: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Its code and arguments for programs, its sentence for people; ``effect`` is of shadows alone.
+    ``gateway`` is told where a gateway has it and not the machine's own point.
+    """
+    at = weakness.gateway
     return {
         "code": weakness.code,
         "severity": str(weakness.gravity),
         "effect": None if weakness.shadow is None else str(weakness.shadow),
         "rule": weakness.rule or None,
         "arguments": dict(weakness.arguments),
+        **({"gateway": gateways.get(at, at)} if at else {}),
         "text": weakness.text,
         "advice": weakness.advice,
     }

@@ -184,7 +184,9 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                 ],
                 "enforcementPoint": None
                 if view.point is None
-                else point_properties_json(view.point, machine.id, view.generation, view.now),
+                else point_properties_json(
+                    view.point, machine.id, view.generation, view.now, view.gateways
+                ),
             },
         },
     }

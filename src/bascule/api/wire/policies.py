@@ -248,6 +248,7 @@ def closed_ports_json(view: MachineView) -> list[dict[str, Any]]:
             "inPolicy": each.port in view.named,
             "readBack": each.port in view.read_back,
             "shadow": shadow_json(view.past_us(each.port)),
+            "reachedAt": list(view.reached_at(each.port)),
         }
         for each in sorted(view.closed, key=lambda each: (each.port.number, each.port.protocol))
     ]
