@@ -172,7 +172,10 @@ class _Filling:
         self._put("machines", map(self._machine, range(self._size.machines)))
         self._put(
             "machine_generations",
-            ({"machine_uid": self._uid(n), "generation": 3} for n in range(self._size.machines)),
+            (
+                {"machine_uid": self._uid(n), "generation": 3, "move": n + 1}
+                for n in range(self._size.machines)
+            ),
         )
         configured = [n for n in range(self._size.machines) if n % 10]  # 10 % have no policy
         self._policies(configured)

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bascule.agent.by_root import Order, open_without_agent
 from bascule.agent.commands import agent
 from bascule.agent.control import ControlSocket
 from bascule.agent.link import KeyRefused
-from bascule.agent.local_openings import MOST_TOLD, LocalOpenings, open_without_agent
+from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.service_manager import ServiceManager
+from bascule.domain.bounds import Guard
 from bascule.domain.desired import DesiredState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -71,11 +73,13 @@ def living(driver: FakeDriver, state: Path, clock: SetClock, line: Line | None =
 
 
 def by_the_agent(driver: FakeDriver, state: Path, clock: SetClock) -> None:
-    living(driver, state, clock).open_locally(SSH, HERE, QUARTER)
+    living(driver, state, clock).by_root.open(Order(SSH, HERE, QUARTER))
 
 
 def by_root_alone(driver: FakeDriver, state: Path, clock: SetClock) -> None:
-    open_without_agent(driver, state, clock, SSH, HERE, QUARTER, ServiceManager(None))
+    open_without_agent(
+        driver, state, clock, Order(SSH, HERE, QUARTER), ServiceManager(None), Guard()
+    )
 
 
 @pytest.fixture(params=[by_the_agent, by_root_alone])
@@ -136,7 +140,7 @@ def test_what_root_opens_under_a_refused_key_outlives_the_agent(
     line = Stranger()
     first = living(driver, tmp_path, clock, line)
     first.step()
-    first.open_locally(SSH, HERE, QUARTER)
+    first.by_root.open(Order(SSH, HERE, QUARTER))
     first.step()
     assert driver.firewall.reaches("192.0.2.1", SSH)
 
@@ -163,13 +167,13 @@ def test_status_says_open_of_what_was_read_back_and_why_the_rest_waits(
 
     driver.refusals = 99
     with pytest.raises(EnforcementFailed):
-        loop.open_locally(SSH, HERE, QUARTER)
+        loop.by_root.open(Order(SSH, HERE, QUARTER))
     where = "22/tcp from 192.0.2.1 for 900 s more (by root on this host)"
     assert said() == ["open:    nothing", f"waiting: {where}: The kernel refused."]
     driver.refusals = 0
     loop.step()
     assert said() == [f"open:    {where}"]
-    loop.open_locally(PortKey(TransportProtocol.TCP, 80), HERE, QUARTER)
+    loop.by_root.open(Order(PortKey(TransportProtocol.TCP, 80), HERE, QUARTER))
     assert len(said()) == 2, "a port that nothing of ours shuts is open"
 
 
@@ -189,7 +193,7 @@ def test_status_says_why_one_of_several_waits(
     loop.step()
     monkeypatch.setattr(driver, "apply", refuse)
     with pytest.raises(EnforcementFailed, match="No space"):
-        loop.open_locally(SSH, HERE, QUARTER)
+        loop.by_root.open(Order(SSH, HERE, QUARTER))
     assert [each["why"] for each in loop.status()["waiting"]] == ["No space"]
     assert not loop.status()["open"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bascule.agent import inbox
+from bascule.agent.by_root import Order
 from bascule.agent.inbox import Command
 from bascule.agent.link import Listener, WithoutLine
 from bascule.agent.local_openings import LocalOpenings
@@ -498,7 +499,7 @@ def test_what_one_report_could_not_tell_the_next_one_tells(tmp_path: Path) -> No
     reconciler.note("something of the host")
     loop.step()
     driver.firewall.damage()
-    loop.open_locally(ssh.port, (AddressPrefix(None),), timedelta(minutes=5))
+    loop.by_root.open(Order(ssh.port, (AddressPrefix(None),), timedelta(minutes=5)))
     for _ in range(3):
         clock.pass_time(LONGEST_RETRY)
         loop.step()
@@ -564,10 +565,10 @@ def test_a_loop_tells_what_its_driver_can_do_and_goes_on_without_the_rest(
     assert not driver.firewall.reaches("198.51.100.1", ssh)
     opens = (ssh, here, timedelta(seconds=60))
     if able.ends_leases:
-        assert loop.open_locally(*opens)
+        assert loop.by_root.open(Order(*opens))
     else:
         with pytest.raises(EnforcementFailed, match="cannot end an opening by itself"):
-            loop.open_locally(*opens)
+            loop.by_root.open(Order(*opens))
         assert local.pending() == (), "it is not on record: nothing was done"
     clock.pass_time(31)
     loop.step()

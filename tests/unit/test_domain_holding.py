@@ -15,6 +15,7 @@ from bascule.domain.desired import (
     DesiredState,
     Held,
     HeldBehind,
+    HeldLease,
     Lease,
     OpeningKey,
     RuleSet,
@@ -36,11 +37,20 @@ from bascule.domain.holding import (
     only_closed,
 )
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import Address, PortKey, PortMapped, PublicPort, TransportProtocol
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
+    PortKey,
+    PortMapped,
+    PublicPort,
+    TransportProtocol,
+)
 from tests.samples import ANYWHERE, SSH, TCP
 from tests.strategies import helds, states
 
-APP, APP6, OLD, SQL = map(ip_address, ("10.1.0.10", "fd01::10", "10.1.0.11", "10.1.0.20"))
+APP, APP6, OLD, NEW, SQL = map(
+    ip_address, ("10.1.0.10", "fd01::10", "10.1.0.11", "10.1.0.12", "10.1.0.20")
+)
 HOUR = timedelta(hours=1)
 RDP = PortKey(TCP, 3389)
 KILL = OnExpiry.KILL
@@ -237,6 +247,11 @@ def test_a_state_is_merged_as_a_hosts_own(
     before: Held, told: DesiredState, delay: float, is_known: bool
 ) -> None:
     """Whatever holds of a host's state holds of a machine's (EDGES A8, A10)."""
+    leases = {
+        key: replace(each, at=(APP, APP6) if each.is_local else ())
+        for key, each in before.leases.items()
+    }
+    before = replace(before, leases=leases)
     machine = HeldBehind(before, (APP, APP6)) if is_known else HeldBehind()
     held = Held(behind={"app": machine} if is_known else {})
     where = Whereabouts((APP, APP6))
@@ -253,6 +268,82 @@ def test_a_state_is_merged_as_a_hosts_own(
         if at.version == key.source.version
     }
     assert found.openings.keys() == (expected if is_known or delay <= STALE_AFTER else set())
+
+
+# -- what root opened ------------------------------------------------------------------------
+
+BY_ROOT = HeldLease((SSH,), (AddressPrefix.parse("192.0.2.9"),), T + 600, is_local=True, at=(APP,))
+
+
+def opened_by_root(held: Held, *at: Address, uid: str = "app") -> Held:
+    place = held.behind[uid]
+    leases = {**place.held.leases, "local-1": replace(BY_ROOT, at=at)}
+    opened = replace(place, held=replace(place.held, leases=leases))
+    return replace(held, behind={**held.behind, uid: opened})
+
+
+def open_at(held: Held) -> set[Address | None]:
+    found = firewall_rules(held, T).openings
+    return {key.port.at for key, each in found.items() if each.grant_id == "local-1"}
+
+
+def test_what_root_opened_opens_where_root_named_it_and_nowhere_else() -> None:
+    """Neither where the machine was before, nor where the server says that it is later."""
+    held = fresh(fresh(Held(), Whereabouts((OLD,))), HERE, state(2))
+    opened = opened_by_root(held, APP)
+    assert open_at(opened) == {APP}
+    moved = fresh(opened, Whereabouts((NEW,)), state(3))
+    assert open_at(moved) == {APP}, (
+        "it is that machine's former address, where root let somebody in"
+    )
+    assert open_at(fresh(moved, Whereabouts((NEW,), released={APP: 4}), state(4))) == set()
+
+
+def test_what_root_opened_ends_where_another_machine_is() -> None:
+    """Whoever comes to have the address: root named one machine."""
+    opened = opened_by_root(fresh(Held()), APP)
+    both = hold_behind(opened, "sql", replace(state(), where=Whereabouts((APP,))), T, T)
+    assert open_at(both) == set()
+    gone = fresh(both, Whereabouts((NEW,)), state(2))
+    assert open_at(gone) == set()
+    freed = hold_behind(gone, "sql", replace(state(2), where=Whereabouts((SQL,))), T, T)
+    assert open_at(freed) == {APP}, "it is nobody's again, and the time that root gave is not over"
+
+
+def test_no_server_takes_what_root_opened() -> None:
+    opened = opened_by_root(fresh(Held()), APP)
+    assert open_at(fresh(opened, HERE, replace(state(2), leases=()))) == {APP}
+    unnamed = keep_named(opened, [])
+    assert open_at(unnamed) == {APP}
+    assert [each.grant_id for each in firewall_rules(unnamed, T).openings.values()] == ["local-1"]
+    assert not firewall_rules(unnamed, BY_ROOT.deadline).openings, "but its end is its end"
+
+
+def test_a_public_port_leads_nobody_to_a_former_address() -> None:
+    """A map has one place for a source: where the machine is."""
+    public = PublicPort(ip_address("198.51.100.7"), 2222)
+    here = Whereabouts((APP,), mapped={SSH: (public,)})
+    opened = opened_by_root(fresh(Held(), here, replace(state(), leases=())), APP)
+    assert {key.port for key in firewall_rules(opened, T).openings} == {
+        SSH.behind(APP),
+        SSH.mapped(public, SSH.behind(APP)),
+    }
+    there = Whereabouts((NEW,), mapped={SSH: (public,)})
+    moved = fresh(opened, there, replace(state(2), leases=()))
+    assert {key.port for key in firewall_rules(moved, T).openings} == {SSH.behind(APP)}
+
+
+def test_what_root_opened_at_an_address_of_nobody_known_goes_on_when_it_is_somebody_s() -> None:
+    kernel = RuleSet(frozenset({ClosedPort(SSH.behind(APP))}))
+    opened = opened_by_root(keep_found(Held(), kernel), APP, uid=f"found at {APP}")
+    assert open_at(opened) == {APP}
+    assert open_at(fresh(opened, HERE, replace(state(), leases=()))) == {APP}
+
+
+def test_a_machine_keeps_the_name_that_it_was_told_with() -> None:
+    named = fresh(Held(), Whereabouts((APP,), name="app-1"))
+    assert fresh(named, HERE, state(2)).behind["app"].name == "app-1"
+    assert keep_named(named, []).behind["app"].name == "app-1"
 
 
 # -- public ports ------------------------------------------------------------------------------

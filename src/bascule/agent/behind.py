@@ -22,6 +22,7 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.link import Link, NotGuarded
+from bascule.agent.local_openings import LocalOpenings, held_locally
 from bascule.agent.news import Telling, Way, news_of
 from bascule.agent.reporting import count_sessions, earlier_ends
 from bascule.agent.state import StateRefused
@@ -122,6 +123,7 @@ class ReportsBehind:
         link: Link,
         clock: Clock,
         driver_name: str,
+        local: LocalOpenings,
         own_addresses: Callable[[], frozenset[Address]],
     ) -> None:
         """``own_addresses`` are the gateway's: nothing is forwarded to them, whatever the rules say."""
@@ -130,6 +132,7 @@ class ReportsBehind:
         self._link = link
         self._clock = clock
         self._driver_name = driver_name
+        self._local = local
         self._own_addresses = own_addresses
         self._misplaced: frozenset[Address] = frozenset()  # at which a machine is said to be
         self._knocks = KnockTally()
@@ -147,6 +150,9 @@ class ReportsBehind:
 
     def of_pass(self, outcome: Outcome, way: Way) -> bool:
         """Report what is new; True when something was sent. Raises ServerUnreachable and KeyRefused."""
+        named = self._link.named()
+        if named is not None:
+            self._local.take_over(named)
         if not outcome.behind:
             return False
         self._knocks.look_seldom(
@@ -204,6 +210,7 @@ class ReportsBehind:
                 continue
             telling.take(now)
             self._knocks.forget(report.knocks, self._addresses(uid))
+            self._local.forget(report.local_openings, uid)
             has_sent = True
         return has_sent
 
@@ -220,6 +227,8 @@ class ReportsBehind:
             sessions=count_sessions(self._reconciler, uid),
             refused=self._reconciler.refused_of(uid),
             ends=earlier_ends(self._reconciler, now, uid),
+            local_openings=self._local.pending(uid),
+            held_locally=held_locally(self._place(uid).held, now),
         )
 
     def _of_agent(self) -> Report:

@@ -45,6 +45,20 @@ state_option = click.option(
     show_default=True,
     help="The agent's state directory, with its key.",
 )
+guard_option = click.option(
+    "--guard",
+    type=click.Path(path_type=Path, readable=False),
+    default=Path("/etc/bascule/guard.toml"),
+    show_default=True,
+    help="This host's limits on what any server may open.",
+)
+machine_option = click.option(
+    "--machine",
+    "-m",
+    default="",
+    metavar="NAME|UID|ADDRESS",
+    help="On a gateway: a machine behind it. Default: this host.",
+)
 control_option = click.option(
     "--control",
     type=click.Path(path_type=Path, readable=False),
@@ -68,13 +82,7 @@ def agent() -> None:
 @token_option
 @state_option
 @control_option
-@click.option(
-    "--guard",
-    type=click.Path(path_type=Path, readable=False),
-    default=Path("/etc/bascule/guard.toml"),
-    show_default=True,
-    help="This host's limits on what any server may open.",
-)
+@guard_option
 @click.pass_obj
 def run(
     parts: HostParts,
@@ -247,22 +255,34 @@ def _put_in_place(
 @click.option(
     "--from", "source", default="", help="Address or prefix. Default: the peer of your ssh session."
 )
+@machine_option
 @state_option
 @control_option
+@guard_option
 @click.pass_obj
 def open_command(
-    parts: HostParts, port: str, duration: str, source: str, state: Path, control: Path | None
+    parts: HostParts,
+    port: str,
+    duration: str,
+    source: str,
+    machine: str,
+    state: Path,
+    control: Path | None,
+    guard: Path,
 ) -> None:
     """Open a port of this host for a limited time, without the server.
 
-    Use this when the server is away; it works even if the agent is dead. The opening is
-    recorded and reported, and ends by itself like every other opening.
+    On a gateway, --machine names a machine behind it whose port is meant. Use this when the server
+    is away; it works even if the agent is dead. The opening is recorded and reported, and ends by
+    itself like every other opening.
     """
-    from bascule.agent.guard_file import parse_ports
-    from bascule.agent.opening import open_here
+    from datetime import timedelta
+
+    from bascule.agent.by_root import Order
+    from bascule.agent.opening import Place, open_here
     from bascule.client.ssh_peer import ssh_peer
 
-    key = next(iter(parse_ports(port if "/" in port else f"{port}/tcp")))
+    key = _port(port)
     peer = ssh_peer()
     if not source and peer is None:
         raise InvalidInput(
@@ -270,13 +290,56 @@ def open_command(
             target="--from",
         )
     prefix = AddressPrefix.parse(source or str(peer))
-    if open_here(parts, state, _control(control, state), key, prefix, _span(duration)):
-        click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
+    order = Order(key, (prefix,), timedelta(seconds=_span(duration)), machine)
+    opened = open_here(parts, Place(state, _control(control, state), guard), order)
+    named = f"{key} of {opened.place}" if opened.place else str(key)
+    if opened.is_closed:
+        _show(f"Port {named} is open for {prefix}, for {duration}. It closes by itself.")
     else:
-        click.echo(
-            f"Bascule does not keep port {key} closed here, so nothing was opened. If the port is "
+        _show(
+            f"Bascule does not keep port {named} closed here, so nothing was opened. If the port is "
             f"closed within {duration}, {prefix} keeps access until then."
         )
+
+
+@agent.command(name="close")
+@click.option("-p", "--port", required=True, help="22, 22/tcp or 53/udp; a number alone is TCP.")
+@click.option(
+    "--from", "source", default="", help="The source that it was opened for. Default: all."
+)
+@machine_option
+@state_option
+@control_option
+@guard_option
+@click.pass_obj
+def close_command(
+    parts: HostParts,
+    port: str,
+    source: str,
+    machine: str,
+    state: Path,
+    control: Path | None,
+    guard: Path,
+) -> None:
+    """Close early what 'bascule agent open' opened.
+
+    It ends no access that the server gave: for that use bascule revoke.
+    """
+    from bascule.agent.opening import Place, close_here
+
+    sources = (AddressPrefix.parse(source),) if source else ()
+    place = Place(state, _control(control, state), guard)
+    closed = close_here(parts, place, _port(port), sources, machine)
+    for each in closed:
+        _show(f"Closed {each}.")
+    if not closed:
+        _show(f"Root has not opened port {_port(port)} there; nothing was closed.")
+
+
+def _port(text: str) -> PortKey:
+    from bascule.agent.guard_file import parse_ports
+
+    return next(iter(parse_ports(text if "/" in text else f"{text}/tcp")))
 
 
 @agent.command()
@@ -332,9 +395,16 @@ def _opening(told: Mapping[str, Any]) -> str:
 def _behind(told: Mapping[str, Any]) -> str:
     """One machine behind this host."""
     where = [*told["addresses"], *(f"{each} (former)" for each in told["formerAddresses"])]
-    count = len(told["inForce"])
+    name, by_root = told.get("name", ""), told.get("byRoot", ())  # an older agent tells of none
+    count = len({*told["inForce"]} - {each["grantId"] for each in by_root})
     opened = f"; {count} {'grant' if count == 1 else 'grants'} open" if count else ""
-    return f"{', '.join(where) or 'no address'}: closed {', '.join(told['closed'])}{opened}"
+    at = f"{name} " if name else ""
+    root = "".join(
+        f"; {'open' if each['grantId'] in told['inForce'] else 'waiting'}: {_opening(each)}"
+        for each in by_root
+    )
+    closed = ", ".join(told["closed"]) or "nothing"
+    return f"{at}{', '.join(where) or 'no address'}: closed {closed}{opened}{root}"
 
 
 @agent.command()

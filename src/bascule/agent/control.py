@@ -19,6 +19,7 @@ from typing import Any, TypedDict
 
 import structlog
 
+from bascule.agent.by_root import Order
 from bascule.agent.loop import AgentLoop
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import BasculeError, InvalidInput
@@ -111,27 +112,41 @@ def _has_hung_up(connection: socket.socket) -> bool:
 
 
 def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handler:
-    """What the socket understands: status, open, uninstall."""
+    """What the socket understands: status, open, close, uninstall."""
 
     def handle(message: Mapping[str, Any]) -> Mapping[str, Any]:
         what = message["command"]
         if what == "status":
             return {"status": loop.ask(loop.status)}
         if what == "open":
-            port = PortKey(TransportProtocol(message["protocol"]), int(message["number"]))
-            sources = tuple(AddressPrefix.parse(text) for text in message["sources"])
             duration = _duration(float(message["seconds"]))
-            return loop.ask(
-                lambda: {
-                    "grantId": loop.open_locally(port, sources, duration),
-                    "isClosed": loop.keeps_closed(port),
-                }
-            )
+            order = Order(_port(message), _sources(message), duration, _machine(message))
+            opened = loop.ask(lambda: loop.by_root.open(order))
+            return {
+                "grantId": opened.grant_id,
+                "isClosed": opened.is_closed,
+                "place": opened.place,
+            }
+        if what == "close":
+            port, sources, machine = _port(message), _sources(message), _machine(message)
+            return {"closed": loop.ask(lambda: loop.by_root.close(port, sources, machine))}
         if what == "uninstall":
             return {**loop.ask(uninstall)}
         raise InvalidInput(f"The agent does not know the command {what!r}.")
 
     return handle
+
+
+def _port(message: Mapping[str, Any]) -> PortKey:
+    return PortKey(TransportProtocol(message["protocol"]), int(message["number"]))
+
+
+def _sources(message: Mapping[str, Any]) -> tuple[AddressPrefix, ...]:
+    return tuple(AddressPrefix.parse(text) for text in message["sources"])
+
+
+def _machine(message: Mapping[str, Any]) -> str:
+    return str(message.get("machine", ""))  # a command of before names none
 
 
 def _duration(seconds: float) -> timedelta:

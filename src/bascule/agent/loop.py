@@ -9,7 +9,8 @@ came: a loop whose passes fail is silent. Nothing that the server says, or fails
 from enforcing what is held (EDGES E4); only an error of the firewall at the start ends it.
 
 What is not here: when it asks and tries again (``timetable``), how a line is made again
-(``following``), what it reports (``reporting``), and machines behind a gateway (``behind``).
+(``following``), what it reports (``reporting``), machines behind a gateway (``gateway``), and what root
+orders (``by_root``).
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
 
 from bascule.agent.behind import ReportsBehind, StatesBehind
+from bascule.agent.by_root import ByRoot
 from bascule.agent.following import fault_of_ours, follow
+from bascule.agent.gateway import MachinesBehind
 from bascule.agent.inbox import Command, Inbox
 from bascule.agent.link import KeyRefused, Link
-from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
+from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.news import Way
 from bascule.agent.reporting import Reports
 from bascule.agent.state import StateRefused
@@ -36,7 +37,7 @@ from bascule.agent.timetable import SHORTEST_RETRY, WATCH_SECONDS, Timetable
 from bascule.agent.witness import Witness
 from bascule.domain.guard import WHY
 from bascule.domain.holding import all_leases
-from bascule.domain.net import Address, AddressPrefix, PortKey
+from bascule.domain.net import Address
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces.clock import Clock
@@ -82,7 +83,7 @@ class AgentLoop:
         self._is_announced = threading.Event()
         self._is_expected = threading.Event()  # something may be pushed in a moment
         self._times = Timetable(clock)
-        self._local = local
+        self.by_root = ByRoot(reconciler, local, clock, self._enforce)  # by ``ask``
         self._witness = witness or Witness()
         self._reports = Reports(
             reconciler,
@@ -92,13 +93,14 @@ class AgentLoop:
             local,
             self._witness,
             driver_name,
-            lambda: (*own_weaknesses, *self._reports_behind.weaknesses()),
+            lambda: (*own_weaknesses, *self._behind.weaknesses()),
         )
-        self._states_behind = StatesBehind(reconciler, link, clock)
-        self._reports_behind = ReportsBehind(
-            reconciler, driver, link, clock, driver_name, own_addresses
+        self._behind = MachinesBehind(
+            StatesBehind(reconciler, link, clock),
+            ReportsBehind(reconciler, driver, link, clock, driver_name, local, own_addresses),
+            self._refused,
+            self._lost,
         )
-        self._is_behind_moved = threading.Event()  # likewise, of machines behind
         self._is_woken = threading.Event()
         self._ended: BasculeError | None = None  # why the last line did
         self._came: tuple[str, int | None] | None = None  # what a new line told, as on_line
@@ -153,8 +155,8 @@ class AgentLoop:
         self._is_report_wanted.set()
 
     def on_behind(self) -> None:
-        if not self._is_behind_moved.is_set():
-            self._is_behind_moved.set()
+        if not self._behind.is_moved.is_set():
+            self._behind.is_moved.set()
             self._inbox.wake()
 
     def _hint(self) -> None:
@@ -221,13 +223,12 @@ class AgentLoop:
                 self._times.note_wake()
             self._is_announced.clear()
             self._ask_server(is_hinted=is_hinted)
-        if self._is_behind_moved.is_set():  # a hint of them wakes no more passes than others
+        if self._behind.is_moved.is_set():  # a hint of them wakes no more passes than others
             self._times.note_wake()
-            self._is_behind_moved.clear()
-        self._states_behind.keep_named()
-        is_heard = self._is_connected and not self._unheard and self._can_ask()
-        if is_heard and self._of_behind(self._states_behind.ask):
-            self._is_behind_moved.set()
+            self._behind.is_moved.clear()
+        self._behind.keep_named()
+        if self._is_connected and not self._unheard and self._can_ask():
+            self._behind.ask()
         outcome = self._enforce()
         self._reconciler.save()
         self._witness.save(self._clock.boottime())
@@ -241,7 +242,7 @@ class AgentLoop:
             self._tidy()
         if outcome.observed.is_intact:
             reports = self._reports
-            behind = self._reports_behind.generations(outcome)
+            behind = self._behind.generations(outcome)
             self._link.end_pass(outcome.generation, reports.read, reports.acknowledged, behind)
         self._times.note_whole_pass()
 
@@ -337,7 +338,7 @@ class AgentLoop:
                 return None
             if self._is_expected.is_set():
                 self._look_ahead()
-            is_moved = self._is_announced.is_set() or self._is_behind_moved.is_set()
+            is_moved = self._is_announced.is_set() or self._behind.is_moved.is_set()
             if is_moved and self._can_ask():
                 due = min(due, self._next_wake())
             try:
@@ -402,7 +403,7 @@ class AgentLoop:
     def _forget_known(self) -> None:
         """Report all of it next time: the server may be another, or an older one."""
         self._reports.forget_known()
-        self._reports_behind.forget_known()
+        self._behind.forget_known()
 
     def _refused(self, error: BasculeError) -> None:
         if not self._reconciler.held.is_refused or self._is_connected is not False:
@@ -410,7 +411,7 @@ class AgentLoop:
                 "key refused: every opening is closed, and ports stay closed", why=error.message
             )
         self._reconciler.end_all()
-        self._states_behind.forget_asked()
+        self._behind.forget_asked()
         self._is_connected = False
         self._unheard = error.message
         self._times.note_refusal()
@@ -424,13 +425,9 @@ class AgentLoop:
 
     def _report(self, outcome: Outcome) -> None:
         """Report what is new at once; without a line, at each poll that all is as it was."""
-        way = self._way()
-        behind = self._of_behind(lambda: self._reports_behind.of_pass(outcome, way))
-        if behind is None:
-            way = replace(way, is_open=False)
-        report = self._reports.of_pass(
-            outcome, way, self._reports_behind.digest(outcome), is_wanted=bool(behind)
-        )
+        way, is_wanted = self._behind.report(outcome, self._way())
+        digest = self._behind.digest(outcome)
+        report = self._reports.of_pass(outcome, way, digest, is_wanted=is_wanted)
         if report is None:
             return
         server_generation = self._send(report)
@@ -439,30 +436,10 @@ class AgentLoop:
 
     def _report_fault(self) -> None:
         attempts = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
-        way = self._way()
-        behind = self._of_behind(
-            lambda: self._reports_behind.of_fault(self._fault, self._outcome, way)
-        )
-        if behind is None:
-            way = replace(way, is_open=False)
+        way, _ = self._behind.report_fault(self._fault, self._outcome, self._way())
         report = self._reports.of_fault(self._fault, attempts, way)
         if report is not None:
             self._send(report)
-
-    def _of_behind(self, work: Callable[[], bool]) -> bool | None:
-        """Ask for or report machines behind; None: the server gave no answer of use, and is not called
-        again in this pass.
-        """
-        try:
-            return work()
-        except KeyRefused as error:
-            self._refused(error)
-        except BasculeError as error:
-            self._lost(error)
-        except Exception as error:  # its answer led to a fault of ours
-            log.exception("a call about a machine behind failed")
-            self._lost(fault_of_ours(error))
-        return None
 
     def _way(self) -> Way:
         """How to report now; where the server wants all of it, all of it is news."""
@@ -485,20 +462,6 @@ class AgentLoop:
             return None
         self._reports.take(report)
         return server_generation
-
-    # -- commands -----------------------------------------------------------------------
-
-    def open_locally(
-        self, port: PortKey, sources: tuple[AddressPrefix, ...], duration: timedelta
-    ) -> str:
-        """Open by root's word, time-boxed; reported to the server as soon as it is there."""
-        grant_id, lease, opening = local_lease(self._clock, port, sources, duration)
-        open_recorded(self._reconciler, self._local, self._enforce, grant_id, lease, opening)
-        log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
-        return grant_id
-
-    def keeps_closed(self, port: PortKey) -> bool:
-        return any(closed.port == port for closed in self._reconciler.held.closed)
 
     def status(self) -> dict[str, Any]:
         held, now = self._reconciler.held, self._clock.boottime()

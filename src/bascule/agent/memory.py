@@ -209,6 +209,7 @@ def _to_json(held: Held) -> dict[str, Any]:
         uid: {
             "addresses": [str(address) for address in each.addresses],
             "former": sorted(str(address) for address in each.former),
+            "name": each.name,
             "mapped": [
                 [own.protocol, own.number, [[str(at.address), at.number] for at in through]]
                 for own, through in each.mapped.items()
@@ -240,6 +241,7 @@ def _lease_to_json(lease: HeldLease) -> dict[str, Any]:
         "deadline": lease.deadline,
         "extension": lease.extension,
         "isLocal": lease.is_local,
+        "at": [str(address) for address in lease.at],
     }
 
 
@@ -255,6 +257,7 @@ def _held(data: Mapping[str, Any]) -> Held:
                 )
                 for protocol, number, through in each.get("mapped", ())  # absent: of before
             },
+            str(each.get("name", "")),
         )
         for uid, each in data.get("behind", {}).items()  # absent: of before it was kept
     }
@@ -284,4 +287,5 @@ def _lease(data: Mapping[str, Any]) -> HeldLease:
         deadline=float(data["deadline"]),
         extension=data["extension"],
         is_local=data["isLocal"],
+        at=tuple(ip_address(address) for address in data.get("at", ())),  # absent: of before
     )

@@ -1,20 +1,24 @@
-"""Opening a port of this host without the server: by the agent, or in its place when it is dead."""
+"""Opening and closing a port by root's word: by the agent, or in its place when it is dead."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from bascule.agent.local_openings import open_without_agent
+from bascule.agent.by_root import Opened, Order, close_without_agent, open_without_agent
+from bascule.agent.guard_file import guard_of_host
 from bascule.agent.run import lock_state
 from bascule.agent.service_manager import ServiceManager
-from bascule.client.host_agent import AGENT_BUSY, open_on_this_host
+from bascule.client.host_agent import AGENT_BUSY, close_on_this_host, open_on_this_host
 from bascule.clocks import SystemClock
+from bascule.domain.bounds import Guard
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import (
     ConfigurationError,
@@ -22,7 +26,9 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
-from bascule.interfaces.driver import HostParts
+from bascule.interfaces.driver import HostDriver, HostParts
+
+T = TypeVar("T")
 
 AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
 BUSY_PATIENCE = 60.0  # seconds; a pass that waits for the network is over by then
@@ -32,66 +38,108 @@ STOP_FIRST = (
 )
 
 
-def open_here(
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the agent of this host keeps what it knows, and where it listens."""
+
+    state: Path
+    control: Path
+    guard: Path
+
+
+def open_here(parts: HostParts, place: Place, order: Order) -> Opened:
+    """Open a port for a while."""
+
+    def by_the_agent() -> Opened:
+        answer = open_on_this_host(
+            place.control,
+            order.port.protocol,
+            order.port.number,
+            str(order.sources[0]),
+            order.duration.total_seconds(),
+            order.machine,
+        )
+        return Opened(
+            str(answer.get("grantId", "")),
+            bool(answer.get("isClosed", True)),
+            str(answer.get("place", "")),
+        )
+
+    def alone(driver: HostDriver, guard: Guard) -> Opened:
+        return open_without_agent(
+            driver, place.state, SystemClock(), order, ServiceManager(None), guard
+        )
+
+    return _by_agent_or_alone(parts, place, by_the_agent, alone)
+
+
+def close_here(
     parts: HostParts,
-    state: Path,
-    control: Path,
-    key: PortKey,
-    prefix: AddressPrefix,
-    seconds: float,
-) -> bool:
-    """Open a port for a while; returns whether it is closed here at all."""
+    place: Place,
+    port: PortKey,
+    sources: tuple[AddressPrefix, ...],
+    machine: str,
+) -> list[str]:
+    """End what root opened of a port; a sentence for each opening that was ended."""
+
+    def by_the_agent() -> list[str]:
+        named = [str(each) for each in sources]
+        answer: dict[str, Any] = close_on_this_host(
+            place.control, port.protocol, port.number, named, machine
+        )
+        return [str(each) for each in answer["closed"]]
+
+    def alone(driver: HostDriver, guard: Guard) -> list[str]:
+        clock, keeper = SystemClock(), ServiceManager(None)
+        return [
+            *close_without_agent(driver, place.state, clock, port, sources, machine, keeper, guard)
+        ]
+
+    return _by_agent_or_alone(parts, place, by_the_agent, alone)
+
+
+def _by_agent_or_alone(
+    parts: HostParts,
+    place: Place,
+    by_the_agent: Callable[[], T],
+    alone: Callable[[HostDriver, Guard], T],
+) -> T:
     try:
-        return _ask_agent(control, key, prefix, seconds)
+        return _ask_agent(by_the_agent)
     except ServerUnreachable:
-        return _open_without_agent(parts, state, control, key, prefix, seconds)
+        return _without_agent(parts, place, by_the_agent, alone)
 
 
-def _ask_agent(control: Path, key: PortKey, prefix: AddressPrefix, seconds: float) -> bool:
-    """Have the agent open a port, again for a while when it is busy; is the port closed here?"""
+def _ask_agent(ask: Callable[[], T]) -> T:
+    """Ask again for a while when it is busy."""
     patience = time.monotonic() + BUSY_PATIENCE
     is_said = False
     while True:
         try:
-            answer = open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
+            return ask()
         except InvalidInput as error:
             if error.specific_code != AGENT_BUSY or time.monotonic() >= patience:
                 raise
-        else:
-            return bool(answer.get("isClosed", True))
         if not is_said:
             click.echo("The agent is busy; trying again for up to a minute.", err=True)
             is_said = True
         time.sleep(0.2)
 
 
-def _open_without_agent(
+def _without_agent(
     parts: HostParts,
-    state: Path,
-    control: Path,
-    key: PortKey,
-    prefix: AddressPrefix,
-    seconds: float,
-) -> bool:
-    """No agent answers: take the table over, or wait for one that is just starting.
-
-    Is the port closed here?
-    """
+    place: Place,
+    by_the_agent: Callable[[], T],
+    alone: Callable[[HostDriver, Guard], T],
+) -> T:
+    """No agent answers: take the table over, or wait for one that is just starting."""
     clock = SystemClock()
     refusal = ""
     for is_last in (False, True):
         lock = -1
         try:
-            lock = lock_state(state)
-            is_closed = open_without_agent(
-                parts.firewall().open(),
-                state,
-                clock,
-                key,
-                (prefix,),
-                timedelta(seconds=seconds),
-                ServiceManager(None),
-            )
+            lock = lock_state(place.state)
+            done = alone(parts.firewall().open(), guard_of_host(place.guard))
         except (ConfigurationError, EnforcementFailed) as error:
             refusal = error.message
         else:
@@ -99,7 +147,7 @@ def _open_without_agent(
                 "No agent is running. This command took over its rules; the other ports stay "
                 "closed."
             )
-            return is_closed
+            return done
         finally:
             if lock >= 0:  # an agent that is just starting wants it
                 os.close(lock)
@@ -107,7 +155,7 @@ def _open_without_agent(
             deadline = clock.boottime() + AGENT_PATIENCE
             while clock.boottime() < deadline:
                 with contextlib.suppress(ServerUnreachable):
-                    return _ask_agent(control, key, prefix, seconds)
+                    return _ask_agent(by_the_agent)
                 time.sleep(0.2)
     raise EnforcementFailed(
         f"No agent answers, and its rules could not be taken over: {refusal}",

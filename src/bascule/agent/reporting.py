@@ -6,7 +6,6 @@ reported again. What is not here: when a report is sent, and what follows if it 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,14 +14,14 @@ import structlog
 
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
-from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
+from bascule.agent.local_openings import LocalOpenings, held_locally
 from bascule.agent.news import Telling, Way, covering, news_of
 from bascule.agent.witness import Witness
 from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Blocked, Driver
-from bascule.protocol.report import MOST_NOTES, LocalOpening, Report
+from bascule.protocol.report import MOST_NOTES, Report
 from bascule.reconcile.reconciler import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
@@ -106,7 +105,7 @@ class Reports:
             closed=self._reconciler.kept_closed(outcome.observed),
             refused=self._reconciler.refused,
             ends=earlier_ends(self._reconciler, now),
-            held_locally=self._held_locally(),
+            held_locally=held_locally(self._reconciler.held, now),
         )
         news = covering(news_of(report, self._reconciler.earlier_ends(), way.skew), behind)
         is_due = self._telling.is_due(news, way, now)
@@ -179,20 +178,6 @@ class Reports:
     def _blocked(self) -> Sequence[Blocked]:
         """Of this host's own ports: what is behind it is another machine's."""
         return [each for each in self._driver.blocked() if each.port.at is None]
-
-    def _held_locally(self) -> tuple[LocalOpening, ...]:
-        """What root opened, as many as one report carries: those that last longest."""
-        now = self._clock.boottime()
-        leases = self._reconciler.held.leases.items()
-        local = [(key, lease) for key, lease in leases if lease.is_local and lease.deadline > now]
-        local.sort(key=lambda each: each[1].deadline, reverse=True)
-        return tuple(
-            LocalOpening(
-                str(port), tuple(map(str, lease.sources)), math.ceil(lease.deadline - now), key
-            )
-            for key, lease in local[:MOST_TOLD]
-            for port in lease.ports[:1]  # root opens one at a time
-        )
 
     def _told_drift(self) -> tuple[str, ...]:
         """As much as one report carries beside what root opened (EDGES A25)."""

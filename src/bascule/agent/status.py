@@ -15,16 +15,7 @@ def held_status(held: Held, outcome: Outcome | None, fault: str, now: float) -> 
     """
     live = {key: each for key, each in held.leases.items() if each.deadline > now}
     why = {key: _why_it_waits(held, outcome, fault, key, each) for key, each in live.items()}
-    told = {
-        key: {
-            "grantId": key,
-            "ports": [str(port) for port in lease.ports],
-            "sources": [str(source) for source in lease.sources],
-            "seconds": round(lease.deadline - now, 1),
-            "local": lease.is_local,
-        }
-        for key, lease in live.items()
-    }
+    told = {key: _opening(key, lease, now) for key, lease in live.items()}
     return {
         "refused": held.is_refused,
         "generation": held.generation,
@@ -40,6 +31,7 @@ def behind_status(held: Held, outcome: Outcome | None, now: float) -> list[dict[
     return [
         {
             "machineUid": uid,
+            "name": place.name,
             "addresses": [str(each) for each in place.addresses],
             "formerAddresses": sorted(str(each) for each in place.former),
             "generation": place.held.generation,
@@ -49,12 +41,28 @@ def behind_status(held: Held, outcome: Outcome | None, now: float) -> list[dict[
                 for key, lease in place.held.leases.items()
                 if lease.deadline > now
             },
+            "byRoot": [
+                _opening(key, lease, now)
+                for key, lease in place.held.leases.items()
+                if lease.is_local and lease.deadline > now
+            ],
             "inForce": sorted(outcome.behind[uid].in_force)
             if outcome is not None and uid in outcome.behind
             else [],
         }
         for uid, place in held.behind.items()
     ]
+
+
+def _opening(grant_id: str, lease: HeldLease, now: float) -> dict[str, Any]:
+    return {
+        "grantId": grant_id,
+        "ports": [str(port) for port in lease.ports],
+        "sources": [str(source) for source in lease.sources],
+        "seconds": round(lease.deadline - now, 1),
+        "local": lease.is_local,
+        **({"addresses": [str(each) for each in lease.at]} if lease.at else {}),
+    }
 
 
 def _why_it_waits(

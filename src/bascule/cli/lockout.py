@@ -1,7 +1,9 @@
 """Lock nobody out: policy set, typed in an ssh session on that very machine.
 
 Before the port is closed, the agent on this host lets the session's own address in for a
-while (EDGES A25). Elsewhere, or without an agent here, there is nothing to do.
+while (EDGES A25). Where gateways alone close it, root of this host has no say there: it is said that the
+session continues, and what to do before it is left. Elsewhere, or without an agent here, there is nothing
+to do.
 """
 
 from __future__ import annotations
@@ -26,9 +28,29 @@ def keep_my_way_in(machine: Machine, ports: Iterable[Port]) -> None:
     if peer is None or not _is_this_host(machine):
         return
     closed = {port.number for port in machine.closed_ports if port.protocol == "TCP"}
-    for port in ports:
-        if port.protocol != "UDP" and port.number not in closed:
-            _open(port.number, peer)
+    closing = [
+        each.number for each in ports if each.protocol != "UDP" and each.number not in closed
+    ]
+    if machine.closed_at and closing:
+        tell_of_gateways(machine, machine.closed_at)
+        return
+    for number in closing:
+        _open(number, peer)
+
+
+def tell_of_gateways(machine: Machine, gateways: Iterable[str]) -> None:
+    """Say what becomes of the ssh session on that machine in which we are, if it is one: root of
+    the machine opens nothing at its gateways.
+    """
+    peer = ssh_peer()
+    if peer is None or not _is_this_host(machine):
+        return
+    named = " and ".join(gateways)
+    note(
+        f"You are in an ssh session on this machine, from {peer}. {named} keeps the port closed for "
+        f"what passes it. This session continues. Before you leave it, run bascule request "
+        f"{machine.name}."
+    )
 
 
 def _open(number: int, peer: Address) -> None:

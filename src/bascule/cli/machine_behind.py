@@ -10,6 +10,7 @@ import click
 from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine
+from bascule.cli.lockout import tell_of_gateways
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.client import fleet
@@ -56,6 +57,8 @@ def behind(gateway: str, names: tuple[str, ...], addresses: tuple[str, ...], out
         wanted = [(each, checked or _own(each)) for each in machines]
         for each, where in wanted:
             is_new = _bind(connection, point, each, where)
+            if each.closed_ports:
+                tell_of_gateways(each, [point.name])
             told.append({"machine": str(each.id), "addresses": where, "bound": is_new})
             if output != "json":
                 at = " and ".join(where)

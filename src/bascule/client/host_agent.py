@@ -90,9 +90,10 @@ def tell_agent(path: Path, message: dict[str, Any]) -> dict[str, Any]:
 
 
 def open_on_this_host(
-    path: Path, protocol: str, number: int, source: str, seconds: float
+    path: Path, protocol: str, number: int, source: str, seconds: float, machine: str = ""
 ) -> dict[str, Any]:
-    """Have the agent open a port by root's word, time-boxed (EDGES A25).
+    """Have the agent open a port by root's word, time-boxed (EDGES A25). ``machine``: of a machine
+    behind this host.
 
     ``isClosed`` in the answer: is the port closed here at all, so that it closes again by itself?
     """
@@ -104,5 +105,22 @@ def open_on_this_host(
             "number": number,
             "sources": [source],
             "seconds": seconds,
+            "machine": machine,
+        },
+    )
+
+
+def close_on_this_host(
+    path: Path, protocol: str, number: int, sources: list[str], machine: str = ""
+) -> dict[str, Any]:
+    """Have the agent end what root opened of a port; no source: whoever it was opened for."""
+    return tell_agent(
+        path,
+        {
+            "command": "close",
+            "protocol": protocol,
+            "number": number,
+            "sources": sources,
+            "machine": machine,
         },
     )

@@ -36,6 +36,7 @@ class Whereabouts:
     # Former addresses at which nothing is closed any more, with the generation of that release.
     released: Mapping[Address, int] = field(default_factory=dict)
     mapped: PublicPorts = field(default_factory=dict)
+    name: str = field(default="", compare=False)  # the machine's, by which root there names it
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,8 @@ class HeldLease:
     deadline: float  # seconds of CLOCK_BOOTTIME
     extension: int = 0
     is_local: bool = False  # opened by root on the host; no server can take or lengthen it
+    # Of one that root opened for a machine behind: the addresses at which it opens, and no other.
+    at: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,7 @@ class HeldBehind:
     addresses: tuple[Address, ...] = ()  # to which it forwards
     former: frozenset[Address] = frozenset()  # at which what is closed stays closed
     mapped: PublicPorts = field(default_factory=dict)
+    name: str = field(default="", compare=False)  # as the server told it last; empty: it has not
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:

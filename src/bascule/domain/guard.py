@@ -7,7 +7,8 @@ everybody without end, so a guard may also reserve releases to the host: the por
 closed until root uninstalls the agent. Root's local openings are not limited, because root wrote
 the guard.
 
-Of a machine behind a gateway nothing is opened unless the guard names its network. Where a public port
+Of a machine behind a gateway nothing is opened unless the guard names its network, by root neither.
+Where a public port
 stands for a port of the machine, nothing is opened unless that is one of the guard's, and free.
 """
 
@@ -108,7 +109,16 @@ def bound_place(
     """``bound_held``, of a machine behind a gateway."""
     where = Whereabouts(place.addresses, mapped=place.mapped)
     judge = _judge_behind(_judge(guard, ends_leases=ends_leases), guard, where, ())
-    held, notes = _bound_held(place.held, guard, judge, now, ends_leases=ends_leases)
+    beyond = {
+        key: each
+        for key, each in place.held.leases.items()
+        if each.is_local and guard.objection_behind(each.at, ()) is not None
+    }
+    leases = {key: each for key, each in place.held.leases.items() if key not in beyond}
+    held, notes = _bound_held(
+        replace(place.held, leases=leases), guard, judge, now, ends_leases=ends_leases
+    )
+    notes = (*notes, *(_note(key, Objection.NETWORK) for key in beyond))
     return replace(place, held=held, mapped=_free(place.mapped, guard, ())), notes
 
 

@@ -52,13 +52,14 @@ def hold_behind(held: Held, uid: str, state: DesiredState, asked_at: float, now:
         addresses, former, mapped = where.addresses, everywhere - let_go, where.mapped
     merged = hold(known.held, state, asked_at, now)
     machines = {each: kept for each, kept in held.behind.items() if each not in _found(where)}
-    machines[uid] = HeldBehind(merged, addresses, former - {*addresses}, mapped)
+    name = where.name or known.name
+    machines[uid] = HeldBehind(merged, addresses, former - {*addresses}, mapped, name)
     return replace(held, behind=machines)
 
 
 def keep_named(held: Held, uids: Collection[str]) -> Held:
-    """The machines that the server names; of any other every lease ends at once, and what is closed
-    stays closed.
+    """The machines that the server names; of any other every lease ends at once, except what root
+    opened, and what is closed stays closed.
     """
     if held.behind.keys() <= set(uids):
         return held
@@ -67,8 +68,11 @@ def keep_named(held: Held, uids: Collection[str]) -> Held:
         if uid in uids:
             kept[uid] = each
         elif each.held.closed:
-            ended = replace(each.held, leases={}, ended={**each.held.ended, **each.held.leases})
-            kept[uid] = HeldBehind(ended, (), each.former | {*each.addresses})
+            local = {key: lease for key, lease in each.held.leases.items() if lease.is_local}
+            over = {key: lease for key, lease in each.held.leases.items() if key not in local}
+            left = replace(each.held, leases=local, ended={**each.held.ended, **over})
+            former = each.former | {*each.addresses}
+            kept[uid] = HeldBehind(left, (), former, name=each.name)
     return replace(held, behind=kept)
 
 
@@ -96,7 +100,8 @@ def places(held: Held) -> Iterator[tuple[str, HeldBehind]]:
     """Each machine, with the addresses at which it may open anything.
 
     One that two machines claim is nobody's: what is closed there stays closed for both. A public
-    port that two ports claim stands for neither.
+    port that two ports claim stands for neither. What root opened opens at no address that another
+    machine claims, whoever had it when root named it.
     """
     claims = Counter(address for each in held.behind.values() for address in each.addresses)
     public = Counter(port for each in held.behind.values() for port in public_ports(each.mapped))
@@ -108,7 +113,14 @@ def places(held: Held) -> Iterator[tuple[str, HeldBehind]]:
             for own, through in each.mapped.items()
             if (alone := tuple(port for port in through if public[own.mapped(port)] == 1))
         }
-        yield uid, HeldBehind(each.held, clear, former, mapped)
+        left = {address for address in former if not claims[address]}
+        leases = {
+            key: replace(lease, at=tuple(at for at in lease.at if at in clear or at in left))
+            for key, lease in each.held.leases.items()
+            if lease.is_local
+        }
+        there = replace(each.held, leases={**each.held.leases, **leases}) if leases else each.held
+        yield uid, HeldBehind(there, clear, former, mapped, each.name)
 
 
 def public_ports(mapped: PublicPorts) -> Iterator[PortMapped]:
@@ -118,7 +130,20 @@ def public_ports(mapped: PublicPorts) -> Iterator[PortMapped]:
 
 def rules_behind(place: HeldBehind, now: float) -> RuleSet:
     """The rules that a gateway's firewall should have for one machine of ``places``."""
-    return behind(rule_set(place.held, now), place.addresses, place.former, place.mapped)
+    told = {key: each for key, each in place.held.leases.items() if not each.is_local}
+    rules = rule_set(replace(place.held, leases=told), now)
+    parts = [behind(rules, place.addresses, place.former, place.mapped)]
+    by_root = place.held.leases.keys() - told.keys()
+    for address in dict.fromkeys(at for key in by_root for at in place.held.leases[key].at):
+        there = {key: place.held.leases[key] for key in by_root}
+        opened = Held(
+            closed=place.held.closed,
+            leases={key: each for key, each in there.items() if address in each.at},
+        )
+        # A public port leads to where the machine is, and to one place alone.
+        mapped = place.mapped if address in place.addresses else {}
+        parts.append(behind(rule_set(opened, now), (address,), (), mapped))
+    return united(parts) if len(parts) > 1 else parts[0]
 
 
 def firewall_rules(held: Held, now: float) -> RuleSet:
@@ -179,6 +204,12 @@ def _with_found(held: Held, known: HeldBehind, where: Whereabouts) -> HeldBehind
     """What was found closed at a machine's addresses is the machine's, from now on."""
     mine = {each.port for each in known.held.closed}
     for uid in _found(where) & held.behind.keys():
-        found = {each for each in held.behind[uid].held.closed if each.port not in mine}
-        known = replace(known, held=replace(known.held, closed=known.held.closed | found))
+        there = held.behind[uid].held
+        found = {each for each in there.closed if each.port not in mine}
+        opened = {key: each for key, each in there.leases.items() if each.is_local}
+        mine |= {each.port for each in found}
+        merged = replace(
+            known.held, closed=known.held.closed | found, leases={**opened, **known.held.leases}
+        )
+        known = replace(known, held=merged)
     return known

@@ -111,6 +111,7 @@ describe(
     mapped=Annotated[
         Mapping[PortKey, Annotated[tuple[PublicPort, ...], Most(MOST_PUBLIC)]], Entries("at")
     ],
+    name=Annotated[str, Crop(LONGEST_NAME)],
 )
 describe(
     DesiredState,

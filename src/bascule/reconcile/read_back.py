@@ -30,7 +30,7 @@ def read_back(place: HeldBehind, observed: Observed, now: float) -> ReadBack:
         for grant_id, lease in place.held.leases.items()
         if observed.is_intact
         and {*lease.ports} <= {each.port for each in closed}
-        and _is_in_force(lease, wanted, observed.rules)
+        and _is_in_force(place, lease, wanted, observed.rules)
     }
     mine = {*place.addresses, *place.former}
     in_force |= {
@@ -54,10 +54,12 @@ def networks(lease: HeldLease) -> set[Network]:
     return {network for prefix in lease.sources for network in prefix.networks}
 
 
-def _is_in_force(lease: HeldLease, wanted: RuleSet, seen: RuleSet) -> bool:
+def _is_in_force(place: HeldBehind, lease: HeldLease, wanted: RuleSet, seen: RuleSet) -> bool:
     """One that opens nothing, for want of an address of its sources' IP version, is not."""
-    sources = networks(lease)
-    keys = {key for key in wanted.openings if _is_of(key, lease, sources)}
+    sources, at = networks(lease), lease.at if lease.is_local else place.addresses
+    keys = {
+        key for key in wanted.openings if _is_of(key, lease, sources) and _where(key.port) in at
+    }
     return bool(keys) and keys <= seen.openings.keys()
 
 

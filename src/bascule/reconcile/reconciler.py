@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -239,10 +239,34 @@ class Reconciler:
         why = {objection for told in self._told.values() for objection in told.refused.values()}
         return tuple(kind() for objection, kind in _GUARD_REFUSES.items() if objection in why)
 
-    def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
+    def open_locally(
+        self, grant_id: str, lease: HeldLease, closed: ClosedPort | None, uid: str = ""
+    ) -> None:
         """Root's own opening; ``closed`` also closes the port first, for a port not closed yet."""
-        shut = self.held.closed | {closed} if closed is not None else self.held.closed
-        self.held = replace(self.held, closed=shut, leases={**self.held.leases, grant_id: lease})
+        shut = frozenset() if closed is None else frozenset({closed})
+        self._change(
+            uid,
+            lambda held: replace(
+                held, closed=held.closed | shut, leases={**held.leases, grant_id: lease}
+            ),
+        )
+
+    def close_locally(self, grant_id: str, uid: str = "") -> None:
+        """End what root opened."""
+        self._change(
+            uid,
+            lambda held: replace(
+                held, leases={key: each for key, each in held.leases.items() if key != grant_id}
+            ),
+        )
+
+    def _change(self, uid: str, work: Callable[[Held], Held]) -> None:
+        if not uid:
+            self._replace(work(self.held))
+            return
+        place = self.held.behind[uid]
+        machines = {**self.held.behind, uid: replace(place, held=work(place.held))}
+        self._replace(replace(self.held, behind=machines))
 
     def end_all(self) -> None:
         """Close everything and keep it closed: the server does not know this point any more."""

@@ -306,7 +306,8 @@ def state_of(
         point.observed_generation,
     )
     told = known_part(wanted, point.knows if knows is None else knows)
-    return replace(told, where=found.where)
+    where = found.where and replace(found.where, name=found.machine.id.name)
+    return replace(told, where=where)
 
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:

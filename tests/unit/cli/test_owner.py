@@ -766,6 +766,17 @@ class TestLockout:
         cli("policy", "set", "web-1")
         assert here == []
 
+    def test_behind_a_gateway_it_is_said_that_root_here_opens_nothing_there(
+        self, cli: Cli, server: FakeServer, here: list[object]
+    ) -> None:
+        app = server.add_machine("app-1", "203.0.113.5", closed=[closed(80)])
+        server.machines[app]["properties"]["bascule"]["closedAt"] = ["gw-1"]
+        said = cli("policy", "set", "app-1", "-p", "22").err
+        assert here == [], "the agent of this host has no say at its gateway"
+        assert "gw-1 keeps the port closed for what passes it. This session continues." in said
+        assert "bascule request app-1" in said
+        assert "ssh session" not in cli("policy", "set", "app-1", "-p", "80").err, "closed before"
+
 
 AS_SOON = "its agent opens it for everybody as soon as it hears of this"
 
