@@ -565,7 +565,7 @@ def test_a_loop_tells_what_its_driver_can_do_and_goes_on_without_the_rest(
     assert not driver.firewall.reaches("198.51.100.1", ssh)
     opens = (ssh, here, timedelta(seconds=60))
     if able.ends_leases:
-        assert loop.by_root.open(Order(*opens))
+        assert loop.by_root.open(Order(*opens)).grant_id
     else:
         with pytest.raises(EnforcementFailed, match="cannot end an opening by itself"):
             loop.by_root.open(Order(*opens))
