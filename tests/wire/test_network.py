@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from bascule.domain.actions import NIC_READ, NSG_READ, NSG_RULE_READ, PUBLIC_IP_READ
+from bascule.domain.actions import (
+    NIC_READ,
+    NSG_READ,
+    NSG_RULE_READ,
+    PUBLIC_IP_READ,
+)
 from bascule.domain.security_rules import Anchors
 from bascule.domain.weaknesses import NOT_ENFORCED
 from bascule.protocol.codec import encode
@@ -285,10 +290,6 @@ def test_lists_are_paged_by_machine(house: House) -> None:
         own = get(house, view(house, kind, ""))["value"]
         assert [each["name"] for each in own] == names[:3]
     assert get(house, view(house, "publicIPAddresses", "", group=False)) == {"value": []}
-    for group in (True, False):
-        assert get(house, view(house, "azureFirewalls", "", group=group)) == {"value": []}
-    gateway = house.call("GET", view(house, "azureFirewalls", "gw"), version=NETWORK)
-    assert gateway.status_code == 404
 
 
 @pytest.mark.parametrize("name", ["nobody-nic", "web-1", "-nic", "web-1-nsg", "a%2Fb-nic"])

@@ -33,6 +33,7 @@ class MachineFilter:
     within: Reach | None = None  # scopes, of which one must contain it
     traits: frozenset[int] | None = None  # codes of ``domain.classify.Traits``
     groups_off: frozenset[str] = frozenset()  # folded names of groups where the plan is off
+    guards_others: bool = False  # only those whose agent guards other machines
 
 
 class PlanReads(Protocol):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bascule.domain.bounds import Guard
 from bascule.domain.classify import (
     Classification,
     Named,
@@ -28,7 +29,7 @@ from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, securi
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.plans import HeldRules, PlanReads
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import AgentReads, PointReads
 from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.interfaces.record import EventReads
 from bascule.services.fleet import is_enforced, is_online
@@ -37,7 +38,14 @@ from bascule.services.sweep import latest_end
 
 
 class SurroundingReads(
-    EventReads, GenerationReads, GrantReads, PlanReads, PointReads, PolicyReads, Protocol
+    AgentReads,
+    EventReads,
+    GenerationReads,
+    GrantReads,
+    PlanReads,
+    PointReads,
+    PolicyReads,
+    Protocol,
 ):
     """What is known around one machine."""
 
@@ -123,19 +131,33 @@ def _surroundings(
         held=held,
         openings=(*granted, *lasting) if held is not None else (),
         policies=tuple(stored.policy.id.name for stored in naming),
-        public=_public(machine, naming),
+        public=_public(machine, naming, _guard_of(reader, machine, point)),
         generation=reader.generation(machine.uid),
         now=now,
     )
 
 
-def _public(machine: Machine, naming: Sequence[StoredPolicy]) -> tuple[Address, ...]:
-    """Its own public addresses, then those that policies say it is reached by."""
+def _guard_of(reader: AgentReads, machine: Machine, point: EnforcementPoint | None) -> Guard | None:
+    """What the machine's own agent has told of its guard file."""
+    if point is None or not point.has_own:
+        return None
+    own = reader.agent_of(machine.uid) if point.gateways else point
+    return None if own is None else own.guard
+
+
+def _public(
+    machine: Machine, naming: Sequence[StoredPolicy], guard: Guard | None
+) -> tuple[Address, ...]:
+    """Its own public addresses; those that policies say it is reached by; then those that its guard
+    file gives to what it forwards.
+    """
     own = [address for address in machine.addresses if address.is_global]
     for stored in naming:
         rules = stored.policy.rules_for(machine.id)
         if rules is not None and rules.public_ip_address:
             own.append(parse_address(rules.public_ip_address))
+    if guard is not None and guard.forwarding is not None:
+        own += guard.forwarding.addresses
     return tuple(dict.fromkeys(own))
 
 
@@ -147,12 +169,12 @@ def _openings(
 ) -> dict[str, list[HeldOpening]]:
     found: dict[str, list[HeldOpening]] = {}
     for grant in reader.grants_in_force(uids):
-        if _is_held(reader, grant, points.get(grant.machine_uid), now):
-            found.setdefault(grant.machine_uid, []).append(_opening(grant))
+        if is_held(reader, grant, points.get(grant.machine_uid), now):
+            found.setdefault(grant.machine_uid, []).append(held_opening(grant))
     return found
 
 
-def _is_held(
+def is_held(
     reader: EventReads, grant: Grant, point: EnforcementPoint | None, now: datetime
 ) -> bool:
     """Has its time not come? A point that has not heard of a shorter end has the longer one."""
@@ -162,7 +184,7 @@ def _is_held(
     return not has_heard and latest_end(reader, grant) > now
 
 
-def _opening(grant: Grant) -> HeldOpening:
+def held_opening(grant: Grant) -> HeldOpening:
     return HeldOpening(
         grant.id,
         grant.port_keys,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Row, bindparam, delete, func, select, true
+from sqlalchemy import Column, ColumnElement, Row, bindparam, delete, exists, func, select, true
 
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
@@ -35,8 +35,12 @@ _SETTINGS_AT = select(plans).where(plans.c.scope_key.in_(bindparam("keys", expan
 _LISTED = t.machines.join(listed, listed.c.machine_uid == t.machines.c.uid)
 
 
-def _conditions(wanted: MachineFilter, group: Column[str]) -> list[ColumnElement[bool]]:
+def _conditions(
+    wanted: MachineFilter, group: Column[str], uid: Column[str]
+) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
+    if wanted.guards_others:
+        found.append(exists().where(t.bindings.c.point_uid == uid, t.bindings.c.machine_uid != uid))
     if wanted.resource_group is not None:
         found.append(group == wanted.resource_group.casefold())
     if wanted.traits is not None:
@@ -82,7 +86,7 @@ class PlanReads(ListScopes):
             .select_from(_LISTED if wanted.traits is not None else t.machines)
             .where(
                 t.machines.c.id_key > after.casefold(),
-                *_conditions(wanted, t.machines.c.group_key),
+                *_conditions(wanted, t.machines.c.group_key, t.machines.c.uid),
             )
         )
         parts = [statement.where(clause) for clause in _within(wanted)]
@@ -93,7 +97,7 @@ class PlanReads(ListScopes):
         # Grouped by what an index is in the order of; the codes of groups are then added up.
         statement = (
             select(code, func.count().label("number"))
-            .where(*_conditions(wanted, listed.c.group_key))
+            .where(*_conditions(wanted, listed.c.group_key, listed.c.machine_uid))
             .group_by(listed.c.group_key, listed.c.traits)
         )
         found: Counter[int] = Counter()

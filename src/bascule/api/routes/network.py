@@ -19,11 +19,13 @@ from bascule.api.paths import GROUP, SUBSCRIPTION, Group
 from bascule.api.visible import machines_shown
 from bascule.api.wire import network as wire
 from bascule.domain import actions
-from bascule.domain.ids import machine_id
+from bascule.domain.ids import ResourceId, machine_id
+from bascule.domain.machine import Machine
 from bascule.domain.scopes import resource_scope
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces.plans import MachineFilter
 from bascule.interfaces.store import Reader
+from bascule.services.firewalls import Firewall, firewalls_of
 from bascule.services.machine_context import Surroundings, surroundings_of
 from bascule.services.rights import Needed, denial
 
@@ -57,7 +59,7 @@ Nic = Annotated[str, Depends(nic_of)]
 PublicIp = Annotated[str, Depends(public_ip_of)]
 Nsg = Annotated[str, Depends(nsg_of)]
 Rule = Annotated[str, Depends(rule_of)]
-Firewall = Annotated[str, Depends(firewall_of)]
+FirewallName = Annotated[str, Depends(firewall_of)]
 NICS = "/providers/Microsoft.Network/networkInterfaces"
 PUBLIC_IPS = "/providers/Microsoft.Network/publicIPAddresses"
 NSGS = "/providers/Microsoft.Network/networkSecurityGroups"
@@ -88,18 +90,26 @@ async def _list(
     return CompactJson(page)
 
 
-async def _surroundings_of(call: Call, machine: str | None, action: str) -> Surroundings:
-    """The surroundings of the machine of that name, or of none when no such view can be."""
+async def _shown_machine(call: Call, machine: str | None, action: str) -> ResourceId | None:
+    """The id of the machine of that name, there or not; None when no such view can be. Raises
+    Forbidden where the caller may read neither the view nor the machine's.
+    """
     shown = machine_id(call.subscription_id, call.resource_group, machine or "-")
     if not call.rights.may(action, call.scope) and not (
         machine is not None and call.rights.may(action, resource_scope(shown))
     ):
         needed = [Needed(action, call.scope)]
         raise await call.read_few(lambda reader: denial(reader, call.subject, needed))
+    return shown if machine is not None else None
+
+
+async def _surroundings_of(call: Call, machine: str | None, action: str) -> Surroundings:
+    """The surroundings of the machine of that name."""
+    shown = await _shown_machine(call, machine, action)
     now = call.now
 
     def read(reader: Reader) -> list[Surroundings]:
-        found = reader.machine(shown) if machine is not None else None
+        found = reader.machine(shown) if shown is not None else None
         return surroundings_of(reader, [found], now) if found is not None else []
 
     return next(iter(await call.read(read)), None) or _missing(call)
@@ -271,26 +281,56 @@ async def get_default_rule(call: CurrentCall, nsg: Nsg, rule: Rule) -> Response:
 
 @router.get(f"{SUBSCRIPTION}{FIREWALLS}")
 @shows(actions.FIREWALL_READ)
-async def list_firewalls(call: CurrentCall) -> Response:  # noqa: ARG001  # reason: the guard's
-    """Always empty: no gateway forwards ports."""
-    return CompactJson({"value": []})
+async def list_firewalls(call: CurrentCall, wanted: WantedPage) -> Response:
+    return await _list_firewalls(call, wanted, None)
 
 
 @router.get(f"{GROUP}{FIREWALLS}")
 @shows(actions.FIREWALL_READ)
-async def list_firewalls_of_group(call: CurrentCall, group: Group) -> Response:  # noqa: ARG001  # reason: the guard's
-    return CompactJson({"value": []})
+async def list_firewalls_of_group(call: CurrentCall, group: Group, wanted: WantedPage) -> Response:
+    return await _list_firewalls(call, wanted, group)
+
+
+async def _list_firewalls(call: Call, wanted: Wanted, group: str | None) -> Response:
+    """A page of so many machines that guard others; not each has public addresses."""
+    shown = machines_shown(call.rights, actions.FIREWALL_READ, wire.machine_of_firewall)
+    meant = MachineFilter(group, shown, guards_others=True)
+    after, now = wanted.text_after(), call.now
+
+    def read(reader: Reader) -> list[tuple[Machine, list[Firewall]]]:
+        machines = reader.machines_where(meant, after, wanted.limit)
+        return [(each, firewalls_of(reader, [each], now)) for each in machines]
+
+    page = page_json(
+        call,
+        wanted,
+        await call.read(read),
+        lambda each: [wire.firewall_json(firewall) for firewall in each[1]],
+        lambda each: (each[0].id.key,),
+    )
+    page["value"] = [each for some in page["value"] for each in some]
+    return CompactJson(page)
 
 
 @router.get(f"{GROUP}{FIREWALLS}/{{firewall}}")
-@requires(actions.FIREWALL_READ)
-async def get_firewall(call: CurrentCall, firewall: Firewall) -> Response:
-    raise NotFound(
-        f"The Resource 'Microsoft.Network/azureFirewalls/{firewall[:100]}' under resource group "
-        f"'{call.resource_group}' was not found.",
-        advice="There is no gateway that forwards ports. Machines are reached at their own "
-        "addresses.",
-    )
+@shows(actions.FIREWALL_READ)
+async def get_firewall(call: CurrentCall, firewall: FirewallName) -> Response:
+    shown = await _shown_machine(call, wire.machine_of_firewall(firewall), actions.FIREWALL_READ)
+    now = call.now
+
+    def read(reader: Reader) -> list[Firewall]:
+        found = None if shown is None else reader.machine(shown)
+        return [] if found is None else firewalls_of(reader, [found], now)
+
+    gateway = next(iter(await call.read(read)), None)
+    if gateway is None:
+        raise NotFound(
+            f"The Resource 'Microsoft.Network/azureFirewalls/{firewall[:100]}' under resource group "
+            f"'{call.resource_group}' was not found.",
+            advice="A gateway with public addresses in its guard file has one, of its machine's name. "
+            "To list machines: bascule machine list.",
+        )
+    return CompactJson(wire.firewall_json(gateway))
 
 
 # -- writes, none of which there is ---------------------------------------------------------

@@ -1,9 +1,9 @@
 """Microsoft.Network as a view: what surrounds each machine, in the shape that clients know.
 
-Source: network interfaces, public addresses, security groups and their rules (CONTRACT 2.4,
-6.2). All of it is made of what is known of the machine; nothing of it is stored and nothing
-can be written. What Azure's shapes have no field for is in ``bascule``: how fresh the view
-is, above all.
+Source: network interfaces, public addresses, security groups and their rules, firewalls and their
+NAT rules (CONTRACT 2.4, 2.7, 6.2). All of it is made of what is known of the machine; nothing of it
+is stored and nothing can be written. What Azure's shapes have no field for is in ``bascule``: how
+fresh the view is, above all.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import Any
 
 from bascule.api.wire.fleet import point_state
 from bascule.domain.ids import ResourceId, is_name
+from bascule.domain.nat_rules import COLLECTION, PRIORITY, NatRule
 from bascule.domain.net import ANY, Address
 from bascule.domain.security_rules import Anchors, HeldOpening, SecurityRule
 from bascule.domain.times import format_utc
+from bascule.services.firewalls import Firewall
 from bascule.services.machine_context import Surroundings
 
 NETWORK = "Microsoft.Network"
 NIC_TYPE = f"{NETWORK}/networkInterfaces"
 PUBLIC_IP_TYPE = f"{NETWORK}/publicIPAddresses"
 NSG_TYPE = f"{NETWORK}/networkSecurityGroups"
+FIREWALL_TYPE = f"{NETWORK}/azureFirewalls"
 _NIC, _NSG = "-nic", "-nsg"
 _PUBLIC_IP = re.compile(r"(.+)-pip(?:-([1-9][0-9]{0,2}))?", re.IGNORECASE)
 # What stands below all rules of ours: Bascule lets through what it does not close.
@@ -36,6 +39,11 @@ def machine_of_nic(name: str) -> str | None:
 
 def machine_of_nsg(name: str) -> str | None:
     return _stem(name, _NSG)
+
+
+def machine_of_firewall(name: str) -> str | None:
+    """A gateway's firewall has the name of its machine."""
+    return name if is_name(name) else None
 
 
 def machine_of_public_ip(name: str) -> tuple[str, int] | None:
@@ -62,6 +70,10 @@ def nsg_id(machine: ResourceId) -> str:
 def public_ip_id(machine: ResourceId, place: int) -> str:
     number = f"-{place + 1}" if place else ""
     return _id(machine, PUBLIC_IP_TYPE, f"{machine.name}-pip{number}")
+
+
+def firewall_id(machine: ResourceId) -> str:
+    return _id(machine, FIREWALL_TYPE, machine.name)
 
 
 def _id(machine: ResourceId, kind: str, name: str) -> str:
@@ -282,3 +294,90 @@ def _rule_resource(
         "type": f"{NSG_TYPE}/{kind}",
         "properties": kept,
     }
+
+
+def firewall_json(found: Firewall) -> dict[str, Any]:
+    """A gateway. It has no policy, as one whose rules Azure's just-in-time access writes has none."""
+    around = found.around
+    identity = firewall_id(around.machine.id)
+    return _resource(
+        around,
+        identity,
+        {
+            "provisioningState": "Succeeded" if found.is_current else "Updating",
+            "ipConfigurations": [
+                _front(found, identity, place) for place in range(len(found.addresses))
+            ],
+            "natRuleCollections": _nat_collections(found, identity),
+            "networkRuleCollections": [],
+            "applicationRuleCollections": [],
+            "bascule": {
+                "state": "none" if around.point is None else point_state(around.point, around.now),
+                "isCurrent": found.is_current,
+                "message": _freshness_of(found),
+                "lastContactAt": _instant_of(around),
+                "machinesBehind": found.behind,
+            },
+        },
+    )
+
+
+def _front(found: Firewall, identity: str, place: int) -> dict[str, Any]:
+    """One public address, with the private one of its IP version that the gateway has."""
+    around, address = found.around, found.addresses[place]
+    private = next((str(e) for e in around.private if e.version == address.version), None)
+    name = f"ipconfig{place + 1}"
+    return {
+        "id": f"{identity}/azureFirewallIpConfigurations/{name}",
+        "name": name,
+        "type": f"{FIREWALL_TYPE}/azureFirewallIpConfigurations",
+        "properties": {
+            "provisioningState": "Succeeded",
+            **({} if private is None else {"privateIPAddress": private}),
+            "publicIPAddress": {
+                "id": public_ip_id(around.machine.id, around.public.index(address))
+            },
+        },
+    }
+
+
+def _nat_collections(found: Firewall, identity: str) -> list[dict[str, Any]]:
+    if not found.rules:
+        return []  # Azure's collections have at least one rule
+    return [
+        {
+            "id": f"{identity}/natRuleCollections/{COLLECTION}",
+            "name": COLLECTION,
+            "properties": {
+                "provisioningState": "Succeeded",
+                "priority": PRIORITY,
+                "action": {"type": "Dnat"},
+                "rules": [_nat_rule_json(each) for each in found.rules],
+            },
+        }
+    ]
+
+
+def _nat_rule_json(rule: NatRule) -> dict[str, Any]:
+    led = rule.led
+    return {
+        "name": rule.name,
+        "description": rule.description,
+        "sourceAddresses": list(rule.sources),
+        "sourceIpGroups": [],
+        "destinationAddresses": [str(led.public.address)],
+        "destinationPorts": [str(led.public.number)],
+        "protocols": [str(led.port.protocol)],
+        "translatedAddress": str(led.to),
+        "translatedPort": str(led.port.number),
+        "bascule": {"machineId": str(led.machine_id), **_opening_json(led.opening)},
+    }
+
+
+def _freshness_of(found: Firewall) -> str:
+    if found.around.is_current and not found.is_current:
+        name = found.around.machine.id.name
+        return (
+            f"The agent of {name} has not applied the latest state of each machine behind it yet."
+        )
+    return _freshness(found.around)
