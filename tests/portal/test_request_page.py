@@ -13,8 +13,9 @@ from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
 from bascule.domain.lifecycle import STATES, GrantState, RequestState
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import RuleProtocol
+from bascule.domain.ways_in import Door, is_user
 from bascule.portal.codes import TEXTS
-from bascule.portal.ways_in import is_user, rdp_file, way_in
+from bascule.portal.ways_in import rdp_file, way_in
 from tests.contracts.store.samples import a_grant, a_machine
 from tests.portal.asking import ask, filled, form_path, guard, live, machine_id, put_policy
 from tests.portal.visiting import Person, owner, somebody, text_of
@@ -241,7 +242,7 @@ def test_names_that_may_not(user: str) -> None:
     assert not is_user(user)
     opened = replace(a_grant(), state=GrantState.OPEN, sources=FROM_IPV4, protocol=RuleProtocol.TCP)
     assert way_in(a_machine(), opened, user).command == "ssh -o HostKeyAlias=web-1 10.1.2.3"
-    assert b"username" not in rdp_file(ip_address("10.1.2.3"), 3389, user)
+    assert b"username" not in rdp_file(Door(ip_address("10.1.2.3"), 3389), user)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +264,7 @@ def test_names_that_may_not(user: str) -> None:
             FROM_IPV6,
             "Enter-PSSession -ConnectionUri 'https://[2001:db8::3]:5986/wsman' -Credential ada",
         ),
+        (5432, "TCP", FROM_IPV4, 'psql "host=10.1.2.3 port=5432 user=ada"'),
         (8080, "TCP", FROM_IPV6, "[2001:db8::3]:8080"),
     ],
 )

@@ -2,7 +2,7 @@
 
 A live grant is used again when it covers the address that we come from and has half a
 minute left; else one is asked for and waited for. The address to connect to is of the
-family that was granted (EDGES A22).
+family that was granted (EDGES A22); where a gateway leads to the port, it is the gateway's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bascule.cli.choose import choose
 from bascule.cli.here import is_here
 from bascule.cli.reason import reason_for
-from bascule.cli.show import SSH_PORT, reachable_address, unopened
+from bascule.cli.show import SSH_PORT, door_to, unopened
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client.access import (
     AccessRequest,
@@ -27,6 +27,7 @@ from bascule.client.access import (
 from bascule.client.machines import Machine
 from bascule.client.policies import MachineRules, PolicyRules, get_machine_rules
 from bascule.domain.net import Address, AddressPrefix, is_within
+from bascule.domain.ways_in import Door
 from bascule.errors import EnforcementFailed, InvalidInput, RequestDenied
 
 if TYPE_CHECKING:
@@ -47,13 +48,7 @@ class Wish:
     is_live_only: bool = False  # ask for nothing new
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    address: Address
-    port: int
-
-
-def reach(connection: Connection, machine: Machine, wish: Wish) -> Reach:
+def reach(connection: Connection, machine: Machine, wish: Wish) -> Door:
     """Make sure that the port is open for us, and say where to connect to.
 
     Raises RequestDenied, EnforcementFailed, NotFound when no address fits.
@@ -66,8 +61,7 @@ def reach(connection: Connection, machine: Machine, wish: Wish) -> Reach:
         if wish.is_live_only:
             raise EnforcementFailed(f"{machine.name} port {number} is not open for you.")
         granted = _ask(connection, machine, rules, number, wish)
-    address = reachable_address(machine.name, machine.addresses, granted, wish.family)
-    return Reach(address, number)
+    return door_to(machine.name, machine.addresses, granted, wish.family)
 
 
 def ssh_port(rules: MachineRules) -> int:

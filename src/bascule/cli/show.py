@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from bascule.cli.find import port_words, short_id
 from bascule.cli.spans import show_instant, show_span
 from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
+from bascule.domain.ids import parse_name
 from bascule.domain.lifecycle import NOT_CONFIRMED, GrantState
-from bascule.domain.net import Address, AddressPrefix, parse_address
+from bascule.domain.net import AddressPrefix, PublicPort, parse_address, parse_port_number
 from bascule.domain.times import format_utc
+from bascule.domain.ways_in import Door, Kind, command, door, kind_of
 from bascule.errors import EnforcementFailed, InvalidInput, NotFound
 
 SSH_PORT = 22
@@ -38,7 +40,20 @@ def request_json(request: AccessRequest) -> dict[str, object]:
 
 
 def _port_json(port: GrantedPort) -> Mapping[str, object]:
+    led = port.public[0] if port.public else None
     optional = {
+        "publicIpAddress": led.address if led else None,
+        "mappedPort": led.number if led else None,
+        "publicPorts": [
+            {
+                "publicIpAddress": each.address,
+                "mappedPort": each.number,
+                "protocol": each.protocol,
+                "gateway": each.gateway or None,
+            }
+            for each in port.public
+        ]
+        or None,
         "failure": port.failure or None,
         "sessionsAlive": port.sessions_alive,
         "notConfirmedSince": format_utc(port.not_confirmed_since)
@@ -78,13 +93,16 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
 
 
 def _way_in(machine: GrantedMachine, port: GrantedPort) -> list[str]:
+    """The line that gets in; of a port that a gateway leads, the public address and port are in it."""
+    name = machine.id.name
     try:
-        address = reachable_address(machine.id.name, machine.addresses, port)
+        at = door_to(name, machine.addresses, port)
     except (NotFound, InvalidInput) as error:
         return [f"  {error.message}"]
-    if port.number == SSH_PORT:
-        return [f"  ssh -o HostKeyAlias={machine.id.name} {address}"]
-    return [f"  address {address}, port {port.number}"]
+    kind = kind_of(port.number, is_tcp=port.protocol != "UDP")
+    if kind is Kind.PLAIN:
+        return [f"  address {at.address}, port {at.number}"]
+    return [f"  {command(kind, port.number, at, parse_name(name, 'Machine'))}"]
 
 
 def until_words(ends_at: datetime, now: datetime) -> str:
@@ -113,15 +131,20 @@ def unopened(request: AccessRequest, patience: timedelta) -> EnforcementFailed |
     )
 
 
-def reachable_address(
-    name: str, addresses: tuple[str, ...], port: GrantedPort, family: int = 0
-) -> Address:
-    """The machine's first address of a family that the grant lets in (EDGES A22).
+def door_to(name: str, addresses: tuple[str, ...], port: GrantedPort, family: int = 0) -> Door:
+    """Where to connect to: the first public port that leads to it, else the machine's first address,
+    of a family that the grant lets in (EDGES A22).
 
     ``family`` 4 or 6 narrows it. Each address is parsed again here, because it goes into
     commands; raises InvalidInput for one that is none, NotFound when no family fits.
     """
-    if not addresses:
+    wanted = "UDP" if port.protocol == "UDP" else "TCP"
+    public = [
+        PublicPort(parse_address(each.address), parse_port_number(each.number))
+        for each in port.public
+        if each.protocol == wanted
+    ]
+    if not addresses and not public:
         raise NotFound(
             f"No address of {name} is known.",
             advice=f"To add one: bascule machine add {name} --address ADDRESS",
@@ -132,20 +155,21 @@ def reachable_address(
         for network in AddressPrefix.parse(source).networks
     }
     parsed = [parse_address(each) for each in addresses]
-    for address in parsed:
-        if address.version in granted and family in (0, address.version):
-            return address
+    found = door(port.number, public, parsed, granted & {family} if family else granted)
+    if found is not None:
+        return found
     families = " and ".join(f"IPv{version}" for version in sorted(granted))
-    wanted = f", IPv{family} was wanted" if family else ""
+    asked = f", IPv{family} was wanted" if family else ""
     advice = f"To add an address of that family: bascule machine add {name} --address ADDRESS"
     if family and family not in granted:
         advice = (
             f"Request access for your IPv{family} address first: bascule request {name} "
             f"--from ADDRESS"
         )
+    known = [*map(str, public), *map(str, parsed)]
     raise NotFound(
         f"{name} cannot be reached: access was granted from {', '.join(port.sources)} ({families})"
-        f"{wanted}, and its addresses are {', '.join(map(str, parsed))}.",
+        f"{asked}, and its addresses are {', '.join(known)}.",
         code="NoAddressInFamily",
         advice=advice,
     )

@@ -13,11 +13,12 @@ from click.shell_completion import CompletionItem
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine
 from bascule.cli.parameters import machines_beginning
-from bascule.cli.reach import Reach, Wish, reach
+from bascule.cli.reach import Wish, reach
 from bascule.cli.show import SSH_PORT
 from bascule.cli.spans import parse_span
 from bascule.cli.ssh_line import OUR_OPTIONS, SshLine, parse_ssh_line
 from bascule.domain.ids import parse_name
+from bascule.domain.ways_in import Door
 from bascule.errors import ConfigurationError, InvalidInput
 
 
@@ -108,13 +109,13 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     become(ssh_command(line, way, machine.name))
 
 
-def ssh_command(line: SshLine, way: Reach, name: str) -> list[str]:
+def ssh_command(line: SshLine, way: Door, name: str) -> list[str]:
     """The words of ssh's command line; ours come last, because ssh takes the first it is told."""
     words = ["ssh", *line.options]
     if line.user is not None:
         words += ["-l", line.user]
-    if line.port is not None or way.port != SSH_PORT:
-        words += ["-p", str(way.port)]
+    if line.port is not None or way.number != SSH_PORT:
+        words += ["-p", str(way.number)]
     words += ["-o", f"HostKeyAlias={parse_name(name, 'Machine')}"]
     return [*words, "--", str(way.address), *line.command]
 

@@ -5,11 +5,17 @@ when it fails, the block does not hold and ssh ends without having a host to go 
 are literal and checked (EDGES A18): no token like %h reaches a shell. ``host`` is the
 name after the block before has set an address, so that a second family is looked at only
 when the first did not hold.
+
+Where a gateway leads to a machine, its public address and port are known only when access is
+granted. ``exec`` writes them to a file that the next line includes: ssh reads a file where its
+``Include`` stands, after the ``exec`` before it has ended, and takes the first value of each option.
+Without the file, because nothing leads there, the machine's own address below holds.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -22,14 +28,18 @@ from bascule.cli.connect import connect
 from bascule.cli.find import find_machine
 from bascule.cli.parameters import MACHINE, PORT_NUMBER
 from bascule.cli.printing import note
+from bascule.cli.profile import token_path
 from bascule.cli.reach import Wish, reach, ssh_port
 from bascule.cli.show import SSH_PORT
 from bascule.client.machines import Machine, list_machines
 from bascule.client.policies import MachineRules, list_policies
-from bascule.domain.ids import is_name
+from bascule.client.private_file import write_private
+from bascule.domain.ids import is_name, parse_name
 from bascule.domain.net import Address, parse_address
+from bascule.domain.ways_in import Door
 from bascule.errors import BasculeError, ConfigurationError, InvalidInput
 
+_PLAIN = re.compile(r"[^*?\[\]%$\"\\\x00-\x1f]+")
 _HEAD = """\
 # Made by 'bascule ssh-config'. Put it where ssh reads it:
 #   bascule ssh-config > ~/.ssh/bascule.conf
@@ -38,7 +48,7 @@ _HEAD = """\
 # From then on 'ssh web-1' requests access when needed, waits until the port is open,
 # and connects. If a policy requires a reason, you are asked for it; without a terminal
 # use BASCULE_WHY: BASCULE_WHY="ticket 4711" scp file web-1:
-# Generate it again when a machine is added or its address changes.
+# Generate it again when a machine is added or its own address changes.
 """
 
 
@@ -98,7 +108,27 @@ def ssh_prepare(machine: str, port: int | None, family: str | None, live_only: b
             if live_only:
                 return error.exit_code  # the first block has said it
             raise
-    return 0 if family is None or int(family) == way.address.version else 1
+    if family is not None and int(family) != way.address.version:
+        return 1
+    is_own = str(way.address) in found.addresses and way.number == (port or SSH_PORT)
+    _leave_door(found.name, None if is_own else way)
+    return 0
+
+
+def _leave_door(name: str, way: Door | None) -> None:
+    """For ssh to include: the public address and port; None: nothing leads there."""
+    file = door_file(name)
+    if way is None:
+        file.unlink(missing_ok=True)
+        return
+    lines = f"HostName {way.address}\nPort {way.number}\n"
+    if not file.is_file() or file.read_text(encoding="utf-8") != lines:
+        write_private(file, lines)
+
+
+def door_file(name: str) -> Path:
+    """Where it stands, of a machine of that checked name."""
+    return token_path().parent / "ssh" / parse_name(name, "Machine")
 
 
 def _blocks(machine: Machine, rules: MachineRules | None, program: str) -> Iterator[str]:
@@ -111,21 +141,31 @@ def _blocks(machine: Machine, rules: MachineRules | None, program: str) -> Itera
     port = ssh_port(rules)
     first: dict[int, Address] = {}
     for text in machine.addresses:
-        address = parse_address(text)
-        first.setdefault(address.version, address)
-    if not first:
+        parsed = parse_address(text)
+        first.setdefault(parsed.version, parsed)
+    if not first and not machine.closed_at:  # a gateway may lead to one without an address
         raise InvalidInput(f"it has no address (bascule machine add {name} --address ADDRESS)")
-    for place, (version, address) in enumerate(first.items()):
+    ways: list[tuple[int, Address | None]] = [*first.items()] or [(0, None)]
+    for place, (version, address) in enumerate(ways):
         criteria = f"originalhost {name}" + (f" host {name}" if place else "")
         words = [f"{program} ssh-prepare {name}"]
         words += [f"-p {port}"] if port != SSH_PORT else []
         words += [f"--family {version}"] if len(first) > 1 else []
         words += ["--live-only"] if place else []
         yield f'Match {criteria} exec "{" ".join(words)}"'
-        yield f"    HostName {address}"
+        yield f'    Include "{_plain(door_file(name))}"'
+        if address is not None:
+            yield f"    HostName {address}"
         yield f"    HostKeyAlias {name}"
         if port != SSH_PORT:
             yield f"    Port {port}"
+
+
+def _plain(path: Path) -> Path:
+    """Its letters mean themselves to ssh: no pattern, token, variable or quote is among them."""
+    if not _PLAIN.fullmatch(str(path)):
+        raise ConfigurationError(f"The path {path} cannot be used in an ssh_config.")
+    return path
 
 
 def this_program() -> str:

@@ -33,6 +33,16 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
 
 
 @dataclass(frozen=True, slots=True)
+class LedPort:
+    """A public port of a gateway that leads to a granted one."""
+
+    address: str  # as it came
+    number: int
+    protocol: str
+    gateway: str  # its machine's id; empty: not told
+
+
+@dataclass(frozen=True, slots=True)
 class GrantedPort:
     grant_id: str
     number: int
@@ -46,6 +56,7 @@ class GrantedPort:
     lacks: frozenset[str] = (
         frozenset()
     )  # what its enforcement point cannot do, as the wire names it
+    public: tuple[LedPort, ...] = ()  # the one to name first; empty: it is not led
 
     @property
     def row(self) -> Row:
@@ -234,4 +245,14 @@ def _read_port(data: Data) -> GrantedPort:
         failure=text(ours, "failure", ""),
         sessions_alive=None if alive is None else number(ours, "sessionsAlive"),
         lacks=frozenset(texts(ours, "pointLacks")),
+        public=tuple(_read_led(each) for each in objects(ours, "publicPorts")),
+    )
+
+
+def _read_led(data: Data) -> LedPort:
+    return LedPort(
+        text(data, "publicIpAddress"),
+        number(data, "mappedPort"),
+        text(data, "protocol"),
+        text(data, "gateway", ""),
     )

@@ -1,96 +1,71 @@
-"""How to get in by an open port: a command to copy, or a file; checked before it is shown.
+"""How to get in by a grant, as pages show it: a command to copy, or a file, or why there is none.
 
-EDGES A18, A22, C4: name and address are parsed again here, because they go where a shell or a
-program reads them, and the address is of a family that the grant lets in. What does not pass
-is no command: the page then says why.
+EDGES A18, A22, C4. What does not pass the checks of ``domain.ways_in`` is no command.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bascule.domain import ways_in
 from bascule.domain.grant import Grant
 from bascule.domain.ids import is_name
 from bascule.domain.machine import Machine
-from bascule.domain.net import Address, TransportProtocol, parse_address
+from bascule.domain.net import Address, PublicPort, TransportProtocol, parse_address
+from bascule.domain.ways_in import Door, Kind, is_user
 from bascule.errors import InvalidInput
-
-SSH, RDP, WINRM, WINRM_TLS = 22, 3389, 5985, 5986
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?:@[A-Za-z0-9][A-Za-z0-9.-]{0,127})?")
 
 
 @dataclass(frozen=True, slots=True)
 class WayIn:
     """One way, or why there is none."""
 
-    kind: str = ""  # ssh, rdp, winrm, plain: a word of ``way_in.*``
+    kind: str = ""  # a ``Kind``, a word of ``way_in.*``
     command: str = ""  # to be copied
     has_file: bool = False  # an .rdp file may be had
     why_not: str = ""  # a word of ``way_in.not.*``
+    through: str = ""  # the public address and port, where a gateway leads there
 
 
-def is_user(text: str) -> bool:
-    """May this stand in a command as a user's name? Letters, digits, and what no shell reads."""
-    return _USER.fullmatch(text) is not None
-
-
-def way_in(machine: Machine | None, grant: Grant, user: str = "") -> WayIn:
-    """How to use this grant; ``user`` goes into the command where it is one."""
-    address = address_of(machine, grant)
+def way_in(
+    machine: Machine | None, grant: Grant, user: str = "", public: Sequence[PublicPort] = ()
+) -> WayIn:
+    """How to use this grant; ``user`` goes into the command where it is one. ``public`` are the
+    public ports that lead to it.
+    """
+    at = door_of(machine, grant, public)
     if machine is None or not is_name(machine.id.name):
         return WayIn(why_not="machine")
-    if address is None:
-        return WayIn(why_not="address" if not machine.addresses else "family")
+    if at is None:
+        return WayIn(why_not="address" if not machine.addresses and not public else "family")
     is_tcp = any(key.protocol is TransportProtocol.TCP for key in grant.port_keys)
-    if not is_tcp:
-        return WayIn("plain", host_and_port(address, grant.number))
-    name = user if is_user(user) else ""
-    if grant.number == SSH:
-        at = f"{name}@" if name else ""
-        return WayIn("ssh", f"ssh -o HostKeyAlias={machine.id.name} {at}{address}")
-    if grant.number == RDP:
-        return WayIn("rdp", f"mstsc /v:{host_and_port(address, RDP)}", has_file=True)
-    if grant.number in (WINRM, WINRM_TLS):
-        return WayIn("winrm", _winrm(address, grant.number, name))
-    return WayIn("plain", host_and_port(address, grant.number))
+    kind = ways_in.kind_of(grant.number, is_tcp=is_tcp)
+    line = ways_in.command(kind, grant.number, at, machine.id.name, user)
+    is_led = PublicPort(at.address, at.number) in public
+    return WayIn(kind.value, line, has_file=kind is Kind.RDP, through=str(at) if is_led else "")
 
 
-def address_of(machine: Machine | None, grant: Grant) -> Address | None:
-    """The machine's first address of a family that the grant lets in; None: there is none."""
-    families = {net.version for source in grant.sources for net in source.networks}
+def door_of(
+    machine: Machine | None, grant: Grant, public: Iterable[PublicPort] = ()
+) -> Door | None:
+    """Where to connect to; None: no address is of an IP version that the grant lets in."""
+    versions = {net.version for source in grant.sources for net in source.networks}
+    return ways_in.door(grant.number, public, _addresses(machine), versions)
+
+
+def _addresses(machine: Machine | None) -> Iterator[Address]:
     for each in machine.addresses if machine is not None else ():
         try:
-            address = parse_address(str(each))
+            yield parse_address(str(each))
         except InvalidInput:
             continue
-        if address.version in families:
-            return address
-    return None
 
 
-def host_and_port(address: Address, number: int) -> str:
-    """RFC 3986 section 3.2.2: an IPv6 address stands in brackets."""
-    host = f"[{address}]" if address.version == 6 else str(address)
-    return f"{host}:{number}"
-
-
-def _winrm(address: Address, number: int, user: str) -> str:
-    """PowerShell takes an IPv6 address in a URI alone."""
-    is_tls = number == WINRM_TLS
-    if address.version == 6:
-        scheme = "https" if is_tls else "http"
-        target = f"-ConnectionUri '{scheme}://{host_and_port(address, number)}/wsman'"
-    else:
-        target = f"-ComputerName {address} -Port {number}{' -UseSSL' if is_tls else ''}"
-    return f"Enter-PSSession {target} -Credential {user or '(Get-Credential)'}"
-
-
-def rdp_file(address: Address, number: int, user: str = "") -> bytes:
+def rdp_file(at: Door, user: str = "") -> bytes:
     """Settings of Remote Desktop Connection: ``name:type:value``, lines ended by CR LF."""
     lines: Sequence[str] = (
-        f"full address:s:{host_and_port(address, number)}",
+        f"full address:s:{at}",
         *([f"username:s:{user}"] if is_user(user) else []),
         "prompt for credentials:i:1",
         "authentication level:i:2",  # warn when the host's certificate cannot be checked

@@ -100,6 +100,15 @@ def rule(
     }
 
 
+def public_port(address: str, number: int, protocol: str = "TCP") -> Json:
+    return {
+        "gateway": machine_path("gw"),
+        "publicIpAddress": address,
+        "mappedPort": number,
+        "protocol": protocol,
+    }
+
+
 @dataclass
 class FakeServer:
     page_size: int = 1000
@@ -125,6 +134,7 @@ class FakeServer:
     asked_knocks: tuple[str, Json] = ("", {})
     sessions: int | None = 0  # alive after a revocation; None: they cannot be counted
     lacks: list[str] = field(default_factory=list)  # what each point cannot do
+    public: list[Json] = field(default_factory=list)  # public ports that lead to each granted one
     export: bytes = b""  # of the record
     verification: Json = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
@@ -525,6 +535,9 @@ class FakeServer:
             }
             for p in asked
         ]
+        for port in ports if self.public else ():
+            port["mappedPort"] = self.public[0]["mappedPort"]
+            port["bascule"]["publicPorts"] = self.public
         addresses = self.machines[machine]["properties"]["bascule"]["addresses"]
         made: Json = {
             "name": str(uuid.uuid4()),

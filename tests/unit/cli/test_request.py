@@ -18,6 +18,7 @@ from tests.unit.cli.fake_server import (
     Refusal,
     machine_path,
     policy_path,
+    public_port,
     rule,
 )
 
@@ -50,6 +51,52 @@ def test_request_waits_until_open_and_says_how_to_get_there(cli: Cli, web: str) 
     assert lines[1] == "  ssh -o HostKeyAlias=web-1 203.0.113.5"
     assert result.err == ""
     assert asked_ports(cli) == [{"number": 22, "duration": "PT1H"}], "no source: the caller's own"
+
+
+LED = [public_port("198.51.100.80", 2001), public_port("2001:db8::80", 2002)]
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (22, "ssh -p 2001 -o HostKeyAlias=web-1 198.51.100.80"),
+        (3389, "mstsc /v:198.51.100.80:2001"),
+        (
+            5985,
+            "Enter-PSSession -ComputerName 198.51.100.80 -Port 2001 -Credential (Get-Credential)",
+        ),
+        (5432, 'psql "host=198.51.100.80 port=2001"'),
+        (1433, "address 198.51.100.80, port 2001"),
+    ],
+)
+def test_where_a_gateway_leads_the_line_names_its_address_and_port(
+    cli: Cli, server: FakeServer, web: str, number: int, line: str
+) -> None:
+    server.public = LED
+    server.set_rules("web-1", rule(number))
+    result = cli("request", "web-1")
+    assert result.out.splitlines()[1] == f"  {line}"
+    told = cli("request", "web-1", "-o", "json").json["machines"][0]["ports"][0]
+    assert (told["publicIpAddress"], told["mappedPort"]) == ("198.51.100.80", 2001)
+    assert [each["mappedPort"] for each in told["publicPorts"]] == [2001, 2002]
+    assert told["number"] == number
+
+
+def test_a_public_port_for_udp_is_no_door_for_tcp(cli: Cli, server: FakeServer, web: str) -> None:
+    server.public = [public_port("198.51.100.80", 2053, "UDP")]
+    assert cli("request", "web-1").out.splitlines()[1].endswith(" 203.0.113.5")
+
+
+@pytest.mark.parametrize(
+    "led", [public_port("-oProxyCommand=id", 2001), public_port("198.51.100.80", 70000)]
+)
+def test_a_public_port_that_is_none_goes_into_no_command(
+    cli: Cli, server: FakeServer, web: str, led: dict[str, object]
+) -> None:
+    server.public = [led]
+    told = cli("request", "web-1").out
+    assert "ssh -" not in told
+    assert "is not an IPv4 or IPv6 address" in told or "70000 does not exist" in told
 
 
 def test_json_is_one_stable_object(cli: Cli, web: str) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bascule.cli.ssh_config import door_file
 from bascule.cli.ssh_line import parse_ssh_line
 from bascule.errors import InvalidInput
 from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_server import FakeServer, rule
+from tests.unit.cli.fake_server import FakeServer, public_port, rule
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -114,6 +115,19 @@ class TestSsh:
         assert cli.sent("POST", "/initiate")[0]["virtualMachines"][0]["ports"] == [
             {"number": 22, "duration": "PT1H"}
         ]
+
+    def test_through_a_gateway_the_host_key_is_the_machine_s(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        """Two machines at one public address would else be taken for one whose key changed."""
+        server.public = [public_port("198.51.100.80", 2001), public_port("2001:db8::80", 2002)]
+        assert cli("ssh", "web-1", "hostname").code == 0
+        words = ["-p", "2001", "-o", "HostKeyAlias=web-1", "--", "198.51.100.80", "hostname"]
+        assert cli.became[0] == ["ssh", *words]
+        server.public = [public_port("2001:db8::80", 2002)]
+        server.requests.clear()
+        assert cli("ssh", "web-1").code == 0
+        assert cli.became[1][-1] == "203.0.113.5", "of the other IP version nothing is granted"
 
     def test_user_length_reason(self, cli: Cli, web: str) -> None:
         assert cli("ssh", "--for", "10m", "--why", "ticket", "root@web-1").code == 0
@@ -277,6 +291,7 @@ class TestSshConfig:
         server.set_rules("web-1", rule(22))
         assert self.lines(cli) == [
             f'Match originalhost web-1 exec "{tmp_path}/bascule ssh-prepare web-1"',
+            f'    Include "{door_file("web-1")}"',
             "    HostName 203.0.113.5",
             "    HostKeyAlias web-1",
         ]
@@ -286,9 +301,11 @@ class TestSshConfig:
     ) -> None:
         assert self.lines(cli, "web-1") == [
             f'Match originalhost web-1 exec "{tmp_path}/bascule ssh-prepare web-1 --family 4"',
+            f'    Include "{door_file("web-1")}"',
             "    HostName 203.0.113.5",
             "    HostKeyAlias web-1",
             f'Match originalhost web-1 host web-1 exec "{tmp_path}/bascule ssh-prepare web-1 --family 6 --live-only"',
+            f'    Include "{door_file("web-1")}"',
             "    HostName 2001:db8::5",
             "    HostKeyAlias web-1",
         ]
@@ -349,6 +366,55 @@ class TestSshConfig:
             calls = (tmp_path / "calls").read_text().splitlines()
             assert calls[0] == "ssh-prepare web-1 --family 4"
             assert len(calls) == (1 if address == "203.0.113.5" else 2)
+
+    @pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
+    def test_the_real_ssh_goes_where_the_gateway_leads_now(
+        self, cli: Cli, server: FakeServer, web: str, tmp_path: Path
+    ) -> None:
+        """A public port that moved, or is no more, needs no new file."""
+        program, config = tmp_path / "bascule", tmp_path / "ssh_config"
+        program.write_text("#!/bin/sh\nexit 0\n")
+        program.chmod(0o755)
+        config.write_text(cli("ssh-config").out)
+
+        def goes_to() -> tuple[str, str]:
+            told = subprocess.run(
+                ["ssh", "-F", str(config), "-G", "web-1"],
+                capture_output=True, text=True, check=True,
+            ).stdout  # fmt: skip
+            found = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
+            assert found["hostkeyalias"] == "web-1"
+            return found["hostname"], found["port"]
+
+        for number in (2001, 2002):
+            server.requests.clear()
+            server.public = [public_port("198.51.100.80", number)]
+            assert cli("ssh-prepare", "web-1", "--family", "4").code == 0
+            assert goes_to() == ("198.51.100.80", str(number))
+        assert door_file("web-1").stat().st_mode & 0o777 == 0o600
+        server.requests.clear()
+        server.public = []
+        assert cli("ssh-prepare", "web-1", "--family", "4").code == 0
+        assert goes_to() == ("203.0.113.5", "22")
+        assert not door_file("web-1").exists()
+
+    def test_a_machine_without_an_address_may_be_behind_a_gateway(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        path = server.add_machine("app-1")
+        server.set_rules("app-1", rule(22))
+        server.machines[path]["properties"]["bascule"]["closedAt"] = ["gw"]
+        assert not [line for line in self.lines(cli) if "HostName" in line]
+        server.public = [public_port("198.51.100.80", 2001)]
+        assert cli("ssh-prepare", "app-1").code == 0
+        assert "Port 2001" in door_file("app-1").read_text()
+
+    def test_a_path_that_ssh_would_read_otherwise_is_refused(
+        self, cli: Cli, web: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a*", "a%h", "a$b", 'a"b', "a[b]"):
+            monkeypatch.setattr("bascule.cli.ssh_config.token_path", lambda n=name: Path(f"/{n}/t"))
+            assert "cannot be used in an ssh_config" in cli("ssh-config").err
 
     def test_prepare(self, cli: Cli, server: FakeServer, web: str) -> None:
         assert cli("ssh-prepare", "web-1", "--family", "6", "--live-only").code != 0

@@ -136,6 +136,7 @@ TEXTS: Mapping[str, str] = {
     "way_in.ssh": msgid("SSH"),
     "way_in.rdp": msgid("Remote Desktop"),
     "way_in.winrm": msgid("PowerShell (WinRM)"),
+    "way_in.psql": msgid("PostgreSQL"),
     "way_in.plain": msgid("Address and port"),
     "way_in.file": msgid("RDP file"),
     "way_in.file_of": msgid("Download the RDP file of {machine}"),

@@ -23,13 +23,14 @@ from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
+from bascule.domain.ways_in import is_user
 from bascule.errors import BasculeError, Forbidden, NotFound, Problem
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import look
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span, words_of
-from bascule.portal.ways_in import WayIn, address_of, is_user, rdp_file, way_in
+from bascule.portal.ways_in import WayIn, door_of, rdp_file, way_in
 from bascule.sentences import sentence
 from bascule.services import live_requests
 from bascule.services.act import Act
@@ -79,8 +80,8 @@ async def rdp(visit: CurrentVisit, request_id: str, grant_id: str) -> Response:
     if grant is None:
         raise _no_request(grant_id)
     machine = view.machines.get(grant.machine_uid)
-    address = address_of(machine, grant)
-    if machine is None or address is None or not way_in(machine, grant).has_file:
+    at = door_of(machine, grant)
+    if machine is None or at is None or not way_in(machine, grant).has_file:
         raise NotFound(
             "This grant has no remote desktop to connect to.",
             advice="The request's page says how to connect.",
@@ -88,9 +89,7 @@ async def rdp(visit: CurrentVisit, request_id: str, grant_id: str) -> Response:
     user = visit.request.query_params.get("user", "")[:_LONGEST_USER]
     name = f"{machine.id.name}-{grant.number}.rdp"
     headers = {**look.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(
-        rdp_file(address, grant.number, user), headers=headers, media_type="application/x-rdp"
-    )
+    return Response(rdp_file(at, user), headers=headers, media_type="application/x-rdp")
 
 
 @router.get(f"{PATH}/{{request_id}}/extend")
