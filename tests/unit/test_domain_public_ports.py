@@ -40,7 +40,7 @@ def chosen(
 
 
 def test_the_lowest_free_one_of_the_first_address_is_taken() -> None:
-    others = [Claim(each, "sql", SSH) for each in (FIRST, SECOND, THIRD, FOURTH)]
+    others = [Claim("gw", each, "sql", SSH) for each in (FIRST, SECOND, THIRD, FOURTH)]
     assert chosen() == FIRST
     assert chosen(*others[:1]) == SECOND
     assert chosen(*others[:2]) == THIRD
@@ -64,26 +64,26 @@ def test_a_guard_that_gives_none_has_none_taken(forwarding: Forwarding | None) -
 
 
 def test_a_machines_port_keeps_its_public_port_while_the_guard_gives_it() -> None:
-    kept = Claim(THIRD, "app", SSH)
+    kept = Claim("gw", THIRD, "app", SSH)
     assert chosen(kept) == THIRD
     assert chosen(kept, port=RDP) == FIRST
     assert chosen(kept, machine="sql") == FIRST
     narrower = Forwarding(GIVEN.networks, (ONE,), 2000, 2000)
     assert chosen(kept, forwarding=narrower) == FIRST
-    let_go = Claim(FOURTH, "app", SSH, NOW - timedelta(days=9))
+    let_go = Claim("gw", FOURTH, "app", SSH, NOW - timedelta(days=9))
     assert chosen(let_go) == FOURTH, "it gets back what it had"
     assert chosen(let_go, kept) == THIRD, "rather what it has"
 
 
 def test_what_a_policy_names_is_taken_or_refused() -> None:
-    assert chosen(Claim(FIRST, "app", SSH), named=FOURTH) == FOURTH
+    assert chosen(Claim("gw", FIRST, "app", SSH), named=FOURTH) == FOURTH
     assert chosen(named=PublicPort(ONE, 2002)) == "PublicPortNotGiven"
     assert chosen(named=PublicPort(ONE, 1999)) == "PublicPortNotGiven"
     assert chosen(named=PublicPort(ip_address("198.51.100.9"), 2000)) == "PublicPortNotGiven"
     assert chosen(named=PublicPort(SIX, 2000)) == "PublicPortNotGiven", "of another IP version"
-    assert chosen(Claim(FIRST, "sql", SSH), named=FIRST) == "PublicPortTaken"
-    assert chosen(Claim(FIRST, "app", RDP), named=FIRST) == "PublicPortTaken"
-    found = choose("app", SSH, APP, GIVEN, [Claim(FIRST, "sql", SSH, NOW)], NOW, FIRST)
+    assert chosen(Claim("gw", FIRST, "sql", SSH), named=FIRST) == "PublicPortTaken"
+    assert chosen(Claim("gw", FIRST, "app", RDP), named=FIRST) == "PublicPortTaken"
+    found = choose("app", SSH, APP, GIVEN, [Claim("gw", FIRST, "sql", SSH, NOW)], NOW, FIRST)
     assert isinstance(found, Refused)
     assert found.code == "PublicPortHeldBack"
     assert "198.51.100.7:2000" in str(found.message)
@@ -93,7 +93,7 @@ def test_what_a_policy_names_is_taken_or_refused() -> None:
 
 @pytest.mark.parametrize("named", [None, FIRST])
 def test_a_public_port_is_given_to_no_other_machine_for_a_day(named: PublicPort | None) -> None:
-    left = Claim(FIRST, "sql", SSH, NOW)
+    left = Claim("gw", FIRST, "sql", SSH, NOW)
     only = Forwarding(GIVEN.networks, (ONE,), 2000, 2000)
     day = timedelta(hours=24)
     assert day == HELD_BACK
@@ -109,6 +109,7 @@ def test_a_public_port_is_given_to_no_other_machine_for_a_day(named: PublicPort 
 
 claims = st.builds(
     Claim,
+    st.just("gw"),
     st.sampled_from([FIRST, SECOND, THIRD, FOURTH]),
     st.sampled_from(["app", "sql", "web"]),
     st.sampled_from([SSH, RDP, SSH_UDP]),

@@ -10,10 +10,10 @@ finds (EDGES G6).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bascule.domain.bounds import Forwarding
+from bascule.domain.bounds import GUARD_FILE, Forwarding
 from bascule.domain.net import Address, PortKey, PortMapped, PublicPort
 from bascule.domain.times import format_utc
 from bascule.sentences import Sentence, sentence
@@ -25,6 +25,7 @@ HELD_BACK = timedelta(hours=24)
 class Claim:
     """A public port of one gateway, and the machine's port for which it stands or stood last."""
 
+    point_uid: str  # of the gateway
     public: PublicPort
     machine_uid: str
     port: PortKey  # the machine's own, over the same protocol
@@ -39,6 +40,14 @@ class Claim:
         if self.released_at is None:
             return (machine_uid, port) != (self.machine_uid, self.port)
         return machine_uid != self.machine_uid and now < self.released_at + HELD_BACK
+
+    def released(self, now: datetime) -> Claim:
+        """Let go by its machine's port."""
+        return replace(self, released_at=now)
+
+    def found_taken(self, now: datetime) -> Claim:
+        """Held back as the gateway's own, where something has it already (EDGES G6)."""
+        return replace(self, machine_uid=self.point_uid, released_at=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +75,11 @@ def choose(
             "PublicPortNotGiven",
             sentence(
                 "Public port {public} is not one that the guard file of the gateway gives for "
-                "{address}.",
+                "{address}. Name another one in the policy, or none; root on the gateway can "
+                "change {file} and restart the agent.",
                 public=named,
                 address=at,
+                file=GUARD_FILE,
             ),
         )
     known = list(claims)
@@ -89,8 +100,10 @@ def choose(
     return Refused(
         "NoPublicPortFree",
         sentence(
-            "The guard file of the gateway gives no public port that is free for {address}.",
+            "The guard file of the gateway gives no public port that is free for {address}. Root "
+            "on the gateway can widen public_ports in {file} and restart the agent.",
             address=at,
+            file=GUARD_FILE,
         ),
     )
 
@@ -106,13 +119,17 @@ def _kept(claim: Claim) -> Refused:
     if claim.released_at is None:
         return Refused(
             "PublicPortTaken",
-            sentence("Public port {public} stands for another port already.", public=claim.public),
+            sentence(
+                "Public port {public} stands for another port already. Name another one in the "
+                "policy, or none.",
+                public=claim.public,
+            ),
         )
     return Refused(
         "PublicPortHeldBack",
         sentence(
             "Public port {public} stood for another machine’s port, and may not stand for this one "
-            "until {until}.",
+            "until {until}. Name another one in the policy, or none.",
             public=claim.public,
             until=format_utc(claim.released_at + HELD_BACK),
         ),

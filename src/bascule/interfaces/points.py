@@ -123,6 +123,14 @@ class BindingReads(Protocol):
         """
         ...
 
+    def gateways_of(
+        self, machine_uids: Sequence[str]
+    ) -> Sequence[tuple[Binding, EnforcementPoint]]:
+        """Points of other machines that guard these, each by itself with its binding, ordered by
+        machine uid and point uid.
+        """
+        ...
+
     def bound_to(self, point_uid: str) -> Sequence[Binding]:
         """Other machines that a point guards, ordered by machine uid."""
         ...

@@ -46,6 +46,7 @@ from bascule.interfaces.points import (
 from bascule.interfaces.policies import PolicyReads, PolicyWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
+from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
 from bascule.interfaces.record import ChainReads, ChainWrites, EventReads, EventWrites
 from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.retention import RetentionReads, RetentionWrites
@@ -73,6 +74,7 @@ class Reader(
     ContactReads,
     AgentReads,
     BindingReads,
+    PublicPortReads,
     SettlingReads,
     PointReads,
     EnrolmentReads,
@@ -108,6 +110,7 @@ class Transaction(
     RequestWrites,
     GrantWrites,
     PointWrites,
+    PublicPortWrites,
     ContactWrites,
     EnrolmentWrites,
     EventWrites,

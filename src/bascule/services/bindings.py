@@ -42,9 +42,11 @@ from bascule.interfaces.points import (
     PointStanding,
     PointWrites,
 )
+from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.settling import Settling, SettlingReads
 from bascule.protocol.report import Report
 from bascule.sentences import sentence
+from bascule.services import public_ports
 from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.known_machine import known_machine
@@ -54,7 +56,14 @@ from bascule.services.timeline import FollowWrites, follow
 
 
 class BindingActWrites(
-    FollowWrites, GrantEndWrites, MachineReads, PlanWrites, PointWrites, RightsReads, Protocol
+    FollowWrites,
+    GrantEndWrites,
+    MachineReads,
+    PlanWrites,
+    PointWrites,
+    PublicPortWrites,
+    RightsReads,
+    Protocol,
 ):
     """Bindings, the rights at their machines, and what ends with them."""
 
@@ -232,6 +241,7 @@ def _place(tx: BindingActWrites, act: Act, machine: Machine, there: Binding) -> 
         )
     _end(tx, act, machine, f"another address of {machine.id} behind an enforcement point")
     tx.put_binding(there)
+    public_ports.leave(tx, act, machine, there.point_uid)
     touch(tx, act, machine.uid)
     follow(tx, act, machine)
     act.touched.add(there.point_uid)
@@ -300,6 +310,7 @@ def _unbind(tx: BindingActWrites, act: Act, machine: Machine, point_uid: str) ->
     # Before the binding goes: what waits at a machine that nothing guards counts as never open.
     _end(tx, act, machine, f"unbinding of {machine.id} from an enforcement point")
     tx.delete_binding(machine.uid, point_uid)
+    public_ports.leave(tx, act, machine, point_uid)
     rest = tx.bindings_of(machine.uid)
     if [each.point_uid for each in rest] == [machine.uid]:
         tx.delete_binding(machine.uid, machine.uid)  # its own agent alone, as before

@@ -18,14 +18,22 @@ from bascule.errors import Conflict
 from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationWrites
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
+from bascule.services import public_ports
 from bascule.services.act import Act
 from bascule.services.grants import touch
 
 
 class ClosingWrites(
-    ClosedPortWrites, EventWrites, GenerationWrites, PointReads, PolicyReads, Protocol
+    ClosedPortWrites,
+    EventWrites,
+    GenerationWrites,
+    PointReads,
+    PolicyReads,
+    PublicPortWrites,
+    Protocol,
 ):
     """Closed ports, what policies name, and what is told of both."""
 
@@ -48,7 +56,8 @@ def follow_policies(
 ) -> None:
     """Close what policies now name; note what they stopped naming since ``before``."""
     held = {closed.port: closed for closed in tx.closed_ports(machine.uid)}
-    wanted = closed_union(rules_naming(tx, machine))
+    rules = rules_naming(tx, machine)
+    wanted = closed_union(rules)
     changed = [closed for closed in wanted if held.get(closed.port) != closed]
     check_room(tx, machine, (each.port for each in changed))
     for closed in sorted(changed, key=lambda each: each.port):
@@ -56,7 +65,10 @@ def follow_policies(
         act.record(tx, PortClosed(str(machine.id), str(closed.port), closed.on_expiry), machine.id)
     for port in sorted(before - {closed.port for closed in wanted}):
         act.record(tx, PortLeftPolicies(str(machine.id), str(port)), machine.id)
-    if changed:
+    has_let_go = public_ports.keep_named(
+        tx, act, machine, {key for rule in rules for key in rule.port_keys}
+    )
+    if changed or has_let_go:
         touch(tx, act, machine.uid)
 
 

@@ -43,6 +43,7 @@ from bascule.interfaces.points import (
     EnrolmentWrites,
     PointWrites,
 )
+from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
@@ -58,6 +59,7 @@ from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.installation import subscription_of
 from bascule.services.known_machine import known_machine
 from bascule.services.made_once import check_not_made
+from bascule.services.public_ports import mapped_at
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow
 
@@ -78,7 +80,7 @@ class EnrolWrites(
     """Machines, their points and tokens, and what a new key ends."""
 
 
-class AgentStateReads(GuardedReads, ToldGrantReads, ToldPortReads, Protocol):
+class AgentStateReads(GuardedReads, PublicPortReads, ToldGrantReads, ToldPortReads, Protocol):
     """What is wanted of one machine."""
 
 
@@ -307,6 +309,9 @@ def state_of(
     )
     told = known_part(wanted, point.knows if knows is None else knows)
     where = found.where and replace(found.where, name=found.machine.id.name)
+    if where is not None and where.addresses:
+        mapped = mapped_at(tx, machine_uid, found.agent.machine_uid)
+        where = replace(where, mapped=mapped)
     return replace(told, where=where)
 
 

@@ -20,6 +20,7 @@ from bascule.interfaces.inventory import InventoryReads, MachineWrites
 from bascule.interfaces.policies import PolicyReads, PolicyWrites
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
+from bascule.services import public_ports
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.bindings import BindingActWrites, lose_point
@@ -122,6 +123,7 @@ def delete_machine(tx: MachineEndWrites, act: Act, machine_id: ResourceId) -> bo
         write_policy(tx, act, stored.policy.without(machine.id), stored, [])
     forget_scope(tx, act, resource_scope(machine.id), f"deletion of {machine.id}")
     lose_point(tx, act, machine.uid)
+    public_ports.leave(tx, act, machine)
     touch(tx, act, machine.uid)  # its agent's line ends, at other processes too
     machine_went(tx, act, machine)
     tx.delete_machine(machine.uid)

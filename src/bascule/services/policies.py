@@ -33,9 +33,10 @@ from bascule.errors import InvalidInput, Part, Place, PreconditionFailed, Proble
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.policies import PolicyWrites, StoredPolicy
 from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.roles import RoleReads
 from bascule.protocol.port_rules import flat_rule_json
 from bascule.sentences import sentence
@@ -44,15 +45,18 @@ from bascule.services.act import Act
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.grants import GrantEndWrites, change, end_grants, shorten
 from bascule.services.policy_rights import check_may_write
+from bascule.services.public_ports import public_addresses
 
 
 class PolicyChangeWrites(
     GrantEndWrites,
+    BindingReads,
     ClosedPortWrites,
     MachineReads,
     PlanReads,
     PolicyWrites,
     PrincipalReads,
+    PublicPortWrites,
     RoleReads,
     Protocol,
 ):
@@ -60,7 +64,13 @@ class PolicyChangeWrites(
 
 
 class PolicyEndWrites(
-    GrantEndWrites, AssignmentWrites, ClosedPortWrites, MachineReads, PolicyWrites, Protocol
+    GrantEndWrites,
+    AssignmentWrites,
+    ClosedPortWrites,
+    MachineReads,
+    PolicyWrites,
+    PublicPortWrites,
+    Protocol,
 ):
     """The same, with the assignments at a policy that is deleted."""
 
@@ -109,6 +119,7 @@ def write_whole(
     check_precondition(before, precondition)
     policy = _inherit(policy, before.policy if before else None, inherits)
     machines = _check(tx, act, policy, before.policy if before else None)
+    policy = _without_told(tx, policy, machines)
     touched = {m.id: m for m in machines}
     for rules in before.policy.machines if before else ():
         known = tx.machine(rules.machine_id)
@@ -242,6 +253,24 @@ def _inherit(policy: Policy, before: Policy | None, inherits: Inherits) -> Polic
         for machine in policy.machines
     )
     return replace(policy, machines=machines)
+
+
+def _without_told(tx: PolicyChangeWrites, policy: Policy, machines: Sequence[Machine]) -> Policy:
+    """Without public addresses that we told ourselves, and that come back with the rest of a policy:
+    stored, they would be told when the gateway has others.
+    """
+    written = {each.machine_id for each in policy.machines if each.public_ip_address is not None}
+    named = {each.id: each.uid for each in machines if each.id in written}
+    if not named:
+        return policy
+    told = public_addresses(tx, tx.points_of(sorted(named.values())))
+
+    def kept(rules: MachineRules) -> MachineRules:
+        ours = told.get(named.get(rules.machine_id, ""))
+        is_ours = ours is not None and rules.public_ip_address == str(ours)
+        return replace(rules, public_ip_address=None) if is_ours else rules
+
+    return replace(policy, machines=tuple(map(kept, policy.machines)))
 
 
 def _check(tx: RuleReads, act: Act, policy: Policy, before: Policy | None) -> list[Machine]:

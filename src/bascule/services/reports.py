@@ -23,6 +23,7 @@ from bascule.domain.features import KNOWN, needs, version_for
 from bascule.domain.grant import SILENCE_BOUND, Grant, confirm_open, cut_to
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine, Unable, unable_words
+from bascule.domain.public_ports import Claim
 from bascule.domain.times import format_utc
 from bascule.domain.weaknesses import AGENT_TOO_OLD, UNINSTALLED, Weakness, enforces_nothing
 from bascule.errors import Forbidden
@@ -33,6 +34,7 @@ from bascule.interfaces.knocks import KnockWrites
 from bascule.interfaces.listing import Access, ListingWrites
 from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import PointWrites
+from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.interfaces.settling import SettlingReads
 from bascule.protocol.report import MAXIMUM_SKEW, Report
@@ -59,6 +61,7 @@ from bascule.services.grants import (
 from bascule.services.knocks import remember_knocks
 from bascule.services.notes import NOTES_SPAN, OPENINGS_PER_SPAN, record_notes
 from bascule.services.own_ports import learnt_late
+from bascule.services.public_ports import follow_guard, found_taken
 from bascule.services.timeline import end_moved, follow, opening_of
 
 
@@ -74,6 +77,7 @@ class ReportWrites(
     MachineReads,
     PlanWrites,
     PointWrites,
+    PublicPortWrites,
     SettlingReads,
     Protocol,
 ):
@@ -226,7 +230,7 @@ def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: S
         else known.settling.unsettled
     )
     grants = {each.id: each for each in unsettled}
-    is_refused = _refuse_by_guard(tx, act, grants, report)
+    is_refused = _refuse_by_guard(tx, act, grants, report, known.agent.machine_uid)
     ends = _shorten_by_host(tx, act, known.machine, grants, report)
     newly_open: list[Opening] = []
     closed: list[str] = []
@@ -263,7 +267,9 @@ def _live_by_end(grants: _Grants) -> list[Grant]:
     return sorted((each for each in grants.values() if each.is_live), key=lambda each: each.ends_at)
 
 
-def _refuse_by_guard(tx: GrantEndWrites, act: Act, grants: _Grants, report: Report) -> bool:
+def _refuse_by_guard(
+    tx: ReportWrites, act: Act, grants: _Grants, report: Report, point_uid: str
+) -> bool:
     """What the host's guard does not admit never opens: its requestor is told so at once.
 
     It is taken out of ``grants``: nothing else that this report says settles it.
@@ -279,7 +285,10 @@ def _refuse_by_guard(tx: GrantEndWrites, act: Act, grants: _Grants, report: Repo
     ]
     for grant in refused:
         del grants[grant.id]
-        why = _words_of(report.refused[grant.id], grant)
+        objection = report.refused[grant.id]
+        why = _words_of(objection, grant)
+        if objection is Objection.TAKEN:
+            why = _taken_words(grant, found_taken(tx, act, grant, point_uid))
         if grant.state is GrantState.OPENING:
             withdraw(tx, act, grant, why)
         else:
@@ -296,10 +305,20 @@ def _words_of(objection: Objection, grant: Grant) -> str:
         Objection.SOURCE: f"The guard file of {name} does not allow this source.",
         Objection.NETWORK: f"The guard file of the gateway of {name} names no network that it is in.",
         Objection.MAPPED: f"The guard file of the gateway of {name} does not give its public port.",
-        Objection.TAKEN: f"The public port of {name} is taken at its gateway: the gateway itself "
-        "listens on it, or another rule there leads it on.",
+        Objection.TAKEN: _taken_words(grant, ()),
         Objection.LEASELESS: unable_words(Unable.LEASELESS, name),
     }[objection]
+
+
+def _taken_words(grant: Grant, claims: Sequence[Claim]) -> str:
+    which = " and ".join(str(each.public) for each in claims)
+    told = f", {which}," if which else ""
+    name = grant.machine_id.name
+    return (
+        f"The public port of {name}{told} is taken at its gateway: the gateway itself listens on "
+        "it or closes it, or another rule there leads it on. Request access again: another one "
+        "is given, unless the policy names this one."
+    )
 
 
 def _shorten_by_host(
@@ -357,6 +376,7 @@ def _keep(
         act.acknowledged = ""
     else:
         updated = _updated(tx, act, known.machine, known.agent, report, skew)
+        follow_guard(tx, act, known.machine, known.agent.guard, report.guard)
         if updated is not None and known.is_alone:  # nearly always
             tx.put_point_alone(updated, let_in)
             return

@@ -7,7 +7,7 @@ answered (``request_denials``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bascule.domain.access import Subject
@@ -32,10 +32,12 @@ from bascule.errors import (
     Place,
 )
 from bascule.interfaces.asked import AskedReads
+from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
 from bascule.interfaces.requests import RequestWrites
 from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
@@ -43,16 +45,28 @@ from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
 from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.plans import require_plan
+from bascule.services.public_ports import Choices, Through
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_know
 from bascule.services.rights import rights_of
 
 
-class JudgeReads(AskedReads, PlanReads, PolicyReads, PrincipalReads, RoleReads, Protocol):
+class JudgeReads(
+    AskedReads,
+    BindingReads,
+    PlanReads,
+    PolicyReads,
+    PrincipalReads,
+    PublicPortReads,
+    RoleReads,
+    Protocol,
+):
     """What a decision depends on."""
 
 
-class InitiateWrites(GrantEndWrites, JudgeReads, RequestWrites, Protocol):
+class InitiateWrites(
+    GrantEndWrites, JudgeReads, MachineReads, PublicPortWrites, RequestWrites, Protocol
+):
     """The same, to write a request and its grants."""
 
 
@@ -63,6 +77,7 @@ MOST_REFUSED = 100  # refused requests kept of one requestor
 class Initiated:
     request: AccessRequest
     grants: tuple[Grant, ...]
+    mapped: Mapping[str, Sequence[Through]] = field(default_factory=dict)  # by machine uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +131,10 @@ def initiate_all(
     are decided. Raises as ``initiate`` does.
     """
     rights = rights_of(tx, subject.principal_id, act.now)
-    before = Allowed((), ())
+    before, choices = Allowed((), ()), Choices(act.now)
     judged: list[tuple[AccessRequest, Decision]] = []
     for each in asked:
-        request, decision = _judge(tx, act, each, justification, subject, rights, before)
+        request, decision = _judge(tx, act, each, justification, subject, rights, before, choices)
         judged.append((request, decision))
         if isinstance(decision, Allowed):
             before = Allowed(
@@ -132,8 +147,11 @@ def initiate_all(
     )
     if denials:
         return denials
+    mapped = choices.told(tx)  # read before anything is recorded
+    if choices.made:
+        choices.write(tx, act, {each.machine_uid: each.machine_id for each in before.grants})
     return tuple(
-        _write(tx, act, request, decision)
+        _write(tx, act, request, decision, mapped)
         for request, decision in judged
         if isinstance(decision, Allowed)
     )
@@ -147,8 +165,11 @@ def _judge(
     subject: Subject,
     rights: Rights,
     before: Allowed,
+    choices: Choices,
 ) -> tuple[AccessRequest, Decision]:
-    """``before`` is what the same act will have granted and superseded by then."""
+    """``before`` is what the same act will have granted and superseded by then, ``choices`` the public
+    ports that it will have given.
+    """
     machines = asked.machines
     named = [machine.machine_id for machine in machines]
     targets = [(each, Place(Part.MACHINE, m)) for m, each in enumerate(named)]
@@ -181,7 +202,7 @@ def _judge(
         *(g for g in before.grants if g.machine_uid in found and g.id not in gone),
     ]
     points = {uid: each.point for uid, each in found.items() if each.point is not None}
-    return request, decide(
+    decision = decide(
         policy,
         request,
         {machine_id: each.machine for machine_id, each in known.machines.items()},
@@ -191,6 +212,10 @@ def _judge(
         {uid: told_beside(each) for uid, each in found.items()},
         *_said_by(points),
     )
+    if not isinstance(decision, Allowed):
+        return request, decision
+    problems = choices.judge(tx, request, decision.grants, points)
+    return request, Denied(tuple(problems)) if problems else decision
 
 
 _Said = tuple[Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]]]
@@ -224,7 +249,13 @@ def _refuse(tx: InitiateWrites, act: Act, request: AccessRequest, denied: Denied
     return denied
 
 
-def _write(tx: InitiateWrites, act: Act, request: AccessRequest, decision: Allowed) -> Initiated:
+def _write(
+    tx: InitiateWrites,
+    act: Act,
+    request: AccessRequest,
+    decision: Allowed,
+    mapped: Mapping[str, Sequence[Through]],
+) -> Initiated:
     grants = tuple(tx.begin_request(request, decision.grants))
     generations = {grant.machine_uid: grant.generation for grant in grants}
     act.touched.update(generations)
@@ -260,4 +291,4 @@ def _write(tx: InitiateWrites, act: Act, request: AccessRequest, decision: Allow
             grant.machine_id,
         )
     act.settled.add(request.id)
-    return Initiated(request, grants)
+    return Initiated(request, grants, mapped)

@@ -23,8 +23,9 @@ from bascule.domain.scopes import subscription_scope
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import ListFilter, ListingReads, Place
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventReads
 from bascule.interfaces.requests import RequestReads
 from bascule.services.request_rights import sight_of
@@ -32,12 +33,14 @@ from bascule.services.views import RequestView, view_requests
 
 
 class SearchReads(
+    BindingReads,
     EventReads,
     GrantReads,
     ListingReads,
     MachineReads,
     PointReads,
     PrincipalReads,
+    PublicPortReads,
     RequestReads,
     Protocol,
 ):

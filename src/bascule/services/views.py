@@ -23,14 +23,15 @@ from bascule.domain.lifecycle import (
     worst,
 )
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
-from bascule.domain.net import PortKey
+from bascule.domain.net import Address, PortKey
 from bascule.domain.request import AccessRequest
 from bascule.domain.weaknesses import PAST_US, Shadow, past_us
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads, MachineReads
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.policies import PolicyReads, StoredPolicy
+from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventFilter, EventReads
 from bascule.interfaces.requests import RequestReads
 from bascule.services.claims import ClaimReads, claimed_ports
@@ -38,10 +39,25 @@ from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced
 from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
 from bascule.services.machine_context import classification_of
+from bascule.services.public_ports import (
+    Through,
+    of_grant,
+    public_addresses,
+    public_ports_told,
+)
 from bascule.services.request_rights import Sight
 
 
-class RequestViewReads(EventReads, GrantReads, MachineReads, PointReads, RequestReads, Protocol):
+class RequestViewReads(
+    BindingReads,
+    EventReads,
+    GrantReads,
+    MachineReads,
+    PointReads,
+    PublicPortReads,
+    RequestReads,
+    Protocol,
+):
     """What is shown of requests and policies."""
 
 
@@ -75,6 +91,11 @@ class RequestView:
     now: datetime
     opened_at: Mapping[str, datetime] = field(default_factory=dict)  # by grant id
     sessions_alive: Mapping[str, int] = field(default_factory=dict)  # by grant id
+    mapped: Mapping[str, Sequence[Through]] = field(default_factory=dict)  # by machine uid
+
+    def public_ports(self, grant: Grant) -> Sequence[Through]:
+        """Those that lead its sources to it now, the one to name first."""
+        return of_grant(self.mapped.get(grant.machine_uid, ()), grant)
 
     @property
     def state(self) -> str:
@@ -109,6 +130,7 @@ class PolicyView:
     requests: tuple[RequestView, ...]  # newest first
     away: tuple[ResourceId, ...]  # machines whose point is not heard of, or enforces nothing
     is_updating: bool  # some point that is there has not applied it yet
+    public_addresses: Mapping[ResourceId, Address] = field(default_factory=dict)  # of gateways
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +207,12 @@ def view_policy(
     views = view_requests(reader, requests, now)
     if not is_whole:
         views = tuple(narrowed for view in views if (narrowed := _narrow(view, sight)) is not None)
-    return PolicyView(whole if shows_rules else stored, views, tuple(away), is_updating)
+    public = {
+        machines[uid].id: address
+        for uid, address in public_addresses(reader, points).items()
+        if uid in machines
+    }
+    return PolicyView(whole if shows_rules else stored, views, tuple(away), is_updating, public)
 
 
 def _narrow(view: RequestView, sight: Sight) -> RequestView | None:
@@ -206,8 +233,12 @@ def view_requests(
     uids = sorted({grant.machine_uid for each in grants.values() for grant in each})
     machines = reader.machines_of(uids)
     points = reader.points_of(uids)
+    live = {grant.machine_uid for each in grants.values() for grant in each if grant.is_live}
+    mapped = public_ports_told(reader, {uid: points[uid] for uid in live & points.keys()})
     return tuple(
-        RequestView(request, tuple(grants.get(request.id, ())), machines, points, now)
+        RequestView(
+            request, tuple(grants.get(request.id, ())), machines, points, now, mapped=mapped
+        )
         for request in requests
         if request.id in grants or not STATES[request.state].has_grants
     )
@@ -237,9 +268,7 @@ def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> Re
                 opened_at[event.fact.grant_id] = event.at
             elif isinstance(event.fact, GrantClosed) and event.fact.sessions_alive is not None:
                 sessions_alive[event.fact.grant_id] = event.fact.sessions_alive
-    return RequestView(
-        view.request, view.grants, view.machines, view.points, now, opened_at, sessions_alive
-    )
+    return replace(view, opened_at=opened_at, sessions_alive=sessions_alive)
 
 
 def kept_closed(reader: MachineViewReads, machine_uid: str) -> tuple[PortKey, ...]:

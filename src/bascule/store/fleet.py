@@ -147,6 +147,17 @@ class FleetReads(Rows):
                 bound.setdefault(each.machine_uid, []).append(each.at(point))
         return {**found, **{uid: together(points) for uid, points in bound.items()}}
 
+    def gateways_of(
+        self, machine_uids: Sequence[str]
+    ) -> Sequence[tuple[Binding, EnforcementPoint]]:
+        rows = [
+            found
+            for some in slices(machine_uids)
+            for row in self._all(_BINDINGS, {"wanted": some})
+            if not (found := _binding(row)).is_own
+        ]
+        return self._with_points(rows)
+
     def _with_points(self, bindings: Sequence[Binding]) -> list[tuple[Binding, EnforcementPoint]]:
         points = self._agents_of(sorted({each.point_uid for each in bindings}))
         return [(each, points[each.point_uid]) for each in bindings]

@@ -19,6 +19,7 @@ from bascule.store.plans import PlanReads, PlanWrites
 from bascule.store.policies import PolicyReads, PolicyWrites
 from bascule.store.principals import PrincipalReads, PrincipalWrites
 from bascule.store.providers import ProviderReads, ProviderWrites
+from bascule.store.public_ports import PublicPortReads, PublicPortWrites
 from bascule.store.record import RecordReads, RecordWrites
 from bascule.store.requests import RequestReads, RequestWrites
 from bascule.store.retention import RetentionReads, RetentionWrites
@@ -47,6 +48,7 @@ class SqlReader(
     AskedReads,
     GrantReads,
     FleetReads,
+    PublicPortReads,
     RecordReads,
     ChainReads,
     ActivityReads,
@@ -78,6 +80,7 @@ class SqlTransaction(
     AskedReads,
     GrantWrites,
     FleetWrites,
+    PublicPortWrites,
     RecordWrites,
     ChainWrites,
     ActivityWrites,

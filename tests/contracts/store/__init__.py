@@ -24,6 +24,7 @@ from tests.contracts.store.plans import PlanContract
 from tests.contracts.store.policies import PolicyContract
 from tests.contracts.store.principals import PrincipalContract
 from tests.contracts.store.providers import ProviderContract
+from tests.contracts.store.public_ports import PublicPortContract
 from tests.contracts.store.record import RecordContract
 from tests.contracts.store.requests import RequestContract
 from tests.contracts.store.retention import RetentionContract
@@ -49,6 +50,7 @@ class StoreContract(
     PolicyContract,
     PrincipalContract,
     ProviderContract,
+    PublicPortContract,
     RequestContract,
     GrantContract,
     FleetContract,

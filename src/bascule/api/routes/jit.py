@@ -157,7 +157,7 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
         answer = requests.initiate(tx, act, policy, machines, body.justification, call.subject)
         if isinstance(answer, Denied):
             return answer
-        return RequestView(answer.request, answer.grants, {}, {}, act.now)
+        return RequestView(answer.request, answer.grants, {}, {}, act.now, mapped=answer.mapped)
 
     answer = await call.perform(work)
     if isinstance(answer, Denied):

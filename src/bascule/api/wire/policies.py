@@ -30,7 +30,7 @@ from bascule.api.wire.requests import request_json
 from bascule.api.wire.sources import Sources
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import Address, AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.weaknesses import Shadow
 from bascule.errors import Problem
@@ -170,7 +170,10 @@ def policy_json(view: PolicyView) -> dict[str, Any]:
     return {
         "kind": policy.kind,
         "properties": {
-            "virtualMachines": [_machine_json(rules) for rules in policy.machines],
+            "virtualMachines": [
+                _machine_json(rules, view.public_addresses.get(rules.machine_id))
+                for rules in policy.machines
+            ],
             "requests": [request_json(request) for request in view.requests],
             "provisioningState": "Updating" if view.is_updating else "Succeeded",
             "appendMode": False,
@@ -184,13 +187,15 @@ def policy_json(view: PolicyView) -> dict[str, Any]:
     }
 
 
-def _machine_json(rules: MachineRules) -> dict[str, Any]:
+def _machine_json(rules: MachineRules, public: Address | None) -> dict[str, Any]:
+    """``public`` is its gateway's, where its writer has named none."""
     machine: dict[str, Any] = {
         "id": str(rules.machine_id),
         "ports": [rule_json(rule) for rule in rules.ports],
     }
-    if rules.public_ip_address is not None:
-        machine["publicIpAddress"] = rules.public_ip_address
+    address = rules.public_ip_address or public
+    if address is not None:
+        machine["publicIpAddress"] = str(address)
     return machine
 
 

@@ -34,6 +34,7 @@ from bascule.domain.net import AddressPrefix
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.protocol.port_rules import sources_json
+from bascule.services.public_ports import Through
 from bascule.services.views import RequestView
 
 ACCESS_REQUEST_TYPE = "Bascule.Access/accessRequests"
@@ -203,9 +204,33 @@ def _machines_json(view: RequestView, *, with_protocol: bool = False) -> list[di
         {
             "id": str(grants[0].machine_id),
             "ports": [_port_json(view, grant, with_protocol) for grant in grants],
+            **_address_json(view, grants),
         }
         for grants in _by_machine(view.grants)
     ]
+
+
+def _address_json(view: RequestView, grants: Iterable[Grant]) -> dict[str, Any]:
+    """The public address of the first port that has one; of each port its own is beside it."""
+    led = (through for grant in grants for through in view.public_ports(grant))
+    first = next(led, None)
+    return {} if first is None else {"publicIpAddress": str(first.claim.public.address)}
+
+
+def _mapped_json(view: RequestView, grant: Grant) -> dict[str, Any]:
+    """``mappedPort`` is that of the first gateway; the others are beside it."""
+    led = view.public_ports(grant)
+    return {"mappedPort": led[0].claim.public.number} if led else {}
+
+
+def _public_port_json(through: Through) -> dict[str, Any]:
+    claim = through.claim
+    return {
+        "gateway": None if through.gateway is None else str(through.gateway),
+        "publicIpAddress": str(claim.public.address),
+        "mappedPort": claim.public.number,
+        "protocol": str(claim.port.protocol),
+    }
 
 
 def _by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
@@ -223,6 +248,7 @@ def _port_json(view: RequestView, grant: Grant, with_protocol: bool) -> dict[str
         "endTimeUtc": grant.ends_at_text,
         "status": str(grant.status),
         "statusReason": str(grant.reason),
+        **_mapped_json(view, grant),
         "bascule": _grant_json(view, grant),
     }
 
@@ -238,6 +264,8 @@ def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
         extra["openedAt"] = format_utc(shown.opened_at)
     if shown.sessions_alive is not None:
         extra["sessionsAlive"] = shown.sessions_alive
+    if led := view.public_ports(grant):
+        extra["publicPorts"] = [_public_port_json(each) for each in led]
     if shown.lacks:
         extra["pointLacks"] = [to_camel(name) for name in shown.lacks]
     return extra

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
-from bascule.domain.facts.fields import Bulk, Flag, MachineId, Text
+from bascule.domain.facts.fields import Bulk, Flag, MachineId, Port, Text
 from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
 
@@ -88,6 +88,38 @@ class MachinePlaced(Fact):
     machine_uid: Text
     point_uid: Text
     addresses: Text
+
+
+@fact(
+    "Bascule.Fleet/enforcementPoints/publicPorts/write",
+    "Give machine's port a public port",
+    Activity.CREATE,
+    severity=Severity.LOW,
+)
+class PublicPortGiven(Fact):
+    """A public port of a gateway stands for a port of a machine behind it from now on."""
+
+    machine: MachineId
+    machine_uid: Text
+    point_uid: Text
+    port: Port
+    public_port: Text
+
+
+@fact(
+    "Bascule.Fleet/enforcementPoints/publicPorts/delete",
+    "Release public port",
+    Activity.DELETE,
+    severity=Severity.LOW,
+)
+class PublicPortReleased(Fact):
+    """It stands for it no longer, and is held back from other machines."""
+
+    machine: MachineId
+    machine_uid: Text
+    point_uid: Text
+    port: Port
+    public_port: Text
 
 
 @fact(
