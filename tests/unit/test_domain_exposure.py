@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -184,3 +185,10 @@ def test_an_end_is_believed_a_minute_after_it() -> None:
     assert some.is_believed_over(at(1) + END_BELIEVED_AFTER)
     assert not some.is_believed_over(at(1) + END_BELIEVED_AFTER - timedelta(microseconds=1))
     assert not opening(ends=None).is_believed_over(at(10_000))
+
+
+def test_who_opened_at_a_gateway_without_the_server_is_its_root() -> None:
+    by_grant = Opening("g", (SSH,), ALICE_HOST, "a", "alice", "r", NOW, None)
+    on_host = replace(by_grant, requestor_id="", requestor="root on the host", request_id="")
+    at_gateway = replace(by_grant, requestor_id="uid-gw", requestor="gw-1", request_id="")
+    assert [each.gateway for each in (by_grant, on_host, at_gateway)] == ["", "", "gw-1"]

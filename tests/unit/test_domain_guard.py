@@ -212,6 +212,21 @@ def test_what_a_guard_leaves_behind_a_gateway(
         }
 
 
+def test_root_opens_nothing_behind_a_gateway_beyond_its_networks() -> None:
+    """Root wrote the networks: what is left of an older file ends; ports and sources do not bind root."""
+    bounds = replace(BEHIND, ports=(), sources=())
+    for guard, at, is_left in (
+        (bounds, (APP,), True),
+        (bounds, (FAR,), False),
+        (bounds, (APP, FAR), False),
+        (Guard(), (APP,), False),
+    ):
+        lease = HeldLease((SSH,), ALICE_HOST, 100.0, is_local=True, at=at)
+        place, notes = bound_place(HeldBehind(Held(leases={"local-1": lease}), (APP,)), guard, 0.0)
+        assert bool(place.held.leases) is is_left
+        assert bool(notes) is not is_left
+
+
 def test_a_state_that_does_not_say_where_a_machine_is_is_judged_by_where_it_was() -> None:
     for where, is_left in ((HERE, True), (Whereabouts((FAR,)), False), (at(ABOVE), False)):
         told = bound_behind(STATE, BEHIND, where, ())

@@ -480,6 +480,29 @@ def test_what_one_point_tells_takes_no_room_of_another_s_notes(bound: World) -> 
     assert before == OPENINGS_PER_SPAN
 
 
+def test_what_root_opened_at_one_point_is_kept_until_that_point_says_otherwise(
+    bound: World,
+) -> None:
+    """Neither the machine's own agent nor another gateway can speak for it."""
+    one, two = (
+        LocalOpening(f"{number}/tcp", ("192.0.2.7",), 60, f"local-{number}") for number in (22, 23)
+    )
+
+    def kept() -> set[tuple[str, str]]:
+        held = bound.see(lambda r: r.held_rules([bound.db.uid]))[bound.db.uid]
+        return {(each.id, each.gateway) for each in held.local}
+
+    tell(bound, bound.web, "local-22", closed=SHUT, local_openings=(one,), held_locally=(one,))
+    assert kept() == {("local-22", bound.web.id.name)}
+    tell(bound, bound.db, "local-23", closed=SHUT, local_openings=(two,), held_locally=(two,))
+    assert kept() == {("local-22", bound.web.id.name), ("local-23", "")}
+    tell(bound, bound.db, closed=SHUT)
+    assert kept() == {("local-22", bound.web.id.name)}
+    tell(bound, bound.web, closed=SHUT)
+    assert kept() == set()
+    assert bound.kinds().count("OpenedLocally") == 2
+
+
 def test_what_one_point_keeps_closed_of_its_own_is_noted_once(bound: World) -> None:
     """What another does not keep closed too was news with every report."""
     more = SHUT | {ClosedPort(PortKey(TransportProtocol.TCP, 9999))}

@@ -243,6 +243,7 @@ def test_machines_come_change_and_go(house: House) -> None:
         "closedPorts": [],
         "claimedPorts": [],
         "closedAt": [],
+        "localOpenings": [],
         "stillClosed": [],
         "enforcementPoint": None,
     }

@@ -54,6 +54,22 @@ def refused(desk: Cli, *args: str) -> Result:
     return result
 
 
+def test_what_root_opened_at_the_gateway_is_said_so(house: House) -> None:
+    """On its machine, in exposure and on record: neither closed for all, nor opened on its host."""
+    prepare(house)
+    told = {"port": "22/tcp", "sources": ["192.0.2.7"], "seconds": 900, "id": "local-1"}
+    agent = house.enrol("gw-1")
+    tell(
+        house, agent, "gw-1", "app-1", "local-1", **CLOSED, localOpenings=[told], heldLocally=[told]
+    )
+    shown = house.call("GET", house.machine("app-1"), version=COMPUTE).json()
+    (opening,) = shown["properties"]["bascule"]["localOpenings"]
+    assert opening["gateway"] == "gw-1"
+    assert opening["ports"] == [{"number": 22, "protocol": "TCP"}]
+    assert opening["endTimeUtc"]
+    assert "OpenedLocally" in house.events("OpenedLocally")
+
+
 def test_the_command_line_says_where(desk: Cli) -> None:
     (row,) = [line for line in desk.done("machine", "list").out.splitlines() if "app-1" in line]
     assert row.split("  ")[-1].strip() == "22/tcp at gw-1"

@@ -16,6 +16,7 @@ from bascule.client.machines import (
     HostGuard,
     Machine,
     PointWeakness,
+    RootOpening,
 )
 from bascule.domain.times import format_utc
 from bascule.domain.weaknesses import Gravity, Shadow
@@ -50,6 +51,16 @@ def machine_json(each: Machine) -> dict[str, object]:
         ],
         "stillClosed": [
             {"number": number, "protocol": protocol} for number, protocol in each.still_closed
+        ],
+        "localOpenings": [
+            {
+                "ports": [
+                    {"number": number, "protocol": protocol} for number, protocol in opened.ports
+                ],
+                "endTimeUtc": format_utc(opened.ends_at) if opened.ends_at else None,
+                "gateway": opened.gateway,
+            }
+            for opened in each.by_root
         ],
         "agent": _agent_json(each.point) if each.point is not None else None,
         "state": each.state,
@@ -310,6 +321,12 @@ def _guard_lines(found: Machine, now: datetime) -> list[str]:
     return ["agent      none of its own", f"gateway    {' and '.join(found.closed_at)}, {words}"]
 
 
+def _root_words(each: RootOpening, now: datetime) -> str:
+    ports = ", ".join(port_words(*port) for port in each.ports) or "ports that are not known"
+    until = f" until {show_instant(each.ends_at, now)}" if each.ends_at else ""
+    return f"{ports} opened by root {f'at {each.gateway}' if each.gateway else 'on it'}{until}"
+
+
 def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines = [
         f"machine    {found.name}",
@@ -341,6 +358,7 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines.append(f"closed     {closed_words(found) or 'nothing'}")
     if found.closed_at:
         lines.append(f"           {elsewhere_words(found.closed_at)}")
+    lines += [f"open       {_root_words(each, now)}" for each in found.by_root]
     if found.claimed_ports:
         lines += [
             f"claimed    {few_ports(found.claimed_ports)}, closed only according to its agent",

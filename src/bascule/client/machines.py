@@ -49,6 +49,15 @@ class HostGuard:
 
 
 @dataclass(frozen=True, slots=True)
+class RootOpening:
+    """What root opened without the server."""
+
+    ports: tuple[tuple[int, str], ...]  # number and protocol
+    ends_at: datetime | None  # None: not known
+    gateway: str  # at which; empty: on the host itself
+
+
+@dataclass(frozen=True, slots=True)
 class PointWeakness:
     """What is wrong at a machine's enforcement point."""
 
@@ -124,6 +133,7 @@ class Machine:
     still_closed: tuple[tuple[int, str], ...] = ()
     # Gateways at which alone its ports are closed; empty: its own agent closes them.
     closed_at: tuple[str, ...] = ()
+    by_root: tuple[RootOpening, ...] = ()
 
     @property
     def name(self) -> str:
@@ -207,6 +217,17 @@ def read_machine(data: Data) -> Machine:
             for each in objects(ours, "stillClosed")
         ),
         closed_at=texts(ours, "closedAt"),
+        by_root=tuple(
+            RootOpening(
+                tuple(
+                    (number(port, "number"), text(port, "protocol"))
+                    for port in objects(each, "ports")
+                ),
+                instant(each, "endTimeUtc"),
+                text(each, "gateway", ""),
+            )
+            for each in objects(ours, "localOpenings")
+        ),
         tags={name: str(value) for name, value in inner(data, "tags").items()},
     )
 

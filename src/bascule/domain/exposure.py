@@ -61,12 +61,17 @@ class Opening:
     id: str  # of the grant, or of what root opened on the host
     ports: tuple[PortKey, ...]
     sources: tuple[AddressPrefix, ...]
-    requestor_id: str  # empty: root on the host
-    requestor: str
-    request_id: str  # empty: root on the host
+    requestor_id: str  # empty: root on the host; of root at a gateway, the gateway's machine
+    requestor: str  # of root at a gateway, the gateway's name
+    request_id: str  # empty: root
     opened_at: datetime  # inclusive
     ends_by: datetime | None = None  # the lease's end; None: not known
     closed_at: datetime | None = None  # exclusive; None: not read back closed yet
+
+    @property
+    def gateway(self) -> str:
+        """Where root opened it; empty: on the host itself, or a request did."""
+        return "" if self.request_id or not self.requestor_id else self.requestor
 
     def is_over(self, at: datetime) -> bool:
         """Has the host ended it by then, confirmed or not?"""

@@ -56,6 +56,9 @@ class HeldOpening:
     policy: str = ""  # name; empty: root on the host opened it
     request_id: str = ""
     ends_at: datetime | None = None
+    # Of what root opened at a gateway: the gateway's machine, its uid and its name; empty: on the host.
+    point_uid: str = ""
+    gateway: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -485,19 +485,14 @@ def stand(
 def remember(
     tx: PlanWrites, act: Act, known: Guarded, report: Report, found: Seen
 ) -> HeldRules | None:
-    """Keep what was read back: closed by all points, opened by root on the machine's own host.
-    None when it is as it was kept.
+    """Keep what was read back: closed by all points, and opened by root at this one. None when it is
+    as it was kept.
     """
     if not report.generation:
         return None
     machine_uid = known.machine.uid
+    told = replace(report, closed=found.closed)
     if known.is_own:
-        own = replace(report, closed=found.closed)
-        return remember_held(tx, act, machine_uid, own, known.held)
+        return remember_held(tx, act, machine_uid, told, known.held)
     before = tx.held_rules([machine_uid]).get(machine_uid)
-    if before is not None and before.closed == found.closed:
-        return None
-    local = before.local if before is not None else ()
-    held = HeldRules(machine_uid, report.generation, act.now, found.closed, local)
-    tx.put_held_rules(held)
-    return held
+    return remember_held(tx, act, machine_uid, told, before, known.agent.machine_uid)

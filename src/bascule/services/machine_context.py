@@ -123,7 +123,7 @@ def _surroundings(
     now: datetime,
 ) -> Surroundings:
     naming = reader.policies_naming(machine.id)
-    local = held.local if held is not None else ()
+    local = [each for each in held.local if not each.point_uid] if held is not None else ()
     lasting = [each for each in local if each.ends_at is None or each.ends_at > now]
     return Surroundings(
         machine=machine,

@@ -23,10 +23,21 @@ MOST_LOCAL = 64  # as many as one report tells of
 
 
 def remember_held(
-    tx: PlanWrites, act: Act, machine_uid: str, report: Report, before: HeldRules | None
+    tx: PlanWrites,
+    act: Act,
+    machine_uid: str,
+    report: Report,
+    before: HeldRules | None,
+    point_uid: str = "",
 ) -> HeldRules | None:
-    """Keep what was read back; None when it is as it was kept ``before``."""
-    known = {each.id: each for each in before.local} if before else {}
+    """Keep what was read back; None when it is as it was kept ``before``.
+
+    ``point_uid``: of the gateway that reports; empty: the machine's own agent does. What root opened
+    at another point of the machine stays as that point told it.
+    """
+    local_before = before.local if before else ()
+    others = tuple(each for each in local_before if each.point_uid != point_uid)
+    known = {each.id: each for each in local_before if each.point_uid == point_uid}
     for told in report.local_openings:
         opening = _opening(told, act)
         if opening is not None:
@@ -38,8 +49,16 @@ def remember_held(
     in_force = {each for each in report.in_force if each.startswith(LOCAL)}
     ids = sorted(in_force | {each.id for each in told_now if each is not None})[:MOST_LOCAL]
     # One that nobody described is in force all the same: it has no ports, and is counted.
-    local = tuple(known.get(each[:64]) or HeldOpening(each[:64], (), ()) for each in ids)
-    held = HeldRules(machine_uid, report.generation, act.now, report.closed, local)
+    gateway = act.actor.name if point_uid else ""
+    local = tuple(
+        replace(
+            known.get(each[:64]) or HeldOpening(each[:64], (), ()),
+            point_uid=point_uid,
+            gateway=gateway,
+        )
+        for each in ids
+    )
+    held = HeldRules(machine_uid, report.generation, act.now, report.closed, (*others, *local))
     if before is not None and held == replace(before, generation=held.generation, since=held.since):
         return None
     tx.put_held_rules(held)

@@ -144,7 +144,7 @@ def _follow_root(
     local: Iterable[HeldOpening],
     openings: Sequence[Opening],
 ) -> bool:
-    """What root opened on the host comes and goes with the reports that have it in force. True where
+    """What root opened on the host, or at a gateway, comes and goes with the reports that have it in force. True where
     that changed these openings.
     """
     told = {each.id: each for each in local}
@@ -159,8 +159,9 @@ def _follow_root(
             has_moved = True
     for new in sorted(new_ones):
         each = told[new]
+        who = each.gateway or ROOT_ON_HOST
         opening = Opening(
-            new, each.ports, each.sources, "", ROOT_ON_HOST, "", act.now, each.ends_at
+            new, each.ports, each.sources, each.point_uid, who, "", act.now, each.ends_at
         )
         tx.begin(machine, opening)
     return bool(gone or new_ones or has_moved)

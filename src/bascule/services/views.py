@@ -25,6 +25,7 @@ from bascule.domain.lifecycle import (
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import Address, PortKey
 from bascule.domain.request import AccessRequest
+from bascule.domain.security_rules import HeldOpening
 from bascule.domain.weaknesses import PAST_US, Shadow, past_us
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
@@ -147,6 +148,7 @@ class MachineView:
     classification: Classification
     now: datetime
     gateways: Names = field(default_factory=dict)  # of those that guard it
+    by_root: tuple[HeldOpening, ...] = ()  # what root opened, on the host or at a gateway
 
     @property
     def closed_at(self) -> tuple[str, ...]:
@@ -296,6 +298,11 @@ def view_machine(reader: MachineViewReads, machine: Machine, now: datetime) -> M
         claimed=claimed_ports(reader, machine.uid) if held else frozenset(),
         named=named_ports(reader, machine),
         read_back=frozenset(each.port for each in held.closed) if held else frozenset(),
+        by_root=tuple(
+            each
+            for each in (held.local if held else ())
+            if each.ends_at is None or each.ends_at > now
+        ),
         policies=tuple(naming),
         default_etag=default.etag if default else "",
         point=point,

@@ -163,13 +163,22 @@ def _local_row(opening: HeldOpening) -> dict[str, Any]:
         "ports": [_port_row(port) for port in opening.ports],
         "sources": [str(source) for source in opening.sources],
         "endsAt": None if opening.ends_at is None else format_utc(opening.ends_at),
+        "pointUid": opening.point_uid,
+        "gateway": opening.gateway,
     }
 
 
 def _local(row: Mapping[str, Any]) -> HeldOpening:
     ends_at: datetime | None = parse_instant(row["endsAt"]) if row["endsAt"] else None
     ports = tuple(_port(each) for each in row["ports"])
-    return HeldOpening(row["id"], ports, prefixes(row["sources"]), ends_at=ends_at)
+    return HeldOpening(
+        row["id"],
+        ports,
+        prefixes(row["sources"]),
+        ends_at=ends_at,
+        point_uid=row["pointUid"],
+        gateway=row["gateway"],
+    )
 
 
 def held_of_row(row: Row[Any]) -> HeldRules:

@@ -127,6 +127,7 @@ class TestMachine:
             "closedAt",
             "closedPorts",
             "id",
+            "localOpenings",
             "location",
             "name",
             "osType",

@@ -82,7 +82,7 @@ def _opening_json(shown: ShownOpening, machine: ResourceId) -> dict[str, Any]:
         told["closedAt"] = format_utc(opening.closed_at)
     if not shown.is_told:
         return told
-    told["requestor"] = opening.requestor
+    told["requestor"] = opening.requestor if not opening.gateway else f"root on {opening.gateway}"
     if opening.request_id:
         subscription = f"/subscriptions/{machine.subscription_id}"
         told["requestorId"] = opening.requestor_id

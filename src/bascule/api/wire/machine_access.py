@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from bascule.api.wire.machines import local_opening_json
 from bascule.domain.exposure import Opening
 from bascule.domain.grant import Grant
 from bascule.domain.times import format_utc
@@ -52,13 +53,7 @@ def _point(row: MachineRow) -> dict[str, Any]:
 
 
 def _local_opening(opening: Opening) -> dict[str, Any]:
-    """What root on the host opened there."""
-    return {
-        "ports": [
-            {"number": each.number, "protocol": str(each.protocol)} for each in opening.ports
-        ],
-        "endTimeUtc": format_utc(opening.ends_by) if opening.ends_by else None,
-    }
+    return local_opening_json(opening.ports, opening.ends_by, opening.gateway)
 
 
 def _connection(grant: Grant) -> dict[str, Any]:

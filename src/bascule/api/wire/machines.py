@@ -6,7 +6,8 @@ addresses where a machine is reached, its closed ports, its agent) is in ``bascu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -19,6 +20,7 @@ from bascule.api.wire.problems import reject
 from bascule.domain.classify import MachineState, traits_in
 from bascule.domain.ids import parse_name
 from bascule.domain.machine import EnforcementPoint, Unable
+from bascule.domain.net import PortKey
 from bascule.domain.times import format_utc
 from bascule.errors import Problem
 from bascule.services.fleet import is_enforced, is_online
@@ -182,6 +184,10 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                     {"number": each.number, "protocol": str(each.protocol)}
                     for each in view.still_closed
                 ],
+                "localOpenings": [
+                    local_opening_json(each.ports, each.ends_at, each.gateway)
+                    for each in view.by_root
+                ],
                 "enforcementPoint": None
                 if view.point is None
                 else point_properties_json(
@@ -189,6 +195,17 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                 ),
             },
         },
+    }
+
+
+def local_opening_json(
+    ports: Iterable[PortKey], ends_at: datetime | None, gateway: str
+) -> dict[str, Any]:
+    """What root opened, on the host or at a gateway. For whom is told with exposure alone."""
+    return {
+        "ports": [{"number": each.number, "protocol": str(each.protocol)} for each in ports],
+        "endTimeUtc": format_utc(ends_at) if ends_at else None,
+        "gateway": gateway,
     }
 
 

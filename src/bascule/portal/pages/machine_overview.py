@@ -130,7 +130,7 @@ def _doubts(place: ShownMachine) -> Mapping[PortKey, str]:
 
 
 def _by_root(visit: Visit, reader: Reader, place: ShownMachine) -> Sequence[HeldOpening] | None:
-    """What root opened on the host, for whom the API would show it in the view as a group."""
+    """What root opened on the host or at a gateway, for whom the API would show it in the view as a group."""
     if not visit.may(NSG_READ, resource_scope(place.machine.id)):
         return None
     uid = place.machine.uid
