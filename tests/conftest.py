@@ -59,6 +59,16 @@ def _folder(item: pytest.Item) -> str:
 
 
 @pytest.fixture(autouse=True)
+def one_set_up_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program run in this process sets up its own for good, also for the tests after it.
+
+    Each logger keeps what it first logged by, so that ``capture_logs`` would see none of its lines
+    once that was set up again.
+    """
+    monkeypatch.setattr(structlog, "configure", lambda **_: None)
+
+
+@pytest.fixture(autouse=True)
 def no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit test that reaches for the network would pass here and fail elsewhere."""
     item: pytest.Item = request.node
