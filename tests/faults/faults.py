@@ -15,6 +15,9 @@ from bascule.lab.processes import ProcessId
 from bascule.lab.units import SERVER
 from tests.faults.history import Disturbed, History, boottime
 from tests.faults.schedule import (
+    BEHIND,
+    GATEWAY,
+    LINK,
     MACHINES,
     Continue,
     Cut,
@@ -35,6 +38,11 @@ table inet foreign {
         tcp dport 8001-8003 counter accept
         ct state related accept
     }
+    chain through {
+        type filter hook forward priority 0; policy accept;
+        tcp dport 8001-8003 counter accept
+        ct state related accept
+    }
 }
 """
 ATTACKS = (
@@ -43,6 +51,10 @@ ATTACKS = (
     "add rule inet bascule granted accept",
     "delete table inet bascule",
     "add element inet bascule g4_0 { tcp . 8001 timeout 1m }",
+    "flush set inet bascule behind_closed4",
+    "flush chain inet bascule behind_granted",
+    "add rule inet bascule behind_granted accept",
+    "add element inet bascule behind_g4_0 { 10.203.1.31 . tcp . 8001 timeout 1m }",
 )
 
 
@@ -85,7 +97,8 @@ class Faults:
             self._set_foreign(machine, False)
 
     def _begin(self, unit: str, what: str) -> Disturbed:
-        machines = MACHINES if unit == SERVER else (unit,)
+        told = {SERVER: MACHINES, GATEWAY: (GATEWAY, *BEHIND), LINK: (GATEWAY, *BEHIND)}
+        machines = told.get(unit, (unit,))
         made = Disturbed(machines, what, boottime())
         self._history.disturbed.append(made)
         return made
@@ -111,7 +124,7 @@ class Faults:
     def _sever(self, host: str) -> None:
         if host not in self._cut:
             self._cut[host] = self._begin(host, f"cut {host}")
-            self._cut[host].cuts_watchers = host != SERVER
+            self._cut[host].cuts_watchers = host not in (SERVER, LINK)
             self._world.set_cable(host, is_up=False)
 
     def _mend(self, host: str) -> None:

@@ -64,7 +64,7 @@ class Sighting:
 
 
 def read_sighting(files: dict[str, Path], topology: Topology, since: float) -> Sighting:
-    machines = {address: host.name for host in topology.machines for address in host.addresses}
+    machines = {address: host.name for host in topology.known for address in host.addresses}
     through: list[Through] = []
     sent: dict[Place, list[float]] = {}
     for name, file in files.items():

@@ -15,10 +15,11 @@ from bascule.lab.units import SERVER
 from tests.e2e.lab_world import until
 from tests.faults.run import Verdict
 from tests.faults.schedule import (
+    AGENTS,
+    GATEWAY,
     KEEP_PORT,
     KILL_PORT,
     LONG,
-    MACHINES,
     Action,
     AddMachine,
     Ask,
@@ -94,6 +95,22 @@ PLANTED: dict[str, Bug] = {
         ),
         6.0,
     ),
+    "a gateway opens for everybody": Bug(
+        "domain/behind.py",
+        "OpeningKey(key.source, key.port.behind(address))",
+        "OpeningKey(key.source.supernet(new_prefix=0), key.port.behind(address))",
+        ((0.1, _ask(LONG, "app-1")),),
+    ),
+    "open at one of two points is told as open": Bug(
+        "domain/bindings.py",
+        "min(each.generation for each in bindings),\n"
+        "        frozenset.intersection(*(each.in_force for each in bindings)),",
+        "max(each.generation for each in bindings),\n"
+        "        frozenset.union(*(each.in_force for each in bindings)),",
+        # Its own agent opens it; the gateway's, which is stopped, does not.
+        ((0.1, Stop(GATEWAY)), (0.6, _ask(LONG, "sql-1")), (4.5, Continue(GATEWAY))),
+        5.0,
+    ),
     "a revocation leaves no event": Bug(
         "services/grants.py",
         "        act.record(\n            tx,\n            GrantEnded(",
@@ -133,9 +150,9 @@ def plant(file: Path, bug: Bug) -> None:
 def change_code(world: World, code: Path) -> None:
     """Kill server and agents: they come back with other code, and have done so at the end."""
     world.use_code(code)
-    for unit in (SERVER, *MACHINES):
+    for unit in (SERVER, *AGENTS):
         world.send(unit, signal.SIGKILL)
-    for machine in MACHINES:
+    for machine in AGENTS:
         assert until(lambda: not world.is_ready(machine), 60)  # noqa: B023  # reason: called at once
-    for machine in MACHINES:
+    for machine in AGENTS:
         assert until(lambda: world.is_ready(machine), 60), f"{machine} stays away"  # noqa: B023  # reason: as above

@@ -76,7 +76,12 @@ class Run:
         self._admin = admin
         self._deaf = hear_at_once(world, admin)  # before anything is counted
         self.history = History(schedule.seed, boottime())
-        beginnings = {name: Beginning(BASE, world.kernel(name).closed) for name in MACHINES}
+        beginnings = {
+            name: Beginning(
+                BASE, frozenset().union(*(k.closed for k in world.kernels(name).values()))
+            )
+            for name in MACHINES
+        }
         self._model = Model(self.history, beginnings)
         self._faults = Faults(world, self.history)
         self._owners: dict[str, Owner] = {}

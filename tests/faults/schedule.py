@@ -11,7 +11,13 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-MACHINES = ("web-1", "db-1")
+GATEWAY = "gw"
+BEHIND = ("app-1", "sql-1")  # the first has no agent, the second has one too
+MACHINES = ("web-1", "db-1", GATEWAY, *BEHIND)
+AGENTS = ("web-1", "db-1", GATEWAY, "sql-1")
+LINK = "link"  # between the server and the gateway's agent; machines are reached as before
+# Only these are deleted: who was at a gateway's address is closed there for whoever comes next.
+DELETED = ("web-1", "db-1")
 PEOPLE = ("alice", "bob", "carol")
 KEEP_PORT, KILL_PORT, EXTRA_PORT = 8001, 8002, 8003
 LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
@@ -110,7 +116,7 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    host: str  # "server" or a machine: its cable
+    host: str  # "server" or a machine: its cable; or LINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +205,7 @@ def _editing(chance: random.Random, seconds: float) -> list[Step]:
     later = round(min(seconds, at + chance.uniform(0.4, 2)), 2)
     kind = chance.choices(("set", "remove", "delete"), (5, 2, 2))[0]
     rules = chance.choice(tuple(RULES))
-    if kind == "set":
+    if kind == "set" or (kind == "delete" and machine not in DELETED):
         return [Step(at, SetRules(machine, rules))]
     if kind == "remove":
         return [Step(at, RemoveRules(machine)), Step(later, SetRules(machine, rules))]
@@ -207,8 +213,8 @@ def _editing(chance: random.Random, seconds: float) -> list[Step]:
 
 
 def _fault(chance: random.Random, seconds: float) -> list[Step]:
-    machine = chance.choice(MACHINES)
-    unit = chance.choice(("server", *MACHINES))
+    machine = chance.choice((*AGENTS, GATEWAY))
+    unit = chance.choice(("server", *AGENTS, GATEWAY))
     at = round(chance.uniform(0, seconds - 0.5), 2)
     later = round(min(seconds, at + chance.uniform(0.3, 2)), 2)
     kind = chance.choices(("kill", "stop", "cut", "flush", "tamper", "foreign"), (4, 3, 3, 2, 2, 1))
@@ -218,7 +224,8 @@ def _fault(chance: random.Random, seconds: float) -> list[Step]:
         case "stop":
             return [Step(at, Stop(unit)), Step(later, Continue(unit))]
         case "cut":
-            return [Step(at, Cut(unit)), Step(later, Heal(unit))]
+            cut = LINK if unit == GATEWAY and chance.random() < 0.5 else unit
+            return [Step(at, Cut(cut)), Step(later, Heal(cut))]
         case "flush":
             return [Step(at, Flush(machine))]
         case "tamper":

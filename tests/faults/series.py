@@ -34,7 +34,7 @@ def fault_lab(name: str = "") -> Iterator[World]:
 
 
 def prepare(world: World) -> None:
-    """Set the base rules and wait until both machines have them."""
+    """Set the base rules and wait until all machines have them."""
     with world.connection() as admin:
         owner = Owner(world, History(0, boottime()), admin)
         for name in MACHINES:

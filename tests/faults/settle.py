@@ -16,7 +16,7 @@ from bascule.client.policies import release_ports
 from bascule.errors import BasculeError
 from tests.faults.history import boottime
 from tests.faults.model import Model
-from tests.faults.schedule import MACHINES
+from tests.faults.schedule import AGENTS, MACHINES
 from tests.faults.world import TABLE, Kernel, World
 
 WITHIN = 40.0  # seconds after the last healing: twice as long as an agent may wait to ask again
@@ -46,7 +46,7 @@ def settle(
 
 
 def hear_at_once(world: World, connection: Connection) -> list[str]:
-    """Wait until both machines are told of a change at once: their lines are back.
+    """Wait until all machines are told of a change at once: their lines are back.
 
     The change lets a port go that nobody ever shut. What still waits for a poll is returned.
     """
@@ -66,9 +66,10 @@ def hear_at_once(world: World, connection: Connection) -> list[str]:
 
 
 def differences(world: World, connection: Connection, model: Model | None) -> Iterable[str]:
-    for name in MACHINES:
+    for name in AGENTS:
         if not world.is_ready(name):
             yield f"the agent of {name} is not there, or not connected"
+    for name in MACHINES:
         point = get_machine(connection, world.machine(name)).point
         if point is None or point.state != ONLINE:
             yield f"the agent of {name} is not online"
@@ -77,11 +78,12 @@ def differences(world: World, connection: Connection, model: Model | None) -> It
     before = list_requests(connection, is_live=True)
     now = connection.now().timestamp()
     for name in MACHINES:
-        kernel = world.kernel(name)
-        yield from _tables(name, kernel)
-        if model is not None:
-            yield from _closed(name, kernel, model)
-        yield from _openings(name, kernel, before, now)
+        for at, kernel in world.kernels(name).items():
+            where = name if at == name else f"{at}, for {name},"
+            yield from _tables(where, kernel)
+            if model is not None:
+                yield from _closed(name, where, kernel, model)
+            yield from _openings(name, where, kernel, before, now)
 
 
 def _tables(name: str, kernel: Kernel) -> Iterable[str]:
@@ -89,13 +91,15 @@ def _tables(name: str, kernel: Kernel) -> Iterable[str]:
         yield f"{name} has the tables {sorted(kernel.tables)}"
 
 
-def _closed(name: str, kernel: Kernel, model: Model) -> Iterable[str]:
+def _closed(name: str, where: str, kernel: Kernel, model: Model) -> Iterable[str]:
     shut, either = model.closed(name)
     if kernel.closed - either != shut - either:
-        yield f"{name} shuts {sorted(kernel.closed)} instead of {sorted(shut)} (or {sorted(either)})"
+        yield f"{where} shuts {sorted(kernel.closed)} instead of {sorted(shut)} ({sorted(either)})"
 
 
-def _openings(name: str, kernel: Kernel, live: list[AccessRequest], now: float) -> Iterable[str]:
+def _openings(
+    name: str, where: str, kernel: Kernel, live: list[AccessRequest], now: float
+) -> Iterable[str]:
     """Elements and live grants are the same, each ending when it should."""
     wanted: dict[tuple[str, int], float] = {}
     for request in live:
@@ -108,12 +112,12 @@ def _openings(name: str, kernel: Kernel, live: list[AccessRequest], now: float) 
     held = {(_network(each.source), each.port): each.remaining for each in kernel.openings}
     for key, left in wanted.items():
         if left > ENDING and key not in held:
-            yield f"{name} lacks the opening {key}, which has {left:.1f} s left"
+            yield f"{where} lacks the opening {key}, which has {left:.1f} s left"
     for key, left in held.items():
         if key not in wanted and left > ENDING:
-            yield f"{name} has the opening {key} for {left:.1f} s, and no grant says so"
+            yield f"{where} has the opening {key} for {left:.1f} s, and no grant says so"
         elif key in wanted and left > wanted[key] + EXACT:
-            yield f"{name} has the opening {key} for {left:.1f} s instead of {wanted[key]:.1f} s"
+            yield f"{where} has the opening {key} for {left:.1f} s instead of {wanted[key]:.1f} s"
 
 
 def _network(source: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,11 +37,19 @@ from bascule.lab.topology import Topology, default_topology
 from bascule.lab.units import SERVER, agent_unit
 from tests.e2e.lab_world import LabWorld
 from tests.faults import accounts
-from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT
+from tests.faults.schedule import (
+    BEHIND,
+    EXTRA_PORT,
+    GATEWAY,
+    KEEP_PORT,
+    KILL_PORT,
+    LINK,
+    MACHINES,
+)
 from tests.faults.supervisor import CODE, token_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EVERY = 0.02  # seconds between two knocks of one watcher
+EVERY = 0.008  # seconds between two knocks of one watcher
 WATCHERS = ("client", "stranger")
 TABLE = ("inet", "bascule")
 _CONNECTED = '"event": "connected"'  # lines of an agent's log, which say where it is
@@ -59,7 +68,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What one machine's kernel holds."""
+    """What one kernel holds for the machine that it is, or for one behind it."""
 
     closed: frozenset[int]
     openings: tuple[Element, ...]
@@ -177,9 +186,18 @@ class World:
         return [_said_at(line) for line in log.splitlines() if _SHUT in line]
 
     def set_cable(self, host: str, *, is_up: bool) -> None:
+        if host == LINK:
+            self._set_link(is_up=is_up)
+            return
         near = f"p{self.topology.host(host).number}"
         state = "up" if is_up else "down"
         run("ip", "-n", self.topology.bridge_namespace, "link", "set", near, state)
+
+    def _set_link(self, *, is_up: bool) -> None:
+        verb = "delete" if is_up else "add"
+        for address in self.topology.gateway.addresses:
+            route = ("route", verb, "blackhole", address)
+            run("ip", "-n", self._namespace(self.topology.server.name), *route)
 
     def nft(self, machine: str, *arguments: str, text: str | None = None) -> tuple[int, str]:
         """Run nft on a machine as its root; the exit code and what it said."""
@@ -192,10 +210,20 @@ class World:
         )
         return done.returncode, done.stdout + done.stderr
 
-    def kernel(self, machine: str) -> Kernel:
-        """Read a machine's firewall back, by nft and not by any code of ours."""
-        _, text = self.nft(machine, "-j", "list", "ruleset")
-        return read_kernel(json.loads(text)["nftables"])
+    def kernels(self, machine: str) -> dict[str, Kernel]:
+        """What each point of a machine holds for it; read by nft and not by any code of ours."""
+        host = self.topology.host(machine)
+        points = {machine: ()} if host.has_agent else {}
+        where = {GATEWAY: host.addresses} if machine in BEHIND else {}
+        return {
+            point: read_kernel(self._ruleset(point), addresses)
+            for point, addresses in {**points, **where}.items()
+        }
+
+    def _ruleset(self, point: str) -> list[dict[str, Any]]:
+        _, text = self.nft(point, "-j", "list", "ruleset")
+        objects: list[dict[str, Any]] = json.loads(text)["nftables"]
+        return objects
 
     def _namespace(self, host: str) -> str:
         return self.topology.namespace(self.topology.host(host))
@@ -235,8 +263,9 @@ class World:
 def knocked_at(topology: Topology) -> list[tuple[str, int]]:
     """Where a watcher knocks in turn."""
     ports = (KEEP_PORT, KILL_PORT, EXTRA_PORT)
-    found = [(host.ipv4, port) for host in topology.machines for port in ports]
-    return found + [(host.ipv6, KEEP_PORT) for host in topology.machines]
+    hosts = [topology.host(name) for name in MACHINES]
+    found = [(host.ipv4, port) for host in hosts for port in ports]
+    return found + [(host.ipv6, KEEP_PORT) for host in hosts]
 
 
 def _said_at(line: str) -> float:
@@ -257,9 +286,13 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def read_kernel(objects: Sequence[dict[str, Any]]) -> Kernel:
-    """Read ``nft -j list ruleset``."""
-    closed: set[int] = set()
+def read_kernel(objects: Sequence[dict[str, Any]], behind: Sequence[str] = ()) -> Kernel:
+    """Read ``nft -j list ruleset``: the host's own part, or that of the machine at these addresses.
+
+    Behind, a port counts as closed when it is at every address.
+    """
+    prefix = "behind_" if behind else ""
+    closed: dict[str, set[int]] = {address: set() for address in behind or ("",)}
     openings: list[Element] = []
     tables: set[tuple[str, str]] = set()
     for each in objects:
@@ -269,11 +302,19 @@ def read_kernel(objects: Sequence[dict[str, Any]]) -> Kernel:
         if found is None or (found["family"], found["table"]) != TABLE:
             continue
         name: str = found["name"]
-        if name == "closed":
-            closed |= {_words(item)[-1] for item in found.get("elem", ())}
-        elif name.startswith(("g4", "g6")):
-            openings += [_element(name, item) for item in found.get("elem", ())]
-    return Kernel(frozenset(closed), tuple(openings), frozenset(tables))
+        elements: list[Any] = found.get("elem", [])
+        if re.fullmatch(f"{prefix}closed[46]?", name):
+            for words in map(_words, elements):
+                closed.get(str(words[0]) if behind else "", set()).add(words[-1])
+        elif re.fullmatch(rf"{prefix}g[46](_\d+)?", name):
+            openings += [
+                _element(name.removeprefix(prefix), item)
+                for item in elements
+                if not behind or str(_words(item)[-3]) in behind
+            ]
+    return Kernel(
+        frozenset.intersection(*map(frozenset, closed.values())), tuple(openings), frozenset(tables)
+    )
 
 
 def _words(item: Any) -> list[Any]:
@@ -283,8 +324,9 @@ def _words(item: Any) -> list[Any]:
 
 
 def _element(name: str, item: dict[str, Any]) -> Element:
+    """Of a set of openings: ``[source .] [machine .] protocol . port``."""
     version, _, length = name[1:].partition("_")
     words = _words(item)
-    address = words[0] if len(words) == 3 else {"4": "0.0.0.0", "6": "::"}[version]
+    address = {"4": "0.0.0.0", "6": "::"}[version] if length == "0" else words[0]
     source = f"{address}/{length}" if length else address
     return Element(source, int(words[-1]), float(item["elem"].get("expires", 0)))

@@ -1,0 +1,41 @@
+"""What nft says of a gateway is told apart by the machines behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.faults.world import Element, read_kernel
+
+APP = ("10.203.1.31", "fd20:4::31")
+SQL = ("10.203.1.32", "fd20:4::32")
+
+
+def _set(name: str, *elements: Any) -> dict[str, Any]:
+    return {"set": {"family": "inet", "table": "bascule", "name": name, "elem": list(elements)}}
+
+
+def _opening(*words: Any) -> dict[str, Any]:
+    return {"elem": {"val": {"concat": list(words)}, "expires": 9}}
+
+
+RULES = [
+    {"table": {"family": "inet", "name": "bascule"}},
+    _set("closed", {"concat": ["tcp", 22]}),
+    _set("behind_closed4", *({"concat": [APP[0], "tcp", port]} for port in (8001, 8002))),
+    _set("behind_closed6", {"concat": [APP[1], "tcp", 8001]}),
+    _set("g4", _opening("10.203.0.10", "tcp", 22)),
+    _set("behind_g4", _opening("10.203.0.10", APP[0], "tcp", 8001)),
+    _set("behind_g4_0", _opening(SQL[0], "tcp", 8002)),
+    _set("behind_ended4", _opening("10.203.0.11", APP[0], "tcp", 8001)),
+]
+
+
+def test_each_machine_has_its_part() -> None:
+    own, app, sql = (read_kernel(RULES, at) for at in ((), APP, SQL))
+    assert own.closed == {22}
+    assert own.openings == (Element("10.203.0.10", 22, 9.0),)
+    assert app.closed == {8001}, "closed at both of its addresses"
+    assert app.openings == (Element("10.203.0.10", 8001, 9.0),)
+    assert sql.closed == frozenset()
+    assert sql.openings == (Element("0.0.0.0/0", 8002, 9.0),)
+    assert own.tables == {("inet", "bascule")}
