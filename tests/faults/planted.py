@@ -107,8 +107,8 @@ PLANTED: dict[str, Bug] = {
         "        frozenset.intersection(*(each.in_force for each in bindings)),",
         "max(each.generation for each in bindings),\n"
         "        frozenset.union(*(each.in_force for each in bindings)),",
-        # Its own agent opens it; the gateway's, which is stopped, does not.
-        ((0.1, Stop(GATEWAY)), (0.6, _ask(LONG, "sql-1")), (4.5, Continue(GATEWAY))),
+        # Its own agent opens it; the gateway's, which is stopped until it is over, does not.
+        ((0.1, Stop(GATEWAY)), (0.6, _ask(3.0, "sql-1")), (4.5, Continue(GATEWAY))),
         5.0,
     ),
     "a revocation leaves no event": Bug(
