@@ -69,8 +69,8 @@ def test_a_point_is_told_where_it_forwards_to_and_the_former_address(
         return house.call("PUT", path, {"addresses": addresses}).status_code
 
     assert put(["10.1.0.10", "fd01::10"]) == 201
-    nowhere_else: dict[str, Any] = {"former": [], "released": {}, "mapped": []}
-    assert told() == {"addresses": ["10.1.0.10", "fd01::10"], **nowhere_else}
+    more: dict[str, Any] = {"former": [], "released": {}, "mapped": [], "name": "db-1"}
+    assert told() == {"addresses": ["10.1.0.10", "fd01::10"], **more}
     assert put(["10.1.0.11"]) == 200
     assert told()["former"] == ["10.1.0.10", "fd01::10"]
     assert put(None) == 200
