@@ -348,7 +348,7 @@ def test_rules_honour_if_match(web: House) -> None:
 def test_what_leaves_a_policy_stays_shut_until_released(web: House) -> None:
     """EDGES A10 through the wire."""
     answer = put_rules(web, "web-1", port_rule(22))
-    unread = {"onExpiry": "keep", "readBack": False, "shadow": None}
+    unread = {"onExpiry": "keep", "readBack": False, "shadow": None, "reachedAt": []}
     assert answer.json()["properties"]["closedPorts"] == [
         {"number": 22, "protocol": "TCP", "inPolicy": True, **unread},
         {"number": 80, "protocol": "TCP", "inPolicy": False, **unread},
