@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from bascule.domain.actions import FIREWALL_READ
-from tests.wire.house import BASCULE, House, port_rule
+from tests.wire.house import BASCULE, JIT, House, port_rule
 from tests.wire.somebody import somebody
 from tests.wire.test_gateway_faces import CLOSED, tell, uid_of
 from tests.wire.test_network import NETWORK, get, view
 
 FIRST, LAST = "198.51.100.80", "2001:db8::80"
+SOURCE = "203.0.113.9"
 GUARD: dict[str, Any] = {
     "forwarding": {
         "networks": ["10.1.0.0/16", "fd01::/16"],
@@ -52,6 +53,26 @@ class Gateway:
     def shown(self) -> Any:
         return get(self.house, view(self.house, "azureFirewalls", "gw-1"))
 
+    @property
+    def rules(self) -> list[Any]:
+        """Of its only collection; none where there is no collection."""
+        found = self.shown["properties"]["natRuleCollections"]
+        return [rule for each in found for rule in each["properties"]["rules"]]
+
+    def ask(self, name: str, source: str = SOURCE, **more: Any) -> tuple[str, str]:
+        """Ask for port 22; returns the request's and the grant's id."""
+        port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": source, **more}
+        body = {"virtualMachines": [{"id": self.house.machine(name), "ports": [port]}]}
+        answer = self.house.call("POST", f"{self.house.policy()}/initiate", body, JIT)
+        assert answer.status_code == 202, answer.text
+        request = answer.json()["bascule"]["requestId"]
+        (grant,) = self.house.see(lambda reader: reader.grants_of([request]))
+        return request, grant.id
+
+    def revoke(self, request: str) -> None:
+        path = f"/providers/Bascule.Access/accessRequests/{request}/revoke"
+        assert self.house.call("POST", path, {}).status_code == 200
+
 
 @pytest.fixture
 def gateway(house: House) -> Gateway:
@@ -72,6 +93,73 @@ def test_a_gateway_with_public_addresses_is_one(house: House, gateway: Gateway) 
     assert [each["properties"]["ipAddress"] for each in public] == [FIRST, LAST]
     listed = get(house, view(house, "publicIPAddresses", ""))["value"]
     assert [each["name"] for each in listed] == ["gw-1-pip", "gw-1-pip-2"], "nobody else's"
+
+
+def test_a_rule_is_there_while_the_gateway_leads_by_it(house: House, gateway: Gateway) -> None:
+    request, grant = gateway.ask("app-1")
+    assert gateway.rules == [], "decided, not in force"
+    gateway.tell("app-1", grant)
+    (collection,) = gateway.shown["properties"]["natRuleCollections"]
+    assert collection["name"].startswith("BasculeJITRule")
+    assert collection["properties"]["action"] == {"type": "Dnat"}
+    (rule,) = gateway.rules
+    assert rule["name"].startswith("BasculeJITRule-")
+    assert rule["sourceAddresses"] == [SOURCE]
+    assert (rule["destinationAddresses"], rule["destinationPorts"]) == ([FIRST], ["2000"])
+    assert (rule["translatedAddress"], rule["translatedPort"]) == ("10.1.0.10", "22")
+    assert rule["protocols"] == ["TCP"]
+    told = rule["bascule"]
+    assert (told["machineId"], told["grantId"]) == (house.machine("app-1"), grant)
+    gateway.revoke(request)
+    assert gateway.rules == [rule], "it may lead on until the gateway has said otherwise"
+    gateway.tell("app-1")
+    assert gateway.shown["properties"]["natRuleCollections"] == []
+
+
+def test_a_rule_ends_on_time_whoever_is_silent(house: House, gateway: Gateway) -> None:
+    _, grant = gateway.ask("app-1", duration="PT5M")
+    gateway.tell("app-1", grant)
+    house.clock.pass_time(5 * 60 - 1)
+    assert len(gateway.rules) == 1
+    house.clock.pass_time(1)
+    assert gateway.rules == []
+
+
+def test_no_rule_leads_to_another_machine_or_from_another_source(
+    house: House, gateway: Gateway
+) -> None:
+    grants = {name: gateway.ask(name)[1] for name in ("app-1", "sql-1")}
+    gateway.tell("app-1", grants["app-1"], grants["sql-1"])
+    (rule,) = gateway.rules
+    assert rule["translatedAddress"] == "10.1.0.10", "what is said of sql-1 by app-1 leads nobody"
+    gateway.tell("sql-1", grants["sql-1"])
+    first, second = gateway.rules
+    assert first == rule, "neither its name nor its place has changed"
+    assert (second["destinationPorts"], second["translatedAddress"]) == (["2001"], "10.1.0.11")
+    six = gateway.ask("app-1", "2001:db8:1::9")[1]
+    gateway.tell("app-1", grants["app-1"], six)
+    by_source = {tuple(each["sourceAddresses"]): each for each in gateway.rules}
+    assert by_source["2001:db8:1::9",]["destinationAddresses"] == [LAST]
+    assert by_source["2001:db8:1::9",]["translatedAddress"] == "fd01::10"
+    assert len(gateway.rules) == 3
+
+
+def test_what_cannot_be_enforced_leads_nobody(house: House, gateway: Gateway) -> None:
+    _, grant = gateway.ask("app-1")
+    gateway.tell("app-1", grant)
+    gateway.tell("app-1", generation=0)
+    assert gateway.rules == []
+
+
+def test_what_was_opened_before_there_was_a_public_port_is_no_rule(
+    house: House, gateway: Gateway
+) -> None:
+    bare = {"forwarding": {**GUARD["forwarding"], "addresses": [LAST]}}
+    gateway.tell("gw-1", guard=bare)
+    _, grant = gateway.ask("app-1")
+    gateway.tell("app-1", grant)
+    gateway.tell("gw-1")
+    assert gateway.rules == [], "it is routed"
 
 
 def test_no_other_machine_is_one(house: House, gateway: Gateway) -> None:

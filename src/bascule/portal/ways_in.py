@@ -15,6 +15,7 @@ from bascule.domain.machine import Machine
 from bascule.domain.net import Address, PublicPort, TransportProtocol, parse_address
 from bascule.domain.ways_in import Door, Kind, is_user
 from bascule.errors import InvalidInput
+from bascule.services.views import RequestView
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,13 @@ def way_in(
     line = ways_in.command(kind, grant.number, at, machine.id.name, user)
     is_led = PublicPort(at.address, at.number) in public
     return WayIn(kind.value, line, has_file=kind is Kind.RDP, through=str(at) if is_led else "")
+
+
+def public_of(view: RequestView, grant: Grant) -> Sequence[PublicPort]:
+    """The public ports that lead to a grant's port by TCP, else by UDP; the one to name first."""
+    led = [through.claim for through in view.public_ports(grant)]
+    by_tcp = [each.public for each in led if each.port.protocol is TransportProtocol.TCP]
+    return by_tcp or [each.public for each in led]
 
 
 def door_of(

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from bascule.domain.bindings import Binding, Whereabouts
+from bascule.domain.bindings import Binding
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.nat_rules import Led, NatRule, nat_rules
-from bascule.domain.net import Address
+from bascule.domain.net import Address, PortKey
+from bascule.domain.public_ports import Claim
 from bascule.interfaces.points import BindingReads
+from bascule.interfaces.public_ports import PublicPortReads
 from bascule.services.machine_context import (
     SurroundingReads,
     Surroundings,
@@ -26,8 +28,10 @@ from bascule.services.machine_context import (
     surroundings_of,
 )
 
+Claims = Mapping[tuple[str, PortKey], Sequence[Claim]]  # by machine uid and the machine's port
 
-class FirewallReads(SurroundingReads, BindingReads, Protocol):
+
+class FirewallReads(SurroundingReads, BindingReads, PublicPortReads, Protocol):
     """What is known of a gateway, and of what it guards."""
 
 
@@ -70,7 +74,8 @@ def _firewall(
     bound: Sequence[Binding],
 ) -> Firewall:
     wanted = reader.generations([each.machine_uid for each in bound])
-    leading = [led for each in bound for led in _led(reader, each, agent, around.now)]
+    claims = _by_port(reader.public_ports_at(agent.machine_uid))
+    leading = [led for each in bound for led in _led(reader, each, agent, claims, around.now)]
     return Firewall(
         around,
         addresses,
@@ -85,24 +90,44 @@ def _is_told(binding: Binding, wanted: Mapping[str, int]) -> bool:
     return binding.generation >= wanted.get(binding.machine_uid, 0)
 
 
+def _by_port(claims: Iterable[Claim]) -> Claims:
+    found: dict[tuple[str, PortKey], list[Claim]] = {}
+    for each in claims:
+        found.setdefault((each.machine_uid, each.port), []).append(each)
+    return found
+
+
 def _led(
-    reader: FirewallReads, binding: Binding, agent: EnforcementPoint, now: datetime
+    reader: FirewallReads,
+    binding: Binding,
+    agent: EnforcementPoint,
+    claims: Claims,
+    now: datetime,
 ) -> Iterable[Led]:
-    where = binding.where
-    if where is None or not where.mapped or not binding.in_force:
+    if not claims or not binding.in_force:
         return
     here = binding.at(agent)
+    to = {each.version: each for each in binding.addresses}
     for grant in reader.unsettled_grants(binding.machine_uid):
         if grant.id in binding.in_force and is_held(reader, grant, here, now):
-            yield from _of_grant(grant, where)
+            for port in grant.port_keys:
+                for claim in claims.get((grant.machine_uid, port), ()):
+                    target = to.get(claim.public.address.version)
+                    if target is not None and _led_by(claim, grant):
+                        yield Led(
+                            held_opening(grant),
+                            grant.machine_uid,
+                            grant.machine_id,
+                            port,
+                            claim.public,
+                            target,
+                        )
 
 
-def _of_grant(grant: Grant, where: Whereabouts) -> Iterable[Led]:
-    to = {each.version: each for each in where.addresses}
-    for port in grant.port_keys:
-        for public in where.mapped.get(port, ()):
-            target = to.get(public.address.version)
-            if target is not None:
-                yield Led(
-                    held_opening(grant), grant.machine_uid, grant.machine_id, port, public, target
-                )
+def _led_by(claim: Claim, grant: Grant) -> bool:
+    """A claim that was let go with the grant may lead until the gateway has read the grant back
+    closed; one that was let go before does not.
+    """
+    if claim.released_at is None:
+        return True
+    return grant.ended_at is not None and claim.released_at >= grant.ended_at

@@ -41,7 +41,7 @@ from bascule.portal.machine import (
     wanted_id,
 )
 from bascule.portal.spans import words_of
-from bascule.portal.ways_in import WayIn, way_in
+from bascule.portal.ways_in import WayIn, public_of, way_in
 from bascule.sentences import sentence
 from bascule.services import request_denials, requests
 from bascule.services.act import Act
@@ -126,7 +126,7 @@ def _mine(visit: Visit, reader: Reader, place: ShownMachine) -> list[Mine]:
         Mine(
             grant,
             views[grant.request_id].shown(grant).state,
-            way_in(place.machine, grant),
+            way_in(place.machine, grant, public=public_of(views[grant.request_id], grant)),
         )
         for grant in live
     ]

@@ -30,7 +30,7 @@ from bascule.portal import look
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span, words_of
-from bascule.portal.ways_in import WayIn, door_of, rdp_file, way_in
+from bascule.portal.ways_in import WayIn, door_of, public_of, rdp_file, way_in
 from bascule.sentences import sentence
 from bascule.services import live_requests
 from bascule.services.act import Act
@@ -80,8 +80,9 @@ async def rdp(visit: CurrentVisit, request_id: str, grant_id: str) -> Response:
     if grant is None:
         raise _no_request(grant_id)
     machine = view.machines.get(grant.machine_uid)
-    at = door_of(machine, grant)
-    if machine is None or at is None or not way_in(machine, grant).has_file:
+    public = public_of(view, grant)
+    at = door_of(machine, grant, public)
+    if machine is None or at is None or not way_in(machine, grant, public=public).has_file:
         raise NotFound(
             "This grant has no remote desktop to connect to.",
             advice="The request's page says how to connect.",
@@ -238,7 +239,12 @@ def _shown(reader: Reader, visit: Visit, view: RequestView, user: str) -> Shown:
         "" if is_own else _why_not_close(visit, view),
         why_not_extend,
         longest,
-        {grant.id: way_in(view.machines.get(grant.machine_uid), grant, user) for grant in live},
+        {
+            grant.id: way_in(
+                view.machines.get(grant.machine_uid), grant, user, public_of(view, grant)
+            )
+            for grant in live
+        },
     )
 
 
