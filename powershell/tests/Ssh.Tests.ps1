@@ -68,6 +68,47 @@ Describe 'The address to connect to' {
     }
 }
 
+Describe 'Where a gateway leads' {
+    It 'granted from <Sources> by <Public>, is <Found>' -ForEach @(
+        @{ Sources = @('192.0.2.7'); Public = '198.51.100.80'; Number = 2001; Protocol = 'TCP'; Found = '198.51.100.80 2001' }
+        @{ Sources = @('2001:db8::/64'); Public = '2001:db8::80'; Number = 2002; Protocol = 'TCP'; Found = '2001:db8::80 2002' }
+        @{ Sources = @('192.0.2.7'); Public = '2001:db8::80'; Number = 2002; Protocol = 'TCP'; Found = '192.0.2.1 22' }
+        @{ Sources = @('192.0.2.7'); Public = '198.51.100.80'; Number = 2001; Protocol = 'UDP'; Found = '192.0.2.1 22' }
+        @{ Sources = @('192.0.2.7'); Public = '-oProxyCommand=x'; Number = 2001; Protocol = 'TCP'; Found = '192.0.2.1 22' }
+        @{ Sources = @('192.0.2.7'); Public = '198.51.100.80'; Number = 70000; Protocol = 'TCP'; Found = '192.0.2.1 22' }
+    ) {
+        $given = @{ Sources = $Sources; Public = $Public; Number = $Number; Protocol = $Protocol }
+        $door = InModuleScope -ModuleName Bascule -Parameters $given -ScriptBlock {
+            $led = [pscustomobject]@{ PublicIpAddress = $Public; MappedPort = $Number; Protocol = $Protocol }
+            $grant = [pscustomobject]@{
+                Machine = 'app-1'; Number = 22; Sources = $Sources; Addresses = @('192.0.2.1'); PublicPorts = @($led)
+            }
+            Get-BasculeDoor -Grant $grant
+        }
+        "$($door.Address) $($door.Port)" | Should -BeExactly $Found
+    }
+
+    It 'tells the public address and mapped port of a port, and nothing where none leads' {
+        $told = InModuleScope -ModuleName Bascule -ScriptBlock {
+            $data = [pscustomobject]@{
+                number = 22; protocol = 'TCP'; endTimeUtc = '2030-01-01T00:00:00.0000000Z'; mappedPort = 2001
+                allowedSourceAddressPrefix = '192.0.2.7'
+                bascule = [pscustomobject]@{
+                    state = 'open'
+                    publicPorts = @([pscustomobject]@{ gateway = '/x/gw'; publicIpAddress = '198.51.100.80'; mappedPort = 2001; protocol = 'TCP' })
+                }
+            }
+            ConvertTo-BasculeGrantedPort -Data $data -MachineId '/x/app-1' -Address @('10.1.0.10')
+            $data.bascule.publicPorts = $null
+            ConvertTo-BasculeGrantedPort -Data $data -MachineId '/x/app-1' -Address @('10.1.0.10')
+        }
+        $told[0].PublicIpAddress, $told[0].MappedPort, $told[0].PublicPorts[0].Gateway | Should -Be '198.51.100.80', 2001, 'gw'
+        $told[1].PublicIpAddress | Should -BeNullOrEmpty
+        $told[1].MappedPort | Should -BeNullOrEmpty
+        @($told[1].PublicPorts).Count | Should -Be 0
+    }
+}
+
 Describe 'Whether a source lets an address in' {
     It '<Source> and <Address>: <Answer>' -ForEach @(
         @{ Source = '192.0.2.7'; Address = '192.0.2.7'; Answer = $true }

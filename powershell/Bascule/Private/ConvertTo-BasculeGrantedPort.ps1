@@ -16,6 +16,18 @@ function ConvertTo-BasculeGrantedPort {
         $sources = @(Get-BasculeProperty -InputObject $Data -Name 'allowedSourceAddressPrefix')
     }
     $silent = Get-BasculeProperty -InputObject $extras -Name 'notConfirmedSince'
+    $public = @(
+        foreach ($each in @(Get-BasculeProperty -InputObject $extras -Name 'publicPorts')) {
+            if ($each) {
+                [pscustomobject]@{
+                    PublicIpAddress = Protect-BasculeText -Text ([string] $each.publicIpAddress)
+                    MappedPort      = [int] $each.mappedPort
+                    Protocol        = [string] $each.protocol
+                    Gateway         = ([string] (Get-BasculeProperty -InputObject $each -Name 'gateway')).Split('/')[-1]
+                }
+            }
+        }
+    )
     [pscustomobject]@{
         PSTypeName        = 'Bascule.GrantedPort'
         Machine           = $MachineId.Split('/')[-1]
@@ -25,6 +37,9 @@ function ConvertTo-BasculeGrantedPort {
         Sources           = @($sources | Where-Object -FilterScript { $_ })
         EndTimeUtc        = ConvertFrom-BasculeInstant -Text $Data.endTimeUtc
         Addresses         = @($Address | Where-Object -FilterScript { $_ })
+        PublicIpAddress   = $(if ($public) { $public[0].PublicIpAddress })  # $null: no gateway leads there
+        MappedPort        = $(if ($public) { $public[0].MappedPort })
+        PublicPorts       = $public
         Status            = [string] (Get-BasculeProperty -InputObject $Data -Name 'status')  # empty: refused
         StatusReason      = [string] (Get-BasculeProperty -InputObject $Data -Name 'statusReason')
         SessionsAlive     = Get-BasculeProperty -InputObject $extras -Name 'sessionsAlive'  # $null: not told

@@ -15,9 +15,10 @@ function ConvertTo-BasculeRequest {
         VirtualMachines = @(
             foreach ($machine in @($Data.virtualMachines)) {
                 [pscustomobject]@{
-                    PSTypeName = 'Bascule.JitNetworkAccessRequestVirtualMachine'
-                    Id         = [string] $machine.id
-                    Ports      = @(foreach ($port in @($machine.ports)) { ConvertTo-BasculeRequestPort -Data $port })
+                    PSTypeName      = 'Bascule.JitNetworkAccessRequestVirtualMachine'
+                    Id              = [string] $machine.id
+                    PublicIpAddress = Get-BasculeProperty -InputObject $machine -Name 'publicIpAddress'
+                    Ports           = @(foreach ($port in @($machine.ports)) { ConvertTo-BasculeRequestPort -Data $port })
                 }
             }
         )

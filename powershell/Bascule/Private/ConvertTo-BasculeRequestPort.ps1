@@ -14,6 +14,7 @@ function ConvertTo-BasculeRequestPort {
         AllowedSourceAddressPrefixes = ConvertTo-BasculePrefixList -Data $Data
         EndTimeUtc                   = ConvertFrom-BasculeInstant -Text $Data.endTimeUtc
         Number                       = [int] $Data.number
+        MappedPort                   = Get-BasculeProperty -InputObject $Data -Name 'mappedPort'  # $null: no gateway leads there
         Status                       = [string] $Data.status
         StatusReason                 = [string] $Data.statusReason
         State                        = [string] (Get-BasculeProperty -InputObject $ours -Name 'state')

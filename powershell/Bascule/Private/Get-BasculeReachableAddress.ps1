@@ -13,12 +13,7 @@ function Get-BasculeReachableAddress {
     )
     $ErrorActionPreference = 'Stop'
     $name = $Grant.Machine
-    $granted = @(
-        foreach ($source in $Grant.Sources) {
-            # ::/0 and what else holds the IPv4-mapped addresses means IPv6 alone (EDGES A7).
-            if ($source -eq '*') { 4; 6 } elseif ($source.Contains(':')) { 6 } else { 4 }
-        }
-    )
+    $granted = @(Get-BasculeGrantedVersion -Grant $Grant)
     foreach ($text in $Grant.Addresses) {
         $address = $null
         if ($text -match '%' -or -not [System.Net.IPAddress]::TryParse($text, [ref] $address)) {

@@ -50,15 +50,15 @@ function Open-BasculeSshWay {
         $asked = @{ Machine = $found; Choice = $choice; Duration = $span; Justification = $Justification }
         $grant = Request-BasculePort @asked
     }
-    $address = Get-BasculeReachableAddress -Grant $grant -Family $line.Family
+    $door = Get-BasculeDoor -Grant $grant -Family $line.Family
     # Ours come last, because ssh takes the first that it is told.
     $words = @($line.Options)
     if ($user) {
         $words += '-l', $user
     }
-    if ($choice.Port -ne 22 -or $number) {
-        $words += '-p', [string] $choice.Port
+    if ($door.Port -ne 22 -or $number) {
+        $words += '-p', [string] $door.Port
     }
-    $words += '-o', "HostKeyAlias=$($found.name)", '--', $address
+    $words += '-o', "HostKeyAlias=$($found.name)", '--', $door.Address
     [pscustomobject]@{ Program = $program.Source; Words = @($words + $line.Command); Target = $found.name }
 }
