@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.lab_world import LabWorld, until
+from tests.e2e.lab_world import SILENT, LabWorld, until
 
 pytestmark = [pytest.mark.root, pytest.mark.leak]
 
@@ -51,13 +52,36 @@ def test_killed_and_flushed_the_gateway_keeps_both_closed(lab: LabWorld) -> None
     assert until(lambda: not lab.reaches("client", "app-1"), 20), "the next agent hears of it"
 
 
+def test_both_are_reached_by_the_gateway_s_address_and_their_host_keys_do_not_clash(
+    lab: LabWorld,
+) -> None:
+    ports = set()
+    for name in BEHIND:
+        told = lab.said("client", "bascule", "request", name, "--for", "5m")
+        found = re.search(
+            rf"ssh -p (22\d\d) -o HostKeyAlias={name} 10\.203\.0\.23$", told, re.MULTILINE
+        )
+        assert found is not None, told
+        ports.add(found[1])
+        done = lab.on("client", "bascule", "ssh", "-v", name, "--", "echo $SSH_CONNECTION")
+        assert done.returncode == 0, done.stderr
+        assert f"Connecting to 10.203.0.23 [10.203.0.23] port {found[1]}." in done.stderr
+        assert "IDENTIFICATION HAS CHANGED" not in done.stderr
+        source, _, machine, port = done.stdout.split()
+        assert (source, port) == ("10.203.0.10", "22"), "it sees the true client"
+        assert machine == {"app-1": "10.203.1.31", "sql-1": "10.203.1.32"}[name]
+        knock = ("ssh", "-o", "ConnectTimeout=2", "-p", found[1], "10.203.0.23", "hostname")
+        assert lab.on("stranger", *knock).returncode == SILENT
+    assert len(ports) == len(BEHIND)
+
+
 def test_what_is_said_of_them(lab: LabWorld) -> None:
     assert "22/tcp at gw" in lab.said("client", "bascule", "machine", "show", "app-1")
     shown = lab.said("client", "bascule", "machine", "show", "sql-1")
     assert "22/tcp" in shown
     assert " at gw" not in shown, "its own agent closes it too"
     kinds = {each["name"]: (each["kind"], each["gateway"]) for each in lab.info()["machines"]}
-    assert kinds["web-1"] == ("machine", None)
+    assert kinds["web-1"] == ("host", None)
     assert kinds["gw"] == ("gateway", None)
     assert kinds["app-1"] == kinds["sql-1"] == ("behind", "gw")
     assert "app-1 is reached through gw" in lab.run("info").stdout

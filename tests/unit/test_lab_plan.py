@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.guard_file import load_guard
+from bascule.domain.net import PublicPort
 from bascule.errors import InvalidInput, NotFound
 from bascule.lab import units
 from bascule.lab.environment import host_environment
@@ -221,6 +222,8 @@ def test_the_gateway_alone_has_a_guard_file_and_all_behind_it_are_in_that(tmp_pa
     for machine in TOPOLOGY.behind:
         addresses = [ip_address(each) for each in (machine.ipv4, machine.ipv6)]
         assert guard.objection_behind(addresses, ()) is None
+        public = [PublicPort(ip_address(each), 2200) for each in TOPOLOGY.gateway.addresses]
+        assert guard.objection_behind(addresses, public) is None
     for machine in TOPOLOGY.agents:
         argv = units.agent(TOPOLOGY, FOLDER, ["bascule"], machine, "TOKEN").argv
         assert ("--guard" in argv) is (machine == TOPOLOGY.gateway)

@@ -15,7 +15,7 @@ from bascule.lab.folder import LabFolder
 from bascule.lab.lifecycle import running_state
 from bascule.lab.person import Person
 from bascule.lab.state import LabState
-from bascule.lab.topology import SSH_PORT, LabHost, Topology
+from bascule.lab.topology import PUBLIC_PORTS, SSH_PORT, LabHost, Topology
 
 _PATIENCE_SECONDS = 5.0  # longer than a restart takes
 _PAUSE = 0.05
@@ -106,8 +106,9 @@ def _machine(topology: Topology, machine: LabHost, admin: Mapping[str, str]) -> 
         "id": resources.machine_id(admin["subscription_id"], machine.name),
         "addresses": list(machine.addresses),
         "ports": [SSH_PORT],
-        "kind": machine.role,  # machine, gateway, behind
+        "kind": "host" if machine.role == "machine" else machine.role,  # or gateway, behind
         "gateway": topology.gateway.name if machine.is_behind else None,
+        "publicPorts": "{}-{}".format(*PUBLIC_PORTS) if machine == topology.gateway else None,
         "agent": machine.has_agent,
         "namespace": topology.namespace(machine),
     }

@@ -26,6 +26,8 @@ DEFAULT_LAB = "demo"
 SERVER_PORT = 8443  # inside the lab, and on the host unless --port says otherwise
 SSH_PORT = 22
 
+PUBLIC_PORTS = (2200, 2299)  # of the gateway, both ends inclusive
+
 _LAB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
 
 
@@ -104,8 +106,16 @@ class Topology:
 
     @property
     def guard_file(self) -> str:
-        """What is behind the gateway; a server may let go of what it closed there, as at machines."""
-        return f'networks = ["{IPV4_BEHIND}.0/24", "{IPV6_BEHIND}:/64"]\nrelease = true\n'
+        """What is behind the gateway, and by which public ports of its own it leads there; a server may
+        let go of what it closed there, as at machines.
+        """
+        public = '", "'.join(self.gateway.addresses)
+        return (
+            f'networks = ["{IPV4_BEHIND}.0/24", "{IPV6_BEHIND}:/64"]\n'
+            f'public_addresses = ["{public}"]\n'
+            f'public_ports = "{PUBLIC_PORTS[0]}-{PUBLIC_PORTS[1]}"\n'
+            "release = true\n"
+        )
 
     @property
     def behind(self) -> tuple[LabHost, ...]:
