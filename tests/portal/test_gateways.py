@@ -10,7 +10,7 @@ from tests.portal.asking import ask, live
 from tests.portal.visiting import Person, owner, text_of
 from tests.wire.house import BASCULE, House, port_rule
 from tests.wire.test_firewalls import FIRST, Gateway
-from tests.wire.test_gateway_faces import CLOSED, PROXY, prepare, report, tell
+from tests.wire.test_gateway_faces import CLOSED, PROXY, prepare, report, tell, uid_of
 
 pytestmark = pytest.mark.sockets  # asking asks the kernel which addresses are this host's own
 
@@ -157,3 +157,23 @@ def test_over_no_page_names_the_public_port_any_more(led: Gateway) -> None:
     led.tell("app-1")
     assert FIRST not in text_of(olga.page(path))
     assert led.rules == []
+
+
+def test_an_owner_says_what_manages_a_gateway(gated: House) -> None:
+    """EDGES G9: its machines are on the tab Unsupported, with that reason and what to do."""
+    olga = owner(gated)
+    point = f"/portal/points/{uid_of(gated, 'gw-1')}"
+    assert olga.send(f"{point}/managed-by", {"by": "FortiManager"}).status_code == 303
+    assert 'value="FortiManager"' in olga.page(point)
+    there = text_of(olga.page("/portal/jit?tab=unsupported"))
+    assert "gw-1, in front of app-1, is managed by FortiManager, as an owner says" in there
+    assert "bascule machine managed-by gw-1 --nobody" in there
+    page = text_of(olga.page("/portal/machines/default/app-1"))
+    assert "Something other than Bascule manages a gateway in front of this machine." in page
+    french = text_of(olga.page("/portal/jit?tab=unsupported", language="fr"))
+    assert "est gérée par FortiManager, selon un propriétaire" in french
+    olga.send(f"{point}/managed-by", {"by": ""})
+    report(gated, {"code": "FlowsOffloaded", "arguments": {"tables": "inet filter fast"}})
+    there = text_of(olga.page("/portal/jit?tab=unsupported"))
+    assert "is managed by flow table inet filter fast, as its agent found" in there
+    assert "bascule machine managed-by gw-1 Bascule" in there

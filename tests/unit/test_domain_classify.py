@@ -41,6 +41,8 @@ UNSUPPORTED = MachineState.UNSUPPORTED
         (replace(WELL, is_managed=False, has_point=False), UNSUPPORTED, ["NotManaged"]),
         # Whose point is gone is not flushed by anybody.
         (replace(WELL, has_point=False, is_flushed=True), UNSUPPORTED, ["NoEnforcementPoint"]),
+        (replace(WELL, is_elsewhere=True), UNSUPPORTED, ["ManagedElsewhere"]),
+        (replace(WELL, has_point=False, is_elsewhere=True), UNSUPPORTED, ["NoEnforcementPoint"]),
         # All the reasons at once.
         (Traits(False, True, True, False, True), UNSUPPORTED, ["NotManaged", "FirewallFlushed", "JitSwitchedOff"]),
         (Traits(True, False, True, False, False), UNSUPPORTED, ["NoEnforcementPoint", "JitSwitchedOff"]),
@@ -54,8 +56,8 @@ def test_the_state_and_its_reasons(traits: Traits, state: MachineState, codes: l
 
 def test_every_traits_is_in_one_state_and_unsupported_has_reasons() -> None:
     every = [traits_in(state) for state in MachineState]
-    assert sum(map(len, every)) == len(ALL_TRAITS) == len(frozenset().union(*every)) == 32
-    assert sorted(each.code for each in ALL_TRAITS) == list(range(32))
+    assert sum(map(len, every)) == len(ALL_TRAITS) == len(frozenset().union(*every)) == 64
+    assert sorted(each.code for each in ALL_TRAITS) == list(range(64))
     for traits in ALL_TRAITS:
         found = classify(traits, WEB)
         assert bool(found.reasons) == (found.state is UNSUPPORTED)
@@ -63,9 +65,19 @@ def test_every_traits_is_in_one_state_and_unsupported_has_reasons() -> None:
 
 
 def test_the_code_is_what_stores_count_by() -> None:
-    """The first answer is the highest bit; a store writes the same sum in its own words."""
+    """Stores write the same sum in their own words."""
     assert Traits(True, False, False, False, False).code == 16
     assert Traits(False, True, True, False, True).code == 13
+    assert Traits(False, False, False, False, False, is_elsewhere=True).code == 32
+
+
+def test_what_manages_a_gateway_is_named_with_what_to_do() -> None:
+    for is_found, undo in ((False, "--nobody"), (True, "Bascule")):
+        named = Named("app-1", gateway="gw-1", managed_by="FortiManager", is_found=is_found)
+        said = words(classify(replace(WELL, is_elsewhere=True), named))
+        assert "gw-1, in front of app-1, is managed by FortiManager" in said
+        assert f"bascule machine managed-by gw-1 {undo}." in said
+        assert "bascule machine not-behind gw-1 app-1" in said
 
 
 def words(found: Classification) -> str:
@@ -116,6 +128,7 @@ def test_codes_are_stable_words() -> None:
         "NotManaged",
         "NoEnforcementPoint",
         "FirewallFlushed",
+        "ManagedElsewhere",
         "JitSwitchedOff",
     }
 

@@ -480,6 +480,7 @@ def test_a_machine_where_nothing_can_be_opened_is_refused_at_once() -> None:
     for why, code in (
         (Unable.UNINSTALLED, "AgentUninstalled"),
         (Unable.LEASELESS, "LeasesNotEnded"),
+        (Unable.MANAGED, "ManagedElsewhere"),
     ):
         unable = {"uid-web": why}
         refused = decide(policy(), request(), INVENTORY, (), ids(), NOW, unable=unable)

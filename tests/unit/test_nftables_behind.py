@@ -162,22 +162,29 @@ FLOW_TABLE = (
         ([SSH.behind(APP)], [], None),
         ([SSH], [FLOW_TABLE], None),
         ([], [FLOW_TABLE], None),
-        ([SSH.behind(APP)], None, "unknown: refused"),
     ],
 )
 def test_a_flow_table_is_a_weakness_where_a_machine_is_behind(
     monkeypatch: pytest.MonkeyPatch,
     closed: list[PortKey],
-    replies: list[bytes] | None,
+    replies: list[bytes],
     said: str | None,
 ) -> None:
-    """What it carries passes no rule; and what cannot be known is said (EDGES G5)."""
-
-    def dump(*_: object) -> list[bytes]:
-        if replies is None:
-            raise OSError(1, "refused")
-        return replies
-
-    monkeypatch.setattr(netlink, "dump", dump)
+    """What it carries passes no rule (EDGES G5), and something else manages the gateway (G9)."""
+    monkeypatch.setattr(netlink, "dump", lambda *_: replies)
     found = offloaded(closed)
     assert [each.arguments["tables"] for each in found] == ([said] if said else [])
+    assert [each.manager for each in found] == ([f"flow table {said}"] if said else [])
+
+
+def test_flow_tables_that_cannot_be_read_are_said_to_be_so_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """EDGES G9: what is not known takes no machine out of service."""
+
+    def refuse(*_: object) -> list[bytes]:
+        raise OSError(1, "refused")
+
+    monkeypatch.setattr(netlink, "dump", refuse)
+    (found,) = offloaded([SSH.behind(APP)])
+    assert (found.code, found.gravity, found.manager) == ("FlowTablesNotRead", "limited", "")

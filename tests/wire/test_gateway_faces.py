@@ -237,3 +237,33 @@ def test_what_leads_past_a_gateway_does_not_lead_past_the_machine_s_own_agent(de
     assert "closed     22/tcp\n" in desk.done("machine", "show", "web-1").out
     tell(house, web, "web-1", "web-1", **CLOSED, weaknesses=[OWN])
     assert "closed     22/tcp (open past us)" in desk.done("machine", "show", "web-1").out
+
+
+def test_a_gateway_that_something_else_manages_makes_what_is_behind_it_unsupported(
+    desk: Cli,
+) -> None:
+    """As the how-to says of VMs behind firewalls that Azure Firewall Manager controls (EDGES G9)."""
+    told = desk.done("machine", "managed-by", "gw-1", "FortiManager")
+    assert "gw-1 is managed by FortiManager" in told.out
+    shown = desk.done("machine", "show", "app-1").out
+    assert "state      unsupported" in shown
+    assert "gw-1, in front of app-1, is managed by FortiManager (an owner says so)" in shown
+    assert "bascule machine managed-by gw-1 --nobody" in shown
+    assert "closed     22/tcp at gw-1" in shown, "it stays closed"
+    assert "managed    by FortiManager" in desk.done("machine", "show", "gw-1").out
+    asked = refused(desk, "request", "app-1", "-p", "22", "--no-wait")
+    assert "managed by something other than Bascule" in asked.err
+    assert "FortiManager" not in asked.err, "whose it is, requestors are not told"
+    changed = refused(desk, "policy", "set", "app-1", "-p", "22", "-p", "3389")
+    assert "ManagedElsewhere" in changed.err or "managed by something other" in changed.err
+    assert desk.json("machine", "managed-by", "gw-1", "--nobody")["managedBy"] == ""
+    assert "state      configured" in desk.done("machine", "show", "app-1").out
+    assert refused(desk, "machine", "managed-by", "gw-1").code == 2
+    assert refused(desk, "machine", "managed-by", "gw-1", "x", "--nobody").code == 2
+    found = {"code": "FlowsOffloaded", "arguments": {"tables": "inet filter fast"}}
+    report(desk.house, found)
+    shown = desk.done("machine", "show", "app-1").out
+    assert "is managed by flow table inet filter fast (its agent found)" in shown
+    desk.done("machine", "managed-by", "gw-1", "bascule")
+    assert "state      configured" in desk.done("machine", "show", "app-1").out
+    assert "GatewayManaged" in set(desk.house.events("GatewayManaged"))

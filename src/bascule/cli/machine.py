@@ -13,6 +13,7 @@ from bascule.cli.find import find_machine, new_machine_id, port_words
 from bascule.cli.knocks import knocks
 from bascule.cli.machine_behind import behind, not_behind, release_address
 from bascule.cli.machine_changes import changes_json, changes_words
+from bascule.cli.machine_managed import managed_by
 from bascule.cli.machine_words import (
     agent_words,
     closed_words,
@@ -60,6 +61,7 @@ def machine() -> None:
 machine.add_command(knocks)
 machine.add_command(behind)
 machine.add_command(not_behind)
+machine.add_command(managed_by)
 machine.add_command(release_address)
 
 

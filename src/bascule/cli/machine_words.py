@@ -354,6 +354,8 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
         if point.clock_skew is not None:
             lines.append(f"clock      {_skew_words(point.clock_skew)}")
+        if point.managed_by:
+            lines.append(f"managed    by {point.managed_by}, for the machines behind it")
         lines.append(f"blocked    {_blocked_words(point, now)}")
     lines.append(f"closed     {closed_words(found) or 'nothing'}")
     if found.closed_at:

@@ -44,6 +44,7 @@ DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two to
         "MachineNotFound",
         "MachineNotInPolicy",
         "MachinesRequired",
+        "ManagedElsewhere",
         "OutsideNetworks",
         "PortNotAdmittedByHost",
         "PortNotInPolicy",

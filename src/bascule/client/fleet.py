@@ -112,6 +112,14 @@ def _points(machine: ResourceId) -> str:
     return f"{machine}/providers/Bascule.Fleet/enforcementPoints"
 
 
+def manage_point(connection: Connection, machine: ResourceId, by: str) -> tuple[str, bool]:
+    """Say what manages a gateway (empty: nobody says); what is kept, and whether that is new."""
+    answer = connection.call(
+        "POST", f"{_points(machine)}/default/manage", BASCULE_VERSION, body={"managedBy": by}
+    )
+    return text(answer.body, "managedBy", ""), flag(answer.body, "isChanged")
+
+
 def believe_point(connection: Connection, machine: ResourceId) -> bool:
     """Have the reports of a machine's agent believed again; False when they were."""
     path = f"{machine}/providers/Bascule.Fleet/enforcementPoints/default/believe"

@@ -92,6 +92,7 @@ class EnforcementPoint:
     doubted_since: datetime | None = None  # its reports are not believed
     clock_skew: timedelta | None = None  # its host's clock less the server's; None: little
     driver: str = ""  # empty: not told yet
+    managed_by: str = ""  # an owner's word; empty: none
     lacks: frozenset[str] = frozenset()  # what its driver cannot do, as the wire names it
 
     @property
@@ -269,6 +270,7 @@ def read_point(data: Data) -> EnforcementPoint:
         else timedelta(seconds=number(properties, "clockSkewSeconds")),
         guard=read_guard(inner(properties, "guard")),
         driver=text(properties, "driver", ""),
+        managed_by=text(properties, "managedBy", ""),
         lacks=frozenset(k for k, has in inner(properties, "capabilities").items() if has is False),
     )
 

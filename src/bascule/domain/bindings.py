@@ -103,6 +103,8 @@ class Binding:
         """
         if self.is_own:
             return point
+        here = seen_behind(point.weaknesses, self.addresses, self.point_uid)
+        manager = replace(point, weaknesses=here).manager  # of this machine, not of the others
         return replace(
             point,
             machine_uid=self.machine_uid,
@@ -115,9 +117,11 @@ class Binding:
             facts={},
             not_enforced_since=point.not_enforced_since or self.failed_since,
             gateways=(self.point_uid,),
+            managed_by="",
+            managers=() if manager is None else (manager,),
             has_own=False,
             weaknesses=(
-                *seen_behind(point.weaknesses, self.addresses, self.point_uid),
+                *here,
                 *self._outside(point),
             ),
         )
@@ -198,6 +202,7 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         knows=frozenset.intersection(*(each.knows for each in points)),
         capabilities=_common([e.capabilities for e in points if e.capabilities is not None]),
         gateways=tuple(uid for each in points for uid in each.gateways),
+        managers=tuple(other for each in points for other in each.managers),
         has_own=any(each.has_own for each in points),
     )
 

@@ -6,7 +6,8 @@ the reasons that the last one has there, read for firewalls of any make:
     Azure                                     here
     missing network security group            no enforcement point has been enrolled
     classic machine                           known, and not managed: inventory alone
-    firewall that a manager controls          something empties the rules that it may not own
+    firewall that a manager controls          something empties the rules that it may not own; or
+                                              a gateway in front is managed by something else
     the policy of subscription or group       the plan is off there
 
 Rules: what nothing protects is never called configured, be it named by ten policies; a
@@ -34,12 +35,14 @@ class UnsupportedCode(StrEnum):
     NOT_MANAGED = "NotManaged"
     NO_ENFORCEMENT_POINT = "NoEnforcementPoint"
     FIREWALL_FLUSHED = "FirewallFlushed"
+    MANAGED_ELSEWHERE = "ManagedElsewhere"
     PLAN_OFF = "JitSwitchedOff"
 
 
 class Trait(IntFlag):
     """The bits of ``Traits.code``, which stores keep, filter and count by."""
 
+    ELSEWHERE = 32
     MANAGED = 16
     POINT = 8
     FLUSHED = 4
@@ -49,23 +52,25 @@ class Trait(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """All that the state depends on: five answers of yes or no."""
+    """All that the state depends on: six answers of yes or no."""
 
     is_managed: bool
     has_point: bool
     is_flushed: bool
     is_plan_on: bool
     is_named: bool  # by a policy, with a port at least
+    is_elsewhere: bool = False  # something else manages a gateway in front of it
 
     @property
     def code(self) -> int:
-        """The five as bits of ``Trait``."""
+        """The six as bits of ``Trait``."""
         answers = {
             Trait.MANAGED: self.is_managed,
             Trait.POINT: self.has_point,
             Trait.FLUSHED: self.is_flushed,
             Trait.PLAN: self.is_plan_on,
             Trait.NAMED: self.is_named,
+            Trait.ELSEWHERE: self.is_elsewhere,
         }
         return sum(bit for bit, is_so in answers.items() if is_so)
 
@@ -78,10 +83,11 @@ class Traits:
             is_flushed=bool(code & Trait.FLUSHED),
             is_plan_on=bool(code & Trait.PLAN),
             is_named=bool(code & Trait.NAMED),
+            is_elsewhere=bool(code & Trait.ELSEWHERE),
         )
 
 
-ALL_TRAITS = tuple(Traits(*bits) for bits in product((False, True), repeat=5))
+ALL_TRAITS = tuple(Traits(*bits) for bits in product((False, True), repeat=6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,9 @@ class Named:
 
     machine: str
     flushed_by: str = ""
+    gateway: str = ""  # that something else manages
+    managed_by: str = ""
+    is_found: bool = False  # by the gateway's agent; else an owner said so
     plan_group: str = ""  # the group whose own setting holds; empty: the subscription's
 
 
@@ -137,6 +146,7 @@ def why_unsupported(traits: Traits) -> tuple[UnsupportedCode, ...]:
         # Of a machine that nobody manages no agent is missing.
         (traits.is_managed and not traits.has_point, UnsupportedCode.NO_ENFORCEMENT_POINT),
         (traits.has_point and traits.is_flushed, UnsupportedCode.FIREWALL_FLUSHED),
+        (traits.has_point and traits.is_elsewhere, UnsupportedCode.MANAGED_ELSEWHERE),
         (not traits.is_plan_on, UnsupportedCode.PLAN_OFF),
     )
     return tuple(code for is_so, code in found if is_so)
@@ -173,6 +183,16 @@ def _reason(code: UnsupportedCode, named: Named) -> Reason:
             f"{named.flushed_by} on {machine} flushes the whole firewall, and Bascule cannot own "
             f"its table there. Each flush opens every port until the agent restores the rules.",
             "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service.",
+        )
+    if code is UnsupportedCode.MANAGED_ELSEWHERE:
+        by = "its agent found" if named.is_found else "an owner says so"
+        undo = "Bascule" if named.is_found else "--nobody"
+        return Reason(
+            code,
+            f"{named.gateway}, in front of {machine}, is managed by {named.managed_by} ({by}). Nothing "
+            f"is configured or opened anew for {machine}; closed ports stay closed there.",
+            f"If Bascule is to manage it: bascule machine managed-by {named.gateway} {undo}. To guard "
+            f"{machine} without it: bascule machine not-behind {named.gateway} {machine}.",
         )
     if named.plan_group:
         where, option = f"resource group {named.plan_group}", f" --group {named.plan_group}"

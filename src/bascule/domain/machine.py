@@ -27,6 +27,7 @@ class Unable(StrEnum):
     LEASELESS = "LeasesNotEnded"
     TOO_OLD = "AgentTooOld"  # for this server's protocol (EDGES F4)
     OUTSIDE = "OutsideNetworks"  # of its gateway's guard file (EDGES G1)
+    MANAGED = "ManagedElsewhere"  # its gateway is, by something else (EDGES G9)
 
 
 def unable_words(why: Unable, name: str) -> str:
@@ -43,6 +44,13 @@ def unable_words(why: Unable, name: str) -> str:
             "there. Root on the gateway can change {file} and restart the agent.",
             machine=name,
             file=GUARD_FILE,
+        )
+    if why is Unable.MANAGED:
+        return sentence(
+            "The gateway in front of {machine} is managed by something other than Bascule, so no "
+            "access to {machine} can be configured or requested anew. What is closed stays closed. An "
+            "owner sees by what, and can change it: bascule machine show {machine}.",
+            machine=name,
         )
     if why is Unable.TOO_OLD:
         return sentence(
@@ -94,6 +102,19 @@ class ClosedPort:
         return self.on_expiry is OnExpiry.KILL
 
 
+BASCULE = "Bascule"  # as ``managed_by``: Bascule manages it, whatever is found there
+LONGEST_MANAGER = 64  # characters of its name
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """What manages a gateway in our place."""
+
+    gateway: str  # uid
+    name: str
+    is_found: bool = False  # by the gateway's agent; an owner has said nothing of it
+
+
 @dataclass(frozen=True, slots=True)
 class EnforcementPoint:
     """Where a machine's packets are stopped: its agent and what that last reported."""
@@ -121,6 +142,9 @@ class EnforcementPoint:
     doubted_since: datetime | None = None  # its reports are not believed (EDGES E7)
     believed_since: datetime | None = None  # an owner had its reports believed again
     clock_skew: timedelta | None = None  # its clock less ours; None: little, or not known
+    # What an owner says manages it instead: a name, or BASCULE; empty: nobody has said.
+    managed_by: str = ""
+    managers: tuple[Manager, ...] = ()  # of the gateways of a machine's point, other than Bascule
     gateways: tuple[str, ...] = ()  # uids of those that guard the machine, of a machine's point
     has_own: bool = True  # its own agent guards it, beside gateways or alone
 
@@ -148,7 +172,21 @@ class EnforcementPoint:
             return Unable.TOO_OLD
         if any(each.is_of(OUTSIDE_NETWORKS) for each in self.weaknesses):
             return Unable.OUTSIDE
+        if self.managers:
+            return Unable.MANAGED
         return Unable.LEASELESS if self.lacks("ends_leases") else None
+
+    @property
+    def manager(self) -> Manager | None:
+        """What manages the forwarded traffic of this gateway in our place. An owner's word counts
+        before what is found.
+        """
+        if self.managed_by:
+            is_ours = self.managed_by == BASCULE
+            return None if is_ours else Manager(self.machine_uid, self.managed_by)
+        found = (each.manager for each in self.weaknesses if each.manager)
+        name = next(found, "")
+        return Manager(self.machine_uid, name, is_found=True) if name else None
 
     @property
     def is_uninstalled(self) -> bool:

@@ -60,6 +60,9 @@ class WeaknessKind:
     # machines behind it?
     is_own: bool = True
     is_behind: bool = True
+    # What manages a gateway's forwarded traffic in our place, where this says so for certain; empty:
+    # nothing. Machines behind it are unsupported then, unless an owner says otherwise (EDGES G9).
+    manager: str = ""
 
     def __call__(self, **arguments: object) -> Weakness:
         """A weakness of this kind."""
@@ -107,6 +110,11 @@ class Weakness:
     @property
     def shadow(self) -> Shadow | None:
         return self.kind.shadow if self.kind is not None else None
+
+    @property
+    def manager(self) -> str:
+        """What manages forwarded traffic there in our place; empty: nothing is known to."""
+        return str(sentence(self.kind.manager, **self.arguments)) if self.kind is not None else ""
 
     @property
     def _port(self) -> str:
@@ -424,6 +432,23 @@ FLOWS_OFFLOADED = WeaknessKind(
     "Another program’s flow table ({tables}) carries forwarded connections past Bascule’s rules, so "
     "connections through this gateway may go on after their grant. Remove the flow table, or exclude "
     "from it the machines behind this gateway.",
+    manager="flow table {tables}",
+)
+FLOW_TABLES_UNREAD = WeaknessKind(
+    "FlowTablesNotRead",
+    Gravity.LIMITED,
+    "Whether another program’s flow table carries forwarded connections past Bascule’s rules cannot be "
+    "read ({problem}).",
+)
+BRIDGED = WeaknessKind(
+    "Bridged",
+    Gravity.SEVERE,
+    "Bridge {rule} of this gateway leads both to closed port {port} and to the rest of the world: "
+    "packets that are bridged between them pass no rule of Bascule, and need no grant.",
+    "Route between them instead, or have bridged packets judged: modprobe br_netfilter, then sysctl "
+    "net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1.",
+    shadow=Shadow.ADMITS,
+    manager="bridge {rule}",
 )
 
 KINDS: Mapping[str, WeaknessKind] = {

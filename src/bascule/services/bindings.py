@@ -43,6 +43,7 @@ from bascule.interfaces.points import (
     PointWrites,
 )
 from bascule.interfaces.public_ports import PublicPortWrites
+from bascule.interfaces.record import EventWrites
 from bascule.interfaces.settling import Settling, SettlingReads
 from bascule.protocol.report import Report
 from bascule.sentences import sentence
@@ -66,6 +67,10 @@ class BindingActWrites(
     Protocol,
 ):
     """Bindings, the rights at their machines, and what ends with them."""
+
+
+class OwnedReads(EventWrites, MachineReads, RightsReads, Protocol):
+    """A machine, and the rights at it."""
 
 
 class GuardedReads(AgentReads, BindingReads, GenerationReads, MachineReads, Protocol):
@@ -106,7 +111,7 @@ def bind(
     and Conflict for a machine's own agent, which enrolment binds, and for an address of another machine
     at that point.
     """
-    machine = _owned(tx, act, subject, machine_id)
+    machine = check_owned(tx, act, subject, machine_id)
     if point_uid == machine.uid:
         raise Conflict(
             f"The agent of {machine.id.name} is bound by its enrolment.",
@@ -166,7 +171,7 @@ def unbind(
     """Have a point guard a machine no longer; False when it does not. It may go on keeping ports
     closed, by what it holds. Raises Forbidden, NotFound.
     """
-    machine = _owned(tx, act, subject, machine_id)
+    machine = check_owned(tx, act, subject, machine_id)
     if point_uid == machine.uid:
         raise Conflict(
             f"The agent of {machine.id.name} is bound by its enrolment.",
@@ -193,7 +198,7 @@ def release_addresses(
 
     Raises Forbidden, NotFound, and Conflict for an address where a machine is.
     """
-    machine = _owned(tx, act, subject, machine_id)
+    machine = check_owned(tx, act, subject, machine_id)
     bound = tx.bindings_of(machine.uid)
     here = next((each for each in bound if each.point_uid == point_uid), None)
     if here is None:
@@ -300,7 +305,8 @@ def lose_point(tx: BindingActWrites, act: Act, point_uid: str) -> None:
             _unbind(tx, act, machine, point_uid)
 
 
-def _owned(tx: BindingActWrites, act: Act, subject: Subject, machine_id: ResourceId) -> Machine:
+def check_owned(tx: OwnedReads, act: Act, subject: Subject, machine_id: ResourceId) -> Machine:
+    """The machine, for whom binding it is allowed. Raises Forbidden, NotFound."""
     scope = resource_scope(machine_id)
     check(tx, subject, act.now, [Needed(ENROLMENT_WRITE, scope), Needed(MACHINE_WRITE, scope)])
     return known_machine(tx, machine_id)

@@ -216,7 +216,14 @@ def enrol(
             ):
                 tx.mark_cut(grant.id, act.now)
     tx.put_enforcement_point(
-        EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version, knows=knows)
+        EnforcementPoint(
+            machine.uid,
+            public_key,
+            act.now,
+            agent_version=agent_version,
+            knows=knows,
+            managed_by=before.managed_by if before is not None else "",
+        )
     )
     tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
     bind_anew(tx, act, machine)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.classify import Named
+from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.weaknesses import past_us_at
 from bascule.interfaces.inventory import MachineReads
@@ -21,6 +22,21 @@ def gateway_names(reader: MachineReads, points: Mapping[str, EnforcementPoint]) 
     if not uids:  # nearly always
         return {}
     return {uid: each.id.name for uid, each in reader.machines_of(sorted(uids)).items()}
+
+
+def named_of(
+    machine: Machine, point: EnforcementPoint | None, names: Names, plan_group: str
+) -> Named:
+    """How the reasons of a machine's classification call what they speak of."""
+    manager = next(iter(point.managers), None) if point is not None else None
+    return Named(
+        machine.id.name,
+        point.flushed_by if point is not None else "",
+        names.get(manager.gateway, manager.gateway) if manager is not None else "",
+        manager.name if manager is not None else "",
+        is_found=manager is not None and manager.is_found,
+        plan_group=plan_group,
+    )
 
 
 def closed_at(point: EnforcementPoint | None, names: Names) -> tuple[str, ...]:

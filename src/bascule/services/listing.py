@@ -37,7 +37,7 @@ from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, 
 from bascule.interfaces.plans import MachineFilter
 from bascule.interfaces.points import PointReads
 from bascule.services.fleet import is_enforced
-from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
+from bascule.services.gateways import Names, closed_at, gateway_names, named_of, reached_at
 from bascule.services.plans import PlanScopeReads, groups_off, plans_at
 
 
@@ -159,7 +159,7 @@ def _row(
         is_root_in=listed.is_closed and bool(by_root),
         shadow=None if point is None else past_us(point.weaknesses),
     )
-    traits, named = _classified(listed, point, plans)
+    traits, named = _classified(listed, point, plans, gateways)
     classification = classify(traits, named)
     state = access_state(doors)
     return MachineRow(
@@ -176,15 +176,14 @@ def _row(
 
 
 def _classified(
-    listed: ListedMachine, point: EnforcementPoint | None, plans: Mapping[str, PlanInForce]
+    listed: ListedMachine,
+    point: EnforcementPoint | None,
+    plans: Mapping[str, PlanInForce],
+    gateways: Names,
 ) -> tuple[Traits, Named]:
     group = listed.machine.id.resource_group
     plan = plans[group]
     kept = Traits.of(listed.traits)
     is_groups = plan.scope == group_scope(listed.machine.id.subscription_id, group)
-    named = Named(
-        listed.machine.id.name,
-        point.flushed_by if point is not None else "",
-        plan_group=group if is_groups else "",
-    )
+    named = named_of(listed.machine, point, gateways, group if is_groups else "")
     return replace(kept, is_plan_on=plan.is_on), named

@@ -16,7 +16,6 @@ from typing import Protocol
 from bascule.domain.bounds import Guard
 from bascule.domain.classify import (
     Classification,
-    Named,
     Traits,
     classify,
     is_managed,
@@ -28,13 +27,19 @@ from bascule.domain.scopes import group_scope
 from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, security_rules
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import HeldRules, PlanReads
 from bascule.interfaces.points import AgentReads, PointReads
 from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.interfaces.record import EventReads
 from bascule.services.fleet import is_enforced, is_online
+from bascule.services.gateways import gateway_names, named_of
 from bascule.services.plans import PlanScopeReads, plan_at
 from bascule.services.sweep import latest_end
+
+
+class ClassifiedReads(MachineReads, PlanScopeReads, Protocol):
+    """What a classification names."""
 
 
 class SurroundingReads(
@@ -196,7 +201,7 @@ def held_opening(grant: Grant) -> HeldOpening:
 
 
 def classification_of(
-    reader: PlanScopeReads,
+    reader: ClassifiedReads,
     machine: Machine,
     point: EnforcementPoint | None,
     naming: Sequence[StoredPolicy],
@@ -212,8 +217,8 @@ def classification_of(
         is_flushed=bool(flushed_by),
         is_plan_on=plan.is_on,
         is_named=any(each is not None and each.ports for each in rules),
+        is_elsewhere=point is not None and bool(point.managers),
     )
     is_groups = plan.scope == group_scope(machine.id.subscription_id, group)
-    return classify(
-        traits, Named(machine.id.name, flushed_by, plan_group=group if is_groups else "")
-    )
+    names = gateway_names(reader, {} if point is None else {machine.uid: point})
+    return classify(traits, named_of(machine, point, names, group if is_groups else ""))

@@ -18,7 +18,7 @@ from bascule.domain.facts.policies import PolicyChanged, PolicyCreated, PolicyDe
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
-from bascule.domain.machine import Machine
+from bascule.domain.machine import Machine, Unable, unable_words
 from bascule.domain.net import is_within
 from bascule.domain.policy import (
     MachineRules,
@@ -316,6 +316,10 @@ def _check(tx: RuleReads, act: Act, policy: Policy, before: Policy | None) -> li
                     here,
                 )
             )
+        point = tx.enforcement_point(machine.uid)
+        if point is not None and point.managers:
+            words = unable_words(Unable.MANAGED, machine.id.name)
+            problems.append(Problem(Unable.MANAGED, words, here))
         problems.extend(own_ports.check_rules(tx, act.place, machine, rules, here))
     if problems:
         raise InvalidInput.of(problems)

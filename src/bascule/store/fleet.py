@@ -235,6 +235,7 @@ class FleetWrites(FleetReads, Listed):
                 "counted_at": point.counted_at,
                 "facts": dict(point.facts),
                 "flushed_by": point.flushed_by,
+                "managed_by": point.managed_by,
                 "knows": sorted(point.knows),
                 "not_enforced_since": point.not_enforced_since,
                 "doubted_since": point.doubted_since,
@@ -346,6 +347,7 @@ def _shown_behind(point: EnforcementPoint) -> tuple[object, ...]:
         point.flushed_by,
         point.is_enforcing,
         point.last_contact_at is None,
+        point.manager is None,
         {
             (each.arguments.get("port", ""), each.shadow)
             for each in point.weaknesses
@@ -388,6 +390,7 @@ def point_of_row(row: Row[Any]) -> EnforcementPoint:
         counted_at=row.counted_at,
         facts=row.facts,
         flushed_by=row.flushed_by,
+        managed_by=row.managed_by,
         knows=frozenset(Feature) & frozenset(row.knows),
         not_enforced_since=row.not_enforced_since,
         doubted_since=row.doubted_since,

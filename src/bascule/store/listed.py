@@ -33,7 +33,8 @@ from bascule.store.rows import Rows, slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.listing import recent_window
 
-MANAGED, POINT, FLUSHED, NAMED = Trait.MANAGED, Trait.POINT, Trait.FLUSHED, Trait.NAMED
+MANAGED, NAMED = Trait.MANAGED, Trait.NAMED
+OF_POINT = Trait.POINT | Trait.FLUSHED | Trait.ELSEWHERE  # what its point tells
 NEVER = from_microseconds(0)
 _NOTHING: Mapping[ListKind, object] = {
     ListKind.TEXT: "",
@@ -57,7 +58,7 @@ _GENERATION = func.coalesce(
     0,
 )
 _IS_HERE = listed.c.machine_uid == bindparam("here")
-_WITHOUT_NAMED = listed.c.traits.op("&")(MANAGED | POINT | FLUSHED)
+_WITHOUT_NAMED = listed.c.traits.op("&")(MANAGED | OF_POINT)
 _FOLLOW_POLICIES = (
     update(listed)
     .where(listed.c.id_key.in_(bindparam("keys", expanding=True)))
@@ -71,10 +72,10 @@ _FOLLOW_MACHINE = (
         name_key=bindparam("new_name_key"),
         group_key=bindparam("new_group_key"),
         os_type=bindparam("new_os_type"),
-        traits=listed.c.traits.op("&")(POINT | FLUSHED | NAMED).op("|")(bindparam("managed")),
+        traits=listed.c.traits.op("&")(OF_POINT | NAMED).op("|")(bindparam("managed")),
     )
 )
-_WAS_POINT = listed.c.traits.op("&")(POINT | FLUSHED)
+_WAS_POINT = listed.c.traits.op("&")(OF_POINT)
 _IS_BEHIND = bindparam("observed") < _GENERATION
 # A point is written every few seconds; the row only when something of it is new.
 _FOLLOW_POINT = (
@@ -120,7 +121,7 @@ _LOSE_POINT = (
 )
 _FALL_BEHIND = (
     update(listed)
-    .where(_IS_HERE, listed.c.is_behind.is_(False), listed.c.traits.op("&")(POINT) != 0)
+    .where(_IS_HERE, listed.c.is_behind.is_(False), listed.c.traits.op("&")(Trait.POINT) != 0)
     .values(is_behind=True)
 )
 _WINDOW = func.coalesce(select(recent_window.c.begins_at).scalar_subquery(), 0)
@@ -131,7 +132,7 @@ _FOLLOW_REQUEST = (
     update(listed)
     .where(_IS_HERE)
     .values(
-        is_behind=or_(listed.c.is_behind, listed.c.traits.op("&")(POINT) != 0),
+        is_behind=or_(listed.c.is_behind, listed.c.traits.op("&")(Trait.POINT) != 0),
         recent_requests=listed.c.recent_requests + case((_IS_RECENT, 1), else_=0),
     )
 )
@@ -200,7 +201,9 @@ class Listed(Rows):
     def _follow_point(self, point: EnforcementPoint, access: Access | None = None) -> None:
         now = {
             "here": point.machine_uid,
-            "bits": POINT | FLUSHED if point.flushed_by else POINT,
+            "bits": Trait.POINT
+            | (Trait.FLUSHED if point.flushed_by else 0)
+            | (Trait.ELSEWHERE if point.managers else 0),
             "silent": point.last_contact_at is None or not point.is_enforcing,
             "observed": point.observed_generation,
             "shadow_now": past_us(point.weaknesses) or "",

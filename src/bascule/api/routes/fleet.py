@@ -14,6 +14,7 @@ from bascule.api.paths import MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.wire.fleet import (
     BindingBody,
     EnrolmentBody,
+    ManagedBody,
     ReleasedBody,
     enrolment_json,
     point_json,
@@ -24,7 +25,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader
-from bascule.services import bindings, doubt, fleet
+from bascule.services import bindings, doubt, fleet, managed
 from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -108,6 +109,16 @@ async def believe_point(call: CurrentCall, machine: MachinePath) -> Response:
         lambda tx, act: doubt.believe_point(tx, act, call.subject, machine)
     )
     return CompactJson({"isChanged": is_changed})
+
+
+@router.post(f"{OF_MACHINE}/default/manage")
+@requires(ENROLMENT_WRITE)
+async def manage_point(call: CurrentCall, machine: MachinePath, body: ManagedBody) -> Response:
+    """Say what manages a gateway instead of Bascule (EDGES G9). It ends no grant."""
+    by, is_changed = await call.perform(
+        lambda tx, act: managed.manage(tx, act, call.subject, machine, body.managed_by or "")
+    )
+    return CompactJson({"managedBy": by, "isChanged": is_changed})
 
 
 @router.get(OF_MACHINE)

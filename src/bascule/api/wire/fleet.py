@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from bascule.api.wire.fields import Body, Count, HostAddress, Truth
+from bascule.api.wire.fields import Body, Count, HostAddress, Text, Truth
 from bascule.domain.bindings import MOST_FORMER, Binding
 from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities
@@ -38,6 +38,12 @@ class BindingBody(Body):
     """Where a gateway's point forwards to the machine; null: as before."""
 
     addresses: Annotated[list[HostAddress], Field(max_length=2)] | None = None
+
+
+class ManagedBody(Body):
+    """What manages a gateway: a name, ``Bascule``; null or empty: what its agent finds decides."""
+
+    managed_by: Text | None = None
 
 
 class ReleasedBody(Body):
@@ -92,6 +98,7 @@ def point_properties_json(
         if point.clock_skew is None
         else round(point.clock_skew.total_seconds()),
         "flushedBy": point.flushed_by,
+        "managedBy": point.managed_by,
         "blockedAttempts": None if point.lacks("sees_blocked") else point.blocked_attempts,
         "countedAt": _instant(point.counted_at),
         "driver": point.driver,

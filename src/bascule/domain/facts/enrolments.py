@@ -43,6 +43,23 @@ class AgentEnrolled(Fact):
 
 
 @fact(
+    "Bascule.Fleet/enforcementPoints/manage/action",
+    "Set what manages a gateway",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
+class GatewayManaged(Fact):
+    """Machines behind a gateway that something other than Bascule manages are unsupported."""
+
+    machine: MachineId
+    machine_uid: Text
+    by: Text  # its name; Bascule: whatever is found there; empty: what its agent finds decides
+    before: Text
+
+
+@fact(
     "Microsoft.Authorization/enrolments/delete",
     "Remove agent",
     Activity.DELETE,

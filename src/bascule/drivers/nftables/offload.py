@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bascule.domain.net import PortKey
-from bascule.domain.weaknesses import FLOWS_OFFLOADED, Weakness
+from bascule.domain.weaknesses import FLOW_TABLES_UNREAD, FLOWS_OFFLOADED, Weakness
 from bascule.drivers.linux import ruleset
 
 _MOST_NAMED = 3
@@ -22,5 +22,5 @@ def offloaded(closed: Collection[PortKey]) -> tuple[Weakness, ...]:
     try:
         tables = ruleset.flow_tables()
     except OSError as error:
-        tables = [f"unknown: {error.strerror or error}"]
+        return (FLOW_TABLES_UNREAD(problem=error.strerror or error),)
     return (FLOWS_OFFLOADED(tables=", ".join(tables[:_MOST_NAMED])),) if tables else ()

@@ -71,6 +71,16 @@ TEXTS: Mapping[str, str] = {
     "jit.todo.FirewallFlushed": msgid(
         "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service on it."
     ),
+    "jit.why.ManagedElsewhere": msgid(
+        "{gateway}, in front of {machine}, is managed by {manager}, as an owner says. Nothing is "
+        "configured or opened anew for the machine; closed ports stay closed."
+    ),
+    "jit.why.ManagedElsewhere.found": msgid(
+        "{gateway}, in front of {machine}, is managed by {manager}, as its agent found. Nothing is "
+        "configured or opened anew for the machine; closed ports stay closed."
+    ),
+    "jit.todo.ManagedElsewhere": msgid("If Bascule is to manage it:"),
+    "jit.todo.ManagedElsewhere.found": msgid("Correct that on the gateway, or have it only shown:"),
     "jit.why.JitSwitchedOff": msgid(
         "The plan of the subscription switches just-in-time access off. Closed ports stay closed."
     ),
@@ -99,6 +109,9 @@ TEXTS: Mapping[str, str] = {
         "Another service on this machine flushes the firewall’s rules, and this host cannot "
         "protect them from that."
     ),
+    "machine.reason.ManagedElsewhere": msgid(
+        "Something other than Bascule manages a gateway in front of this machine."
+    ),
     "machine.reason.JitSwitchedOff": msgid(
         "Just-in-time access is switched off for the resource group or the subscription."
     ),
@@ -106,6 +119,9 @@ TEXTS: Mapping[str, str] = {
     "machine.todo.NoEnforcementPoint": msgid("Enrol its agent: bascule machine enrol {name}"),
     "machine.todo.FirewallFlushed": msgid(
         "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service on it."
+    ),
+    "machine.todo.ManagedElsewhere": msgid(
+        "By what says bascule machine show {name}; to change it: bascule machine managed-by."
     ),
     "machine.todo.JitSwitchedOff": msgid(
         "Have it switched on: bascule plan show shows where it is off, bascule plan on switches "

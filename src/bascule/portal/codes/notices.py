@@ -36,6 +36,7 @@ TEXTS: Mapping[str, str] = {
         "Closing. An entry disappears from this list when its machine has confirmed that the port"
         " is closed."
     ),
+    "notice.point_managed": msgid("What manages this gateway has been saved."),
     "notice.point_removed": msgid("The agent is removed. Ports that it kept closed stay closed."),
     "notice.extended": msgid("Extended."),
     "notice.closed": msgid("Closing. It counts as closed when the machine has confirmed it."),

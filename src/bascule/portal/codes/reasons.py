@@ -37,6 +37,9 @@ TEXTS: Mapping[str, str] = {
     "reason.HostGuardUnusable": msgid(
         "The guard file of that host cannot be used, so it opens nothing."
     ),
+    "reason.ManagedElsewhere": msgid(
+        "Something other than Bascule manages the gateway in front of this machine."
+    ),
     "reason.OutsideNetworks": msgid(
         "The machine is in no network that the guard file of its gateway names."
     ),

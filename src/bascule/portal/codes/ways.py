@@ -46,6 +46,9 @@ TEXTS: Mapping[str, str] = {
     "way.ReleaseNotAdmittedByHost": msgid(
         "To allow it, set release = true in the guard file as root on that host and restart the agent."
     ),
+    "way.ManagedElsewhere": msgid(
+        "Ask the machine’s owner. They see on the machine’s page by what, and can change it."
+    ),
     "way.OutsideNetworks": msgid(
         "As root on the gateway, name the network in the guard file and restart the agent."
     ),

@@ -120,13 +120,15 @@ def _reasons(row: MachineRow) -> list[tuple[str, str, dict[str, str]]]:
         "machine": named.machine,
         "service": named.flushed_by,
         "group": named.plan_group,
+        "gateway": named.gateway,
+        "manager": named.managed_by,
     }
     found = []
     for reason in row.classification.reasons:
         is_groups = reason.code is UnsupportedCode.PLAN_OFF and named.plan_group
-        found.append(
-            (f"{reason.code}{'.group' if is_groups else ''}", _command(row, reason.code), values)
-        )
+        is_found = reason.code is UnsupportedCode.MANAGED_ELSEWHERE and named.is_found
+        kind = ".group" if is_groups else ".found" if is_found else ""
+        found.append((f"{reason.code}{kind}", _command(row, reason.code), values))
     return found
 
 
@@ -136,6 +138,8 @@ def _command(row: MachineRow, code: UnsupportedCode) -> str:
     return {
         UnsupportedCode.NOT_MANAGED: f"bascule machine add {name} --managed",
         UnsupportedCode.NO_ENFORCEMENT_POINT: f"bascule machine enrol {name}",
+        UnsupportedCode.MANAGED_ELSEWHERE: f"bascule machine managed-by {row.named.gateway} "
+        + ("Bascule" if row.named.is_found else "--nobody"),
         UnsupportedCode.PLAN_OFF: f"bascule plan on --group {group}"
         if group
         else "bascule plan on",

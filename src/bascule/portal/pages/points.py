@@ -17,7 +17,7 @@ from bascule.domain.actions import (
     POINT_READ,
 )
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import Machine
+from bascule.domain.machine import LONGEST_MANAGER, Machine
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import BasculeError, InvalidInput, NotFound
 from bascule.interfaces.listing import ListFilter, Place
@@ -36,7 +36,7 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
 from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.problems import reasons_of
-from bascule.services import fleet
+from bascule.services import fleet, managed
 from bascule.services.points import (
     PointRow,
     count_points,
@@ -246,9 +246,22 @@ async def show_point(visit: CurrentVisit, uid: str) -> Response:
         machine_page=f"/portal/machines/{quote(row.machine.id.resource_group)}"
         f"/{quote(row.machine.id.name)}",
         remove=f"{point_page(row)}/remove",
+        manage=f"{point_page(row)}/managed-by",
+        why_not_manage=visit.why_not(ENROLMENT_WRITE, scope) or visit.why_not(MACHINE_WRITE, scope),
+        longest_manager=LONGEST_MANAGER,
         why_not_enrol=visit.why_not(ENROLMENT_WRITE, scope),
         why_not_remove=visit.why_not(ENROLMENT_DELETE, scope),
     )
+
+
+@router.post(f"{POINTS}/{{uid}}/managed-by")
+@decides(ENROLMENT_WRITE)
+async def manage_point(visit: CurrentVisit, uid: str) -> Response:
+    """What manages the gateway, as an owner says (EDGES G9)."""
+    row = await visit.read(lambda reader: _point(reader, visit, uid))
+    by = visit.form.text("by")
+    await visit.perform(lambda tx, act: managed.manage(tx, act, visit.subject, row.machine.id, by))
+    return visit.go(point_page(row), "point_managed")
 
 
 @router.get(f"{POINTS}/{{uid}}/remove")

@@ -356,6 +356,7 @@ agents = Table(
     Column("counted_at", Instant),  # when that number came
     Column("facts", Json, nullable=False),
     Column("flushed_by", String, nullable=False),
+    Column("managed_by", String, nullable=False),  # an owner's word; empty: none
     Column("knows", Json, nullable=False),
     Column("not_enforced_since", Instant),
     Column("doubted_since", Instant),
