@@ -84,6 +84,7 @@ faults: install-dev  ## N=200 random schedules from SEED=1 on, and the planted b
 
 bench: install  ## measure ask-to-open beside the peers, and a fleet of 2,000; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench
+	$(BIN)/python -m bench.gateway --rounds 1
 	$(BIN)/python -m bench.initiate
 	$(BIN)/python -m bench.powershell
 	$(BIN)/python -m bench.pages --machines 50000 --requests 10000 --rounds 5 --dry  # the full size takes ten minutes

@@ -118,6 +118,11 @@ def ask(
             )
             by_command = ask_to_open.candidate(report.BY_COMMAND, ready, interval)
             candidates.append(stack.enter_context(by_command))
+            ready = stack.enter_context(
+                lab.standing(stood, ask_to_open.PORT, ask_to_open.LEASE_SECONDS, machine=lab.BEHIND)
+            )
+            through = ask_to_open.candidate(report.THROUGH_GATEWAY, ready, interval)
+            candidates.append(stack.enter_context(through))
         for name in arguments.peers:
             peer = PEERS[name]
             reason = why_not(peer)

@@ -91,7 +91,7 @@ def command_start() -> dict[str, Any]:
 def logins(stood: Lab) -> dict[str, dict[str, Any]]:
     """``bascule ssh web-1 -- true`` while a request is live, beside plain ssh to the same port."""
     user = stood.info.get("user", "root")
-    plain = ["ssh", "-o", "BatchMode=yes", f"{user}@{stood.address}", "true"]
+    plain = ["ssh", "-o", "BatchMode=yes", f"{user}@{stood.address(MACHINE)}", "true"]
     ours = ["bascule", "ssh", MACHINE, "--", "true"]
     with program("logging in", stood.client, STOPWATCH) as client:
 

@@ -33,6 +33,7 @@ from bench.standing import Broken, Placed, our_environment, program
 
 NAME = "bench"
 MACHINE = "web-1"
+BEHIND = "app-1"  # behind the lab's gateway, without an agent
 POLICIES = {"bascule": "bench", "command": "bench-command"}  # by the kind that asks
 _SHUT_SECONDS = 15.0
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
@@ -52,16 +53,14 @@ class Lab:
     def client(self) -> Placed:
         return self.at(self.info["client"])
 
-    @property
-    def machine(self) -> Mapping[str, Any]:
+    def machine(self, name: str = MACHINE) -> Mapping[str, Any]:
         found: Mapping[str, Any] = next(
-            each for each in self.info["machines"] if each["name"] == MACHINE
+            each for each in self.info["machines"] if each["name"] == name
         )
         return found
 
-    @property
-    def address(self) -> str:
-        return str(self.machine["addresses"][0])
+    def address(self, name: str) -> str:
+        return str(self.machine(name)["addresses"][0])
 
 
 def lab_command(*arguments: str) -> str:
@@ -91,17 +90,19 @@ def lab(port: int) -> Iterator[Lab]:
 
 
 @contextlib.contextmanager
-def standing(stood: Lab, port: int, lease_seconds: int, kind: str = "bascule") -> Iterator[Ready]:
-    """Have a policy name ``port`` of web-1 and something listen there.
+def standing(
+    stood: Lab, port: int, lease_seconds: int, kind: str = "bascule", machine: str = MACHINE
+) -> Iterator[Ready]:
+    """Have a policy name ``port`` of a machine and something listen there.
 
     ``kind``: ``bascule`` asks over a warm connection, ``command`` by ``bascule request``.
     """
     info = stood.info
     policy_name = POLICIES[kind]
-    _name_port(stood, port, policy_name)
-    with program("listener", stood.at(MACHINE), LISTENER, str(port)) as listener:
+    _name_port(stood, port, policy_name, machine)
+    with program("listener", stood.at(machine), LISTENER, str(port)) as listener:
         listener.hear()
-        _wait_until_shut(stood, port)
+        _wait_until_shut(stood, port, machine)
         policy = policy_id(
             info["subscription_id"], info["resource_group"], info["location"], policy_name
         )
@@ -112,19 +113,19 @@ def standing(stood: Lab, port: int, lease_seconds: int, kind: str = "bascule") -
             "subscription_id": info["subscription_id"],
             **info["admin"],
             "policy": str(policy),
-            "machine": stood.machine["id"],
+            "machine": stood.machine(machine)["id"],
             "port": port,
         }
         command: dict[str, object] = {
             "argv": [
-                *(our_command(), "request", MACHINE, "-p", str(port)),
+                *(our_command(), "request", machine, "-p", str(port)),
                 *("--for", f"{lease_seconds}s", "--policy", policy_name),
             ],
             "environment": None,
         }
         yield Ready(
             at_client=stood.client,
-            address=stood.address,
+            address=stood.address(machine),
             port=port,
             question={
                 **(warm if kind == "bascule" else command),
@@ -140,7 +141,7 @@ def our_command() -> str:
     return str(Path(sys.executable).with_name("bascule"))
 
 
-def _name_port(stood: Lab, port: int, policy: str) -> None:
+def _name_port(stood: Lab, port: int, policy: str, name: str) -> None:
     info = stood.info
     credentials = Credentials(info["tenant_id"], **info["admin"])
     rule = PortRule(port, RuleProtocol.TCP, (AddressPrefix(None),), timedelta(hours=1))
@@ -151,17 +152,17 @@ def _name_port(stood: Lab, port: int, policy: str) -> None:
         trust_file(Path(info["ca_file"])),
         SystemClock(),
     ) as connection:
-        machine = ResourceId.parse_machine(stood.machine["id"])
+        machine = ResourceId.parse_machine(stood.machine(name)["id"])
         put_machine_rules(connection, machine, [rule], policy)
 
 
-def _wait_until_shut(stood: Lab, port: int) -> None:
+def _wait_until_shut(stood: Lab, port: int, machine: str) -> None:
     """The agent closes the port a moment after the policy named it."""
-    target: Target = (stood.address, port)
+    target: Target = (stood.address(machine), port)
     knock = "import sys; from bench.probe import is_open; sys.exit(is_open((sys.argv[1], {port})))"
     argv = [*stood.client, sys.executable, "-c", knock.format(port=port), target[0]]
     deadline = time.monotonic() + _SHUT_SECONDS
     while subprocess.run(argv, env=our_environment(), check=False).returncode != 0:
         if time.monotonic() > deadline:
-            raise Broken(f"{MACHINE} did not close port {port}")
+            raise Broken(f"{machine} did not close port {port}")
         time.sleep(0.2)

@@ -38,14 +38,14 @@ class Pair:
 
     @property
     def at_client(self) -> Placed:
-        return _inside(self.client)
+        return inside(self.client)
 
     @property
     def at_server(self) -> Placed:
-        return _inside(self.server)
+        return inside(self.server)
 
 
-def _inside(namespace: str) -> Placed:
+def inside(namespace: str) -> Placed:
     return ("ip", "netns", "exec", namespace, "setpriv", "--pdeathsig", "TERM")
 
 
@@ -61,11 +61,7 @@ def run(*argv: str, environment: Mapping[str, str] | None = None) -> str:
 def pair(peer: str) -> Iterator[Pair]:
     """Make the two namespaces; take them away afterwards."""
     made = Pair(peer)
-    for name in (made.client, made.server):
-        _remove(name)
-    try:
-        for name in (made.client, made.server):
-            run("ip", "netns", "add", name)
+    with fresh(made.client, made.server):
         ends = ("netns", made.client, "type", "veth", "peer", "name", CABLE, "netns", made.server)
         run("ip", "link", "add", CABLE, *ends)
         for name, address in ((made.client, CLIENT_ADDRESS), (made.server, SERVER_ADDRESS)):
@@ -73,8 +69,19 @@ def pair(peer: str) -> Iterator[Pair]:
             run("ip", "-n", name, "link", "set", "lo", "up")
             run("ip", "-n", name, "link", "set", CABLE, "up")
         yield made
+
+
+@contextlib.contextmanager
+def fresh(*names: str) -> Iterator[None]:
+    """Make namespaces; take them away afterwards."""
+    for name in names:
+        _remove(name)
+    try:
+        for name in names:
+            run("ip", "netns", "add", name)
+        yield
     finally:
-        for name in (made.client, made.server):
+        for name in names:
             _remove(name)
 
 

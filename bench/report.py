@@ -16,6 +16,7 @@ from typing import Any
 RESULTS = Path(__file__).resolve().parent / "results"
 OURS = "bascule"
 BY_COMMAND = "bascule request"
+THROUGH_GATEWAY = "bascule, at a gateway"
 
 Row = Sequence[str]
 

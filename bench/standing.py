@@ -81,9 +81,9 @@ class Lines:
         except BrokenPipeError:
             raise Broken(f"{self.name}: its process has ended") from None
 
-    def hear(self) -> str:
+    def hear(self, patience: float = _STEP_SECONDS) -> str:
         output = _pipe(self._process.stdout)
-        ready, _, _ = select.select([output], [], [], _STEP_SECONDS)
+        ready, _, _ = select.select([output], [], [], patience)
         line = output.readline() if ready else ""
         if not line:
             raise Broken(f"{self.name}: no answer from its process")
@@ -94,8 +94,8 @@ class Lines:
         self.tell({"do": step})
         return self.outcome()
 
-    def outcome(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.hear())
+    def outcome(self, patience: float = _STEP_SECONDS) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.hear(patience))
         if "error" in answer:
             raise Broken(f"{self.name}: {answer['error']}")
         return answer
