@@ -149,6 +149,7 @@ def test_what_the_host_itself_admits_stands_on_the_machines_pages(town: Town) ->
             ),
         ),
         ({"ports": [], "sources": []}, ("no port", "no source")),
+        ({"forwarding": {"networks": ["10.1.0.0/16"]}}, ("behind it: 10.1.0.0/16",)),
         ({**GUARD, "problem": "no TOML"}, ("nothing: its guard file cannot be used",)),
     ):
         town.tell(guard=guard)
