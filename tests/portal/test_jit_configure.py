@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +15,10 @@ from bascule.api.context import AppState
 from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import AddressPrefix, parse_address
 from bascule.domain.policy import PortRule, RuleProtocol
-from bascule.services.act import ServerPlace
+from bascule.interfaces.store import Transaction
+from bascule.services.act import Act, ServerPlace
 from bascule.words import Words
 from tests.portal.test_jit import configure, enrolled, opened, request
 from tests.portal.visiting import Person, owner, somebody, text_of
@@ -110,6 +112,29 @@ def test_every_setting_is_kept_and_shown_again(house: House) -> None:
     assert 'value="PT15M" selected' in page
     assert 'name="row.0.why" value="1" checked' in page
     assert "Nothing: no port, no rule and no live access." in text_of(page)
+
+
+def test_the_public_port_that_a_policy_names_is_kept(house: House) -> None:
+    """The page has no field for it, and takes nothing away that it does not show."""
+    enrolled(house, "web-1")
+    olga = owner(house)
+    assert olga.send(PATH, form(house, ["web-1"], [""], row(0, 22))).status_code == 303
+    (rule,) = rules(house, "web-1")
+    named = replace(rule, public_port=2222, public_address=parse_address("198.51.100.7"))
+
+    def name_it(tx: Transaction, _: Act) -> None:
+        (stored,) = tx.policies_naming(ResourceId.parse(house.machine("web-1")))
+        (of_web,) = stored.policy.machines
+        changed = stored.policy.with_rules(replace(of_web, ports=(named,)))
+        tx.put_policy(replace(stored, policy=changed))
+
+    house.do(name_it)
+    page = olga.page(address(house, "web-1"))
+    assert 'type="hidden" name="row.0.public" value="2222"' in page
+    sent = form(house, ["web-1"], [""], row(0, 22, public="2222", at="198.51.100.7", why="1"))
+    answer = olga.send(PATH, {**sent, "tag": _TAG.findall(page)})
+    assert answer.status_code == 303, text_of(answer.text)
+    assert rules(house, "web-1") == (replace(named, justification_required=True),)
 
 
 def test_several_machines_at_once_are_all_or_none(house: House) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bascule.domain.bounds import Forwarding
 from bascule.domain.net import AddressPrefix, PortKey, PublicPort
-from bascule.domain.public_ports import HELD_BACK, Claim, Refused, choose
+from bascule.domain.public_ports import HELD_BACK, Claim, Refused, choose, named_at
 from tests.samples import SSH, TCP, UDP
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -105,6 +105,29 @@ def test_a_public_port_is_given_to_no_other_machine_for_a_day(named: PublicPort 
         found = chosen(left, forwarding=only, now=NOW + passed, named=named)
         assert (found == FIRST) is is_free
     assert chosen(left, machine="sql", port=RDP, forwarding=only, named=named) == FIRST
+
+
+def test_where_a_policy_names_one() -> None:
+    every = (*GIVEN.addresses, ip_address("203.0.113.1"))
+    for number, address, version, found in (
+        (None, None, 4, None),
+        (2000, None, 4, FIRST),
+        (2000, None, 6, PublicPort(SIX, 2000)),
+        (2000, TWO, 4, THIRD),
+        (2000, TWO, 6, None),  # of the other version one is chosen
+        (2000, every[-1], 4, None),  # at another of its gateways
+        (9, ip_address("203.0.113.2"), 4, PublicPort(ip_address("203.0.113.2"), 9)),  # at none
+    ):
+        assert named_at(number, address, version, GIVEN, every) == found
+
+
+def test_one_that_was_found_taken_is_chosen_for_nobody_and_may_be_named() -> None:
+    """Whether it is still taken, the gateway's agent finds."""
+    taken = Claim("gw", FIRST, "app", SSH).found_taken(NOW)
+    assert chosen(taken) == SECOND
+    assert chosen(taken, machine="sql") == SECOND
+    assert chosen(taken, now=NOW + HELD_BACK) == FIRST
+    assert chosen(taken, named=FIRST) == FIRST
 
 
 claims = st.builds(

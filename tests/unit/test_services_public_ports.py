@@ -6,6 +6,7 @@ web-1 is the gateway, and gives two public ports of each of its addresses. app-1
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -21,7 +22,7 @@ from bascule.domain.policy import MachineRules, RuleProtocol
 from bascule.domain.public_ports import HELD_BACK
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.errors import Conflict
+from bascule.errors import Conflict, InvalidInput
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
@@ -410,3 +411,128 @@ def test_of_two_rules_of_one_machine_each_has_its_own(world: Behind) -> None:
     assert isinstance(answer, requests.Initiated)
     assert len(answer.grants) == 2
     assert world.mapped(world.app) == {SSH: (FIRST,), SSH_UDP: (FIRST,)}
+
+
+# -- what a policy names -------------------------------------------------------------------------
+
+
+def put_named(
+    world: Behind,
+    machine: Machine,
+    public: int | None,
+    number: int = 22,
+    at: Address | None = None,
+    name: str = "",
+) -> None:
+    (rule,) = rules(machine, number).ports
+    named = replace(rule, public_port=public, public_address=at)
+    world.put(MachineRules(machine.id, (named,)), name=name or machine.id.name)
+
+
+def refusal(world: Behind, machine: Machine, public: int, **more: object) -> str:
+    before = world.see(lambda tx: tx.public_ports_at(world.web.uid))
+    with pytest.raises(InvalidInput) as refused:
+        put_named(world, machine, public, **more)  # type: ignore[arg-type]  # reason: passed through
+    assert world.see(lambda tx: tx.public_ports_at(world.web.uid)) == before
+    (code,) = {each.code for each in refused.value.problems}
+    return code
+
+
+def test_what_a_policy_names_is_the_machines_before_anybody_asks(world: Behind) -> None:
+    before = world.generation(world.app)
+    put_named(world, world.app, 2000)
+    assert world.generation(world.app) > before
+    assert world.mapped(world.app) == {SSH: (FIRST, PublicPort(SIX, 2000))}
+    world.open(world.sql)
+    assert world.mapped(world.sql) == {SSH: (SECOND,)}
+    world.open(world.app)
+    assert world.mapped(world.app) == {SSH: (FIRST, PublicPort(SIX, 2000))}
+
+
+def test_it_may_name_the_address_too(world: Behind) -> None:
+    world.report(world.web, guard=guard(ONE, TWO, SIX))
+    put_named(world, world.app, 2001, at=TWO)
+    assert world.mapped(world.app) == {SSH: (PublicPort(TWO, 2001),)}
+
+
+def test_what_a_policy_may_not_name(world: Behind) -> None:
+    """Each with its reason, and nothing is written."""
+    world.put(rules(world.web, 2001), name="of-gateway")
+    assert refusal(world, world.app, 1999) == "PublicPortNotGiven"
+    assert refusal(world, world.app, 2002) == "PublicPortNotGiven"
+    assert refusal(world, world.app, 2000, at=TWO) == "PublicPortNotGiven"
+    assert refusal(world, world.app, 2001) == "PublicPortTaken", "the gateway's own"
+    assert refusal(world, world.db, 2000) == "PublicPortNotGiven", "it is behind no gateway"
+    world.open(world.sql)
+    assert refusal(world, world.app, 2000, at=ONE) == "PublicPortTaken"
+    world.put(rules(world.sql, 3389), name="sql-1")
+    assert refusal(world, world.app, 2000, at=ONE) == "PublicPortHeldBack"
+    world.clock.pass_time(HELD_BACK.total_seconds())
+    put_named(world, world.app, 2000)
+    assert world.mapped(world.app)[SSH] == (FIRST, PublicPort(SIX, 2000))
+
+
+def test_two_machines_of_one_policy_cannot_name_one(world: Behind) -> None:
+    (ssh,) = rules(world.app, 22).ports
+    both = [
+        MachineRules(each.id, (replace(ssh, public_port=2000),)) for each in (world.app, world.sql)
+    ]
+    with pytest.raises(InvalidInput) as refused:
+        world.put(*both, name="both")
+    assert {each.code for each in refused.value.problems} == {"PublicPortTaken"}
+    assert world.see(lambda tx: tx.public_ports_at(world.web.uid)) == []
+    rdp = replace(ssh, number=3389, public_port=2000)
+    with pytest.raises(InvalidInput, match="given twice for this machine"):
+        world.put(MachineRules(world.app.id, (replace(ssh, public_port=2000), rdp)), name="both")
+    with pytest.raises(InvalidInput, match="Give publicPort beside publicIpAddress"):
+        put_named(world, world.app, None, at=ONE)
+
+
+def test_another_number_ends_what_came_by_the_one_before(world: Behind) -> None:
+    put_named(world, world.app, 2000)
+    grant = world.open(world.app)
+    put_named(world, world.app, 2001)
+    assert not world.grant(grant).is_live
+    assert world.mapped(world.app) == {SSH: (SECOND, PublicPort(SIX, 2001))}
+    assert refusal(world, world.sql, 2000) == "PublicPortHeldBack"
+    again = world.open(world.app)
+    put_named(world, world.app, None)
+    assert world.grant(again).is_live, "it keeps what it has"
+    assert world.mapped(world.app) == {SSH: (SECOND, PublicPort(SIX, 2001))}
+
+
+def test_a_rule_that_stays_as_it_is_stops_nobody(world: Behind) -> None:
+    """What the gateway gives is another's to change: whoever asks is told."""
+    put_named(world, world.app, 2000)
+    world.report(world.web, guard=guard(ONE, SIX, first=2001))
+    assert world.mapped(world.app) == {}
+    put_named(world, world.app, 2000)
+    assert world.codes(world.app) == ["PublicPortNotGiven"]
+    world.report(world.web, guard=guard(ONE, SIX))
+    world.open(world.app)
+    assert world.mapped(world.app) == {SSH: (FIRST,)}
+
+
+def test_what_a_policy_names_takes_the_place_of_what_was_chosen(world: Behind) -> None:
+    """Also where it could not be had when the policy was written."""
+    put_named(world, world.app, 2001)
+    world.put(rules(world.app, 22), name="plain")
+    world.report(world.web, guard=guard(ONE, SIX, last=2000))
+    plain = world.granted(world.app, policy="plain", subject=BERT, source="192.0.2.8")
+    assert world.mapped(world.app) == {SSH: (FIRST,)}
+    world.report(world.web, guard=guard(ONE, SIX))
+    assert world.grant(plain).is_live
+    world.open(world.app)
+    assert world.mapped(world.app) == {SSH: (SECOND,)}
+    assert not world.grant(plain).is_live, "its requestor was told of the other"
+
+
+def test_one_that_is_named_and_taken_fails_until_it_is_free(world: Behind) -> None:
+    put_named(world, world.app, 2000)
+    for _ in range(2):
+        grant = world.open(world.app)
+        world.tell(world.app, refused={grant.id: Objection.TAKEN})
+        assert "198.51.100.7:2000, is taken" in world.grant(grant).failure
+    grant = world.open(world.app)
+    world.tell(world.app, grant.id)
+    assert world.grant(grant).state is GrantState.OPEN

@@ -206,6 +206,48 @@ def test_of_two_gateways_the_first_bound_is_named_and_all_are_listed(
     assert "publicIpAddress" not in told["properties"]["virtualMachines"][0], "neither alone"
 
 
+def test_a_policy_names_its_public_port_and_keeps_it(house: House, gateway: Gateway) -> None:
+    """In our own part of a port; a client that does not know of it takes nothing away (EDGES A15)."""
+    named = {"onExpiry": "kill", "publicPort": 2223, "publicIpAddress": "198.51.100.7"}
+    told = put(house, port_rule(22, bascule=named), port_rule(23))
+    swagger.check(told, "JitNetworkAccessPolicy")
+    first, second = told["properties"]["virtualMachines"][0]["ports"]
+    assert first["bascule"] == {**named, "justificationRequired": False}
+    assert second["bascule"] == {"onExpiry": "keep", "justificationRequired": False}
+    again = put(house, port_rule(22), port_rule(23))
+    assert again["etag"] == told["etag"], "as a client of Azure's writes it back"
+    (machine,) = initiate(house).json()["virtualMachines"]
+    assert machine["ports"][0]["mappedPort"] == 2223
+    reset = put(house, port_rule(22, bascule=None), port_rule(23))
+    assert "publicPort" not in reset["properties"]["virtualMachines"][0]["ports"][0]["bascule"]
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ({"publicPort": 2221}, "PublicPortNotGiven"),
+        ({"publicPort": 2222, "publicIpAddress": "198.51.100.9"}, "PublicPortNotGiven"),
+        ({"publicIpAddress": "198.51.100.7"}, "PublicPortRequired"),
+        ({"publicPort": 0}, "InvalidPort"),
+        ({"publicPort": 65536}, "InvalidPort"),
+        ({"publicPort": 2222, "publicIpAddress": "gw.example"}, "InvalidAddress"),
+    ],
+)
+def test_a_policy_that_names_what_cannot_be_had_is_refused(
+    house: House, gateway: Gateway, named: dict[str, Any], code: str
+) -> None:
+    machine = {"id": house.machine("app-1"), "ports": [port_rule(bascule=named)]}
+    body = {"kind": "Basic", "properties": {"virtualMachines": [machine]}}
+    before = house.call("GET", house.policy(), version=JIT).json()
+    answer = house.call("PUT", house.policy(), body, JIT)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    (detail,) = error.get("details") or [error]
+    assert detail["code"] == code, detail
+    assert detail["target"].startswith("properties.virtualMachines[0].ports[0]")
+    assert house.call("GET", house.policy(), version=JIT).json() == before
+
+
 FIRST, AGAIN = 23, 21  # statements of an initiate that is given a public port, and of the next
 STATE = 12  # of an agent that asks for a machine behind it
 

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bascule.cli.spans import parse_span, show_span
-from bascule.domain.net import AddressPrefix, parse_port_number
+from bascule.domain.net import Address, AddressPrefix, parse_address, parse_port_number
 from bascule.errors import BasculeError, InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,6 +24,31 @@ _PROTOCOLS = {"tcp": "TCP", "udp": "UDP", "*": "*"}
 class Port:
     number: int
     protocol: str  # TCP, UDP or *
+
+
+class PublicPortType(click.ParamType[tuple[Address | None, int]]):
+    """``2222``, ``198.51.100.7:2222`` or ``[2001:db8::7]:2222``; the address is None where none is."""
+
+    name = "public port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Address | None, int]:
+        if isinstance(value, tuple):
+            return value
+        address, _, number = str(value).rpartition(":")
+        try:
+            if not (number.isascii() and number.isdecimal()):
+                raise InvalidInput(f"{value} is no port, and no address with a port.")
+            is_bracketed = address.startswith("[") and address.endswith("]")
+            at = (
+                parse_address(address.strip("[]") if is_bracketed else address) if address else None
+            )
+            if at is not None and (at.version == 6) is not is_bracketed:
+                raise InvalidInput(f"{value} is no address with a port: write [2001:db8::7]:2222.")
+            return at, parse_port_number(int(number))
+        except InvalidInput as error:
+            self.fail(error.message, param, ctx)
 
 
 class SpanType(click.ParamType[timedelta]):

@@ -10,7 +10,14 @@ from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
 from bascule.cli.lockout import keep_my_way_in
-from bascule.cli.parameters import MACHINE, Port, SourceType, SpanType, ports_option
+from bascule.cli.parameters import (
+    MACHINE,
+    Port,
+    PublicPortType,
+    SourceType,
+    SpanType,
+    ports_option,
+)
 from bascule.cli.preview import dry_run_option, removal_words, tell_preview
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.released import tell_released
@@ -25,7 +32,7 @@ from bascule.client.policies import (
 )
 from bascule.domain.ids import parse_name
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import Address, AddressPrefix
 from bascule.domain.policy import MAXIMUM_DURATION, MINIMUM_DURATION, PortRule, RuleProtocol
 
 DEFAULT_POLICY = "default"
@@ -74,7 +81,8 @@ def show(machine: str | None, output: str) -> None:
 Examples:
   bascule policy set web-1                        port 22, at most 3 hours
   bascule policy set web-1 -p 22 -p 5432 --max 1h --from 198.51.100.0/24
-  bascule policy set web-1 -p 22 --on-expiry kill --require-why""",
+  bascule policy set web-1 -p 22 --on-expiry kill --require-why
+  bascule policy set app-1 -p 22 --public-port 2222""",
 )
 @click.argument("machine", type=MACHINE)
 @ports_option("22, on Windows 3389")
@@ -104,6 +112,14 @@ Examples:
 )
 @click.option("--require-why", is_flag=True, help="Requests must give a reason.")
 @click.option(
+    "--public-port",
+    "public",
+    type=PublicPortType(),
+    metavar="[ADDRESS:]PORT",
+    help="Public port of the machine's gateway that stands for the port, for one -p. Default: the "
+    "lowest free one.",
+)
+@click.option(
     "--policy",
     "policy_name",
     default=DEFAULT_POLICY,
@@ -120,6 +136,7 @@ def set_command(
     sources: tuple[str, ...],
     on_expiry: str,
     require_why: bool,
+    public: tuple[Address | None, int] | None,
     policy_name: str,
     dry_run: bool,
     output: str,
@@ -130,6 +147,9 @@ def set_command(
     it no longer names stays closed; bascule machine release opens it.
     """
     parse_name(policy_name, "Policy", "--policy")
+    if public is not None and len(set(ports)) > 1:
+        raise click.UsageError("--public-port is for one port: give -p once.")
+    address, number = public or (None, None)
     with connect() as connection:
         found = find_machine(connection, machine)
         wanted = ports or (RECOMMENDED.get(found.os_type.lower(), SSH),)
@@ -141,6 +161,8 @@ def set_command(
                 longest,
                 OnExpiry(on_expiry),
                 require_why,
+                public_port=number,
+                public_address=address,
             )
             for port in dict.fromkeys(wanted)
         ]

@@ -8,6 +8,7 @@ from bascule.cli.find import port_words
 from bascule.cli.spans import show_span
 from bascule.client.policies import MachineRules
 from bascule.domain.machine import OnExpiry
+from bascule.domain.net import PublicPort
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.protocol.port_rules import flat_rule_json
 
@@ -16,7 +17,7 @@ def rule_rows(
     machines: Iterable[MachineRules], *, with_machine: bool = True
 ) -> tuple[list[str], list[list[object]]]:
     """Heads and rows, one row a rule."""
-    heads = ["MACHINE", "PORT", "AT MOST", "FROM", "AT THE END", "REASON", "POLICY"]
+    heads = ["MACHINE", "PORT", "AT MOST", "FROM", "AT THE END", "REASON", "POLICY", "PUBLIC PORT"]
     rows: list[list[object]] = [
         [
             rules.machine_id.name,
@@ -26,14 +27,26 @@ def rule_rows(
             _at_end(rule),
             "required" if rule.justification_required else "",
             policy.policy_id.name,
+            _public(rule),
         ]
         for rules in machines
         for policy in rules.policies
         for rule in policy.ports
     ]
+    if not any(row[-1] for row in rows):  # as in most houses
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
     if with_machine:
         return heads, rows
     return heads[1:], [row[1:] for row in rows]
+
+
+def _public(rule: PortRule) -> str:
+    """At its gateway, where the policy names it."""
+    if rule.public_port is None:
+        return ""
+    if rule.public_address is None:
+        return str(rule.public_port)
+    return str(PublicPort(rule.public_address, rule.public_port))
 
 
 def _at_end(rule: PortRule) -> str:

@@ -15,7 +15,7 @@ from bascule.client.reading import Data, flag, inner, member, number, objects, t
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import AddressPrefix, parse_address
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.domain.times import parse_duration
 from bascule.protocol.port_rules import rule_json
@@ -234,6 +234,10 @@ def _read_rules(ports: Iterable[Data]) -> tuple[PortRule, ...]:
             on_expiry=member(OnExpiry, inner(each, "bascule"), "onExpiry", OnExpiry.KEEP),
             justification_required=flag(inner(each, "bascule"), "justificationRequired"),
             is_source_list="allowedSourceAddressPrefixes" in each,
+            public_port=number(inner(each, "bascule"), "publicPort", 0) or None,
+            public_address=parse_address(public)
+            if (public := text(inner(each, "bascule"), "publicIpAddress", ""))
+            else None,
         )
         for each in ports
     )

@@ -17,7 +17,7 @@ from enum import StrEnum
 from bascule.domain.features import Feature, needs
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import Part, Place, Problem
 from bascule.sentences import sentence
 
@@ -51,6 +51,8 @@ class PortRule:
     on_expiry: OnExpiry = OnExpiry.KEEP
     justification_required: bool = False
     is_source_list: bool = False  # written as allowedSourceAddressPrefixes on the wire
+    public_port: int | None = None  # that stands for it at its gateway; None: one is chosen
+    public_address: Address | None = None  # of the gateway; None: its first one
 
     @property
     def port_keys(self) -> tuple[PortKey, ...]:
@@ -68,6 +70,8 @@ class PortRule:
             self,
             on_expiry=strictest(other.on_expiry for other in others),
             justification_required=any(other.justification_required for other in others),
+            public_port=next((o.public_port for o in others if o.public_port), None),
+            public_address=next((o.public_address for o in others if o.public_port), None),
         )
 
 
@@ -144,6 +148,7 @@ def check_policy(policy: Policy) -> tuple[Problem, ...]:
             )
         seen.add(rules.machine_id)
         problems.extend(_check_ports(rules.ports, here))
+        problems.extend(_check_public(rules.ports, here))
     return tuple(problems)
 
 
@@ -169,6 +174,32 @@ def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Proble
                     here,
                 )
             taken.add(key)
+
+
+def _check_public(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Problem]:
+    taken: set[tuple[TransportProtocol, int, Address | None]] = set()
+    for p, rule in enumerate(ports):
+        here = replace(machine, part=Part.NUMBER, port=p)
+        if rule.public_port is None:
+            if rule.public_address is not None:
+                yield Problem(
+                    "PublicPortRequired",
+                    "Give publicPort beside publicIpAddress: the public port at that address.",
+                    here,
+                )
+            continue
+        named = {(each, rule.public_port, rule.public_address) for each in rule.protocol.transports}
+        if named & taken:
+            yield Problem(
+                "PublicPortTaken",
+                sentence(
+                    "Public port {public} is given twice for this machine. Each of its ports takes "
+                    "a public port of its own.",
+                    public=rule.public_port,
+                ),
+                here,
+            )
+        taken |= named
 
 
 def missing_for(rules: Iterable[PortRule], knows: frozenset[Feature]) -> frozenset[Feature]:

@@ -9,7 +9,7 @@ finds (EDGES G6).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -50,6 +50,30 @@ class Claim:
         return replace(self, machine_uid=self.point_uid, released_at=now)
 
 
+def named_at(
+    number: int | None,
+    address: Address | None,
+    version: int,
+    forwarding: Forwarding,
+    everywhere: Collection[Address],
+) -> PublicPort | None:
+    """The public port that a policy's rule names for an IP version, at one of a machine's gateways.
+
+    ``everywhere`` are the public addresses of all of them; this one has one of that version. None: one
+    is to be chosen. A rule without an address means the first. One whose address is of another version,
+    or another gateway's, names none here.
+    """
+    if number is None:
+        return None
+    if address is None:
+        address = next(each for each in forwarding.addresses if each.version == version)
+    elif address.version != version or (
+        address not in forwarding.addresses and address in everywhere
+    ):
+        return None
+    return PublicPort(address, number)
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     code: str
@@ -83,7 +107,13 @@ def choose(
             ),
         )
     known = list(claims)
-    kept = {each.mapped: each for each in known if each.is_kept_from(machine_uid, port, now)}
+    kept = {
+        each.mapped: each
+        for each in known
+        if each.is_kept_from(machine_uid, port, now)
+        # Whether it is still taken there is for the agent to find.
+        and (named is None or each.machine_uid != each.point_uid)
+    }
     own = [
         each.public
         for each in sorted(known, key=lambda each: each.released_at is not None)

@@ -23,6 +23,7 @@ def rule_json(rule: PortRule) -> dict[str, Any]:
         "bascule": {
             "onExpiry": str(rule.on_expiry),
             "justificationRequired": rule.justification_required,
+            **_public_json(rule),
         },
     }
 
@@ -35,7 +36,18 @@ def flat_rule_json(rule: PortRule) -> dict[str, Any]:
         "maxRequestAccessDuration": format_duration(rule.max_duration),
         "onExpiry": str(rule.on_expiry),
         "justificationRequired": rule.justification_required,
+        **_public_json(rule),
     }
+
+
+def _public_json(rule: PortRule) -> dict[str, object]:
+    """Nothing where none is named: ETags of such policies stay as they are."""
+    told: dict[str, object] = {}
+    if rule.public_port is not None:
+        told["publicPort"] = rule.public_port
+    if rule.public_address is not None:
+        told["publicIpAddress"] = str(rule.public_address)
+    return told
 
 
 def sources_json(sources: Sequence[AddressPrefix], is_source_list: bool) -> dict[str, object]:

@@ -45,7 +45,7 @@ from bascule.services.act import Act
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.grants import GrantEndWrites, change, end_grants, shorten
 from bascule.services.policy_rights import check_may_write
-from bascule.services.public_ports import public_addresses
+from bascule.services.public_ports import claim_named, public_addresses
 
 
 class PolicyChangeWrites(
@@ -142,6 +142,7 @@ def write_policy(
     for machine in every:
         closed_ports.follow_policies(tx, act, machine, named_before[machine.uid])
         _end_unallowed(tx, act, policy, machine)
+    claim_named(tx, act, policy, before.policy if before else None, every)
     generations = _generations_of_others(tx, policy, before)
     generations |= {machine.uid: tx.generation(machine.uid) for machine in every}
     stored = replace(stored, generations=generations)

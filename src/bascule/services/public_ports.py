@@ -10,6 +10,7 @@ What is not here: the choice (``domain.public_ports``), and what the agent refus
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,14 +23,18 @@ from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.net import Address, PortKey, PortMapped, PublicPorts
-from bascule.domain.public_ports import HELD_BACK, Claim, Refused, choose
+from bascule.domain.net import Address, PortKey, PortMapped, PublicPort, PublicPorts
+from bascule.domain.policy import MachineRules, Policy, PortRule
+from bascule.domain.public_ports import HELD_BACK, Claim, Refused, choose, named_at
 from bascule.domain.request import AccessRequest
-from bascule.errors import Part, Place, Problem
+from bascule.errors import InvalidInput, Part, Place, Problem
+from bascule.interfaces.closed_ports import ClosedPortReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import BindingReads
+from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
 from bascule.interfaces.record import EventWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch, withdraw
 
@@ -46,6 +51,18 @@ class GuardWrites(GrantEndWrites, MachineReads, PublicPortWrites, Protocol):
     """The same, and the grants that lose theirs."""
 
 
+class RuleReads(ChoiceReads, ClosedPortReads, Protocol):
+    """The same, and what gateways close for themselves."""
+
+
+class RuleWrites(GuardWrites, RuleReads, Protocol):
+    """Public ports that a policy names, and what ends with another's."""
+
+
+class TakenWrites(GiveWrites, PolicyReads, Protocol):
+    """Public ports, and whether a policy names them."""
+
+
 class ToldReads(BindingReads, MachineReads, PublicPortReads, Protocol):
     """What is told of public ports, and where."""
 
@@ -59,6 +76,7 @@ class Choices:
 
     now: datetime
     made: list[tuple[Claim, Claim | None]] = field(default_factory=list)  # with what is stored
+    dropped: list[Claim] = field(default_factory=list)  # the policy names another one
     behind: dict[str, EnforcementPoint] = field(default_factory=dict)  # by machine uid
     _known: dict[str, list[Claim]] = field(default_factory=dict)  # standing, by machine uid
     _at: dict[str, dict[_Key, Claim]] = field(default_factory=dict)  # all of a gateway, as stored
@@ -66,11 +84,12 @@ class Choices:
     def judge(
         self,
         tx: ChoiceReads,
+        policy: Policy,
         request: AccessRequest,
         grants: Iterable[Grant],
         points: Mapping[str, EnforcementPoint],
     ) -> list[Problem]:
-        """Choose for these grants; what cannot be had is said as ``decide`` says it.
+        """Choose for these grants of a policy; what cannot be had is said as ``decide`` says it.
 
         ``points`` are those of the grants' machines, by machine uid.
         """
@@ -83,28 +102,84 @@ class Choices:
             return []
         uids = sorted({grant.machine_uid for grant in behind})
         self.behind.update({uid: points[uid] for uid in uids})
-        gateways, known = tx.gateways_of(uids), tx.public_ports_of(uids)
-        self._known.update({uid: [] for uid in uids})
-        for each in known:
-            if each.released_at is None:
-                self._known[each.machine_uid].append(each)
-        standing = self._standing()
+        gateways = _by_machine(tx.gateways_of(uids))
+        self._read(tx, uids)
         places = _places(request)
         problems: list[Problem] = []
         for grant in behind:
-            for binding, agent in gateways:
-                if binding.machine_uid != grant.machine_uid:
-                    continue
+            rules = policy.rules_for(grant.machine_id)
+            ports = rules.ports if rules is not None else ()
+            everywhere = _public(gateways[grant.machine_uid])
+            for binding, agent in gateways[grant.machine_uid]:
                 for port, at in _wanted(grant, binding, agent):
-                    if _has(standing, binding, port, at, _forwarding(agent.guard)):
-                        continue
-                    chosen = self._choose(tx, binding, agent, port, at)
-                    if isinstance(chosen, Refused):
+                    rule = next((each for each in ports if port in each.port_keys), None)
+                    named = _named(rule, at, agent, everywhere)
+                    refused = self._take(tx, binding, agent, port, at, named)
+                    if refused is not None:
                         place = places[grant.machine_id, grant.number]
-                        problems.append(Problem(chosen.code, chosen.message, place))
-                    else:
-                        standing.append(chosen)
+                        problems.append(Problem(refused.code, refused.message, place))
         return problems
+
+    def judge_rules(
+        self, tx: RuleReads, machine: Machine, rules: Sequence[tuple[PortRule, Place]]
+    ) -> list[Problem]:
+        """Take what rules name that are new in a policy; what cannot be had, at their places."""
+        gateways = tx.gateways_of([machine.uid])
+        self._read(tx, [machine.uid])
+        everywhere = _public(gateways)
+        problems: list[Problem] = []
+        for rule, place in rules:
+            if not everywhere:
+                problems.append(_behind_none(machine, place))
+                continue
+            for binding, agent in gateways:
+                for port, at in _of_rule(rule, binding, agent):
+                    named = _named(rule, at, agent, everywhere)
+                    if named is None:
+                        continue
+                    refused = _closed_there(tx, binding.point_uid, port, named)
+                    refused = refused or self._take(tx, binding, agent, port, at, named)
+                    if refused is not None:
+                        problems.append(Problem(refused.code, refused.message, place))
+        return list(dict.fromkeys(problems))
+
+    def _read(self, tx: PublicPortReads, uids: Sequence[str]) -> None:
+        self._known.update({uid: [] for uid in uids})
+        for each in tx.public_ports_of(uids):
+            if each.released_at is None and each not in self.dropped:
+                self._known[each.machine_uid].append(each)
+
+    def _take(
+        self,
+        tx: PublicPortReads,
+        binding: Binding,
+        agent: EnforcementPoint,
+        port: PortKey,
+        at: Address,
+        named: PublicPort | None,
+    ) -> Refused | None:
+        """Keep the one that stands for it, or choose; one that is named takes another's place."""
+        gives = _forwarding(agent.guard).gives
+        current = next(
+            (
+                each
+                for each in self._standing()
+                if (each.point_uid, each.machine_uid, each.port)
+                == (binding.point_uid, binding.machine_uid, port)
+                and each.public.address.version == at.version
+                and gives(each.public)
+            ),
+            None,
+        )
+        if current is not None and named in (None, current.public):
+            return None
+        chosen = self._choose(tx, binding, agent, port, at, named)
+        if isinstance(chosen, Refused):
+            return chosen
+        if current is not None and current in self._known[binding.machine_uid]:
+            self._known[binding.machine_uid].remove(current)
+            self.dropped.append(current)
+        return None
 
     def _choose(
         self,
@@ -113,6 +188,7 @@ class Choices:
         agent: EnforcementPoint,
         port: PortKey,
         at: Address,
+        named: PublicPort | None,
     ) -> Claim | Refused:
         uid = binding.point_uid
         if uid not in self._at:
@@ -120,7 +196,7 @@ class Choices:
         stored = self._at[uid]
         now = {**stored, **{_key(each): each for each in self._newly() if each.point_uid == uid}}
         given = agent.guard.forwarding if agent.guard is not None else None
-        public = choose(binding.machine_uid, port, at, given, now.values(), self.now)
+        public = choose(binding.machine_uid, port, at, given, now.values(), self.now, named)
         if isinstance(public, Refused):
             return public
         claim = Claim(uid, public, binding.machine_uid, port)
@@ -137,11 +213,17 @@ class Choices:
     def _newly(self) -> list[Claim]:
         return [claim for claim, _ in self.made]
 
-    def write(self, tx: GiveWrites, act: Act, machine_ids: Mapping[str, ResourceId]) -> None:
-        """Give them; the grants that are written with them advance the machines' generations.
+    def write(self, tx: GuardWrites, act: Act, machine_ids: Mapping[str, ResourceId]) -> None:
+        """Give them, and let go those whose place they take, with the grants that came by these. The
+        caller advances the machines' generations.
 
         ``machine_ids`` by machine uid. Raises Conflict where one was given meanwhile.
         """
+        for claim in self.dropped:
+            release(tx, act, machine_ids[claim.machine_uid], [claim])
+            lost = [each for each in tx.live_grants([claim.machine_uid]) if _leads(claim, each)]
+            cause = "another public port that a policy names"
+            end_grants(tx, act, lost, StatusReason.USER_REQUESTED, cause)
         tx.add_public_ports([claim for claim, was in self.made if was is None])
         for claim, was in self.made:
             if was is not None:
@@ -149,6 +231,101 @@ class Choices:
             machine_id = machine_ids[claim.machine_uid]
             told = (str(machine_id), claim.machine_uid, claim.point_uid, *_words(claim))
             act.record(tx, PublicPortGiven(*told), machine_id)
+
+
+def claim_named(
+    tx: RuleWrites, act: Act, policy: Policy, before: Policy | None, machines: Iterable[Machine]
+) -> None:
+    """Take the public ports that a policy's new rules name, before anybody asks: else another machine
+    could be given them. Raises InvalidInput with every reason.
+    """
+    known = {each.id: each for each in machines}
+    choices, problems, ids = Choices(act.now), list[Problem](), dict[str, ResourceId]()
+    for m, rules in enumerate(policy.machines):
+        had = before.rules_for(rules.machine_id) if before is not None else None
+        new = [
+            (rule, Place(Part.NUMBER, m, p, is_in_policy=True))
+            for p, rule in enumerate(rules.ports)
+            if rule.public_port is not None and (had is None or not _named_in(had, rule))
+        ]
+        machine = known.get(rules.machine_id)
+        if new and machine is not None:
+            ids[machine.uid] = machine.id
+            problems.extend(choices.judge_rules(tx, machine, new))
+    if problems:
+        raise InvalidInput.of(problems)
+    choices.write(tx, act, ids)
+    for uid in {claim.machine_uid for claim, _ in choices.made}:
+        touch(tx, act, uid)
+
+
+def _named_in(had: MachineRules, rule: PortRule) -> bool:
+    """Did it name that public port already? What the gateway gives by now is then told who asks."""
+    return any(
+        (each.number, each.protocol, each.public_port, each.public_address)
+        == (rule.number, rule.protocol, rule.public_port, rule.public_address)
+        for each in had.ports
+    )
+
+
+def _named(
+    rule: PortRule | None, at: Address, agent: EnforcementPoint, everywhere: Collection[Address]
+) -> PublicPort | None:
+    if rule is None:
+        return None
+    given = _forwarding(agent.guard)
+    return named_at(rule.public_port, rule.public_address, at.version, given, everywhere)
+
+
+def _of_rule(
+    rule: PortRule, binding: Binding, agent: EnforcementPoint
+) -> Iterable[tuple[PortKey, Address]]:
+    """The ports of a rule, with each address of an IP version in which that gateway has a public one."""
+    versions = {each.version for each in _forwarding(agent.guard).addresses}
+    for at in binding.addresses:
+        if at.version in versions:
+            yield from ((port, at) for port in rule.port_keys)
+
+
+def _closed_there(
+    tx: ClosedPortReads, point_uid: str, port: PortKey, named: PublicPort
+) -> Refused | None:
+    own = PortKey(port.protocol, named.number)
+    if all(each.port != own for each in tx.closed_ports(point_uid)):
+        return None
+    return Refused(
+        "PublicPortTaken",
+        sentence(
+            "Port {port} is closed for the gateway itself, so it cannot stand for another machine’s. "
+            "Name another one in the policy, or none.",
+            port=own,
+        ),
+    )
+
+
+def _behind_none(machine: Machine, place: Place) -> Problem:
+    return Problem(
+        "PublicPortNotGiven",
+        sentence(
+            "{machine} is behind no gateway that gives public addresses, so the policy can name no "
+            "public port. First: bascule machine behind GATEWAY {machine}.",
+            machine=machine.id.name,
+        ),
+        place,
+    )
+
+
+def _by_machine(
+    gateways: Iterable[tuple[Binding, EnforcementPoint]],
+) -> Mapping[str, list[tuple[Binding, EnforcementPoint]]]:
+    found: dict[str, list[tuple[Binding, EnforcementPoint]]] = defaultdict(list)
+    for each in gateways:
+        found[each[0].machine_uid].append(each)
+    return found
+
+
+def _public(gateways: Iterable[tuple[Binding, EnforcementPoint]]) -> Collection[Address]:
+    return {address for _, agent in gateways for address in _forwarding(agent.guard).addresses}
 
 
 def _key(claim: Claim) -> _Key:
@@ -186,18 +363,6 @@ def _versions(grant: Grant) -> set[int]:
 
 def _forwarding(guard: Guard | None) -> Forwarding:
     return (guard or Guard()).forwarding or Forwarding()
-
-
-def _has(
-    standing: Iterable[Claim], binding: Binding, port: PortKey, at: Address, given: Forwarding
-) -> bool:
-    return any(
-        (each.point_uid, each.machine_uid, each.port)
-        == (binding.point_uid, binding.machine_uid, port)
-        and each.public.address.version == at.version
-        and given.gives(each.public)
-        for each in standing
-    )
 
 
 # -- letting go ----------------------------------------------------------------------------------
@@ -284,16 +449,25 @@ def _leads(claim: Claim, grant: Grant) -> bool:
     )
 
 
-def found_taken(tx: GiveWrites, act: Act, grant: Grant, point_uid: str) -> Sequence[Claim]:
+def found_taken(tx: TakenWrites, act: Act, grant: Grant, point_uid: str) -> Sequence[Claim]:
     """Something at the gateway has the public port of a grant that it refused: another is given next
-    time, and this one to nobody until it was held back. Returns those of the grant.
+    time, and this one to nobody until it was held back. One that a policy names stays. Returns those
+    of the grant.
     """
     claims = [
         each
         for each in _standing(tx, grant.machine_uid)
         if each.point_uid == point_uid and _leads(each, grant)
     ]
+    named = {
+        (port, rule.public_port)
+        for _, rules in (tx.rules_at([grant.machine_id]) if claims else ())
+        for rule in rules.ports
+        for port in rule.port_keys
+    }
     for each in claims:
+        if (each.port, each.public.number) in named:
+            continue
         tx.put_public_port(each.found_taken(act.now), each)
         _record_released(tx, act, grant.machine_id, each)
     return claims

@@ -34,6 +34,7 @@ from bascule.interfaces.knocks import KnockWrites
 from bascule.interfaces.listing import Access, ListingWrites
 from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import PointWrites
+from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.interfaces.settling import SettlingReads
@@ -77,6 +78,7 @@ class ReportWrites(
     MachineReads,
     PlanWrites,
     PointWrites,
+    PolicyReads,
     PublicPortWrites,
     SettlingReads,
     Protocol,

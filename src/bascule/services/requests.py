@@ -214,7 +214,7 @@ def _judge(
     )
     if not isinstance(decision, Allowed):
         return request, decision
-    problems = choices.judge(tx, request, decision.grants, points)
+    problems = choices.judge(tx, policy, request, decision.grants, points)
     return request, Denied(tuple(problems)) if problems else decision
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from sqlalchemy import BindParameter, Row, Select, bindparam, delete, select
@@ -229,6 +230,8 @@ def _port_values(key: str, machine_position: int, position: int, rule: PortRule)
         "on_expiry": rule.on_expiry,
         "justification_required": rule.justification_required,
         "is_source_list": rule.is_source_list,
+        "public_port": rule.public_port,
+        "public_address": None if rule.public_address is None else str(rule.public_address),
     }
 
 
@@ -241,4 +244,6 @@ def port_rule_of_row(row: Row[Any]) -> PortRule:
         on_expiry=OnExpiry(row.on_expiry),
         justification_required=row.justification_required,
         is_source_list=row.is_source_list,
+        public_port=row.public_port,
+        public_address=None if row.public_address is None else ip_address(row.public_address),
     )

@@ -682,6 +682,51 @@ class TestPolicy:
             }
         }
 
+    @pytest.mark.parametrize(
+        ("given", "told", "shown"),
+        [
+            ("2222", {"publicPort": 2222}, "2222"),
+            (
+                "198.51.100.7:2222",
+                {"publicPort": 2222, "publicIpAddress": "198.51.100.7"},
+                "198.51.100.7:2222",
+            ),
+            (
+                "[2001:db8::7]:2222",
+                {"publicPort": 2222, "publicIpAddress": "2001:db8::7"},
+                "[2001:db8::7]:2222",
+            ),
+        ],
+    )
+    def test_set_names_the_gateway_s_public_port(
+        self, cli: Cli, server: FakeServer, given: str, told: dict[str, object], shown: str
+    ) -> None:
+        server.add_machine("app-1")
+        result = cli("policy", "set", "app-1", "-p", "22", "--public-port", given)
+        assert result.code == 0, result.err
+        (body,) = cli.sent("PUT", "/machineRules/default")
+        (port,) = body["properties"]["ports"]
+        assert port["bascule"] == {"onExpiry": "keep", "justificationRequired": False, **told}
+        assert "PUBLIC PORT" in result.out
+        assert shown in result.out
+
+    @pytest.mark.parametrize(
+        "wrong",
+        ["ssh", "", "0", "65536", "gw:2222", "2001:db8::7:2222", "[198.51.100.7]:2222", ":"],
+    )
+    def test_what_is_no_public_port(self, cli: Cli, server: FakeServer, wrong: str) -> None:
+        server.add_machine("app-1")
+        result = cli("policy", "set", "app-1", "-p", "22", "--public-port", wrong)
+        assert result.code == 2
+        assert cli.sent("PUT", "/machineRules/default") == []
+
+    def test_a_public_port_is_of_one_port(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("app-1")
+        result = cli("policy", "set", "app-1", "-p", "22", "-p", "23", "--public-port", "2222")
+        assert result.code == 2
+        assert "give -p once" in result.err
+        assert cli.sent("PUT", "/machineRules/default") == []
+
     def test_set_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(80)], agent="")
         result = cli("policy", "set", "web-1", "-p", "22")

@@ -9,6 +9,7 @@ import pytest
 
 import bascule.domain.decide
 import bascule.domain.limits
+import bascule.domain.public_ports
 from bascule.client.failures import DENIAL_CODES, failure
 from bascule.client.reading import UnexpectedAnswer, flag, instant, number, objects, text
 from bascule.domain.machine import Unable
@@ -89,9 +90,9 @@ def test_a_policy_that_is_refused_with_a_code_of_the_decision_is_no_denial(code:
 
 
 def test_denial_codes_are_those_of_the_decision() -> None:
-    decisions = (bascule.domain.decide, bascule.domain.limits)
+    decisions = (bascule.domain.decide, bascule.domain.limits, bascule.domain.public_ports)
     source = "".join(Path(str(each.__file__)).read_text() for each in decisions)
-    told = set(re.findall(r'Problem\(\s*"(\w+)"', source))
+    told = set(re.findall(r'(?:Problem|Refused)\(\s*"(\w+)"', source))
     assert len(told) > 8
     assert told | set(Unable) | {RequestDenied.code} == DENIAL_CODES
 

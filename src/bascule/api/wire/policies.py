@@ -48,6 +48,8 @@ class RuleExtras(Body):
 
     on_expiry: Expiry | None = None
     justification_required: Truth | None = None
+    public_port: PortNumber | None = None
+    public_ip_address: HostAddress | None = None
 
 
 class PortRuleBody(Sources):
@@ -66,6 +68,8 @@ class PortRuleBody(Sources):
             on_expiry=extras.on_expiry or OnExpiry.KEEP,
             justification_required=extras.justification_required or False,
             is_source_list=self.is_source_list,
+            public_port=extras.public_port,
+            public_address=extras.public_ip_address,
         )
 
 

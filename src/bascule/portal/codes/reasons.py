@@ -43,6 +43,16 @@ TEXTS: Mapping[str, str] = {
     "reason.OutsideNetworks": msgid(
         "The machine is in no network that the guard file of its gateway names."
     ),
+    "reason.NoPublicPortFree": msgid("The gateway has no public port left for it."),
+    "reason.PublicPortNotGiven": msgid(
+        "The gateway does not give the public port that the policy names."
+    ),
+    "reason.PublicPortTaken": msgid(
+        "The public port that the policy names stands for another port already."
+    ),
+    "reason.PublicPortHeldBack": msgid(
+        "The public port that the policy names stood for another machine’s within the last day."
+    ),
     "reason.EndTimePassed": msgid("The end is not in the future."),
     "reason.JustificationRequired": msgid("The policy wants a justification for this port."),
     "reason.JustificationTooLong": msgid("The justification has more than 1,024 characters."),

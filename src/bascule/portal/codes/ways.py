@@ -52,6 +52,12 @@ TEXTS: Mapping[str, str] = {
     "way.OutsideNetworks": msgid(
         "As root on the gateway, name the network in the guard file and restart the agent."
     ),
+    "way.NoPublicPortFree": msgid(
+        "As root on the gateway, widen public_ports in the guard file and restart the agent."
+    ),
+    "way.PublicPortNotGiven": msgid("Name another public port in the policy, or none."),
+    "way.PublicPortTaken": msgid("Name another public port in the policy, or none."),
+    "way.PublicPortHeldBack": msgid("Name another public port in the policy, or none."),
     "way.EndTimePassed": msgid("Choose a later end."),
     "way.JustificationRequired": msgid("Write why the access is needed."),
     "way.JustificationTooLong": msgid("Shorten it."),

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix, parse_port_number
+from bascule.domain.net import AddressPrefix, parse_address, parse_port_number
 from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
 from bascule.domain.times import format_duration, parse_duration
 from bascule.errors import BasculeError, InvalidInput, Part, Place, Problem
@@ -41,6 +41,8 @@ class PortRow:
     longest: str = format_duration(DEFAULT_DURATION)
     on_expiry: str = OnExpiry.KEEP.value
     justification_required: bool = False
+    public_port: str = ""  # empty: one is chosen
+    public_address: str = ""
     errors: Mapping[str, Problem] = field(default_factory=dict)  # by field
 
     @property
@@ -76,6 +78,8 @@ def _row_of(rule: PortRule) -> PortRow:
         format_duration(rule.max_duration),
         str(rule.on_expiry),
         rule.justification_required,
+        "" if rule.public_port is None else str(rule.public_port),
+        "" if rule.public_address is None else str(rule.public_address),
     )
 
 
@@ -94,6 +98,8 @@ def _read_row(form: Form, name: str) -> PortRow:
         form.text(f"{name}.longest")[:20],
         form.text(f"{name}.end")[:10],
         form.has(f"{name}.why"),
+        form.text(f"{name}.public")[:10],
+        form.text(f"{name}.at")[:50],
     )
 
 
@@ -119,6 +125,10 @@ class _Reading:
         sources = self._take("sources", lambda: _sources(row))
         longest = self._take("longest", lambda: parse_duration(row.longest))
         end = self._take("end", lambda: _member(OnExpiry, row.on_expiry))
+        public = self._take("public", lambda: _port_or_none(row.public_port))
+        at = self._take(
+            "at", lambda: parse_address(row.public_address) if row.public_address else None
+        )
         if number is None or protocol is None or sources is None or longest is None or end is None:
             return None
         return PortRule(
@@ -129,6 +139,8 @@ class _Reading:
             end,
             row.justification_required,
             is_source_list=len(sources) > 1,
+            public_port=public,
+            public_address=at,
         )
 
     def _take(self, name: str, read: Callable[[], T]) -> T | None:
@@ -143,6 +155,10 @@ def _whole(text: str) -> int:
     if not text.isascii() or not text.isdecimal():
         raise InvalidInput("Give a port number, 1 to 65535.", code="InvalidPort")
     return int(text)
+
+
+def _port_or_none(text: str) -> int | None:
+    return parse_port_number(_whole(text)) if text else None
 
 
 def _member(kind: Callable[[str], T], text: str) -> T:

@@ -157,6 +157,8 @@ policy_ports = Table(
     Column("on_expiry", String, nullable=False),
     Column("justification_required", Boolean, nullable=False),
     Column("is_source_list", Boolean, nullable=False),
+    Column("public_port", Integer),  # null: one is chosen
+    Column("public_address", String),  # null: the gateway's first
     ForeignKeyConstraint(
         ["policy_key", "machine_position"],
         [policy_machines.c.policy_key, policy_machines.c.position],
