@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +53,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of each candidate (3)")
     parser.add_argument("--dry", action="store_true", help="print, but write no results")
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # its network ends with it
+        signal.signal(number, signal.default_int_handler)
     machine = report.machine()
     with network(), ExitStack() as stack:
         listener = stack.enter_context(program("server", _at("server"), LISTENER, str(PORT)))

@@ -229,3 +229,45 @@ def test_a_refused_agent_closes_every_opening_behind_it(world: GatewayWorld) -> 
     assert world.open_to() == {("client", SQL, SSH)}
     world.ask(lambda c: machines.delete_machine(c, world.machine_id))
     assert until(lambda: world.open_to() == set(), 15), world.logs()
+
+
+def test_root_of_the_gateway_opens_one_machine_with_server_and_agent_dead(
+    world: GatewayWorld,
+) -> None:
+    """EDGES A25, for what is forwarded: that port for that source, until its end, and on record."""
+    world.begin()
+    assert world.server is not None
+    assert world.agent is not None
+    world.server.kill()
+    paths = {
+        "--state": world.state,
+        "--control": world.control,
+        "--guard": world.folder / "guard.toml",
+    }
+    where = [word for name, path in paths.items() for word in (name, str(path))]
+    opens = ("agent", "open", "--machine", BEHIND, "-p", str(SSH), "--from", CLIENT)
+    said = world.on_host(*opens, "--for", "60s", *where).stdout
+    assert f"{SSH}/tcp of {BEHIND} ({SQL}) is open for {CLIENT}" in said
+    assert world.open_to() == {("client", SQL, SSH)}
+    world.on_host("agent", "close", "--machine", BEHIND, "-p", str(SSH), *where)
+    assert world.open_to() == set()
+
+    world.agent.kill()
+    world.manager.store.clear()  # its service was stopped: nobody owns the table
+    refused = world.on_host("agent", "open", "--machine", "db-9", *opens[4:], *where, check=False)
+    assert refused.returncode != 0
+    assert f"{BEHIND} at {SQL}" in refused.stderr
+    said = world.on_host(*opens, "--for", "40s", *where).stdout
+    end = time.monotonic() + 40
+    assert "No agent is running" in said
+    assert world.open_to() == {("client", SQL, SSH)}
+    world.start_agent()
+    assert until(lambda: world.agent_log().count("rules are in place") == 2, 60)
+    world.start_server()
+    assert until(lambda: len(world.events("OpenedLocally")) == 2, 30), world.logs()
+    assert {each.data["machine"].rpartition("/")[2] for each in world.events("OpenedLocally")} == {
+        BEHIND
+    }
+    assert world.open_to() == {("client", SQL, SSH)}, "neither its start nor the server heals it"
+    sleep_until(end + 0.25)
+    assert world.open_to() == set()
