@@ -8,13 +8,23 @@ from ipaddress import ip_address
 
 import pytest
 
-from bascule.domain.bindings import MOST_FORMER, Binding, Whereabouts, seen, together
+from bascule.domain.bindings import (
+    MOST_FORMER,
+    Binding,
+    Seen,
+    Whereabouts,
+    is_dispensable,
+    together,
+)
 from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import HOST, Latency
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Unable, unable_words
 from bascule.domain.net import Address, AddressPrefix, PortKey
+from bascule.domain.points import PATIENCE, PointKind, first_patience
 from bascule.domain.weaknesses import BLOCKED_ELSEWHERE, RULES_UNREAD, Weakness
-from tests.samples import SSH, TCP, prefixes
+from tests.samples import SSH, TCP, grant, prefixes
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -120,21 +130,134 @@ def test_what_nobody_has_said_is_not_known() -> None:
 def test_the_own_agent_is_what_it_is_and_another_knows_this_machine_by_its_reports() -> None:
     own = Binding("db", "db", NOW)
     assert own.is_own
-    assert own.at(OWN) is OWN
+    assert replace(own.at(OWN), parts=()) == OWN
     here = replace(BOUND, generation=-1).at(OTHER)
     assert (here.machine_uid, here.observed_generation) == ("db", 0)
     assert here.enrolled_at == BOUND.bound_at
 
 
+def at(uid: str, generation: int = 5, *in_force: str, is_parallel: bool = False) -> Binding:
+    held = frozenset(in_force)
+    return Binding("db", uid, NOW, NOW, generation, None, held, is_parallel=is_parallel)
+
+
+def held(**changes: object) -> Grant:
+    return replace(grant("g"), generation=5, started_at=NOW, **changes)  # type: ignore[arg-type]  # reason: field names are checked by replace
+
+
 def test_open_needs_all_and_closed_needs_all() -> None:
-    other = Binding("db", "db", NOW, NOW, 6, None, frozenset({"h", "i"}), frozenset())
-    found = seen([BOUND, other])
-    assert found.generation == 5
-    assert found.everywhere == {"h"}
-    assert found.somewhere == {"g", "h", "i"}
-    assert found.closed == frozenset()
-    assert seen([BOUND]).closed == BOUND.closed
-    assert seen([BOUND, Binding("db", "x", NOW)]).generation == -1
+    """Two in series: a packet has to pass both."""
+    g = held()
+    assert Seen([at("db", 5, "g"), at("web", 6, "g")]).is_open(g)
+    assert not Seen([at("db", 5, "g"), at("web", 5)]).is_open(g)
+    assert not Seen([at("db", 5, "g"), at("web", 4, "g")]).is_open(g), "not as it now is"
+    assert Seen([at("db"), at("web")]).is_gone(g)
+    assert not Seen([at("db", 5, "g"), at("web")]).is_gone(g)
+    assert not Seen([at("db"), at("web", 4)]).is_gone(g), "it has not heard of it"
+    assert Seen([at("db", 5, "g"), at("web")]).is_lost(g)
+    assert not Seen([at("db", 5, "g"), at("web", 4)]).is_lost(g)
+    assert not Seen([at("db", 5, "g"), at("web", 0)]).is_lost(g), "it can say nothing"
+    assert Seen([BOUND]).closed == BOUND.closed
+    assert Seen([BOUND, at("db")]).closed == frozenset()
+
+
+def test_of_points_in_parallel_one_is_enough_to_open_and_all_are_to_close() -> None:
+    """The machine's own agent filters whatever way a packet comes: it is never one of them."""
+    g, own = held(), at("db", 5, "g")
+    one, other = at("gw-1", 5, "g", is_parallel=True), at("gw-2", 5, is_parallel=True)
+    series = at("gw-3", 5)
+    assert Seen([own, one, other]).is_open(g)
+    assert Seen([one, other]).is_open(g), "without an agent of its own"
+    assert not Seen([at("db"), one, other]).is_open(g), "its own agent has not opened it"
+    assert not Seen([own, one, other, series]).is_open(g), "nor has a gateway in series"
+    assert not Seen([own, other]).is_open(g)
+    assert not Seen([own, at("gw-1", 4, "g", is_parallel=True), other]).is_open(g)
+    assert not Seen([at("db"), one, other]).is_gone(g)
+    assert Seen([at("db"), other]).is_gone(g)
+    assert not Seen([own, one, other]).is_lost(g)
+    assert Seen([own, other]).is_lost(g)
+    assert [each.point_uid for each in Seen([own, one, other, series]).awaited(g)] == [
+        "gw-3",
+        "gw-2",
+    ]
+    is_open = replace(g, state=GrantState.OPEN)
+    assert [each.point_uid for each in Seen([own, one, other, series]).awaited(is_open)] == ["gw-2"]
+
+
+def test_a_point_that_was_withdrawn_opens_nothing_and_is_to_close() -> None:
+    """Whatever it reports afterwards."""
+    late = at("gw-2", 9, "g", is_parallel=True)
+    g = held(withdrawn={"gw-2": "It did not answer."})
+    assert not Seen([at("db", 9, "g"), late]).is_open(g)
+    assert not Seen([late]).is_open(g), "nobody passes a stage of which no point is left"
+    assert Seen([at("db", 9, "g"), late]).is_lost(g)
+    assert not Seen([at("db", 9), late]).is_gone(g), "it may still let packets through"
+    assert Seen([at("db", 9, "g"), replace(late, is_parallel=False)]).is_open(g), "of before"
+
+
+def test_a_point_is_withdrawn_alone_where_another_may_open() -> None:
+    own, one = at("db"), at("gw-1", is_parallel=True)
+    other, series = at("gw-2", is_parallel=True), at("gw-3")
+    every = [own, one, other, series]
+    g = held()
+    assert [uid for uid in ("db", "gw-1", "gw-2", "gw-3") if is_dispensable(uid, every, g)] == [
+        "gw-1",
+        "gw-2",
+    ]
+    left = replace(g, withdrawn={"gw-2": ""})
+    assert not is_dispensable("gw-1", every, left), "the last of them"
+    assert not is_dispensable("gw-2", every, left), "it was"
+    assert not is_dispensable("gw-1", [own, one], g), "one alone is in series"
+
+
+def test_what_a_point_in_parallel_is_told_ends_with_its_patience() -> None:
+    """A gateway that comes back later opens nothing, whether or not the server has noticed."""
+    g, there = held(), at("gw-1", is_parallel=True)
+    limit = NOW + PATIENCE[PointKind.GATEWAY]
+    assert there.is_told(g, limit - MINUTE / 60)
+    assert not there.is_told(g, limit)
+    assert at("gw-1", 5, "g", is_parallel=True).is_told(g, limit), "it has it in force"
+    withdrawn = held(withdrawn={"gw-1": ""})
+    assert not there.is_told(withdrawn, NOW)
+    assert not at("gw-1", 5, "g", is_parallel=True).is_told(withdrawn, NOW)
+    assert at("gw-1").is_told(g, limit), "in series the whole request ends"
+
+
+def test_of_points_in_parallel_one_that_can_open_is_enough() -> None:
+    """What one of them cannot do is said all the same."""
+    gone = (Weakness("AgentUninstalled"),)
+    one, other = at("gw-1", is_parallel=True), at("gw-2", is_parallel=True)
+    lost, well = replace(OTHER, weaknesses=gone), OTHER
+    own = at("db").at(OWN)
+    both = together([own, one.at(lost), other.at(well)])
+    assert both.unable is None
+    assert gone[0] in both.weaknesses
+    assert together([own, one.at(lost), other.at(lost)]).unable is Unable.UNINSTALLED
+    assert together([own, at("gw-1").at(lost), other.at(well)]).unable is Unable.UNINSTALLED
+    assert together([at("db").at(lost), one.at(well)]).unable is Unable.UNINSTALLED
+
+
+def test_an_invalid_guard_file_of_one_in_parallel_bounds_nothing_where_another_is_valid() -> None:
+    one, other = at("gw-1", is_parallel=True), at("gw-2", is_parallel=True)
+    broken = replace(OTHER, guard=Guard(problem="line 1"))
+    valid = replace(OTHER, guard=Guard(ports=(SSH,)))
+    assert together([one.at(broken), other.at(valid)]).guard == valid.guard
+    both = together([one.at(broken), other.at(broken)]).guard
+    assert both is not None
+    assert both.problem
+    series = together([at("gw-1").at(broken), other.at(valid)]).guard
+    assert series is not None
+    assert series.problem
+
+
+def test_how_long_a_request_waits_is_shown_before_asking() -> None:
+    """EDGES G4: by the kinds of the points, never by what they report."""
+    host, gateway = PATIENCE[PointKind.HOST], PATIENCE[PointKind.GATEWAY]
+    assert OWN.patience == host
+    assert together([at("db").at(OWN), at("gw-1").at(OTHER)]).patience == min(host, gateway)
+    one, other = at("gw-1", is_parallel=True), at("gw-2", is_parallel=True)
+    assert together([one.at(OTHER), other.at(OTHER)]).patience == gateway
+    assert first_patience(()) == host
 
 
 def test_a_failure_lasts_from_its_first_report() -> None:

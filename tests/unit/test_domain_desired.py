@@ -34,10 +34,11 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.grant import OPENING_PATIENCE, Grant
+from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, PortKey
+from bascule.domain.points import LONGEST_PATIENCE
 from bascule.domain.policy import MAXIMUM_DURATION
 from tests.samples import (
     ALICE_HOST,
@@ -110,12 +111,12 @@ def stale(held: Held, told: DesiredState, at: float = T) -> Held:
         (replace(grant(), state=GrantState.CLOSED), []),
         (grant(uid="uid-db"), []),
         # Nor is what did not open within a minute, though nobody could write that down yet.
-        (started(OPENING_PATIENCE - SHORTEST), [HOUR - OPENING_PATIENCE + SHORTEST]),
-        (started(OPENING_PATIENCE), []),
-        (replace(started(OPENING_PATIENCE), state=GrantState.OPEN), [HOUR - OPENING_PATIENCE]),
+        (started(LONGEST_PATIENCE - SHORTEST), [HOUR - LONGEST_PATIENCE + SHORTEST]),
+        (started(LONGEST_PATIENCE), []),
+        (replace(started(LONGEST_PATIENCE), state=GrantState.OPEN), [HOUR - LONGEST_PATIENCE]),
         # A clock that went back gives it no more time, and what is open no more than was granted.
-        (started(-OPENING_PATIENCE), [HOUR]),
-        (started(-OPENING_PATIENCE - SHORTEST), []),
+        (started(-LONGEST_PATIENCE), [HOUR]),
+        (started(-LONGEST_PATIENCE - SHORTEST), []),
         (replace(started(-HOUR), state=GrantState.OPEN), [HOUR]),
     ],
 )

@@ -400,7 +400,7 @@ def test_what_cannot_be_bound(world: World) -> None:
 
 def test_lists_tell_of_the_worst_of_a_machine_s_points(bound: World) -> None:
     rows = bound.see(lambda tx: bindings.points_at(tx, bound.db.id))
-    assert [each.point_uid for each, _, _ in rows] == [bound.db.uid, bound.web.uid]
+    assert [each.point_uid for each, _, _, _ in rows] == [bound.db.uid, bound.web.uid]
     (alone,) = bound.see(lambda tx: bindings.points_at(tx, bound.web.id))
     assert alone[0].point_uid == bound.web.uid
     assert timedelta(0) <= bound.clock.wall - (alone[1].enrolled_at)

@@ -20,6 +20,8 @@ from bascule.cli.machine_words import (
     detail_lines,
     kept_closed,
     machine_json,
+    point_json,
+    point_lines,
     port_list,
     state_words,
 )
@@ -31,7 +33,7 @@ from bascule.cli.rules_table import rule_rows
 from bascule.cli.spans import show_instant
 from bascule.client import machines as inventory
 from bascule.client.access import list_requests
-from bascule.client.fleet import believe_point
+from bascule.client.fleet import Point, believe_point, points_of
 from bascule.client.fleet import enrol as make_enrolment
 from bascule.client.policies import get_machine_rules, release_ports, take_ports
 from bascule.domain.classify import MANAGED_TAG, UNMANAGED
@@ -110,17 +112,28 @@ def show(name: str, output: str) -> None:
     with connect() as connection:
         found = find_machine(connection, name)
         rules = get_machine_rules(connection, found.id)
+        points = _points(connection, found)
         now = connection.now()
     if output == "json":
-        emit_json(machine_json(found))
+        emit_json({**machine_json(found), "points": [point_json(each) for each in points]})
         return
-    for line in detail_lines(found, now):
+    for line in (*detail_lines(found, now), *point_lines(points, found.uid)):
         say(line)
     if rules.policies:
         say("")
         print_table(*rule_rows([rules], with_machine=False))
     else:
         say(f"policies   none; set one: bascule policy set {found.name}")
+
+
+def _points(connection: Connection, found: Machine) -> tuple[Point, ...]:
+    """Told apart where there are several. Who may not see them sees them as one."""
+    if found.point is None or not found.point.has_gateways:
+        return ()
+    try:
+        return points_of(connection, found.id)
+    except Forbidden:
+        return ()
 
 
 @machine.command(

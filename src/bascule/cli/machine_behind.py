@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # its libraries are slow to load
 Examples:
   bascule machine behind gw-1 app-1
   bascule machine behind gw-1 db-1 --address 10.1.0.20
+  bascule machine behind gw-2 app-1 --parallel
   bascule machine behind gw-1 app-1 app-2 -o json"""
 )
 @click.argument("gateway", type=MACHINE)
@@ -39,13 +40,30 @@ Examples:
     help="Where the gateway forwards to the machine: one IPv4 and one IPv6 address at most; "
     "repeatable, for one NAME. Default: the machine's addresses.",
 )
+@click.option(
+    "--parallel/--series",
+    "is_parallel",
+    default=None,
+    help="One of the gateways that are bound in parallel is enough to open a port, or this one always "
+    "has to. Default: unchanged; a new one is in series.",
+)
 @output_option
-def behind(gateway: str, names: tuple[str, ...], addresses: tuple[str, ...], output: str) -> None:
+def behind(
+    gateway: str,
+    names: tuple[str, ...],
+    addresses: tuple[str, ...],
+    is_parallel: bool | None,
+    output: str,
+) -> None:
     """Have GATEWAY's agent guard machines behind it.
 
     GATEWAY is a Linux router with an agent, which forwards to the machines. A machine may also have
     an agent of its own: a port is then open only when both have opened it. Open access to the
     machines ends. An address that a machine had there before stays closed until it is released.
+
+    With --parallel, GATEWAY is an alternative to the machine's other gateways that are bound so. One
+    that does not answer in time is named and withdrawn. The machine's own agent always has to open the
+    port too.
     """
     checked = [str(parse_address(each, "--address")) for each in addresses]
     if checked and len(names) > 1:
@@ -56,12 +74,12 @@ def behind(gateway: str, names: tuple[str, ...], addresses: tuple[str, ...], out
         machines = [find_machine(connection, name) for name in names]
         wanted = [(each, checked or _own(each)) for each in machines]
         for each, where in wanted:
-            is_new = _bind(connection, point, each, where)
+            is_new = _bind(connection, point, each, where, is_parallel=is_parallel)
             if each.closed_ports:
                 tell_of_gateways(each, [point.name])
             told.append({"machine": str(each.id), "addresses": where, "bound": is_new})
             if output != "json":
-                at = " and ".join(where)
+                at = " and ".join(where) + _order_words(is_parallel)
                 say(
                     f"{each.name} is behind {point.name}, at {at}"
                     if is_new
@@ -73,9 +91,21 @@ def behind(gateway: str, names: tuple[str, ...], addresses: tuple[str, ...], out
     note(f"Only what passes {point.name} is judged there. To see it: bascule machine show NAME")
 
 
-def _bind(connection: Connection, point: Machine, machine: Machine, where: Sequence[str]) -> bool:
+def _order_words(is_parallel: bool | None) -> str:
+    """What was asked for of its order; nothing where it stays as it is."""
+    return "" if is_parallel is None else f", in {'parallel' if is_parallel else 'series'}"
+
+
+def _bind(
+    connection: Connection,
+    point: Machine,
+    machine: Machine,
+    where: Sequence[str],
+    *,
+    is_parallel: bool | None,
+) -> bool:
     try:
-        return fleet.bind(connection, machine.id, point.uid, where)
+        return fleet.bind(connection, machine.id, point.uid, where, is_parallel=is_parallel)
     except NotFound as error:
         raise NotFound(
             f"{point.name} has no agent of its own, so it can guard no other machine.",

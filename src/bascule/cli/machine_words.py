@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from bascule.cli.find import port_words
 from bascule.cli.printing import render_table
 from bascule.cli.spans import show_instant, show_span
+from bascule.client.fleet import Point
 from bascule.client.machines import (
     OFFLINE,
     ClosedPort,
@@ -75,6 +76,7 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
         "agentVersion": point.agent_version,
         "generation": point.generation,
         "observedGeneration": point.observed_generation,
+        "patienceSeconds": int(point.patience.total_seconds()) if point.patience else None,
         "notEnforcedSince": format_utc(point.not_enforced_since)
         if point.not_enforced_since
         else None,
@@ -356,6 +358,10 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
             lines.append(f"clock      {_skew_words(point.clock_skew)}")
         if point.managed_by:
             lines.append(f"managed    by {point.managed_by}, for the machines behind it")
+        if point.patience is not None:
+            lines.append(
+                f"patience   a request fails that is not open in {show_span(point.patience)}"
+            )
         lines.append(f"blocked    {_blocked_words(point, now)}")
     lines.append(f"closed     {closed_words(found) or 'nothing'}")
     if found.closed_at:
@@ -367,4 +373,32 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
             f"           to open one: bascule machine release {found.name} -p PORT",
             f"           to keep one closed: bascule machine take {found.name} -p PORT",
         ]
+    return lines
+
+
+def point_json(each: Point) -> dict[str, object]:
+    return {
+        "id": str(each.gateway) if each.gateway else None,
+        "uid": each.uid,
+        "state": each.state,
+        "addresses": list(each.addresses),
+        "formerAddresses": list(each.former),
+        "parallel": each.is_parallel,
+        "isEnforcing": each.is_enforcing,
+    }
+
+
+def point_lines(points: Sequence[Point], own_uid: str) -> list[str]:
+    """Each of the points that guard a machine: its order, where it forwards to, whether it is heard."""
+    lines: list[str] = []
+    for each in points:
+        words = "its own agent"
+        if each.uid != own_uid:
+            name = each.gateway.name if each.gateway else each.uid
+            order = "in parallel" if each.is_parallel else "in series"
+            at = f", forwards to {' and '.join(each.addresses)}" if each.addresses else ""
+            words = f"{name}, {order}{at}"
+        heard = {"online": "online", "offline": "silent", "neverSeen": "never contacted"}
+        stands = heard.get(each.state, each.state) if each.is_enforcing else "enforces nothing"
+        lines.append(f"{'point' if not lines else '':<11}{words}: {stands}")
     return lines

@@ -15,7 +15,13 @@ from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.reason import reason_for
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
-from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
+from bascule.cli.waiting import (
+    OPEN_SECONDS,
+    Working,
+    may_still_open,
+    tell_patience,
+    wait_until_open,
+)
 from bascule.client.access import AccessRequest, PortRequest, get_request, initiate
 from bascule.client.policies import get_machine_rules
 from bascule.clocks import SystemClock
@@ -94,17 +100,21 @@ def request(
     """Open a port of MACHINE for your address, for a limited time.
 
     Waits until the machine's firewall has opened the port, then prints the end and how to
-    connect. The port closes by itself at the end.
+    connect. A request that is not open within a minute fails, and does not open later. The port
+    closes by itself at the end.
     """
     ends_at = _end(span, until)
     with connect() as connection:
         found = find_machine(connection, machine)
-        choice = choose(get_machine_rules(connection, found.id), ports, policy_name)
+        rules = get_machine_rules(connection, found.id)
+        choice = choose(rules, ports, policy_name)
         if span is None and ends_at is None:
             span = choice.default_span
         from_where = None if source == MY_ADDRESS else source
         asked = [PortRequest(number, span, ends_at, from_where) for number in choice.ports]
         why = reason_for(choice, found.name, why)
+        if rules.patience is not None:
+            tell_patience(rules.patience)
         request_id = initiate(connection, choice.policy_id, found.id, asked, why)
         with may_still_open(request_id):
             answer = (get_request if no_wait else _wait)(connection, request_id)

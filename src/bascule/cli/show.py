@@ -41,7 +41,7 @@ def request_json(request: AccessRequest) -> dict[str, object]:
 
 def _port_json(port: GrantedPort) -> Mapping[str, object]:
     led = port.public[0] if port.public else None
-    optional = {
+    optional: dict[str, object] = {
         "publicIpAddress": led.address if led else None,
         "mappedPort": led.number if led else None,
         "publicPorts": [
@@ -60,6 +60,11 @@ def _port_json(port: GrantedPort) -> Mapping[str, object]:
         if port.not_confirmed_since
         else None,
     }
+    if port.points:
+        optional["points"] = [
+            {"name": each.name, "state": each.state, "why": each.why or None}
+            for each in port.points
+        ]
     return {
         "number": port.number,
         "protocol": port.protocol,
@@ -85,10 +90,26 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
             lines.append(
                 "  its agent is silent or cannot enforce anything: this is its last report"
             )
+        lines += points_lines(port)
         lines += _way_in(machine, port)
     lines.append(
         f"  request {short_id(request)}; to close it early: bascule revoke {short_id(request)}"
     )
+    return lines
+
+
+def points_lines(port: GrantedPort) -> list[str]:
+    """Through which of several points it is open, and which are silent or were withdrawn."""
+    if all(each.state == "open" for each in port.points):
+        return []
+    ways = [each.name for each in port.points if each.state == "open"]
+    lines = [f"  open through {' and '.join(ways)}"] if ways and port.row.was_read_back else []
+    for each in port.points:
+        if each.state == "withdrawn":
+            lines.append(f"  {each.name} did not open it and was withdrawn: {each.why}")
+        elif each.state in ("silent", "waiting"):
+            is_silent = each.state == "silent"
+            lines.append(f"  {each.name} {'is silent' if is_silent else 'has not answered yet'}")
     return lines
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,16 +17,25 @@ import click
 from bascule.cli.clean import clean
 from bascule.cli.find import SHORT_ID
 from bascule.cli.printing import note
+from bascule.cli.spans import show_span
 from bascule.client.access import AccessRequest, get_request
 from bascule.domain.lifecycle import GrantState
+from bascule.domain.points import LONGEST_PATIENCE
 from bascule.errors import BasculeError
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
 
-OPEN_SECONDS = 75.0  # the server withdraws after 60 what is not in force (domain.grant)
+# The server withdraws before that what is not in force.
+OPEN_SECONDS = LONGEST_PATIENCE.total_seconds() + 15
 CLOSE_SECONDS = 8.0  # however many are waited for
 _POLL_SECONDS = 25
+
+
+def tell_patience(patience: timedelta) -> None:
+    """Before asking, on a terminal (EDGES G4)."""
+    if sys.stderr.isatty():
+        note(f"A request fails that is not open in {show_span(patience)}.")
 
 
 @contextmanager

@@ -43,6 +43,15 @@ class LedPort:
 
 
 @dataclass(frozen=True, slots=True)
+class PointShown:
+    """One of several enforcement points, for one port."""
+
+    name: str
+    state: str  # open, waiting, silent, withdrawn
+    why: str  # empty, unless it was withdrawn
+
+
+@dataclass(frozen=True, slots=True)
 class GrantedPort:
     grant_id: str
     number: int
@@ -57,6 +66,7 @@ class GrantedPort:
         frozenset()
     )  # what its enforcement point cannot do, as the wire names it
     public: tuple[LedPort, ...] = ()  # the one to name first; empty: it is not led
+    points: tuple[PointShown, ...] = ()  # where there are several, or one was withdrawn
 
     @property
     def row(self) -> Row:
@@ -246,6 +256,10 @@ def _read_port(data: Data) -> GrantedPort:
         sessions_alive=None if alive is None else number(ours, "sessionsAlive"),
         lacks=frozenset(texts(ours, "pointLacks")),
         public=tuple(_read_led(each) for each in objects(ours, "publicPorts")),
+        points=tuple(
+            PointShown(text(each, "name"), text(each, "state"), text(each, "why", ""))
+            for each in objects(ours, "points")
+        ),
     )
 
 

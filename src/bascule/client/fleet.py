@@ -56,6 +56,8 @@ class Point:
     addresses: tuple[str, ...]  # to which it forwards; empty: the machine's own agent, or not said
     former: tuple[str, ...]
     is_enforcing: bool
+    gateway: ResourceId | None = None  # the machine whose agent it is; None: not told
+    is_parallel: bool = False  # an alternative to the others that are so
 
 
 def points_of(connection: Connection, machine: ResourceId) -> tuple[Point, ...]:
@@ -71,20 +73,31 @@ def points_of(connection: Connection, machine: ResourceId) -> tuple[Point, ...]:
                 texts(properties, "addresses"),
                 texts(properties, "formerAddresses"),
                 instant(properties, "notEnforcedSince") is None,
+                ResourceId.parse_machine(named)
+                if (named := text(properties, "gatewayId", ""))
+                else None,
+                flag(properties, "parallel"),
             )
         )
     return tuple(found)
 
 
 def bind(
-    connection: Connection, machine: ResourceId, point_uid: str, addresses: Sequence[str]
+    connection: Connection,
+    machine: ResourceId,
+    point_uid: str,
+    addresses: Sequence[str],
+    *,
+    is_parallel: bool | None = None,
 ) -> bool:
-    """Have a gateway's agent guard a machine at these addresses; False: it did, perhaps at others."""
+    """Have a gateway's agent guard a machine at these addresses; False: it did, perhaps at others, or
+    in another order. ``is_parallel`` None: as it is.
+    """
     answer = connection.call(
         "PUT",
         f"{_points(machine)}/{point_uid}",
         BASCULE_VERSION,
-        body={"addresses": list(addresses)},
+        body={"addresses": list(addresses), "parallel": is_parallel},
     )
     return answer.status == 201
 

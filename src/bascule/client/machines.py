@@ -94,6 +94,10 @@ class EnforcementPoint:
     driver: str = ""  # empty: not told yet
     managed_by: str = ""  # an owner's word; empty: none
     lacks: frozenset[str] = frozenset()  # what its driver cannot do, as the wire names it
+    has_gateways: bool = False  # gateways guard the machine, beside an agent of its own or alone
+    patience: timedelta | None = (
+        None  # after which a request that is not open fails; None: not told
+    )
 
     @property
     def is_uninstalled(self) -> bool:
@@ -272,7 +276,14 @@ def read_point(data: Data) -> EnforcementPoint:
         driver=text(properties, "driver", ""),
         managed_by=text(properties, "managedBy", ""),
         lacks=frozenset(k for k, has in inner(properties, "capabilities").items() if has is False),
+        has_gateways=bool(texts(properties, "gateways")),
+        patience=read_patience(properties),
     )
+
+
+def read_patience(properties: Data) -> timedelta | None:
+    told = number(properties, "patienceSeconds", 0)
+    return timedelta(seconds=told) if told > 0 else None
 
 
 def _read_weakness(data: Data) -> PointWeakness:

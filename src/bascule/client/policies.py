@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bascule.client.machines import ClosedPort, HostGuard, read_closed_ports, read_guard
+from bascule.client.machines import (
+    ClosedPort,
+    HostGuard,
+    read_closed_ports,
+    read_guard,
+    read_patience,
+)
 from bascule.client.reading import Data, flag, inner, member, number, objects, text, texts
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
@@ -46,6 +53,9 @@ class MachineRules:
     policies: tuple[PolicyRules, ...]
     closed_ports: tuple[ClosedPort, ...]
     guard: HostGuard | None = None  # what the host itself admits; None: not told
+    patience: timedelta | None = (
+        None  # after which a request that is not open fails; None: not told
+    )
 
 
 def get_machine_rules(connection: Connection, machine: ResourceId) -> MachineRules:
@@ -221,6 +231,7 @@ def _read_machine_rules(machine: ResourceId, data: Data) -> MachineRules:
         ),
         read_closed_ports(objects(properties, "closedPorts")),
         read_guard(inner(properties, "hostGuard")),
+        read_patience(properties),
     )
 
 

@@ -2,8 +2,10 @@
 
 A host's agent guards its own machine, bound by its enrolment. An owner may bind a machine to the
 points of other machines too (EDGES F3), never a report. The points of a machine stand in series:
-a packet must pass all of them. So a port is read back closed when every point has read it back, a
-grant is open when it is in force at every point, and has ended when it is in force at none.
+a packet must pass all of them. Gateways that are bound in parallel are alternatives to each other,
+and together stand in series with the rest. So a port is read back closed when every point has read it
+back; a grant is open when it is in force at every point in series and at one in parallel at least; and
+it has ended when it is in force at none (EDGES G3).
 
 Their numbers count one thing, the machine's desired generation; how far each has come is its own.
 A gateway forwards to a machine at the addresses that its binding names.
@@ -18,9 +20,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
 
+from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
-from bascule.domain.machine import ClosedPort, EnforcementPoint
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState
+from bascule.domain.machine import ClosedPort, EnforcementPoint, PointPart
 from bascule.domain.net import Address, PublicPorts
+from bascule.domain.points import patience_of, stages
 from bascule.domain.weaknesses import OUTSIDE_NETWORKS, PAST_US, Weakness, seen_behind
 
 MOST_BEHIND = 1023  # machines of one point beside its own: one message names all
@@ -57,6 +63,7 @@ class Binding:
     former: frozenset[Address] = frozenset()  # to which it did; what is closed there stays closed
     # Former ones where nothing is closed any more, with the generation of that; the newest.
     released: Mapping[Address, int] = field(default_factory=dict)
+    is_parallel: bool = False  # an alternative to the machine's other gateways that are bound so
 
     @property
     def is_own(self) -> bool:
@@ -80,6 +87,7 @@ class Binding:
             now,
             addresses=self.addresses,
             former=self.former,
+            is_parallel=self.is_parallel,
         )
 
     def placed(self, addresses: tuple[Address, ...]) -> Binding:
@@ -102,10 +110,10 @@ class Binding:
         what it counts and says of its own host is not said of this machine.
         """
         if self.is_own:
-            return point
+            return replace(point, parts=(self._part(point),))
         here = seen_behind(point.weaknesses, self.addresses, self.point_uid)
         manager = replace(point, weaknesses=here).manager  # of this machine, not of the others
-        return replace(
+        there = replace(
             point,
             machine_uid=self.machine_uid,
             enrolled_at=max(point.enrolled_at, self.bound_at),
@@ -125,6 +133,28 @@ class Binding:
                 *self._outside(point),
             ),
         )
+        return replace(there, parts=(self._part(there),))
+
+    def _part(self, there: EnforcementPoint) -> PointPart:
+        return PointPart(
+            self.point_uid,
+            self.is_own,
+            self.is_parallel,
+            there.last_contact_at,
+            there.is_enforcing,
+            there.unable,
+            self.in_force,
+        )
+
+    def is_told(self, grant: Grant, now: datetime) -> bool:
+        """Is the point to hold this grant? One in parallel that was withdrawn is not, to the grant's
+        end, nor one whose patience is over: it opens nothing later than was decided.
+        """
+        if not self.is_parallel:
+            return True
+        if self.point_uid in grant.withdrawn:
+            return False
+        return grant.id in self.in_force or now < grant.started_at + patience_of(self)
 
     def _outside(self, point: EnforcementPoint) -> Iterable[Weakness]:
         """What keeps a gateway from opening anything where the machine is (EDGES G1); an agent that
@@ -155,22 +185,65 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What all points of a machine have read back."""
+    """What all points of a machine have read back; there is one at least."""
 
-    generation: int  # that each of them has reached; -1: one has reported nothing yet
-    everywhere: frozenset[str]  # grants in force at every point
-    somewhere: frozenset[str]  # at one at least
-    closed: frozenset[ClosedPort]  # at every point
+    bindings: Sequence[Binding]
+
+    @property
+    def closed(self) -> frozenset[ClosedPort]:
+        """At every point."""
+        return frozenset.intersection(*(each.closed for each in self.bindings))
+
+    def is_open(self, grant: Grant) -> bool:
+        """Is it in force as it now is, at every point in series and at one in parallel?"""
+        return all(
+            any(_has(each, grant) and grant.generation <= each.generation for each in stage)
+            for stage in stages_of(self.bindings, grant)
+        )
+
+    def is_gone(self, grant: Grant) -> bool:
+        """Is it in force at no point, nor at one that was withdrawn?"""
+        return all(
+            grant.generation <= each.generation and not _has(each, grant) for each in self.bindings
+        )
+
+    def is_lost(self, grant: Grant) -> bool:
+        """Has a point in series, or have all in parallel, read back that it is not in force?"""
+        return any(
+            all(grant.generation <= each.generation and not _has(each, grant) for each in stage)
+            for stage in stages_of(self.bindings, grant)
+        )
+
+    def awaited(self, grant: Grant) -> list[Binding]:
+        """The points that have yet to report it in force; once it is open, those in parallel alone."""
+        return [
+            each
+            for stage in stages_of(self.bindings, grant)
+            for each in stage
+            if not _has(each, grant) and (each.is_parallel or grant.state is not GrantState.OPEN)
+        ]
 
 
-def seen(bindings: Sequence[Binding]) -> Seen:
-    """Of one machine's bindings, of which there is at least one."""
-    return Seen(
-        min(each.generation for each in bindings),
-        frozenset.intersection(*(each.in_force for each in bindings)),
-        frozenset.union(*(each.in_force for each in bindings)),
-        frozenset.intersection(*(each.closed for each in bindings)),
+def is_dispensable(point_uid: str, bindings: Sequence[Binding], grant: Grant) -> bool:
+    """Is it one in parallel, where another may still open the grant, or has?"""
+    return any(
+        len(stage) > 1 and any(each.point_uid == point_uid for each in stage)
+        for stage in stages_of(bindings, grant)
     )
+
+
+def stages_of(bindings: Sequence[Binding], grant: Grant) -> list[list[Binding]]:
+    """Without the points that were withdrawn. A stage of which none is left stays, empty: nobody
+    passes there.
+    """
+    return [
+        [each for each in stage if not (each.is_parallel and each.point_uid in grant.withdrawn)]
+        for stage in stages(bindings)
+    ]
+
+
+def _has(binding: Binding, grant: Grant) -> bool:
+    return grant.id in binding.in_force
 
 
 def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
@@ -181,7 +254,7 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         return points[0]
     first = points[0]
     heard = [each.last_contact_at for each in points if each.last_contact_at is not None]
-    guards = [each.guard for each in points if each.guard is not None]
+    guards = _guards(points)
     ranges = (each.local_port_range for each in points)
     return replace(
         first,
@@ -204,6 +277,7 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         gateways=tuple(uid for each in points for uid in each.gateways),
         managers=tuple(other for each in points for other in each.managers),
         has_own=any(each.has_own for each in points),
+        parts=tuple(part for each in points for part in each.parts),
     )
 
 
@@ -216,6 +290,16 @@ def _weaknesses(points: Sequence[EnforcementPoint]) -> Iterable[Weakness]:
         for said in point.weaknesses:
             if not (has_own and said.gateway and said.shadow in PAST_US):
                 yield said
+
+
+def _guards(points: Sequence[EnforcementPoint]) -> list[Guard]:
+    """All bound a request, whichever way it opens; but of points in parallel one whose file is invalid
+    opens nothing, and bounds nothing where another's is valid.
+    """
+    beside = [each for each in points if any(part.is_parallel for part in each.parts)]
+    is_one_valid = any(each.guard is not None and not each.guard.problem for each in beside)
+    left_out = [e for e in beside if is_one_valid and e.guard is not None and e.guard.problem]
+    return [each.guard for each in points if each.guard is not None and each not in left_out]
 
 
 def _first(instants: Iterable[datetime | None]) -> datetime | None:

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.exposure import END_BELIEVED_AFTER
@@ -21,11 +21,11 @@ from bascule.domain.lifecycle import (
 )
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.points import LONGEST_PATIENCE, PATIENCE, PointKind
 from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict
 from bascule.sentences import sentence
 
-OPENING_PATIENCE = timedelta(seconds=60)  # not in force by then: withdrawn
 SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not confirmed"
 LEASE_SIZE, PORT_SIZE, SOURCE_SIZE = 160, 40, 46  # bytes at most of each in a state as JSON
 
@@ -55,6 +55,10 @@ class Grant:
     ended_at: datetime | None = None  # when it was ended; None while it is live
     failure: str = ""  # a sentence, for FAILED
     cut_at: datetime | None = None  # when somebody last had cut what it admitted
+    # When the next point is given up that has not reported it in force; None: none is waited for.
+    answer_by: datetime | None = None
+    # Points in parallel that are to hold it no longer, by uid, each with the reason as a sentence.
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> Status:
@@ -115,12 +119,12 @@ def move(grant: Grant, to: GrantState, **changes: object) -> Grant:
 
 
 def confirm_open(grant: Grant) -> Grant:
-    return move(grant, GrantState.OPEN)
+    return move(grant, GrantState.OPEN, answer_by=None)
 
 
 def end(grant: Grant, reason: StatusReason, now: datetime) -> Grant:
     """End a live grant; it is ``closing`` until its point reads the port back closed."""
-    return move(grant, GrantState.CLOSING, reason=reason, ended_at=now)
+    return move(grant, GrantState.CLOSING, reason=reason, ended_at=now, answer_by=None)
 
 
 def confirm_closed(grant: Grant) -> Grant:
@@ -129,7 +133,14 @@ def confirm_closed(grant: Grant) -> Grant:
 
 def fail(grant: Grant, why: str, now: datetime) -> Grant:
     """Withdraw a grant that was never reported in force."""
-    return move(grant, GrantState.FAILED, reason=StatusReason.EXPIRED, ended_at=now, failure=why)
+    return move(
+        grant,
+        GrantState.FAILED,
+        reason=StatusReason.EXPIRED,
+        ended_at=now,
+        failure=why,
+        answer_by=None,
+    )
 
 
 def is_believed_over(grant: Grant, now: datetime) -> bool:
@@ -148,9 +159,18 @@ def due_at(grant: Grant, now: datetime) -> datetime:
     """
     if grant.state is not GrantState.OPENING:
         return grant.ends_at
-    if now < grant.started_at - OPENING_PATIENCE:
-        return now
-    return min(grant.ends_at, grant.started_at + OPENING_PATIENCE)
+    by = waits_until(grant)
+    return now if is_set_back(by, now) else min(grant.ends_at, by)
+
+
+def waits_until(grant: Grant) -> datetime:
+    """Of one that waits to open: when the first of its points is given up."""
+    return grant.answer_by or grant.started_at + PATIENCE[PointKind.HOST]
+
+
+def is_set_back(by: datetime, now: datetime) -> bool:
+    """Does that moment lie so far ahead that the clock must have gone back since it was set?"""
+    return now < by - 2 * LONGEST_PATIENCE
 
 
 def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:

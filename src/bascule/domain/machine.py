@@ -16,6 +16,7 @@ from bascule.domain.capabilities import Capabilities
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
+from bascule.domain.points import patience_with, stages
 from bascule.domain.weaknesses import OUTSIDE_NETWORKS, PROTOCOL_TOO_OLD, UNINSTALLED, Weakness
 from bascule.sentences import sentence
 
@@ -116,6 +117,19 @@ class Manager:
 
 
 @dataclass(frozen=True, slots=True)
+class PointPart:
+    """One of the points that guard a machine, as that machine has it."""
+
+    uid: str  # of the machine that its agent was enrolled for
+    is_own: bool
+    is_parallel: bool
+    last_contact_at: datetime | None
+    is_enforcing: bool
+    unable: Unable | None
+    in_force: frozenset[str] = frozenset()  # grant ids, by its last report
+
+
+@dataclass(frozen=True, slots=True)
 class EnforcementPoint:
     """Where a machine's packets are stopped: its agent and what that last reported."""
 
@@ -147,6 +161,7 @@ class EnforcementPoint:
     managers: tuple[Manager, ...] = ()  # of the gateways of a machine's point, other than Bascule
     gateways: tuple[str, ...] = ()  # uids of those that guard the machine, of a machine's point
     has_own: bool = True  # its own agent guards it, beside gateways or alone
+    parts: tuple[PointPart, ...] = ()  # of which it is made up, where machines are bound to points
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
@@ -159,13 +174,21 @@ class EnforcementPoint:
     def is_enforcing(self) -> bool:
         return self.not_enforced_since is None
 
+    @property
+    def patience(self) -> timedelta:
+        """How long a request waits for it at most (EDGES G4)."""
+        return patience_with(self.parts)
+
     def lacks(self, ability: str) -> bool:
         """Has its driver said that it cannot do this (a field of ``Capabilities``)?"""
         return self.capabilities is not None and ability in self.capabilities.missing
 
     @property
     def unable(self) -> Unable | None:
-        """Why nothing can be opened there; None: it can."""
+        """Why nothing can be opened there; None: it can. Of points in parallel one is enough."""
+        if len(self.parts) > 1:
+            blocked = (s[0].unable for s in stages(self.parts) if all(each.unable for each in s))
+            return next(blocked, None)
         if self.is_uninstalled:
             return Unable.UNINSTALLED
         if any(each.is_of(PROTOCOL_TOO_OLD) for each in self.weaknesses):

@@ -5,6 +5,7 @@ address a gateway reaches the machine takes the right to change the gateway too:
 closed, and what opens there is opened, to an address that may be somebody else's. A point's own
 credential binds nothing. What is bound or unbound ends the machine's live grants in that commit,
 since a grant is open only where all of its points have opened it, and nobody asked these points.
+So does a change from series to parallel, or back.
 Nothing is released: closed ports stay closed, at the points that stay and at the one that goes.
 """
 
@@ -17,12 +18,13 @@ from typing import Protocol, TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
-from bascule.domain.bindings import MOST_BEHIND, MOST_FORMER, Binding, Seen, Whereabouts, seen
+from bascule.domain.bindings import MOST_BEHIND, MOST_FORMER, Binding, Seen, Whereabouts
 from bascule.domain.facts.enrolments import (
     AddressReleased,
     MachineBound,
     MachinePlaced,
     MachineUnbound,
+    PointArranged,
 )
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
@@ -101,11 +103,15 @@ def bind(
     machine_id: ResourceId,
     point_uid: str,
     addresses: Sequence[Address] | None = None,
+    *,
+    is_parallel: bool | None = None,
 ) -> bool:
     """Have a point guard a machine beside what guards it already; False when it did.
 
     ``addresses`` are those to which the point forwards; None: they stay as they are. Others end the
     machine's live grants; what is closed at the former ones stays closed (EDGES G2).
+    ``is_parallel``: it is an alternative to the other gateways that are bound so (EDGES G3); None: as
+    it is, and in series when it is bound. A change ends the machine's live grants.
 
     Raises Forbidden (to say an address takes the right to change the gateway), NotFound, InvalidInput,
     and Conflict for a machine's own agent, which enrolment binds, and for an address of another machine
@@ -130,12 +136,22 @@ def bind(
         _check_addresses(tx, machine.uid, point_uid, addresses)
     if here is not None:
         if addresses is not None and tuple(addresses) != here.addresses:
-            _place(tx, act, machine, here.placed(tuple(addresses)))
+            here = here.placed(tuple(addresses))
+            _place(tx, act, machine, here)
+        if is_parallel is not None and is_parallel != here.is_parallel:
+            _arrange(tx, act, machine, replace(here, is_parallel=is_parallel))
         return False
     _check_room(tx, point)
     if not bound and tx.agent_of(machine.uid) is not None:
         tx.put_binding(Binding(machine.uid, machine.uid, act.now))
-    tx.put_binding(Binding(machine.uid, point_uid, act.now, addresses=tuple(addresses or ())))
+    made = Binding(
+        machine.uid,
+        point_uid,
+        act.now,
+        addresses=tuple(addresses or ()),
+        is_parallel=is_parallel or False,
+    )
+    tx.put_binding(made)
     _end(tx, act, machine, f"a further enforcement point of {machine.id}")
     touch(tx, act, machine.uid)
     touch(tx, act, point_uid)  # whose line learns of it, at other processes too
@@ -143,6 +159,8 @@ def bind(
     act.record(tx, MachineBound(str(machine.id), machine.uid, point_uid), machine.id)
     if addresses:
         act.record(tx, _placed(machine, point_uid, addresses), machine.id)
+    if made.is_parallel:
+        act.record(tx, _arranged(machine, made), machine.id)
     return True
 
 
@@ -253,6 +271,19 @@ def _place(tx: BindingActWrites, act: Act, machine: Machine, there: Binding) -> 
     act.record(tx, _placed(machine, there.point_uid, there.addresses), machine.id)
 
 
+def _arrange(tx: BindingActWrites, act: Act, machine: Machine, there: Binding) -> None:
+    """Have the point stand in parallel, or in series, from now on."""
+    _end(tx, act, machine, f"another order of the enforcement points of {machine.id}")
+    tx.put_binding(there)
+    touch(tx, act, machine.uid)
+    follow(tx, act, machine)
+    act.record(tx, _arranged(machine, there), machine.id)
+
+
+def _arranged(machine: Machine, there: Binding) -> PointArranged:
+    return PointArranged(str(machine.id), machine.uid, there.point_uid, there.is_parallel)
+
+
 def _check_addresses(
     tx: BindingReads, machine_uid: str, point_uid: str, addresses: Sequence[Address]
 ) -> None:
@@ -350,8 +381,14 @@ class Guarded:
     @property
     def where(self) -> Whereabouts | None:
         """Where the point forwards to the machine, as its binding says."""
+        here = self.binding
+        return None if here is None else here.where
+
+    @property
+    def binding(self) -> Binding | None:
+        """None where the machine's own agent alone guards it."""
         point_uid = self.agent.machine_uid
-        return next((each.where for each in self.bound if each.point_uid == point_uid), None)
+        return next((each for each in self.bound if each.point_uid == point_uid), None)
 
     @property
     def counts_connections(self) -> bool:
@@ -429,9 +466,9 @@ def _guarded(
 
 def points_at(
     reader: PointsAtReads, machine_id: ResourceId
-) -> list[tuple[Binding, EnforcementPoint, int]]:
-    """Each point that guards a machine: its binding, it as the machine has it, and the generation that
-    it is to hold. Raises NotFound.
+) -> list[tuple[Binding, EnforcementPoint, int, Machine]]:
+    """Each point that guards a machine: its binding, it as the machine has it, the generation that it
+    is to hold, and the machine whose agent it is. Raises NotFound.
     """
     machine = known_machine(reader, machine_id)
     number = reader.generation(machine.uid)
@@ -439,7 +476,10 @@ def points_at(
         Binding(machine.uid, machine.uid, machine.created_at)
     ]
     points = ((each, reader.agent_of(each.point_uid)) for each in bound)
-    return [(each, each.at(at), number) for each, at in points if at is not None]
+    known = reader.machines_of([each.point_uid for each in bound])
+    return [
+        (each, each.at(at), number, known[each.point_uid]) for each, at in points if at is not None
+    ]
 
 
 def newest_contact(act: Act, before: datetime | None) -> datetime | None:
@@ -468,7 +508,8 @@ def stand(
     can again. Ids that name no grant of the machine are not kept: a point makes them up as it likes.
     """
     if not bound:
-        return Seen(report.generation, report.in_force, report.in_force, report.closed)
+        alone = Binding(point_uid, point_uid, act.now)
+        return Seen([alone.after(report.generation, report.in_force, report.closed, act.now)])
     generation = 0 if enforces_nothing(report.weaknesses) else report.generation
     machine_uid = bound[0].machine_uid
     in_force = report.in_force & {each.id for each in tx.unsettled_grants(machine_uid)}
@@ -485,7 +526,7 @@ def stand(
         ):
             tx.put_binding(now)
         standing.append(now)
-    return seen(standing)
+    return Seen(standing)
 
 
 def remember(

@@ -28,6 +28,7 @@ from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import (
     EnforcementPoint,
     Machine,
+    PointPart,
 )
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
@@ -303,6 +304,9 @@ def state_of(
     live, cuts = tx.told_grants(
         machine_uid, now - CUT_FOR, point.enrolled_at, point.observed_generation
     )
+    here = found.binding
+    if here is not None:
+        live = [each for each in live if here.is_told(each, now)]
     closed, released = tx.told_ports(machine_uid)
     wanted = desired_state(
         machine_uid,
@@ -324,6 +328,10 @@ def state_of(
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:
     return point.last_contact_at is not None and now - point.last_contact_at <= SILENCE_BOUND
+
+
+def is_heard_part(part: PointPart, now: datetime) -> bool:
+    return part.last_contact_at is not None and now - part.last_contact_at <= SILENCE_BOUND
 
 
 def is_enforced(point: EnforcementPoint | None, now: datetime) -> bool:

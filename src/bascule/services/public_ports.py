@@ -557,5 +557,9 @@ def of_grant(told: Iterable[Through], grant: Grant) -> list[Through]:
     """Those that lead a live grant's sources, first where it is in force."""
     if not grant.is_live:
         return []
-    leading = [each for each in told if _leads(each.claim, grant)]
+    leading = [
+        each
+        for each in told
+        if _leads(each.claim, grant) and each.claim.point_uid not in grant.withdrawn
+    ]
     return sorted(leading, key=lambda each: grant.id not in each.in_force)

@@ -23,6 +23,7 @@ from bascule.domain.features import KNOWN, needs, version_for
 from bascule.domain.grant import SILENCE_BOUND, Grant, confirm_open, cut_to
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine, Unable, unable_words
+from bascule.domain.points import patience_of
 from bascule.domain.public_ports import Claim
 from bascule.domain.times import format_utc
 from bascule.domain.weaknesses import AGENT_TOO_OLD, UNINSTALLED, Weakness, enforces_nothing
@@ -51,6 +52,7 @@ from bascule.services.bindings import (
 )
 from bascule.services.claims import take_in_claims
 from bascule.services.doubt import doubt, has_overtaken_lately, is_counted, tells_too_much
+from bascule.services.given_up import GiveUpWrites, give_up, next_answer
 from bascule.services.grants import (
     GrantEndWrites,
     close,
@@ -140,7 +142,7 @@ def take_report(
         told = next((each.closed for each in known.bound if each.point_uid == point_uid), None)
         claims = take_in_claims(tx, machine, report.closed, report.generation, told)
         report = replace(report, notes=(*report.notes, *claims))
-    _withdraw_unable(tx, act, machine, report)
+    _withdraw_unable(tx, act, known, report, found)
     skew = _skew(act, report)
     if skew is not None and agent.clock_skew is None:
         words = f"clock differs by {skew.total_seconds():.0f} s"
@@ -182,15 +184,27 @@ def _hear(tx: PointWrites, act: Act, point: EnforcementPoint) -> None:
         tx.put_enforcement_point(replace(point, last_contact_at=contact))
 
 
-def _withdraw_unable(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> None:
+def _withdraw_unable(
+    tx: GiveUpWrites, act: Act, known: Guarded, report: Report, found: Seen
+) -> None:
     """Where nothing can be opened, withdraw at once the grants that wait to open."""
     is_gone = any(each.is_of(UNINSTALLED) for each in report.weaknesses)
     if not is_gone and report.capabilities.ends_leases:
         return
-    why = Unable.UNINSTALLED if is_gone else Unable.LEASELESS
-    for grant in tx.live_grants([machine.uid]):
-        if grant.state is GrantState.OPENING:
-            withdraw(tx, act, grant, unable_words(why, machine.id.name))
+    unable = Unable.UNINSTALLED if is_gone else Unable.LEASELESS
+    why, point_uid = unable_words(unable, _point_name(tx, known)), known.agent.machine_uid
+    for grant in tx.live_grants([known.machine.uid]):
+        if point_uid in grant.withdrawn or grant.id in report.in_force:
+            continue
+        fewer = give_up(tx, act, grant, found.bindings, point_uid, why)
+        if fewer is None and grant.state is GrantState.OPENING:
+            withdraw(tx, act, grant, why)
+
+
+def _point_name(tx: MachineReads, known: Guarded) -> str:
+    """Of the machine whose agent it is."""
+    there = None if known.is_own else tx.machine_by_uid(known.agent.machine_uid)
+    return (there or known.machine).id.name
 
 
 def _overtaken(
@@ -232,30 +246,25 @@ def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: S
         else known.settling.unsettled
     )
     grants = {each.id: each for each in unsettled}
-    is_refused = _refuse_by_guard(tx, act, grants, report, known.agent.machine_uid)
-    ends = _shorten_by_host(tx, act, known.machine, grants, report)
+    is_refused = _refuse_by_guard(tx, act, known, grants, report, found)
+    ends = _shorten_by_host(tx, act, known, grants, report)
+    _follow_parallel(tx, act, known, grants, found)
     newly_open: list[Opening] = []
     closed: list[str] = []
     let_in = None
     for grant in grants.values():
         if grant.state is GrantState.OPENING:
-            if grant.id in found.everywhere and grant.generation <= found.generation:
-                newly_open.append(_opened(tx, act, grant))
+            if found.is_open(grant):
+                newly_open.append(_opened(tx, act, grant, found))
                 let_in = Access(act.now, grant.requestor_id, grant.requestor)
-        elif (
-            grant.state is GrantState.CLOSING
-            and grant.generation <= found.generation
-            and grant.id not in found.somewhere
-        ):
+        elif grant.state is GrantState.CLOSING and found.is_gone(grant):
             close(tx, act, grant, None if counted is None else counted.get(grant.id, 0))
             closed.append(grant.id)
 
     lost = [
         grant
         for grant in _live_by_end(grants)
-        if grant.state is GrantState.OPEN  # what has just opened is in force everywhere
-        and grant.generation <= found.generation
-        and grant.id not in found.everywhere
+        if grant.state is GrantState.OPEN and found.is_lost(grant)
     ]
     end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has closed it")
     has_moved = bool(is_refused or ends or newly_open or closed)
@@ -269,12 +278,40 @@ def _live_by_end(grants: _Grants) -> list[Grant]:
     return sorted((each for each in grants.values() if each.is_live), key=lambda each: each.ends_at)
 
 
+def _follow_parallel(
+    tx: GiveUpWrites, act: Act, known: Guarded, grants: _Grants, found: Seen
+) -> None:
+    """A point in parallel has opened a grant after another did, so that it is waited for no longer; or
+    has closed one, or says after its patience that it has not opened it, and is withdrawn.
+    """
+    before = known.binding
+    here = next((e for e in found.bindings if e.point_uid == known.agent.machine_uid), None)
+    if here is None or before is None or not here.is_parallel:
+        return
+    for grant in _live_by_end(grants):
+        is_in_force = grant.id in here.in_force
+        is_late = grant.started_at + patience_of(here) <= act.now
+        if here.point_uid in grant.withdrawn or here.generation < max(grant.generation, 1):
+            continue
+        if not is_in_force and (is_late or grant.id in before.in_force):
+            why = f"The agent of {_point_name(tx, known)} has closed the port there."
+            if is_late and grant.id not in before.in_force:
+                why = f"The agent of {_point_name(tx, known)} did not open the port in time."
+            grants[grant.id] = give_up(tx, act, grant, found.bindings, here.point_uid, why) or grant
+        elif is_in_force and grant.state is GrantState.OPEN and grant.answer_by is not None:
+            by = next_answer(grant, found.bindings)
+            if by is None:
+                grants[grant.id] = replace(grant, answer_by=None)
+                tx.update_grant(grants[grant.id], grant.state)
+
+
 def _refuse_by_guard(
-    tx: ReportWrites, act: Act, grants: _Grants, report: Report, point_uid: str
+    tx: ReportWrites, act: Act, known: Guarded, grants: _Grants, report: Report, found: Seen
 ) -> bool:
     """What the host's guard does not admit never opens: its requestor is told so at once.
 
-    It is taken out of ``grants``: nothing else that this report says settles it.
+    It is taken out of ``grants``: nothing else that this report says settles it. Where another point
+    in parallel may open it, this one alone is withdrawn.
     """
     if not report.refused:
         return False
@@ -284,14 +321,19 @@ def _refuse_by_guard(
         if grant.id in report.refused
         and grant.id not in report.in_force
         and grant.generation <= report.generation
+        and known.agent.machine_uid not in grant.withdrawn
     ]
     for grant in refused:
         del grants[grant.id]
         objection = report.refused[grant.id]
         why = _words_of(objection, grant)
         if objection is Objection.TAKEN:
-            why = _taken_words(grant, found_taken(tx, act, grant, point_uid))
-        if grant.state is GrantState.OPENING:
+            claims = found_taken(tx, act, grant, known.agent.machine_uid)
+            why = _taken_words(grant, claims)
+        fewer = give_up(tx, act, grant, found.bindings, known.agent.machine_uid, why)
+        if fewer is not None:
+            grants[grant.id] = fewer
+        elif grant.state is GrantState.OPENING:
             withdraw(tx, act, grant, why)
         else:
             end_grants(tx, act, [grant], StatusReason.EXPIRED, why)
@@ -324,7 +366,7 @@ def _taken_words(grant: Grant, claims: Sequence[Claim]) -> str:
 
 
 def _shorten_by_host(
-    tx: GrantEndWrites, act: Act, machine: Machine, grants: _Grants, report: Report
+    tx: GrantEndWrites, act: Act, known: Guarded, grants: _Grants, report: Report
 ) -> Mapping[str, datetime]:
     """The end that people see is the end that the host holds; an agent can only bring it forward.
 
@@ -334,12 +376,14 @@ def _shorten_by_host(
     earlier = [
         (grant, cut_to(grant, ends_at, format_utc(ends_at)))
         for grant in (_live_by_end(grants) if report.ends else ())
-        if grant.id in report.ends and grant.generation <= report.generation
+        if grant.id in report.ends
+        and grant.generation <= report.generation
+        and known.agent.machine_uid not in grant.withdrawn
         if (ends_at := act.now + report.ends[grant.id]) + END_GRAIN <= grant.ends_at
     ]
     if not earlier:
         return {}
-    wanted = EventFilter(machine.id.key, (GrantShortened.__name__,), act.now - NOTES_SPAN)
+    wanted = EventFilter(known.machine.id.key, (GrantShortened.__name__,), act.now - NOTES_SPAN)
     room = max(0, OPENINGS_PER_SPAN - len(tx.events(wanted, limit=OPENINGS_PER_SPAN)))
     for before, grant in earlier[:room]:
         grants[grant.id] = grant
@@ -349,8 +393,11 @@ def _shorten_by_host(
     return {grant.id: grant.ends_at for _, grant in earlier[:room]}
 
 
-def _opened(tx: ReportWrites, act: Act, grant: Grant) -> Opening:
-    tx.update_grant(confirm_open(grant), grant.state)
+def _opened(tx: ReportWrites, act: Act, grant: Grant, found: Seen) -> Opening:
+    is_awaited = len(found.bindings) > 1  # of points in parallel others may follow
+    is_open = confirm_open(grant)
+    by = next_answer(is_open, found.bindings) if is_awaited else None
+    tx.update_grant(replace(is_open, answer_by=by), grant.state)
     act.settled.add(grant.request_id)
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
     return opening_of(act, grant)

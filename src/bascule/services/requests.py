@@ -7,7 +7,7 @@ answered (``request_denials``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bascule.domain.access import Subject
@@ -20,6 +20,7 @@ from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Unable
+from bascule.domain.points import first_patience
 from bascule.domain.request import (
     AccessRequest,
     RequestedMachine,
@@ -215,7 +216,19 @@ def _judge(
     if not isinstance(decision, Allowed):
         return request, decision
     problems = choices.judge(tx, policy, request, decision.grants, points)
-    return request, Denied(tuple(problems)) if problems else decision
+    return request, Denied(tuple(problems)) if problems else _awaited(decision, points)
+
+
+def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allowed:
+    """With the moment at which the first point is given up that has not opened it (EDGES G4)."""
+    return replace(
+        decision,
+        grants=tuple(
+            replace(each, answer_by=each.started_at + first_patience(parts))
+            for each in decision.grants
+            for parts in [points[each.machine_uid].parts if each.machine_uid in points else ()]
+        ),
+    )
 
 
 _Said = tuple[Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]]]

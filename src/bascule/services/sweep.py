@@ -6,16 +6,19 @@ that record and world agree. ``next_due`` says when to look again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from bascule.domain.bindings import Binding, Seen
 from bascule.domain.facts.agents import AgentWentSilent
 from bascule.domain.facts.fact import fact_name
 from bascule.domain.facts.grants import GrantShortened
-from bascule.domain.grant import SILENCE_BOUND, Grant
+from bascule.domain.grant import SILENCE_BOUND, Grant, is_set_back, waits_until
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import EnforcementPoint, unable_words
+from bascule.domain.points import patience_of
 from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces.exposure import ExposureReads
 from bascule.interfaces.grants import GrantReads
@@ -26,6 +29,7 @@ from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.services.act import Act
 from bascule.services.expired_memberships import MembershipEndWrites, end_memberships
+from bascule.services.given_up import give_up, next_answer
 from bascule.services.grants import GrantEndWrites, close, end_grants, withdraw
 from bascule.services.timeline import end_overdue
 
@@ -69,17 +73,48 @@ def end_due(tx: EndDueWrites, act: Act) -> int:
     end_grants(
         tx,
         act,
-        [grant for grant in due if grant.state is GrantState.OPEN],
+        [grant for grant in due if grant.state is GrantState.OPEN and grant.ends_at <= act.now],
         StatusReason.EXPIRED,
         "its time was over",
     )
     for grant in due:
-        if grant.state is GrantState.OPENING:
-            _withdraw(tx, act, grant)
+        if grant.state is GrantState.OPENING or grant.ends_at > act.now:
+            _lose_patience(tx, act, grant)
     return len(due)
 
 
 SWEEPS = (end_due, end_overdue, end_memberships)
+
+
+def _lose_patience(tx: EndDueWrites, act: Act, grant: Grant) -> None:
+    """Points did not report it in force in time. In series that fails it everywhere; in parallel
+    those are withdrawn, as long as another has it or has time left.
+    """
+    is_over = grant.ends_at <= act.now or is_set_back(waits_until(grant), act.now)
+    bound = tx.bindings_of(grant.machine_uid)
+    late = [
+        each
+        for each in Seen(bound).awaited(grant)
+        if is_over or grant.started_at + patience_of(each) <= act.now
+    ]
+    is_lost = is_over and grant.state is GrantState.OPENING
+    for each in [] if is_lost else late:
+        fewer = give_up(tx, act, grant, bound, each.point_uid, _why_given_up(tx, grant, each, act))
+        grant, is_lost = fewer or grant, is_lost or fewer is None
+    by = next_answer(grant, bound)
+    if grant.state is GrantState.OPENING and (is_lost or by is None or by <= act.now):
+        _withdraw(tx, act, grant)
+    elif is_lost:
+        end_grants(tx, act, [grant], StatusReason.EXPIRED, "no enforcement point has it open")
+    elif by != grant.answer_by:
+        tx.update_grant(replace(grant, answer_by=by), grant.state)
+
+
+def _why_given_up(tx: SweepReads, grant: Grant, late: Binding, act: Act) -> str:
+    machine, point = tx.machine_by_uid(late.point_uid), tx.agent_of(late.point_uid)
+    if machine is None or point is None:
+        return f"An enforcement point of {grant.machine_id.name} is not known any more."
+    return f"{_why_not_at(machine.id.name, late.at(point), act.now)} {_may_be_open(grant)}"
 
 
 def _withdraw(tx: EndDueWrites, act: Act, grant: Grant) -> None:
@@ -90,10 +125,12 @@ def _withdraw(tx: EndDueWrites, act: Act, grant: Grant) -> None:
     """
     why = _why_not_open(tx, grant, act.now)
     if tx.enforcement_point(grant.machine_uid) is not None and grant.ends_at > act.now:
-        why += (
-            f" If it had received the request by then, the port is open until {grant.ends_at_text}."
-        )
+        why += f" {_may_be_open(grant)}"
     withdraw(tx, act, grant, why)
+
+
+def _may_be_open(grant: Grant) -> str:
+    return f"If it had received the request by then, the port is open until {grant.ends_at_text}."
 
 
 def _why_not_open(tx: SweepReads, grant: Grant, now: datetime) -> str:

@@ -6,9 +6,10 @@ how a picture is written (the faces know), and any change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from bascule.domain.classify import Classification
@@ -24,6 +25,7 @@ from bascule.domain.lifecycle import (
 )
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import Address, PortKey
+from bascule.domain.points import patience_with, stages
 from bascule.domain.request import AccessRequest
 from bascule.domain.security_rules import HeldOpening
 from bascule.domain.weaknesses import PAST_US, Shadow, past_us
@@ -37,7 +39,7 @@ from bascule.interfaces.record import EventFilter, EventReads
 from bascule.interfaces.requests import RequestReads
 from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
-from bascule.services.fleet import is_enforced
+from bascule.services.fleet import is_enforced, is_heard_part
 from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
 from bascule.services.machine_context import classification_of
 from bascule.services.public_ports import (
@@ -72,6 +74,24 @@ HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
 MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests
 
 
+class PointStands(StrEnum):
+    """How a grant stands at one of several points."""
+
+    OPEN = "open"  # in force by its last report
+    WAITING = "waiting"  # the point is heard, and has not reported it in force
+    SILENT = "silent"
+    WITHDRAWN = "withdrawn"  # it is to hold it no longer
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPoint:
+    """One of the points that guard a machine, for one grant."""
+
+    name: str  # of the machine whose agent it is
+    stands: PointStands
+    why: str = ""  # a sentence, where it was withdrawn
+
+
 @dataclass(frozen=True, slots=True)
 class ShownGrant:
     """What is really so of a grant (ARCHITECTURE "A grant's life")."""
@@ -81,6 +101,7 @@ class ShownGrant:
     opened_at: datetime | None = None  # None: not open yet, or not looked up
     sessions_alive: int | None = None  # None: not closed yet, not looked up, or not to be counted
     lacks: tuple[str, ...] = ()  # what its enforcement point cannot do (``Capabilities``)
+    points: tuple[ShownPoint, ...] = ()  # where there are several, or one was withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +114,7 @@ class RequestView:
     opened_at: Mapping[str, datetime] = field(default_factory=dict)  # by grant id
     sessions_alive: Mapping[str, int] = field(default_factory=dict)  # by grant id
     mapped: Mapping[str, Sequence[Through]] = field(default_factory=dict)  # by machine uid
+    names: Mapping[str, str] = field(default_factory=dict)  # of points that are told apart, by uid
 
     def public_ports(self, grant: Grant) -> Sequence[Through]:
         """Those that lead its sources to it now, the one to name first."""
@@ -110,19 +132,52 @@ class RequestView:
         state = shown_state(grant, point, self.now)
         able = point.capabilities if point is not None else None
         lacks = able.missing if able is not None else ()
+        points = tuple(self._points(grant, point))
         if state == NOT_CONFIRMED:
             known = (point.not_enforced_since or point.last_contact_at) if point else None
-            return ShownGrant(state, known or grant.started_at, opened_at, lacks=lacks)
-        return ShownGrant(state, None, opened_at, self.sessions_alive.get(grant.id), lacks)
+            known = known or grant.started_at
+            return ShownGrant(state, known, opened_at, lacks=lacks, points=points)
+        alive = self.sessions_alive.get(grant.id)
+        return ShownGrant(state, None, opened_at, alive, lacks, points)
+
+    def _points(self, grant: Grant, point: EnforcementPoint | None) -> Iterable[ShownPoint]:
+        parts = {each.uid: each for each in point.parts} if point is not None else {}
+        if len(parts) < 2 and not grant.withdrawn:
+            return
+        for uid in dict.fromkeys((*parts, *grant.withdrawn)):
+            name, part = self.names.get(uid, uid), parts.get(uid)
+            if uid in grant.withdrawn:
+                yield ShownPoint(name, PointStands.WITHDRAWN, grant.withdrawn[uid])
+            elif part is not None and grant.is_live:
+                is_heard = is_heard_part(part, self.now)
+                is_open = grant.id in part.in_force
+                stands = PointStands.OPEN if is_open else PointStands.WAITING
+                yield ShownPoint(name, stands if is_heard else PointStands.SILENT)
 
 
 def shown_state(grant: Grant, point: EnforcementPoint | None, now: datetime) -> str:
     """What is told of a grant: its own state, or what is known of it where its point is silent."""
-    if is_enforced(point, now):
+    if is_enforced(point, now) or _is_vouched_for(grant, point, now):
         return grant.state.value
     if is_believed_over(grant, now):
         return ENDED_NOT_CONFIRMED
     return NOT_CONFIRMED if grant.state is GrantState.OPEN else grant.state.value
+
+
+def _is_vouched_for(grant: Grant, point: EnforcementPoint | None, now: datetime) -> bool:
+    """Is it open through points that are heard, though one in parallel is not?"""
+    if point is None or grant.state is not GrantState.OPEN or point.doubted_since is not None:
+        return False
+    return len(point.parts) > 1 and all(
+        any(
+            each.uid not in grant.withdrawn
+            and grant.id in each.in_force
+            and each.is_enforcing
+            and is_heard_part(each, now)
+            for each in stage
+        )
+        for stage in stages(point.parts)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +209,11 @@ class MachineView:
     def closed_at(self) -> tuple[str, ...]:
         """Names of the gateways at which alone it is closed; empty: its own agent closes it too."""
         return closed_at(self.point, self.gateways)
+
+    @property
+    def patience(self) -> timedelta:
+        """How long a request for it waits at most, before it fails (EDGES G4)."""
+        return patience_with(()) if self.point is None else self.point.patience
 
     def past_us(self, port: PortKey) -> Shadow | None:
         """Why a closed port may not be called closed (EDGES G7)."""
@@ -237,9 +297,11 @@ def view_requests(
     points = reader.points_of(uids)
     live = {grant.machine_uid for each in grants.values() for grant in each if grant.is_live}
     mapped = public_ports_told(reader, {uid: points[uid] for uid in live & points.keys()})
+    told = [grant for each in grants.values() for grant in each]
+    names = _names_of_points(reader, points.values(), told)
     return tuple(
         RequestView(
-            request, tuple(grants.get(request.id, ())), machines, points, now, mapped=mapped
+            request, tuple(grants.get(request.id, ())), machines, points, now, {}, {}, mapped, names
         )
         for request in requests
         if request.id in grants or not STATES[request.state].has_grants
@@ -271,6 +333,17 @@ def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> Re
             elif isinstance(event.fact, GrantClosed) and event.fact.sessions_alive is not None:
                 sessions_alive[event.fact.grant_id] = event.fact.sessions_alive
     return replace(view, opened_at=opened_at, sessions_alive=sessions_alive)
+
+
+def _names_of_points(
+    reader: MachineReads, points: Iterable[EnforcementPoint], grants: Iterable[Grant]
+) -> Mapping[str, str]:
+    """By uid, of those that are told apart."""
+    several = {part.uid for each in points if len(each.parts) > 1 for part in each.parts}
+    wanted = several.union(*(each.withdrawn for each in grants))
+    if not wanted:  # nearly always
+        return {}
+    return {uid: each.id.name for uid, each in reader.machines_of(sorted(wanted)).items()}
 
 
 def kept_closed(reader: MachineViewReads, machine_uid: str) -> tuple[PortKey, ...]:

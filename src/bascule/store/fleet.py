@@ -300,6 +300,7 @@ class FleetWrites(FleetReads, Listed):
                 "addresses": [str(each) for each in binding.addresses],
                 "former": sorted(str(each) for each in binding.former),
                 "released": {str(each): since for each, since in binding.released.items()},
+                "is_parallel": binding.is_parallel,
             },
         )
         self._follow(binding.machine_uid)
@@ -372,6 +373,7 @@ def _binding(row: Row[Any]) -> Binding:
         tuple(ip_address(each) for each in row.addresses),
         frozenset(ip_address(each) for each in row.former),
         {ip_address(each): since for each, since in row.released.items()},
+        row.is_parallel,
     )
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, exists, func, select, update
 
-from bascule.domain.grant import OPENING_PATIENCE, Grant
+from bascule.domain.grant import Grant, is_set_back, waits_until
 from bascule.domain.lifecycle import GrantState, StatusReason, request_state
 from bascule.domain.machine import OnExpiry
+from bascule.domain.points import LONGEST_PATIENCE
 from bascule.domain.policy import RuleProtocol
 from bascule.domain.request import AccessRequest
 from bascule.errors import Conflict, NotFound
@@ -43,21 +44,22 @@ _LIVE_OF = (
     .where(t.IS_LIVE, t.grants.c.requestor_id.in_(bindparam("ids", expanding=True)))
     .order_by(*_BY_END)
 )
-# domain.grant.due_at, so that each line is answered by an index of its own.
+# domain.grant.due_at, and what a point in parallel has not opened in time; each line is answered by
+# an index of its own.
 _OVER = (
     select(t.grants)
     .where(t.IS_LIVE, t.grants.c.ends_at <= bindparam("now", type_=t.grants.c.ends_at.type))
     .order_by(*_BY_END)
 )
-_STARTED_BY = select(t.grants).where(
-    t.IS_OPENING, t.grants.c.started_at <= bindparam("then", type_=t.grants.c.started_at.type)
+_AWAITED_TILL = select(t.grants).where(
+    t.IS_AWAITED, t.grants.c.answer_by <= bindparam("then", type_=t.grants.c.answer_by.type)
 )
-_STARTED_AFTER = select(t.grants).where(
-    t.IS_OPENING, t.grants.c.started_at > bindparam("then", type_=t.grants.c.started_at.type)
+_AWAITED_BEYOND = select(t.grants).where(
+    t.IS_AWAITED, t.grants.c.answer_by > bindparam("then", type_=t.grants.c.answer_by.type)
 )
 _FIRST_END = select(func.min(t.grants.c.ends_at).label("at")).where(t.IS_LIVE)
-_FIRST_START = select(func.min(t.grants.c.started_at).label("at")).where(t.IS_OPENING)
-_LAST_START = select(func.max(t.grants.c.started_at).label("at")).where(t.IS_OPENING)
+_FIRST_AWAITED = select(func.min(t.grants.c.answer_by).label("at")).where(t.IS_AWAITED)
+_LAST_AWAITED = select(func.max(t.grants.c.answer_by).label("at")).where(t.IS_AWAITED)
 _OF_REQUESTS = (
     select(t.grants)
     .where(t.grants.c.request_id.in_(bindparam("ids", expanding=True)))
@@ -108,7 +110,7 @@ _ORPHANED = (
 _INSERT = t.grants.insert()
 _MOVABLE = (
     *("on_expiry", "max_duration", "ends_at", "ends_at_text", "state", "reason"),
-    *("generation", "extension", "ended_at", "failure"),
+    *("generation", "extension", "ended_at", "failure", "answer_by", "withdrawn"),
 )
 # Built once: making a statement costs more than running it.
 _HERE = update(t.grants).where(
@@ -165,24 +167,24 @@ class GrantReads(GrantRows):
         return by_end(self._sliced(_LIVE_OF, "ids", sorted(set(requestor_ids))))
 
     def due_grants(self, now: datetime) -> Sequence[Grant]:
-        before, beyond = now - OPENING_PATIENCE, now + OPENING_PATIENCE
+        beyond = now + 2 * LONGEST_PATIENCE  # domain.grant.is_set_back
         found = {
             grant.id: (place, grant)
             for statement, wanted in (
                 (_OVER, {"now": now}),
-                (_STARTED_BY, {"then": before}),
-                (_STARTED_AFTER, {"then": beyond}),
+                (_AWAITED_TILL, {"then": now}),
+                (_AWAITED_BEYOND, {"then": beyond}),
             )
             for place, grant in self._grants(statement, wanted)
         }
         return by_end(list(found.values()))
 
     def next_due_grant(self, now: datetime) -> datetime | None:
-        end, first, last = (self._at(each) for each in (_FIRST_END, _FIRST_START, _LAST_START))
-        if last is not None and now < last - OPENING_PATIENCE:
+        wanted = (_FIRST_END, _FIRST_AWAITED, _LAST_AWAITED)
+        end, first, last = (self._at(each) for each in wanted)
+        if last is not None and is_set_back(last, now):
             return now
-        starts = [] if first is None else [first + OPENING_PATIENCE]
-        return min([*starts, *([] if end is None else [end])], default=None)
+        return min((each for each in (end, first) if each is not None), default=None)
 
     def _at(self, statement: Select[Any]) -> datetime | None:
         row = self._first(statement)
@@ -306,6 +308,8 @@ def _movable(grant: Grant) -> Values:
         "extension": grant.extension,
         "ended_at": grant.ended_at,
         "failure": grant.failure,
+        "answer_by": waits_until(grant) if grant.state is GrantState.OPENING else grant.answer_by,
+        "withdrawn": dict(grant.withdrawn),
     }
 
 
@@ -334,4 +338,6 @@ def grant_of_row(row: Row[Any]) -> Grant:
         ended_at=row.ended_at,
         failure=row.failure,
         cut_at=row.cut_at,
+        answer_by=row.answer_by,
+        withdrawn=row.withdrawn,
     )

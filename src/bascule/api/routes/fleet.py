@@ -129,8 +129,8 @@ async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
 
     def look(reader: Reader) -> list[dict[str, Any]]:
         return [
-            point_json(point, machine, number, now, bound)
-            for bound, point, number in bindings.points_at(reader, machine)
+            point_json(point, machine, number, now, bound, gateway.id)
+            for bound, point, number, gateway in bindings.points_at(reader, machine)
         ]
 
     return CompactJson({"value": await call.read(look)})
@@ -141,12 +141,20 @@ async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
 async def bind_point(
     call: CurrentCall, machine: MachinePath, uid: str, body: BindingBody | None = None
 ) -> Response:
-    """Bind the machine to a further point, or say where that forwards to it. Each ends its live grants
-    (EDGES F3).
+    """Bind the machine to a further point, or say where that forwards to it, or whether it stands in
+    parallel. Each change ends its live grants (EDGES F3, G3).
     """
-    addresses = None if body is None else body.addresses
+    wanted = body or BindingBody()
     is_new = await call.perform(
-        lambda tx, act: bindings.bind(tx, act, call.subject, machine, uid.lower(), addresses)
+        lambda tx, act: bindings.bind(
+            tx,
+            act,
+            call.subject,
+            machine,
+            uid.lower(),
+            wanted.addresses,
+            is_parallel=wanted.parallel,
+        )
     )
     return Response(status_code=201 if is_new else 200)
 

@@ -35,9 +35,12 @@ class EnrolmentBody(Body):
 
 
 class BindingBody(Body):
-    """Where a gateway's point forwards to the machine; null: as before."""
+    """Where a gateway's point forwards to the machine, and whether it is an alternative to the machine's
+    other gateways that are bound so; null: as before.
+    """
 
     addresses: Annotated[list[HostAddress], Field(max_length=2)] | None = None
+    parallel: Truth | None = None
 
 
 class ManagedBody(Body):
@@ -58,14 +61,20 @@ def point_json(
     generation: int,
     now: datetime,
     bound: Binding | None = None,
+    gateway_id: ResourceId | None = None,
 ) -> dict[str, Any]:
-    """``bound``: where it is told of as another machine may have it."""
+    """``bound``: where it is told of as another machine may have it; ``gateway_id``: of the machine whose
+    agent it is.
+    """
     subscription = machine_id.subscription_id
     name = point.machine_uid if bound is None else bound.point_uid
     properties = point_properties_json(point, machine_id, generation, now)
     if bound is not None and not bound.is_own:
         properties["addresses"] = [str(each) for each in bound.addresses]
         properties["formerAddresses"] = sorted(str(each) for each in bound.former)
+        properties["parallel"] = bound.is_parallel
+    if gateway_id is not None:
+        properties["gatewayId"] = str(gateway_id)
     return {
         "id": f"/subscriptions/{subscription}/providers/{POINT_TYPE}/{name}",
         "name": name,
@@ -105,6 +114,9 @@ def point_properties_json(
         "capabilities": None
         if point.capabilities is None
         else capabilities_json(point.capabilities),
+        # Of a machine: the uids of the gateways in front of it.
+        "gateways": list(point.gateways),
+        "patienceSeconds": int(point.patience.total_seconds()),
         "facts": dict(point.facts),
         "guard": None if point.guard is None else guard_json(point.guard),
     }

@@ -223,6 +223,7 @@ def machine_rules_json(view: MachineView) -> dict[str, Any]:
             "closedPorts": closed_ports_json(view),
             "hostGuard": guard_json(view.point.guard) if view.point and view.point.guard else None,
             "claimedPorts": claimed_ports_json(view),
+            "patienceSeconds": int(view.patience.total_seconds()),
         },
     }
     if view.default_etag:

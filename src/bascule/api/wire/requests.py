@@ -266,6 +266,11 @@ def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
         extra["sessionsAlive"] = shown.sessions_alive
     if led := view.public_ports(grant):
         extra["publicPorts"] = [_public_port_json(each) for each in led]
+    if shown.points:
+        extra["points"] = [
+            {"name": each.name, "state": str(each.stands), "why": each.why or None}
+            for each in shown.points
+        ]
     if shown.lacks:
         extra["pointLacks"] = [to_camel(name) for name in shown.lacks]
     return extra

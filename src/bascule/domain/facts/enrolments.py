@@ -140,6 +140,23 @@ class PublicPortReleased(Fact):
 
 
 @fact(
+    "Bascule.Fleet/enforcementPoints/bind/action",
+    "Set order of machine's enforcement points",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
+class PointArranged(Fact):
+    """A point stands in parallel to others of a machine from now on, or in series with them."""
+
+    machine: MachineId
+    machine_uid: Text
+    point_uid: Text
+    is_parallel: Flag
+
+
+@fact(
     "Bascule.Fleet/enforcementPoints/releaseAddresses/action",
     "Release machine's former address behind enforcement point",
     Activity.UPDATE,

@@ -138,6 +138,22 @@ class GrantFailed(Fact):
     why: Text
 
 
+@fact(
+    "Bascule.Access/grants/withdraw/action",
+    "Withdraw access from enforcement point",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+)
+class PointWithdrawn(Fact):
+    """One point in parallel is to hold a grant no longer; others may, or do."""
+
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    point: MachineId  # the gateway
+    why: Text
+
+
 @fact("Bascule.Access/grants/close/action", "Close access to port", Activity.DELETE)
 class GrantClosed(Fact):
     """The enforcement point read it back as closed."""

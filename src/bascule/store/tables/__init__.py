@@ -261,6 +261,8 @@ grants = Table(
     Column("ended_at", Instant),
     Column("failure", String, nullable=False),
     Column("cut_at", Instant),  # when somebody last had cut what it admitted
+    Column("answer_by", Instant),  # when a point is given up next; null: none is waited for
+    Column("withdrawn", Json, nullable=False),  # why points in parallel hold it no longer, by uid
     ForeignKeyConstraint(
         ["previous_state", "state"],
         [grant_transitions.c.from_state, grant_transitions.c.to_state],
@@ -320,10 +322,8 @@ IS_UNSETTLED = is_in_state(UNSETTLED)
 
 Index("ix_grants_live", grants.c.ends_at, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
 
-IS_OPENING = is_in_state([GrantState.OPENING])
-Index(
-    "ix_grants_opening", grants.c.started_at, sqlite_where=IS_OPENING, postgresql_where=IS_OPENING
-)
+IS_AWAITED = grants.c.answer_by.is_not(None)
+Index("ix_grants_awaited", grants.c.answer_by, sqlite_where=IS_AWAITED, postgresql_where=IS_AWAITED)
 Index(
     "ix_grants_cut",
     grants.c.machine_uid,
@@ -391,6 +391,7 @@ bindings = Table(
     Column("addresses", Json, nullable=False),  # to which the point forwards
     Column("former", Json, nullable=False),  # to which it did, and which are not released
     Column("released", Json, nullable=False),  # the generation by which others were, by address
+    Column("is_parallel", Boolean, nullable=False),
     Index(None, "point_uid", "machine_uid"),
 )
 
