@@ -20,6 +20,7 @@ from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import EnforcementPoint, Machine, OnExpiry, OsType
 from bascule.domain.net import AddressPrefix
+from bascule.domain.points import PATIENCE, PointKind
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
@@ -143,6 +144,7 @@ def a_grant(
         ends_at_text="2030-01-31T18:00:00.1234567Z",
         generation=3,
         is_source_list=True,
+        answer_by=NOW + PATIENCE[PointKind.HOST],
     )
 
 
