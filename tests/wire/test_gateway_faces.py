@@ -96,6 +96,19 @@ def test_the_machine_s_own_security_rules_do_not_say_closed(desk: Cli) -> None:
     assert denied(house, "Deny", "app-1") == []
 
 
+def test_an_address_outside_the_gateway_s_networks_is_told_at_once(desk: Cli) -> None:
+    house = desk.house
+    gateway = house.enrol("gw-1")
+    networks = {"networks": ["10.1.0.0/24"], "addresses": [], "first": 0, "last": 0}
+    guard = {"ports": None, "sources": None, "maxDuration": None, "mayRelease": True, "problem": ""}
+    tell(house, gateway, "gw-1", "gw-1", guard={**guard, "forwarding": networks})
+    inside = desk.done("machine", "behind", "gw-1", "app-1", "--address", "10.1.0.12")
+    assert "names no network" not in inside.err
+    outside = desk.done("machine", "behind", "gw-1", "app-1", "--address", "10.9.0.1")
+    assert "names no network with 10.9.0.1" in outside.err
+    assert "behind itself" in refused(desk, "machine", "behind", "gw-1", "gw-1").err
+
+
 def test_what_a_gateway_guards_is_bound_shown_moved_and_released(desk: Cli) -> None:
     house = desk.house
     again = desk.done("machine", "behind", "gw-1", "app-1", "--address", "10.1.0.11").out

@@ -15,6 +15,7 @@ from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.client import fleet
 from bascule.domain.net import parse_address
+from bascule.domain.weaknesses import OUTSIDE_NETWORKS
 from bascule.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:  # its libraries are slow to load
@@ -72,6 +73,12 @@ def behind(
     with connect() as connection:
         point = find_machine(connection, gateway)
         machines = [find_machine(connection, name) for name in names]
+        if any(each.uid == point.uid for each in machines):
+            raise InvalidInput(
+                f"{point.name} cannot be behind itself: its own agent guards it.",
+                target="NAME",
+                advice="Name the machines behind it.",
+            )
         wanted = [(each, checked or _own(each)) for each in machines]
         for each, where in wanted:
             is_new = _bind(connection, point, each, where, is_parallel=is_parallel)
@@ -85,10 +92,18 @@ def behind(
                     if is_new
                     else f"{each.name} stays behind {point.name}; it is at {at} there"
                 )
+                _tell_of_networks(find_machine(connection, str(each.id)))
     if output == "json":
         emit_json({"gateway": str(point.id), "machines": told})
         return
     note(f"Only what passes {point.name} is judged there. To see it: bascule machine show NAME")
+
+
+def _tell_of_networks(machine: Machine) -> None:
+    """Say at once what would refuse each request."""
+    for said in machine.point.weaknesses if machine.point is not None else ():
+        if said.code == OUTSIDE_NETWORKS.code:
+            note(said.text)
 
 
 def _order_words(is_parallel: bool | None) -> str:
