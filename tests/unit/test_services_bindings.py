@@ -17,9 +17,10 @@ from bascule.domain.bindings import MOST_FORMER, Whereabouts
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.decide import Denied
 from bascule.domain.desired import CUT_FOR
+from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine, OnExpiry
 from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.domain.weaknesses import NOT_ENFORCED
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, TooManyRequests
@@ -246,6 +247,20 @@ def test_what_one_point_cannot_do_the_machine_cannot(bound: World) -> None:
     assert [each.code for each in answer.reasons] == ["LeasesNotEnded"]
     bound.report(bound.web, capabilities=HOST)
     assert bound.granted(bound.db).state is GrantState.OPENING
+
+
+def test_a_kill_port_takes_that_every_point_ends_connections(bound: World) -> None:
+    """A machine's own agent that can does not stand for a gateway that cannot."""
+    bound.put(rules(bound.web, 22), rules(bound.db, 22, on_expiry=OnExpiry.KILL))
+    tell(bound, bound.db, closed=frozenset({ClosedPort(SSH, OnExpiry.KILL)}))
+    bound.report(bound.web, knows=KNOWN - {Feature.KILL})
+    answer = bound.ask(bound.db)
+    assert isinstance(answer, Denied)
+    (reason,) = answer.reasons
+    assert reason.code == "AgentTooOld"
+    assert "ending connections when access ends" in str(reason.message)
+    bound.put(rules(bound.web, 22), rules(bound.db, 22))
+    assert bound.granted(bound.db).state is GrantState.OPENING, "keep takes less"
 
 
 # -- binding and unbinding --------------------------------------------------------------------
