@@ -103,10 +103,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "open at one of two points is told as open": Bug(
         "domain/bindings.py",
-        "min(each.generation for each in bindings),\n"
-        "        frozenset.intersection(*(each.in_force for each in bindings)),",
-        "max(each.generation for each in bindings),\n"
-        "        frozenset.union(*(each.in_force for each in bindings)),",
+        "return all(\n            any(_has(each, grant) and grant.generation",
+        "return any(\n            any(_has(each, grant) and grant.generation",
         # Its own agent opens it; the gateway's, which is stopped until it is over, does not.
         ((0.1, Stop(GATEWAY)), (0.6, _ask(3.0, "sql-1")), (4.5, Continue(GATEWAY))),
         5.0,

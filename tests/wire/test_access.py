@@ -389,6 +389,7 @@ def test_a_machine_without_rules(web: House) -> None:
         "closedPorts": [],
         "claimedPorts": [],
         "hostGuard": None,
+        "patienceSeconds": 60,
     }
     assert PUBLIC_KEY not in got.text
 
