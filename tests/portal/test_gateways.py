@@ -50,9 +50,12 @@ def test_with_an_agent_of_its_own_it_is_closed_and_the_icon_is_the_firewall(gate
     house = gated
     agent = house.enrol("app-1")
     tell(house, agent, "app-1", "app-1", **CLOSED)
-    page = owner(house).page("/portal/jit")
+    olga = owner(house)
+    page = olga.page("/portal/jit")
     (row,) = [each for each in re.findall(r"<tr.*?</tr>", page, re.DOTALL) if "app-1" in each]
     assert 'title="Firewall"' in row
+    shown = text_of(olga.page("/portal/machines/default/app-1"))
+    assert "Host filter Firewall gw-1" in shown, "its page names both"
 
 
 def test_the_portal_says_of_the_machine_what_is_found_at_its_gateway(gated: House) -> None:
