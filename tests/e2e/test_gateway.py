@@ -7,6 +7,7 @@ The server is in ``inner``. What is said of db-1 is compared with what packets d
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -220,6 +221,34 @@ def test_unbinding_and_moving_open_nothing(world: GatewayWorld) -> None:
     world.ask(lambda c: fleet.unbind(c, world.behind_id, world.uid))
     time.sleep(1)
     assert world.open_to() == set(), "nothing is released by it"
+
+
+def test_a_replaced_gateway_closes_what_was_closed_and_opens_for_nobody_else(
+    world: GatewayWorld,
+) -> None:
+    """EDGES A10, G3: new hardware with a new agent, which knows nothing but its token."""
+    world.begin()
+    world.open(SSH, 300)
+    assert world.agent is not None
+    world.agent.kill()
+    world.manager.store.clear()
+    world.network.host.run("nft", "flush", "ruleset")
+    shutil.rmtree(world.state)
+    assert ("stranger", SQL, SSH) in world.open_to(), "a router without rules"
+    enrolment = world.ask(
+        lambda c: fleet.enrol(c, world.machine_id, replaces=True, valid_minutes=5)
+    )
+    world.token = enrolment.token
+    world.start_agent()
+    allowed: set[tuple[str, str, int]] = {("client", SQL, SSH)}
+    assert until(lambda: world.open_to() <= allowed, 20), world.logs()
+    world.wait_closed()
+    with hammering(world.network.stranger, SSH, SQL) as knocks:
+        again = world.open(OTHER, 60, CLIENT6)
+        assert world.port_of(again).state == "open", world.logs()
+        assert world.open_to() <= {*allowed, ("client", SQL6, OTHER)}
+        assert world.network.client.reaches(OTHER, SQL6)
+    assert not any(knocks)
 
 
 def test_a_refused_agent_closes_every_opening_behind_it(world: GatewayWorld) -> None:
