@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,8 @@ from bascule.domain.policy import (
 from tests.samples import DB, POLICY_ID, SSH, TCP, UDP, WEB, codes, policy, rule
 
 KEEP, KILL = OnExpiry.KEEP, OnExpiry.KILL
+
+FIRST = ip_address("198.51.100.7")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +127,32 @@ def test_a_maximum_is_five_minutes_to_a_day(longest: timedelta, problems: list[s
 def test_a_port_stands_once(one: object, other: object, problems: list[str]) -> None:
     """Two rules of one port would leave it to chance which of them is asked."""
     assert codes(check_policy(policy(one, other))) == problems  # type: ignore[arg-type]  # reason: table rows
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "problems"),
+    [
+        ({}, {}, []),
+        ({"public_port": 2222}, {"public_port": 2223}, []),
+        ({"public_port": 2222}, {"public_port": 2222}, ["PublicPortTaken"]),
+        ({"public_port": 2222}, {"public_port": 2222, "public_address": FIRST}, []),
+        ({"public_address": FIRST}, {}, ["PublicPortRequired"]),
+    ],
+)
+def test_a_public_port_stands_for_one_port_of_a_machine(
+    one: dict[str, Any], other: dict[str, Any], problems: list[str]
+) -> None:
+    """Whether a gateway gives it at that address is not known here."""
+    rules = replace(rule(22), **one), replace(rule(3389), **other)
+    assert codes(check_policy(policy(*rules))) == problems
+
+
+def test_over_another_protocol_a_public_port_is_another_one() -> None:
+    rules = (
+        replace(rule(22), public_port=2222),
+        replace(rule(53, protocol=RuleProtocol.UDP), public_port=2222),
+    )
+    assert codes(check_policy(policy(*rules))) == []
 
 
 def test_every_problem_is_said_at_once_and_where() -> None:

@@ -75,6 +75,15 @@ def test_a_machines_port_keeps_its_public_port_while_the_guard_gives_it() -> Non
     assert chosen(let_go, kept) == THIRD, "rather what it has"
 
 
+def test_a_claim_that_is_let_go_is_the_same_one_from_then_on() -> None:
+    standing = Claim("gw", FIRST, "app", SSH)
+    let_go = standing.released(NOW)
+    assert let_go == Claim("gw", FIRST, "app", SSH, NOW)
+    assert not let_go.is_kept_from("app", SSH, NOW)
+    assert let_go.is_kept_from("sql", SSH, NOW + HELD_BACK - timedelta(microseconds=1))
+    assert not let_go.is_kept_from("sql", SSH, NOW + HELD_BACK)
+
+
 def test_what_a_policy_names_is_taken_or_refused() -> None:
     assert chosen(Claim("gw", FIRST, "app", SSH), named=FOURTH) == FOURTH
     assert chosen(named=PublicPort(ONE, 2002)) == "PublicPortNotGiven"
