@@ -235,11 +235,14 @@ class SmallWorld:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def agent_status(self) -> dict[str, Any]:
+    @property
+    def status(self) -> tuple[str, ...]:
+        """The command that asks this world's agent how it stands."""
         where = ("--state", str(self.state), "--control", str(self.control))
-        said: dict[str, Any] = json.loads(
-            self.on_host("agent", "status", *where, "-o", "json").stdout
-        )
+        return ("agent", "status", *where, "-o", "json")
+
+    def agent_status(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.on_host(*self.status).stdout)
         return said
 
     # -- the administrator, on client -----------------------------------------------------

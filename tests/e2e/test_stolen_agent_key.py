@@ -71,9 +71,11 @@ def test_a_thief_closes_no_port_and_ends_little(world: SmallWorld, tmp_path: Pat
     world.agent.kill()
     (world.state / "identity.json").unlink()
     world.start_agent()
+    # The server calls the machine enforced until the new agent enrols: wait for the new one.
+    assert until(lambda: world.on_host(*world.status, check=False).returncode == 0, 30)
+    assert until(lambda: not world.machine().claimed_ports, 30), world.logs()
     world.wait_enforced(30)
     assert world.agent_status()["closed"] == ["22/tcp"]
-    assert until(lambda: not world.machine().claimed_ports, 20)
     assert world.machine().point is not None
     assert world.ask(lambda c: policies.release_ports(c, world.machine_id, [])) == []
     request = world.request(22, 60)
