@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ FOLDER = LabFolder(Path("/labs/demo"))
 ROOT = Person("root", 0, 0, Path("/root"), "/bin/bash")
 SOMEBODY = Person("ann", 1000, 1000, Path("/home/ann"), "/bin/sh")
 
-INFO = {
+INFO: dict[str, Any] = {
     "name": "demo",
     "endpoint": "https://localhost:8443",
     "portal": "https://localhost:8443/portal",
@@ -53,6 +54,16 @@ INFO = {
         "sshd": {"web-1": 14, "db-1": 15},
         "supervisor": 10,
     },
+}
+
+
+BEHIND = {
+    "name": "app-1",
+    "gateway": "gw",
+    "agent": False,
+    "ports": [22],
+    "publicPort": 2200,
+    "publicAddresses": ["10.203.0.23", "fd20:3::23"],
 }
 
 
@@ -262,6 +273,22 @@ def test_guide_says_where_the_portal_is_and_who_signs_in() -> None:
     assert "hushhush" not in text, "the guide is what people paste; the passwords are one step on"
 
 
+def test_guide_leads_to_a_machine_without_an_agent() -> None:
+    """Both requests are open then, so that what closes them must not be asked which."""
+    text = render_guide({**INFO, "machines": [*INFO["machines"], BEHIND]}, "bascule")
+    assert "app-1 has no agent. The gateway gw keeps its ports closed" in text
+    assert "\n  bascule lab exec client -- bascule request app-1 --for 5m\n" in text
+    assert "\n  bascule lab exec client -- bascule ssh app-1 -- hostname\n" in text
+    assert "\n  bascule lab exec client -- bascule revoke --all\n" in text
+    assert "has no agent" not in render_guide(INFO, "bascule")
+
+
+def test_public_ports_are_within_what_the_gateway_s_guard_file_gives() -> None:
+    ports = [TOPOLOGY.public_port(each) for each in TOPOLOGY.behind]
+    assert ports == [2200, 2201]
+    assert 'public_ports = "2200-2299"' in TOPOLOGY.guard_file
+
+
 def test_guide_of_another_lab_names_it_in_each_command() -> None:
     text = render_guide({**INFO, "name": "two"}, "bascule", is_held=True)
     commands = [line for line in text.splitlines() if line.startswith("  bascule lab")]
@@ -282,10 +309,11 @@ def test_table_tells_the_pids_and_no_secret() -> None:
 
 
 def test_table_tells_what_is_behind_the_gateway() -> None:
-    machines = [{"name": "app-1", "gateway": "gw"}, {"name": "gw", "gateway": None}]
+    machines = [BEHIND, {**BEHIND, "name": "sql-1", "agent": True}, {"name": "gw", "gateway": None}]
     pids = {"server": 11, "agents": {"gw": 12}, "sshd": {"gw": 14, "app-1": 15}, "supervisor": 10}
     text = render_table({**INFO, "machines": machines, "pids": pids})
-    assert "app-1 is reached through gw" in text
+    assert "app-1 (no agent) is reached through gateway gw: its port 22 by 10.203.0.23:2200" in text
+    assert "sql-1 (its own agent too) is reached through gateway gw" in text
     assert "no agent, sshd 15" in text
 
 

@@ -33,8 +33,8 @@ Examples:
 def lab() -> None:
     """Try Bascule on a small real network on this machine.
 
-    It has a server, a client, a stranger and two machines with sshd and an agent, each in its
-    own network namespace. Needs root, or user namespaces.
+    It has a server, a client, a stranger, two machines with sshd and an agent, and a gateway with
+    two more machines behind it, each in its own network namespace. Needs root, or user namespaces.
     """
 
 

@@ -40,7 +40,8 @@ def render_guide(info: Mapping[str, Any], bascule: str, *, is_held: bool = False
             "Connect. (If there is no open request, this makes one first.)",
             [f"{client} bascule ssh {machine} -- hostname"],
         ),
-        ("Close it early:", [f"{client} bascule revoke"]),
+        *_behind_parts(info, client),
+        ("Close it early:", [f"{client} bascule revoke --all"]),
         (
             "No failure opens a port. Kill the agent, flush all rules, try to connect again:",
             [f"kill -9 {agent}", f"{lab} exec{option} {machine} -- nft flush ruleset", knock],
@@ -55,3 +56,20 @@ def render_guide(info: Mapping[str, Any], bascule: str, *, is_held: bool = False
     for text, commands in parts:
         lines += ["", text, *(f"  {command}" for command in commands)]
     return "\n".join(lines)
+
+
+def _behind_parts(info: Mapping[str, Any], client: str) -> list[tuple[str, list[str]]]:
+    """Of the first machine that has no agent and is behind a gateway, where there is one."""
+    for each in info["machines"]:
+        if each.get("gateway") and not each["agent"]:
+            name = each["name"]
+            text = (
+                f"{name} has no agent. The gateway {each['gateway']} keeps its ports closed, and leads "
+                "you there by a public\nport of its own:"
+            )
+            commands = [
+                f"{client} bascule request {name} --for 5m",
+                f"{client} bascule ssh {name} -- hostname",
+            ]
+            return [(text, commands)]
+    return []

@@ -109,6 +109,8 @@ def _machine(topology: Topology, machine: LabHost, admin: Mapping[str, str]) -> 
         "kind": "host" if machine.role == "machine" else machine.role,  # or gateway, behind
         "gateway": topology.gateway.name if machine.is_behind else None,
         "publicPorts": "{}-{}".format(*PUBLIC_PORTS) if machine == topology.gateway else None,
+        "publicPort": topology.public_port(machine) if machine.is_behind else None,
+        "publicAddresses": list(topology.gateway.addresses) if machine.is_behind else [],
         "agent": machine.has_agent,
         "namespace": topology.namespace(machine),
     }
@@ -146,10 +148,16 @@ def render_table(info: Mapping[str, Any]) -> str:
         f"user       {each['name']} ({each['role']}), password {each['password']}"
         for each in info["users"]
     ]
-    behind = [
-        f"behind     {each['name']} is reached through {each['gateway']}"
-        for each in info["machines"]
-        if each.get("gateway")
-    ]
+    behind = [_behind_words(each) for each in info["machines"] if each.get("gateway")]
     inventory = [f"inventory  {each['name']} (no host, no agent)" for each in info["inventory"]]
     return "\n".join([*head, *people, *behind, *inventory, "", *table])
+
+
+def _behind_words(machine: Mapping[str, Any]) -> str:
+    kind = "its own agent too" if machine["agent"] else "no agent"
+    (port,) = machine["ports"]
+    public = f"{machine['publicAddresses'][0]}:{machine['publicPort']}"
+    return (
+        f"behind     {machine['name']} ({kind}) is reached through gateway {machine['gateway']}: "
+        f"its port {port} by {public}"
+    )

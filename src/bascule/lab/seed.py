@@ -4,7 +4,8 @@ Run by the supervisor in the client's host as ``python -m bascule.lab.seed STEP 
 Step ``seed`` waits for the server, puts the machines, the rules of those that are configured,
 an enrolment token for each agent, and a machine that is in the inventory alone, and signs the
 client's command line in. Step ``await`` makes the people, has the gateway's agent guard the machines
-behind it, and waits until what guards each machine is online and has its generation in force.
+behind it, names their public ports once its guard file is known, and waits until what guards each
+machine is online and has its generation in force.
 What is not here: starting anything.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bascule.client.connection import Connection, trust_file
@@ -134,13 +136,18 @@ class Seeder:
         for machine in self._topology.behind:
             bind(self._connection, self._machine_id(machine), found.uid, machine.addresses)
 
+    def name_public_ports(self) -> None:
+        """The server takes them when the gateway's agent has told it the guard file."""
+        for machine in self._topology.behind:
+            rule = replace(_port_rule(), public_port=self._topology.public_port(machine))
+            put_machine_rules(self._connection, self._machine_id(machine), [rule], POLICY_NAME)
+
     def wait_for_agents(self) -> None:
         """Return when what guards each machine is online and up to date."""
         while waiting := [m.name for m in self._topology.known if not self._is_guarded(m)]:
             self._pause(f"the agents of {', '.join(waiting)} did not come online")
 
     def _is_guarded(self, machine: LabHost) -> bool:
-
         point = get_machine(self._connection, self._machine_id(machine)).point
         return (
             point is not None
@@ -163,6 +170,8 @@ def main(arguments: list[str]) -> int:
         else:
             seeder.plant_people()
             seeder.bind_behind()
+            seeder.wait_for_agents()
+            seeder.name_public_ports()
             seeder.wait_for_agents()
     except (BasculeError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")  # into the unit's log

@@ -122,6 +122,10 @@ class Topology:
         """The machines that the gateway guards, with agents of their own or without."""
         return tuple(self.with_role("behind"))
 
+    def public_port(self, machine: LabHost) -> int:
+        """The gateway's, by which it leads to ssh of a machine behind it; a policy names it."""
+        return PUBLIC_PORTS[0] + self.behind.index(machine)
+
     @property
     def known(self) -> tuple[LabHost, ...]:
         """All that the server knows as machines; each has an sshd."""
