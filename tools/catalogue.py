@@ -71,6 +71,7 @@ UNSEEN = (
     "services/bindings.py",
     "services/delivery.py",
     "services/groups.py",
+    "services/guarded.py",
     "services/plans.py",
     "services/retention.py",
     "services/sinks.py",

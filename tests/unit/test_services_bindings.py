@@ -27,7 +27,7 @@ from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, TooManyR
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LocalOpening, Report
-from bascule.services import bindings, doubt, fleet, live_requests, machines, reports
+from bascule.services import bindings, doubt, fleet, guarded, live_requests, machines, reports
 from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.grants import end_grants
 from bascule.services.notes import OPENINGS_PER_SPAN
@@ -414,9 +414,9 @@ def test_what_cannot_be_bound(world: World) -> None:
 
 
 def test_lists_tell_of_the_worst_of_a_machine_s_points(bound: World) -> None:
-    rows = bound.see(lambda tx: bindings.points_at(tx, bound.db.id))
+    rows = bound.see(lambda tx: guarded.points_at(tx, bound.db.id))
     assert [each.point_uid for each, _, _, _ in rows] == [bound.db.uid, bound.web.uid]
-    (alone,) = bound.see(lambda tx: bindings.points_at(tx, bound.web.id))
+    (alone,) = bound.see(lambda tx: guarded.points_at(tx, bound.web.id))
     assert alone[0].point_uid == bound.web.uid
     assert timedelta(0) <= bound.clock.wall - (alone[1].enrolled_at)
 

@@ -1,4 +1,4 @@
-"""``bascule agent ...``: run, install, open, status, uninstall."""
+"""``bascule agent ...``: run, install, status, uninstall; ``open_commands`` opens and closes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bascule.agent.open_commands import close_command, open_command
+from bascule.agent.options import (
+    control_at,
+    control_option,
+    guard_option,
+    show,
+    state_option,
+)
 from bascule.agent.token_source import ask_token, offered_token, token_option
 from bascule.client.endpoint import parse_endpoint
 from bascule.client.host_agent import (
-    DEFAULT_STATE,
     control_path,
     find_control,
     tell_agent,
 )
 from bascule.domain.net import Address, AddressPrefix, PortKey
-from bascule.domain.plain import clean
-from bascule.domain.times import parse_duration
 from bascule.errors import (
     BasculeError,
     EnforcementFailed,
@@ -38,34 +43,6 @@ if TYPE_CHECKING:  # loaded when a command is asked for
 SSH_PEER_MINUTES = 15
 CONNECT_PATIENCE = 30.0  # seconds in which a service that was started reaches its server
 
-state_option = click.option(
-    "--state",
-    type=click.Path(path_type=Path, readable=False),
-    default=DEFAULT_STATE,
-    show_default=True,
-    help="The agent's state directory, with its key.",
-)
-guard_option = click.option(
-    "--guard",
-    type=click.Path(path_type=Path, readable=False),
-    default=Path("/etc/bascule/guard.toml"),
-    show_default=True,
-    help="This host's limits on what any server may open.",
-)
-machine_option = click.option(
-    "--machine",
-    "-m",
-    default="",
-    metavar="NAME|UID|ADDRESS",
-    help="On a gateway: a machine behind it. Default: this host.",
-)
-control_option = click.option(
-    "--control",
-    type=click.Path(path_type=Path, readable=False),
-    default=None,
-    help="The agent's control socket. Default: in the state directory, or /run/bascule.",
-)
-
 
 @click.group(
     epilog="Examples:\n\n\b\n  bascule agent install --server https://bascule:8443\n"
@@ -75,6 +52,10 @@ control_option = click.option(
 )
 def agent() -> None:
     """The enforcement point on this host: keeps ports closed and opens them on request."""
+
+
+agent.add_command(open_command)
+agent.add_command(close_command)
 
 
 @agent.command()
@@ -249,99 +230,6 @@ def _put_in_place(
         os.close(lock)  # the service wants it
 
 
-@agent.command(name="open")
-@click.option("-p", "--port", required=True, help="22, 22/tcp or 53/udp; a number alone is TCP.")
-@click.option("--for", "duration", default="15m", show_default=True, help="How long: 90s, 15m, 2h.")
-@click.option(
-    "--from", "source", default="", help="Address or prefix. Default: the peer of your ssh session."
-)
-@machine_option
-@state_option
-@control_option
-@guard_option
-@click.pass_obj
-def open_command(
-    parts: HostParts,
-    port: str,
-    duration: str,
-    source: str,
-    machine: str,
-    state: Path,
-    control: Path | None,
-    guard: Path,
-) -> None:
-    """Open a port of this host for a limited time, without the server.
-
-    On a gateway, --machine names a machine behind it whose port is meant. Use this when the server
-    is away; it works even if the agent is dead. The opening is recorded and reported, and ends by
-    itself like every other opening.
-    """
-    from datetime import timedelta
-
-    from bascule.agent.by_root import Order
-    from bascule.agent.opening import Place, open_here
-    from bascule.client.ssh_peer import ssh_peer
-
-    key = _port(port)
-    peer = ssh_peer()
-    if not source and peer is None:
-        raise InvalidInput(
-            "You are not in an ssh session. Give the source address: --from ADDRESS.",
-            target="--from",
-        )
-    prefix = AddressPrefix.parse(source or str(peer))
-    order = Order(key, (prefix,), timedelta(seconds=_span(duration)), machine)
-    opened = open_here(parts, Place(state, _control(control, state), guard), order)
-    named = f"{key} of {opened.place}" if opened.place else str(key)
-    if opened.is_closed:
-        _show(f"Port {named} is open for {prefix}, for {duration}. It closes by itself.")
-    else:
-        _show(
-            f"Bascule does not keep port {named} closed here, so nothing was opened. If the port is "
-            f"closed within {duration}, {prefix} keeps access until then."
-        )
-
-
-@agent.command(name="close")
-@click.option("-p", "--port", required=True, help="22, 22/tcp or 53/udp; a number alone is TCP.")
-@click.option(
-    "--from", "source", default="", help="The source that it was opened for. Default: all."
-)
-@machine_option
-@state_option
-@control_option
-@guard_option
-@click.pass_obj
-def close_command(
-    parts: HostParts,
-    port: str,
-    source: str,
-    machine: str,
-    state: Path,
-    control: Path | None,
-    guard: Path,
-) -> None:
-    """Close early what 'bascule agent open' opened.
-
-    It ends no access that the server gave: for that use bascule revoke.
-    """
-    from bascule.agent.opening import Place, close_here
-
-    sources = (AddressPrefix.parse(source),) if source else ()
-    place = Place(state, _control(control, state), guard)
-    closed = close_here(parts, place, _port(port), sources, machine)
-    for each in closed:
-        _show(f"Closed {each}.")
-    if not closed:
-        _show(f"Root has not opened port {_port(port)} there; nothing was closed.")
-
-
-def _port(text: str) -> PortKey:
-    from bascule.agent.guard_file import parse_ports
-
-    return next(iter(parse_ports(text if "/" in text else f"{text}/tcp")))
-
-
 @agent.command()
 @state_option
 @control_option
@@ -355,35 +243,30 @@ def _port(text: str) -> PortKey:
 )
 def status(state: Path, control: Path | None, output: str) -> None:
     """Show the agent's closed ports and openings on this host."""
-    answer = tell_agent(_control(control, state), {"command": "status"})["status"]
+    answer = tell_agent(control_at(control, state), {"command": "status"})["status"]
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
     why = answer.get("unheard", "")  # an older agent does not say
     away = f"not connected: {why}" if why else "away"
-    _show("server:  " + ("connected" if answer["connected"] else away))
+    show("server:  " + ("connected" if answer["connected"] else away))
     if answer["refused"]:
-        _show("         it no longer accepts this agent's key: every opening is closed")
+        show("         it no longer accepts this agent's key: every opening is closed")
     is_enforcing = answer.get("enforcing", True)  # an older agent does not say
     head = "closed:  " if is_enforcing else "should be closed: "
-    _show(head + (", ".join(answer["closed"]) or "nothing"))
+    show(head + (", ".join(answer["closed"]) or "nothing"))
     for each in answer["open"]:
-        _show(f"open:    {_opening(each)}")
+        show(f"open:    {_opening(each)}")
     if not answer["open"]:
-        _show("open:    nothing")
+        show("open:    nothing")
     for each in answer.get("waiting", ()):  # an older agent tells of none
-        _show(f"waiting: {_opening(each)}: {each['why']}")
+        show(f"waiting: {_opening(each)}: {each['why']}")
     for grant_id, why in answer.get("refusedByGuard", {}).items():
-        _show(f"refused: grant {grant_id}: {why}")
+        show(f"refused: grant {grant_id}: {why}")
     for each in answer.get("behind", ()):  # an older agent tells of none
-        _show(f"behind:  {_behind(each)}")
+        show(f"behind:  {_behind(each)}")
     for sentence in answer["weaknesses"]:
-        _show(f"weak:    {sentence}")
-
-
-def _show(line: str) -> None:
-    """On a terminal of root's; ids and reasons in it may be of a server that lies."""
-    click.echo(clean(line))
+        show(f"weak:    {sentence}")
 
 
 def _opening(told: Mapping[str, Any]) -> str:
@@ -429,7 +312,7 @@ def uninstall(
     from bascule.agent.install import remove_unit
     from bascule.agent.leave import remove_state
 
-    socket_path = _control(control, state)
+    socket_path = control_at(control, state)
     if not yes:
         opens = "This opens every port that the agent keeps closed on this host."
         if not sys.stdin.isatty():
@@ -515,20 +398,3 @@ def _begin_anew(state: Path, session: tuple[Address, int] | None) -> None:
         memory.save(replace(held, leases={**held.leases, grant_id: lease}))
     elif held != before:
         memory.save(held)
-
-
-def _control(control: Path | None, state: Path) -> Path:
-    """Where the agent that a command is for listens."""
-    return control if control is not None else find_control(state)
-
-
-def _span(text: str) -> float:
-    """Seconds of ``90s``, ``15m``, ``2h``, ``1d`` or an ISO 8601 duration."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    if text and text[-1] in units and text[:-1].isascii() and text[:-1].isdigit():
-        seconds = float(int(text[:-1]) * units[text[-1]])
-    else:
-        seconds = parse_duration(text).total_seconds()
-    if not 1 <= seconds <= 86400:
-        raise InvalidInput("An opening lasts from 1 second to 1 day.", target="--for")
-    return seconds

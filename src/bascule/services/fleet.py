@@ -48,19 +48,13 @@ from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
-from bascule.services.bindings import (
-    BindingActWrites,
-    Guarded,
-    GuardedReads,
-    bind_anew,
-    guarded,
-    lose_point,
-)
+from bascule.services.bindings import BindingActWrites, bind_anew, lose_point
 from bascule.services.grants import GrantEndWrites, end_grants, touch
+from bascule.services.guarded import Guarded, GuardedReads, guarded
 from bascule.services.installation import subscription_of
 from bascule.services.known_machine import known_machine
 from bascule.services.made_once import check_not_made
-from bascule.services.public_ports import mapped_at
+from bascule.services.public_ports_told import mapped_at
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow
 

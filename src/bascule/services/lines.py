@@ -23,8 +23,8 @@ from bascule.interfaces.points import AgentReads, BindingReads, PointStanding
 from bascule.interfaces.record import EventWrites
 from bascule.protocol.report import Report
 from bascule.services.act import Act
-from bascule.services.bindings import Guarded, require_key
 from bascule.services.fleet import AgentStateReads, guarded_by, state_of
+from bascule.services.guarded import Guarded, require_key
 from bascule.services.reports import ReportWrites, take_report
 
 

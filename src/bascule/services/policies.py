@@ -45,7 +45,8 @@ from bascule.services.act import Act
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.grants import GrantEndWrites, change, end_grants, shorten
 from bascule.services.policy_rights import check_may_write
-from bascule.services.public_ports import claim_named, public_addresses
+from bascule.services.public_port_choices import claim_named
+from bascule.services.public_ports_told import public_addresses
 
 
 class PolicyChangeWrites(

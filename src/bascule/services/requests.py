@@ -46,7 +46,8 @@ from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
 from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.plans import require_plan
-from bascule.services.public_ports import Choices, Through
+from bascule.services.public_port_choices import Choices
+from bascule.services.public_ports_told import Through
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_know
 from bascule.services.rights import rights_of

@@ -42,7 +42,7 @@ from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced, is_heard_part
 from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
 from bascule.services.machine_context import classification_of
-from bascule.services.public_ports import (
+from bascule.services.public_ports_told import (
     Through,
     of_grant,
     public_addresses,

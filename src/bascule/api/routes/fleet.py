@@ -25,7 +25,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader
-from bascule.services import bindings, doubt, fleet, managed
+from bascule.services import bindings, doubt, fleet, guarded, managed
 from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -130,7 +130,7 @@ async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
     def look(reader: Reader) -> list[dict[str, Any]]:
         return [
             point_json(point, machine, number, now, bound, gateway.id)
-            for bound, point, number, gateway in bindings.points_at(reader, machine)
+            for bound, point, number, gateway in guarded.points_at(reader, machine)
         ]
 
     return CompactJson({"value": await call.read(look)})

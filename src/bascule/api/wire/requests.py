@@ -34,7 +34,7 @@ from bascule.domain.net import AddressPrefix
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.protocol.port_rules import sources_json
-from bascule.services.public_ports import Through
+from bascule.services.public_ports_told import Through
 from bascule.services.views import RequestView
 
 ACCESS_REQUEST_TYPE = "Bascule.Access/accessRequests"
