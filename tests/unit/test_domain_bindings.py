@@ -74,6 +74,9 @@ def test_the_worst_counts() -> None:
     assert found.enrolled_at == NOW - MINUTE
     assert [each.code for each in found.weaknesses] == ["a", "b", "c"]
     assert (found.flushed_by, found.believed_since) == ("nftables.service", None)
+    assert found.flushed_at == "web"
+    assert together([replace(OWN, flushed_by="x"), BOUND.at(OTHER)]).flushed_at == "", "at itself"
+    assert together([OWN, BOUND.at(replace(OTHER, flushed_by=""))]).flushed_at == ""
     assert found.blocked_attempts == 3, "those of the other's own host are not this machine's"
     assert found.local_port_range == OWN.local_port_range
     assert found.facts == {"kernel": "6.18"}

@@ -95,6 +95,10 @@ def test_each_reason_says_what_to_do() -> None:
         classify(replace(WELL, is_flushed=True), Named("web-1", flushed_by="nftables.service"))
     )
     assert flushed.startswith("nftables.service on web-1 flushes the whole firewall")
+    named = Named("app-1", flushed_by="nftables.service", flushed_at="gw-1")
+    at = words(classify(replace(WELL, is_flushed=True), named))
+    assert at.startswith("nftables.service on gw-1, in front of app-1, flushes the whole firewall")
+    assert "Upgrade gw-1 to Linux 6.9" in at
     off = words(classify(replace(WELL, is_plan_on=False), WEB))
     assert "the plan of the subscription" in off
     assert off.endswith("bascule plan on.")

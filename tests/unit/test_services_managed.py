@@ -158,6 +158,20 @@ def test_a_bridge_takes_out_the_machine_that_it_leads_to_alone(world: World) -> 
     assert "ManagedElsewhere" not in state(world, app)[1]
 
 
+def test_who_flushes_the_rules_is_said_to_be_on_the_gateway(world: World) -> None:
+    """Nobody finds that service on the machine (ADR 22)."""
+    number = world.see(lambda tx: tx.generation(world.web.uid))
+    report = Report(number, frozenset(), flushed_by="nftables.service")
+    world.do(
+        lambda tx, act: reports.take_report(tx, act, world.web.uid, report), speaker(world.web)
+    )
+    for machine, where in ((world.db, "web-1, in front of db-1,"), (world.web, "web-1")):
+        view = world.see(lambda tx, m=machine: view_machine(tx, m, world.clock.wall))  # type: ignore[misc]  # reason: bound now
+        (reason,) = view.classification.reasons
+        assert reason.code == "FirewallFlushed"
+        assert reason.message.startswith(f"nftables.service on {where} flushes")
+
+
 def test_an_owner_s_word_counts_before_what_is_found(world: World) -> None:
     """A false finding, on many gateways too, is overruled in a word; it is shown all the same."""
     find(world, FLOW)

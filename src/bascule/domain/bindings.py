@@ -125,6 +125,7 @@ class Binding:
             facts={},
             not_enforced_since=point.not_enforced_since or self.failed_since,
             gateways=(self.point_uid,),
+            flushed_at=self.point_uid if point.flushed_by else "",
             managed_by="",
             managers=() if manager is None else (manager,),
             has_own=False,
@@ -256,6 +257,7 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
     heard = [each.last_contact_at for each in points if each.last_contact_at is not None]
     guards = _guards(points)
     ranges = (each.local_port_range for each in points)
+    flushed = next((each for each in points if each.flushed_by), first)
     return replace(
         first,
         enrolled_at=max(each.enrolled_at for each in points),
@@ -266,7 +268,8 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         blocked_attempts=sum(each.blocked_attempts for each in points),
         counted_at=_first(each.counted_at for each in points),
         facts={k: text for each in reversed(points) for k, text in each.facts.items()},
-        flushed_by=next((each.flushed_by for each in points if each.flushed_by), ""),
+        flushed_by=flushed.flushed_by,
+        flushed_at=flushed.flushed_at,
         not_enforced_since=_first(each.not_enforced_since for each in points),
         doubted_since=_first(each.doubted_since for each in points),
         believed_since=None,

@@ -105,6 +105,7 @@ class Named:
 
     machine: str
     flushed_by: str = ""
+    flushed_at: str = ""  # the gateway where; empty: on the machine itself
     gateway: str = ""  # that something else manages
     managed_by: str = ""
     is_found: bool = False  # by the gateway's agent; else an owner said so
@@ -180,9 +181,10 @@ def _reason(code: UnsupportedCode, named: Named) -> Reason:
     if code is UnsupportedCode.FIREWALL_FLUSHED:
         return Reason(
             code,
-            f"{named.flushed_by} on {machine} flushes the whole firewall, and Bascule cannot own "
-            f"its table there. Each flush opens every port until the agent restores the rules.",
-            "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service.",
+            f"{named.flushed_by} on {_flushed(named)} flushes the whole firewall, and Bascule cannot "
+            f"own its table there. Each flush opens every port until the agent restores the rules.",
+            f"Upgrade {named.flushed_at or 'the host'} to Linux 6.9 and nftables 1.1, or disable that "
+            f"service.",
         )
     if code is UnsupportedCode.MANAGED_ELSEWHERE:
         by = "its agent found" if named.is_found else "an owner says so"
@@ -203,3 +205,10 @@ def _reason(code: UnsupportedCode, named: Named) -> Reason:
         f"Just-in-time access is switched off by the plan of {where}. Closed ports stay closed.",
         f"To switch it on: bascule plan on{option}.",
     )
+
+
+def _flushed(named: Named) -> str:
+    """The host whose firewall is flushed."""
+    if not named.flushed_at:
+        return named.machine
+    return f"{named.flushed_at}, in front of {named.machine},"

@@ -32,6 +32,7 @@ def named_of(
     return Named(
         machine.id.name,
         point.flushed_by if point is not None else "",
+        names.get(point.flushed_at, point.flushed_at) if point is not None else "",
         names.get(manager.gateway, manager.gateway) if manager is not None else "",
         manager.name if manager is not None else "",
         is_found=manager is not None and manager.is_found,

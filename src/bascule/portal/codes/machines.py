@@ -71,6 +71,13 @@ TEXTS: Mapping[str, str] = {
     "jit.todo.FirewallFlushed": msgid(
         "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service on it."
     ),
+    "jit.why.FirewallFlushed.at": msgid(
+        "{service} on {flushed}, in front of {machine}, flushes the firewall, including Bascule’s rules. "
+        "Each time, every port is open there until the agent has restored them."
+    ),
+    "jit.todo.FirewallFlushed.at": msgid(
+        "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service on it."
+    ),
     "jit.why.ManagedElsewhere": msgid(
         "{gateway}, in front of {machine}, is managed by {manager}, as an owner says. Nothing is "
         "configured or opened anew for the machine; closed ports stay closed."
@@ -106,8 +113,8 @@ TEXTS: Mapping[str, str] = {
         "No enforcement point protects this machine: no agent has been enrolled."
     ),
     "machine.reason.FirewallFlushed": msgid(
-        "Another service on this machine flushes the firewall’s rules, and this host cannot "
-        "protect them from that."
+        "Another service flushes the rules of the firewall that guards this machine, and the host of "
+        "that firewall cannot protect them."
     ),
     "machine.reason.ManagedElsewhere": msgid(
         "Something other than Bascule manages a gateway in front of this machine."

@@ -119,6 +119,7 @@ def _reasons(row: MachineRow) -> list[tuple[str, str, dict[str, str]]]:
     values = {
         "machine": named.machine,
         "service": named.flushed_by,
+        "flushed": named.flushed_at,
         "group": named.plan_group,
         "gateway": named.gateway,
         "manager": named.managed_by,
@@ -127,7 +128,8 @@ def _reasons(row: MachineRow) -> list[tuple[str, str, dict[str, str]]]:
     for reason in row.classification.reasons:
         is_groups = reason.code is UnsupportedCode.PLAN_OFF and named.plan_group
         is_found = reason.code is UnsupportedCode.MANAGED_ELSEWHERE and named.is_found
-        kind = ".group" if is_groups else ".found" if is_found else ""
+        is_at = reason.code is UnsupportedCode.FIREWALL_FLUSHED and named.flushed_at
+        kind = ".group" if is_groups else ".found" if is_found else ".at" if is_at else ""
         found.append((f"{reason.code}{kind}", _command(row, reason.code), values))
     return found
 
