@@ -145,7 +145,9 @@ class EnforcementPoint:
     counted_at: datetime | None = None  # when that number came; reports without news are rare
     facts: Mapping[str, str] = field(default_factory=dict)  # for people: kernel, versions, ...
     flushed_by: str = ""  # which service there empties the rules; empty: none
-    flushed_at: str = ""  # of a machine's point: the uid of the gateway where; empty: on the machine
+    flushed_at: str = (
+        ""  # of a machine's point: the uid of the gateway where; empty: on the machine
+    )
     guard: Guard | None = None  # the host's own bounds; None: not told, by an older agent
     driver: str = ""  # its name in the registry of drivers; empty: not told yet
     capabilities: Capabilities | None = None  # None: not told yet

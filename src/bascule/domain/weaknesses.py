@@ -404,10 +404,18 @@ REWRITTEN_BEHIND = WeaknessKind(
 MORE_FOUND = WeaknessKind(
     "MoreFound",
     Gravity.LIMITED,
-    "There are more findings like {codes} than the {most} that are told of each, so it cannot be told "
-    "which other closed ports are reached.",
-    "Correct those that are told. Then the others are.",
+    "{number} more findings are not listed, since of each kind {most} are ({codes}). So it cannot be "
+    "told which other closed ports are reached.",
+    "Correct the findings that are listed. Then the others are listed.",
     shadow=Shadow.UNREAD,
+)
+MORE_BLOCKED = WeaknessKind(
+    "MoreBlocked",
+    Gravity.LIMITED,
+    "{number} more findings are not listed, since of each kind {most} are ({codes}). So access that "
+    "Bascule opens may not arrive at other ports either.",
+    "Correct the findings that are listed. Then the others are listed.",
+    shadow=Shadow.BLOCKS,
 )
 BLOCKED_ELSEWHERE = WeaknessKind(
     "BlockedElsewhere",

@@ -4,6 +4,8 @@ Source: rtnetlink(7), RTM_GETLINK, RTM_GETROUTE; if_link.h. Such an interface is
 of whose ports are of containers or virtual machines (veth, tap), or a veth with its other
 end in a container, which is known by a route of its own to one of the addresses asked about.
 None has a default route or a physical port. What is not known to be one is none.
+
+Also here: the bridges that lead to the default route.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ _ROUTE = 0  # NETLINK_ROUTE
 _GET_LINK, _GET_ROUTE = 18, 26
 _LINK_HEADER, _ROUTE_HEADER = 16, 12  # ifinfomsg, rtmsg
 _NAME, _MASTER, _INFO, _KIND = 3, 10, 18, 1  # IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, INFO_KIND
+_DATA = 2  # IFLA_INFO_DATA
+_CALLS = {4: 36, 6: 37}  # IFLA_BR_NF_CALL_IPTABLES, IFLA_BR_NF_CALL_IP6TABLES
 _TO, _OUT, _GATEWAY, _MULTIPATH, _VIA = 1, 4, 5, 9, 18  # RTA_*
 _UNICAST = 1  # RTN_UNICAST
 _PORTS = ("veth", "tun")  # what may be in a container network's bridge
@@ -33,12 +37,36 @@ class _Link:
     name: str
     kind: str  # empty: physical, or the loopback
     master: int  # index of the bridge that it is a port of; 0: none
+    judged: frozenset[int] = (
+        frozenset()
+    )  # of a bridge: IP versions whose rules its own setting calls
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
     to: Network
     is_direct: bool  # to a neighbour, not through a gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    index: int
+    name: str
+    judged: frozenset[
+        int
+    ]  # IP versions whose rules it has look at what it carries, by its own setting
+
+
+def default_bridges(version: int) -> list[Bridge]:
+    """Bridges of two ports or more by which a default route of that IP version leads. Raises OSError."""
+    links = _links()
+    return [
+        Bridge(index, link.name, link.judged)
+        for index, link in links.items()
+        if link.kind == "bridge"
+        and sum(each.master == index for each in links.values()) > 1
+        and any(route.to.version == version and route.to.prefixlen <= 1 for route in _routes(index))
+    ]
 
 
 def container_links(targets: Collection[Address]) -> frozenset[str]:
@@ -83,10 +111,12 @@ def _links() -> dict[int, _Link]:
         given = dict(netlink.attributes(reply[_LINK_HEADER:]))
         info = dict(netlink.attributes(given.get(_INFO, b"")))
         master = given.get(_MASTER)
+        data = dict(netlink.attributes(info.get(_DATA, b"")))
         found[index] = _Link(
             name=_text(given.get(_NAME, b"")),
             kind=_text(info.get(_KIND, b"")),
             master=struct.unpack("=I", master)[0] if master else 0,
+            judged=frozenset(v for v, call in _CALLS.items() if any(data.get(call, b""))),
         )
     return found
 

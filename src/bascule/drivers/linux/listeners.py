@@ -1,4 +1,4 @@
-"""Who listens on which TCP port of this host, and who is connected to a port within the host.
+"""Who listens on which TCP port of this host, and who is connected to a port of it or of a machine.
 
 Source: sock_diag(7), linux/inet_diag.h, proc(5), cgroups(7), systemd.socket(5). A program is
 known by the processes that hold its sockets. Root may read them all; an agent with CAP_NET_ADMIN
@@ -14,7 +14,7 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -64,9 +64,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """A connection of this host to itself, from the side of who connected."""
+    """A connection of this host to itself or to a machine, from the side of who connected."""
 
-    to: int
+    address: Address
+    to: int  # the port there
     inode: int
     cgroup: int
     user: int
@@ -89,14 +90,14 @@ def listeners() -> list[Listener]:
     return found
 
 
-def inner_connections(own: Collection[Address]) -> list[Inner]:
-    """Connections that this host has with itself. Raises OSError."""
+def connections(is_wanted: Callable[[Address, int], bool]) -> list[Inner]:
+    """Connections of this host to the addresses and ports that are wanted. Raises OSError."""
     found = []
     for family, parts, message in _sockets(_ESTABLISHED):
         to = _address(family, message[24:40])
-        if to.is_loopback or to in own:
-            port = struct.unpack_from(">H", message, 6)[0]
-            found.append(Inner(port, _inode(message), _group(parts), _user(message)))
+        port = struct.unpack_from(">H", message, 6)[0]
+        if is_wanted(to, port):
+            found.append(Inner(to, port, _inode(message), _group(parts), _user(message)))
     return found
 
 

@@ -1,5 +1,7 @@
 """Programs by which a closed TCP port's service is reached through another port of this host.
 
+What passes connections on to machines behind a gateway is in ``proxies``.
+
 Either the same program (or the same socket unit of systemd) listens on both, or one that listens
 on the other passes connections on to the closed port within the host, where our rules let it:
 seen by a connection that it has now, or read in its command line or in a file that this names.
@@ -17,8 +19,8 @@ from bascule.drivers.linux.listeners import (
     Listener,
     Program,
     Programs,
+    connections,
     evidence,
-    inner_connections,
     socket_units,
 )
 from bascule.drivers.linux.other_rules import OtherRules
@@ -63,7 +65,10 @@ class _Doors:
         programs: Programs,
     ) -> None:
         self._programs = programs
-        self._inner: list[Inner] = [each for each in inner_connections(host.own) if each.to in shut]
+        own = host.own
+        self._inner: list[Inner] = connections(
+            lambda address, port: port in shut and (address.is_loopback or address in own)
+        )
         self._units = socket_units()
         self._hosts = (*_LOOPBACKS, *sorted(map(str, host.own)))
         self._held = {each.inode: _Held(each, self._programs.of(each)) for each in found}
@@ -77,7 +82,7 @@ class _Doors:
             "other": PortKey(TransportProtocol.TCP, other.port),
             "program": program.name if program is not None else "systemd",
         }
-        heard = f"listener {_endpoint(other)}"
+        heard = f"listener {endpoint(other)}"
         if self._is_same_program(program, number):
             return SECOND_PORT(**arguments, rule=heard)
         unit = self._unit_of_both(other, number)
@@ -110,19 +115,21 @@ class _Doors:
 
     def _is_connected(self, program: Program, number: int) -> bool:
         """Has it, or a process that it made, a connection to that port within the host?"""
-        for each in self._inner:
-            if each.to != number:
-                continue
-            owner = self._programs.of(each)
-            if owner is None:
-                continue
-            parents = {self._programs.parent(pid) for pid in owner.pids}
-            if program.is_same(owner) or program.pids & parents:
-                return True
+        return any(
+            each.to == number and is_its(self._programs, program, each) for each in self._inner
+        )
+
+
+def is_its(programs: Programs, program: Program, connection: Inner) -> bool:
+    """Is that connection the program's, or one of a process that it made?"""
+    owner = programs.of(connection)
+    if owner is None:
         return False
+    parents = {programs.parent(pid) for pid in owner.pids}
+    return program.is_same(owner) or bool(program.pids & parents)
 
 
-def _endpoint(listener: Listener) -> str:
+def endpoint(listener: Listener) -> str:
     address = listener.address
     host = f"[{address}]" if address.version == 6 else str(address)
     return f"{host}:{listener.port}"

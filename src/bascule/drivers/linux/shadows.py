@@ -1,9 +1,11 @@
 """What of other programs lets a closed port be reached past us, or blocks what we open.
 
-Found by reading: rules of nftables and of the old iptables, translation, sockets. Nothing is sent
+Found by reading: rules of nftables and of the old iptables, translation, sockets, links. Nothing is sent
 and nothing is changed. A way in counts as past us only where no other rule closes it for certain,
 and a block counts only where no packet passes (``verdicts``), so that a rule that depends on the
 packet's source is no finding.
+
+What is wrong at a gateway alone is in ``rewriting``, ``bridges`` and ``proxies``.
 
 Not found are programs that answer without a socket of the host's: packet sockets, eBPF, a tunnel
 that is dialled from within. Containers' own addresses are closed by routing (``published``).
@@ -11,22 +13,22 @@ that is dialled from within. Containers' own addresses are closed by routing (``
 
 from __future__ import annotations
 
-import socket
-import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from bascule.domain.net import Address, PortKey, port_order
 from bascule.domain.weaknesses import (
     BLOCKED_ELSEWHERE,
     FORWARDED_PAST,
-    REWRITTEN_PAST,
+    KINDS,
+    MORE_BLOCKED,
+    MORE_FOUND,
+    PAST_US,
     SOURCE_BLOCKED,
     Weakness,
 )
-from bascule.drivers.linux import netlink
+from bascule.drivers.linux.bridges import bridged
 from bascule.drivers.linux.listeners import Programs
 from bascule.drivers.linux.other_rules import (
     AnyTable,
@@ -34,19 +36,14 @@ from bascule.drivers.linux.other_rules import (
     Words,
     admitting,
     manager,
-    where,
 )
-from bascule.drivers.linux.ruleset import INET, NETDEV, Attributes, Base, text, value
+from bascule.drivers.linux.proxies import proxies
+from bascule.drivers.linux.rewriting import rewritten
 from bascule.drivers.linux.second_doors import second_doors
-from bascule.drivers.linux.verdicts import INPUT, PREROUTING, Drop
+from bascule.drivers.linux.verdicts import Drop
 
 MOST_OF_A_KIND = 8  # findings of one kind that are told; who mends those sees the others
-_LAST = 2**31 - 1  # the priority of our own chain at the end of ``input``
-_LOOPBACK = 1  # the index of ``lo`` in every network namespace
 _UNMENTIONED = range(49151, 1024, -1)  # where a port is looked for that no rule names
-_ORDER: Literal["little", "big"] = sys.byteorder
-# Where a packet's source stands in its header, from and up to.
-_SOURCES = {socket.AF_INET: (12, 16), socket.AF_INET6: (8, 24), INET: (8, 24)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +71,35 @@ def look(
     own = [port for port in closed if port.at is None]
     programs = Programs()
     found = (
-        *_rewritten(host),
+        *rewritten(host, closed),
+        *bridged(closed),
         *_forwarded(host, own),
         *second_doors(host, own, programs),
+        *proxies(host, closed, programs),
         *_blocked(host, closed, admitted),
     )
-    return Looked(tuple(_bounded(found)), tuple(host.unread), programs.has_all(host.listening))
+    return Looked(tuple(bounded(found)), tuple(host.unread), programs.has_all(host.listening))
 
 
-def _bounded(found: Iterable[Weakness]) -> Iterator[Weakness]:
+def bounded(found: Iterable[Weakness]) -> Iterator[Weakness]:
+    """Not more than some of each kind, and how many more there are: first, since a report is cut at
+    its end.
+    """
+    told: list[Weakness] = []
     counts: Counter[str] = Counter()
-    for each in found:
+    for each in dict.fromkeys(found):
         counts[each.code] += 1
         if counts[each.code] <= MOST_OF_A_KIND:
-            yield each
+            told.append(each)
+    more = {
+        code: count - MOST_OF_A_KIND for code, count in counts.items() if count > MOST_OF_A_KIND
+    }
+    for kind, is_past in ((MORE_FOUND, True), (MORE_BLOCKED, False)):
+        codes = [code for code in sorted(more) if (KINDS[code].shadow in PAST_US) is is_past]
+        if codes:
+            number = sum(more[code] for code in codes)
+            yield kind(number=number, codes=", ".join(codes), most=MOST_OF_A_KIND)
+    yield from told
 
 
 # -- what blocks ----------------------------------------------------------------------------
@@ -169,59 +181,3 @@ def _forwarded(host: OtherRules, closed: Collection[PortKey]) -> Iterator[Weakne
                     target=f"{target[0]} {target[1]}",
                     rule=host.as_written(way.table, way.chain, way.at),
                 )
-
-
-def _rewritten(host: OtherRules) -> Iterator[Weakness]:
-    """Rules that change a packet where our own do not see what it was."""
-    for table in host.tables:
-        for name, base in _reached(table):
-            for at, rule in enumerate(table.rules.get(name, ())):
-                registers: dict[int, bytes] = {}
-                for expression, parts in rule:
-                    if expression == "immediate" and 1 in parts:
-                        register = int.from_bytes(parts[1], "big")
-                        registers[register] = value(parts.get(2, b""))
-                    if _is_past(expression, parts, table, base, registers):
-                        yield REWRITTEN_PAST(
-                            where=where(table, name), rule=host.as_written(table, name, at)
-                        )
-
-
-def _reached(table: AnyTable) -> Iterator[tuple[str, Base]]:
-    """Every chain with the hook from which it is reached."""
-    for entry, base in table.bases.items():
-        been, left = {entry}, [entry]
-        while left:
-            name = left.pop()
-            yield name, base
-            for rule in table.rules.get(name, ()):
-                for expression, parts in rule:
-                    if expression == "immediate":
-                        inner = dict(netlink.attributes(parts.get(2, b"")))
-                        to = text(dict(netlink.attributes(inner.get(2, b""))).get(2, b""))
-                        if to and to not in been:
-                            been.add(to)
-                            left.append(to)
-
-
-def _is_past(
-    expression: str,
-    parts: Attributes,
-    table: AnyTable,
-    base: Base,
-    registers: Mapping[int, bytes],
-) -> bool:
-    """Does it put another source in a packet's place before our chains look, give the packet to the
-    loopback, which they let pass, or change its destination after them?
-    """
-    if expression == "fwd" and table.family in (NETDEV, INET):
-        device = registers.get(int.from_bytes(parts.get(1, b""), "big"), b"")
-        return int.from_bytes(device[:4], _ORDER) == _LOOPBACK
-    if expression != "payload" or 5 not in parts or table.family == NETDEV:
-        return False
-    place, offset, size = (int.from_bytes(parts.get(each, b""), "big") for each in (2, 3, 4))
-    sources = _SOURCES[table.family]
-    is_source = place == 1 and offset < sources[1] and offset + size > sources[0]
-    if is_source and base.hook in (PREROUTING, INPUT):
-        return True
-    return base.hook == INPUT and base.priority >= _LAST and place == 2 and offset < 4

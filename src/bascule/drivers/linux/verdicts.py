@@ -107,6 +107,13 @@ def drops(table: Rules, hook: int, packet: Packet) -> Drop | None:
     return None
 
 
+def may_match(table: Rules, rule: Rule, packet: Packet) -> bool:
+    """May a packet like this one meet all conditions of a rule?"""
+    if table.family not in (1, packet.family):
+        return False
+    return _RuleReader(table, packet, "", 0).read(rule) != {_NEXT}
+
+
 class _Chains:
     """What each chain of a table does with one packet; each is looked through once."""
 
