@@ -63,7 +63,7 @@ TCP, UDP = TransportProtocol
 port_keys = st.sampled_from([PortKey(TCP, 22), PortKey(UDP, 53), PortKey(TCP, 3389)])
 closed_sets = st.one_of(
     st.just(frozenset({ClosedPort(PortKey(TCP, 22)), ClosedPort(PortKey(UDP, 53), OnExpiry.KILL)})),
-    st.dictionaries(port_keys, st.sampled_from(OnExpiry), max_size=3).map(
+    st.dictionaries(port_keys, st.sampled_from([OnExpiry.KEEP, OnExpiry.KILL]), max_size=3).map(
         lambda found: frozenset(ClosedPort(port, after) for port, after in found.items())
     ),
 )
@@ -128,10 +128,13 @@ def rule_sets(draw: st.DrawFn) -> RuleSet:
     shut = {each.port for each in closed}
     openings = draw(st.dictionaries(opening_keys, spans, max_size=5))
     cut = draw(st.dictionaries(opening_keys, spans, max_size=3))
+    drains = draw(st.dictionaries(opening_keys, spans, max_size=3))
+    kill = {each.port for each in closed if each.is_kill and each.port.protocol is TCP}
     return RuleSet(
         closed,
         {key: Opening(key, span, "g") for key, span in openings.items() if key.port in shut},
         {key: span for key, span in cut.items() if key.port in shut},
+        {key: span for key, span in drains.items() if key.port in kill},
     )
 
 
@@ -149,6 +152,7 @@ def near_rule_sets(draw: st.DrawFn, rules: RuleSet) -> RuleSet:
         draw(st.sampled_from([rules.closed, other.closed])),
         {**other.openings, **openings},
         other.cuts,
+        {**other.drains, **{key: left + slip for key, left in list(rules.drains.items())[:1]}},
     )
 
 
@@ -160,6 +164,6 @@ rules_of_a_port = st.builds(
     st.integers(int(MINIMUM_DURATION.total_seconds()), int(MAXIMUM_DURATION.total_seconds())).map(
         lambda count: timedelta(seconds=count)
     ),
-    st.sampled_from(OnExpiry),
+    st.sampled_from([OnExpiry.KEEP, OnExpiry.KILL]),
     st.booleans(),
 )

@@ -19,7 +19,7 @@ import pytest
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.plan import ClosePort, DropOpening, PutCut, PutOpening, Rebuild, plan
+from bascule.domain.plan import ClosePort, DropOpening, PutCut, PutDrain, PutOpening, Rebuild, plan
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.driver import Driver
 
@@ -93,7 +93,7 @@ def make_so(driver: Driver, desired: RuleSet) -> None:
     passed = timedelta(seconds=time.monotonic() - began)
     assert seen.is_intact, seen.drift
     left = plan(desired, seen)
-    assert all(isinstance(each, PutOpening | PutCut) for each in left), left
+    assert all(isinstance(each, PutOpening | PutCut | PutDrain) for each in left), left
     for key, opening in desired.openings.items():
         if key not in seen.rules.openings and opening.remaining <= passed:
             continue  # it ended meanwhile
@@ -102,6 +102,10 @@ def make_so(driver: Driver, desired: RuleSet) -> None:
     for key, remaining in desired.cuts.items():
         if key in seen.rules.cuts or remaining > passed:
             assert remaining - seen.rules.cuts[key] < LOOSELY + passed
+    if driver.capabilities.drains:
+        for key, remaining in desired.drains.items():
+            if key in seen.rules.drains or remaining > passed:
+                assert abs(remaining - seen.rules.drains[key]) < LOOSELY + passed
 
 
 def lets_in(world: DriverWorld, source: str, port: PortKey) -> bool:
@@ -318,6 +322,49 @@ class DriverContract:
         world.driver.tidy()
         left = 0 if world.driver.capabilities.ends_sessions else len(connections)
         assert_sessions(world, [(SSH, "*")], [left])
+
+    def test_a_draining_connection_outlives_its_opening_for_its_time(
+        self, world: DriverWorld
+    ) -> None:
+        """And nobody comes in meanwhile. Where that cannot be, it ends with its opening."""
+        closed, port = shut(ClosedPort(SSH, KILL)), SSH
+        stays = cut(world.client, port, 60)
+        make_so(world.driver, RuleSet(closed, opened(world.client, port, 60), drains=stays))
+        connection = world.connect(world.client, port)
+        can = world.driver.capabilities
+        make_so(world.driver, RuleSet(closed, drains=stays))
+        world.driver.tidy()
+        assert not world.reaches(world.client, port)
+        assert world.is_alive(connection) is (can.drains or not can.ends_sessions)
+        make_so(world.driver, RuleSet(closed, drains=cut(world.client, port, 0.5)))
+        world.pass_time(0.8)
+        assert_ended(world, connection)
+        world.driver.tidy()
+        assert_sessions(world, [(port, "*")], [0 if can.ends_sessions else 1])
+
+    def test_a_cut_ends_a_draining_connection(self, world: DriverWorld) -> None:
+        closed = shut(ClosedPort(SSH, KILL))
+        stays = cut(world.client, SSH, 60)
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 60), drains=stays))
+        connection = world.connect(world.client, SSH)
+        make_so(world.driver, RuleSet(closed, {}, cut(world.client, SSH), stays))
+        assert_ended(world, connection)
+
+    def test_a_drain_admits_nobody_else(self, world: DriverWorld) -> None:
+        closed = shut(ClosedPort(SSH, KILL))
+        given = {**opened(world.client, SSH, 60), **opened(world.stranger, SSH, 60)}
+        make_so(world.driver, RuleSet(closed, given, drains=cut(world.stranger, SSH, 60)))
+        connection = world.connect(world.client, SSH)
+        make_so(world.driver, RuleSet(closed, drains=cut(world.stranger, SSH, 60)))
+        assert not world.reaches(world.stranger, SSH)
+        assert_ended(world, connection)
+
+    def test_a_rebuild_leaves_no_drain_behind(self, world: DriverWorld) -> None:
+        closed = shut(ClosedPort(SSH, KILL))
+        stays = cut(world.client, SSH, 60)
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 60), drains=stays))
+        world.driver.apply([Rebuild(RuleSet(closed))])
+        assert not world.driver.observe().rules.drains
 
     def test_a_cut_ends_what_no_opening_admits(self, world: DriverWorld) -> None:
         others = opened(world.stranger, SSH, 60)

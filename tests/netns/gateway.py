@@ -19,10 +19,12 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortBehind, PortKey, PortMapped, PublicPort
 from bascule.domain.plan import (
     ClosePort,
+    DropDrain,
     DropOpening,
     Observed,
     Operation,
     PutCut,
+    PutDrain,
     PutOpening,
     Rebuild,
     ReleasePort,
@@ -170,6 +172,10 @@ class BehindDriver:
                 yield PutOpening(replace(opening, key=self._key(opening.key)))
             case PutCut(key, remaining):
                 yield PutCut(self._key(key), remaining)
+            case PutDrain(key, remaining):
+                yield PutDrain(self._key(key), remaining)
+            case DropDrain(key):
+                yield DropDrain(self._key(key))
 
     def _key(self, key: OpeningKey) -> OpeningKey:
         (at,) = (each for each in self.at if each.version == key.source.version)
@@ -196,6 +202,7 @@ class MappedDriver(BehindDriver):
             frozenset(each for each in seen.rules.closed if not isinstance(each.port, PortMapped)),
             {key: each for key, each in seen.rules.openings.items() if key not in given},
             seen.rules.cuts,
+            seen.rules.drains,
         )
         return self._own(replace(seen, rules=rules))
 

@@ -89,7 +89,7 @@ class People:
                     protocol,
                     (AddressPrefix.parse(self._chance.choice(NETWORKS)),),
                     self._chance.choice(LONGEST),
-                    self._chance.choice(tuple(OnExpiry)),
+                    self._chance.choice((OnExpiry.KEEP, OnExpiry.KILL)),
                 )
                 for number in numbers
                 for protocol in self._chance.choice(PROTOCOLS)
@@ -117,7 +117,7 @@ class People:
         """One thing of one rule, as an owner mostly does."""
         name, pick = self._chance.choice(self._names), self._chance.random()
         longest = self._chance.choice((*LONGEST, None))
-        on_expiry = self._chance.choice(tuple(OnExpiry))
+        on_expiry = self._chance.choice((OnExpiry.KEEP, OnExpiry.KILL))
 
         def work(tx: Transaction, act: Act) -> object:
             stored = tx.policy(name)

@@ -13,10 +13,12 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.plan import (
     TOLERANCE,
     ClosePort,
+    DropDrain,
     DropOpening,
     Observed,
     Operation,
     PutCut,
+    PutDrain,
     PutOpening,
     Rebuild,
     ReleasePort,
@@ -44,6 +46,10 @@ def _step(rules: RuleSet, operation: Operation) -> RuleSet:
             return replace(rules, openings={**rules.openings, opening.key: opening})
         case PutCut(key, remaining):
             return replace(rules, cuts={**rules.cuts, key: remaining})
+        case PutDrain(key, remaining):
+            return replace(rules, drains={**rules.drains, key: remaining})
+        case DropDrain(key):
+            return replace(rules, drains={k: v for k, v in rules.drains.items() if k != key})
         case ReleasePort(port):
             return replace(rules, closed=frozenset(c for c in rules.closed if c.port != port))
 
@@ -68,6 +74,9 @@ def test_the_plan_carried_out_is_the_desired_state(
     for key, opening in desired.openings.items():
         assert abs(after.openings[key].remaining - opening.remaining) <= TOLERANCE
     assert after.cuts.keys() >= desired.cuts.keys()
+    assert after.drains.keys() == desired.drains.keys()
+    for key, remaining in desired.drains.items():
+        assert abs(after.drains[key] - remaining) <= TOLERANCE
 
 
 @given(pairs)

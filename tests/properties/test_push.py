@@ -16,12 +16,12 @@ from bascule.domain.desired import (
     DesiredState,
     Held,
     Lease,
-    counted_from_before,
     hold,
 )
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.domain.told import counted_from_before
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.state import State
 from tests.strategies import states

@@ -33,7 +33,7 @@ from tests.strategies import rule_sets
 
 APP, APP6, SQL = map(ip_address, ("10.1.0.10", "fd01::10", "10.1.0.20"))
 MINUTE = timedelta(minutes=1)
-KEEP, KILL = OnExpiry
+KEEP, KILL = OnExpiry.KEEP, OnExpiry.KILL
 RDP = PortKey(TCP, 3389)
 
 

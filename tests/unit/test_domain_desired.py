@@ -27,7 +27,6 @@ from bascule.domain.desired import (
     RuleSet,
     begin_anew,
     close_all,
-    counted_from_before,
     desired_state,
     forget_ended,
     hold,
@@ -40,6 +39,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, PortKey
 from bascule.domain.points import LONGEST_PATIENCE
 from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.domain.told import counted_from_before
 from tests.samples import (
     ALICE_HOST,
     ANYWHERE,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from bascule.domain.decide import decide
-from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease, known_part
+from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease
 from bascule.domain.features import KNOWN, SINCE, Feature, needs, too_old_words, version_for
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.told import known_part
 from bascule.domain.weaknesses import (
     KINDS,
     NOT_ENFORCED,

@@ -3,6 +3,7 @@
     ports = ["22/tcp", "3389"]          # what may be opened at all; a bare number is both
     sources = ["10.0.0.0/8"]            # from where
     max_duration = "PT2H"               # how long a lease may be
+    max_drain = "PT10M"                 # how long connections may stay beyond it
     release = false                     # may a server let a closed port go?
 
 On a gateway also:
@@ -44,7 +45,7 @@ log = structlog.get_logger("bascule.agent")
 DEFAULT_PATH = Path(GUARD_FILE)
 _RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _PUBLIC = ("public_addresses", "public_ports")
-_KEYS = {"ports", "sources", "max_duration", "release", "networks", *_PUBLIC}
+_KEYS = {"ports", "sources", "max_duration", "max_drain", "release", "networks", *_PUBLIC}
 
 
 def load_guard(path: Path) -> Guard:
@@ -97,6 +98,7 @@ def _parse(data: dict[str, Any]) -> Guard:
         sources=None if sources is None else tuple(AddressPrefix.parse(text) for text in sources),
         max_duration=longest,
         forwarding=_forwarding(data),
+        max_drain=_longest_drain(data.get("max_drain")),
     )
 
 
@@ -159,6 +161,15 @@ def _longest(text: object) -> timedelta | None:
             "max_duration must be longer than zero; to allow nothing, write ports = []"
         )
     return longest
+
+
+def _longest_drain(text: object) -> timedelta | None:
+    """Zero is admitted: connections end with their lease."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError(f'max_drain must be a text such as "PT10M", not {text!r}')
+    return parse_duration(text)
 
 
 def _listed(data: dict[str, Any], key: str) -> list[Any] | None:

@@ -15,11 +15,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from bascule.domain.desired import Held, HeldBehind, HeldLease
+from bascule.domain.desired import LONGEST_DRAIN, Held, HeldBehind, HeldLease
 from bascule.domain.grant import opening_count
 from bascule.domain.holding import everywhere, only_closed
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
@@ -33,6 +34,7 @@ from bascule.interfaces.clock import Clock
 NEWEST = "held.json"
 PREVIOUS = "held.previous.json"
 MANAGEMENT_PORTS = (22, 3389, 5985, 5986)
+_LONGEST = {"drain": LONGEST_DRAIN}  # of all else MAXIMUM_DURATION
 MOST_NAMED = 5  # of what is dropped at a load, in its note
 FALLBACK = frozenset(
     ClosedPort(PortKey(TransportProtocol.TCP, number)) for number in MANAGEMENT_PORTS
@@ -135,7 +137,9 @@ class HeldFile:
             # What left is known none too short.
             return everywhere(
                 held,
-                lambda each: replace(each, leases={}, cuts={}, ended=_shifted(each.ended, awake)),
+                lambda each: replace(
+                    each, leases={}, cuts={}, drains={}, ended=_shifted(each.ended, awake)
+                ),
             )
         shift = awake - passed
         return everywhere(
@@ -145,6 +149,7 @@ class HeldFile:
                 leases=_shifted(each.leases, shift),
                 cuts=_shifted(each.cuts, shift),
                 ended=_shifted(each.ended, shift),
+                drains=_shifted(each.drains, shift),
             ),
         )
 
@@ -166,29 +171,48 @@ class HeldFile:
 
 def _sound(saved: Held, body: Mapping[str, Any], dropped: list[str]) -> Held:
     """Of one machine; what is dropped is named in ``dropped``."""
-    longest = MAXIMUM_DURATION.total_seconds()
-    known = {"lease": saved.leases, "cut": saved.cuts, "ended lease": saved.ended}
+    known = {
+        "lease": saved.leases,
+        "cut": saved.cuts,
+        "ended lease": saved.ended,
+        "drain": saved.drains,
+    }
     kept = {
-        what: {key: each for key, each in leases.items() if _is_sound(each, body, longest)}
+        what: {
+            key: each
+            for key, each in leases.items()
+            if _is_sound(each, body, _LONGEST.get(what, MAXIMUM_DURATION))
+        }
         for what, leases in known.items()
     }
     leases = kept["lease"]
     told = [each for each in leases.values() if not each.is_local]
     if sum(opening_count(each.ports, each.sources) for each in told) > MOST_OPENINGS:
         kept["lease"] = {key: each for key, each in leases.items() if each.is_local}
+    drains = kept["drain"].values()
+    if sum(opening_count(each.ports, each.sources) for each in drains) > MOST_OPENINGS:
+        kept["drain"] = {}
     closed = frozenset(each for each in saved.closed if _is_port(each.port))
     dropped += [
         *(f"closed port {each.port}" for each in sorted(saved.closed - closed, key=str)),
         *(f"{what} {key}" for what in known for key in known[what] if key not in kept[what]),
     ]
     return replace(
-        saved, closed=closed, leases=kept["lease"], cuts=kept["cut"], ended=kept["ended lease"]
+        saved,
+        closed=closed,
+        leases=kept["lease"],
+        cuts=kept["cut"],
+        ended=kept["ended lease"],
+        drains=kept["drain"],
     )
 
 
-def _is_sound(lease: HeldLease, body: Mapping[str, Any], longest: float) -> bool:
+def _is_sound(lease: HeldLease, body: Mapping[str, Any], longest: timedelta) -> bool:
     """Could it have been held when this was saved?"""
-    is_timed = math.isfinite(lease.deadline) and lease.deadline <= body["boottime"] + longest
+    is_timed = (
+        math.isfinite(lease.deadline)
+        and lease.deadline <= body["boottime"] + longest.total_seconds()
+    )
     return is_timed and all(_is_port(port) for port in lease.ports)
 
 
@@ -231,6 +255,7 @@ def _machine_to_json(held: Held) -> dict[str, Any]:
         "cuts": {key: _lease_to_json(cut) for key, cut in held.cuts.items()},
         "ended": {key: _lease_to_json(lease) for key, lease in held.ended.items()},
         "isRefused": held.is_refused,
+        "drains": {key: _lease_to_json(drain) for key, drain in held.drains.items()},
     }
 
 
@@ -275,6 +300,7 @@ def _machine(data: Mapping[str, Any]) -> Held:
         cuts={key: _lease(cut) for key, cut in data["cuts"].items()},
         ended={key: _lease(lease) for key, lease in data["ended"].items()},
         is_refused=bool(data.get("isRefused")),  # of before it was kept
+        drains={key: _lease(drain) for key, drain in data.get("drains", {}).items()},  # likewise
     )
 
 

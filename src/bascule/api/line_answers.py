@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bascule.domain.desired import counted_from_before
+from bascule.domain.told import counted_from_before
 from bascule.errors import AuthenticationFailed, BasculeError
 from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.frames import Opcode, frame

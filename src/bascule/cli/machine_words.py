@@ -108,6 +108,9 @@ def _guard_json(guard: HostGuard) -> dict[str, object]:
         else [{"number": number, "protocol": protocol} for number, protocol in guard.ports],
         "sources": None if guard.sources is None else list(guard.sources),
         "maxDurationSeconds": None if longest is None else int(longest.total_seconds()),
+        "maxDrainSeconds": None
+        if guard.max_drain is None
+        else int(guard.max_drain.total_seconds()),
         "mayRelease": guard.may_release,
         "isUsable": guard.is_usable,
     }
@@ -122,6 +125,8 @@ _LACKING = {
     "countsSessions": "count connections, so it is not known whether some continue",
     "seesBlocked": "see blocked attempts, so none are shown even if there were some",
     "seesChanges": "see at once when another program changes its rules",
+    "drains": "let connections stay for a time and then end them, so nothing is opened there on ports "
+    "that drain",
 }
 
 
@@ -275,6 +280,9 @@ def guard_words(guard: HostGuard) -> str:
         parts.append(f"from {', '.join(guard.sources)}" if guard.sources else "from nowhere")
     if guard.max_duration is not None:
         parts.append(f"for {show_span(guard.max_duration)} at most")
+    if guard.max_drain is not None:
+        stay = show_span(guard.max_drain) if guard.max_drain else ""
+        parts.append(f"connections stay {stay} beyond at most" if stay else "none stays beyond")
     if not guard.may_release:
         parts.append("no releases")
     return "; ".join(parts) or "none: the host admits everything that a policy allows"

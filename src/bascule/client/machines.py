@@ -42,6 +42,7 @@ class HostGuard:
     max_duration: timedelta | None  # of one opening
     may_release: bool
     is_usable: bool  # False: its file cannot be used, and nothing is admitted
+    max_drain: timedelta | None = None  # for which connections may stay beyond it
 
     @property
     def is_bounding(self) -> bool:
@@ -299,7 +300,7 @@ def _read_weakness(data: Data) -> PointWeakness:
 def read_guard(data: Data) -> HostGuard | None:
     if not data:
         return None
-    longest = text(data, "maxRequestAccessDuration", "")
+    longest, drain = text(data, "maxRequestAccessDuration", ""), text(data, "maxDrain", "")
     ports = tuple(
         (number(each, "number"), text(each, "protocol")) for each in objects(data, "ports")
     )
@@ -309,4 +310,5 @@ def read_guard(data: Data) -> HostGuard | None:
         parse_duration(longest) if longest else None,
         data.get("mayRelease") is not False,
         data.get("isUsable") is not False,
+        parse_duration(drain) if drain else None,
     )

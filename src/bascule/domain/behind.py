@@ -56,6 +56,7 @@ def behind(
             for key in (there, *_through(there, mapped.get(opening.key.port, ())))
         },
         few_cuts({key: left for own, left in rules.cuts.items() for key in _at(own, everywhere)}),
+        {key: left for own, left in rules.drains.items() for key in _at(own, addresses)},
     )
 
 
@@ -69,6 +70,7 @@ def united(parts: Iterable[RuleSet]) -> RuleSet:
     closed: dict[PortKey, ClosedPort] = {}
     openings: dict[OpeningKey, Opening] = {}
     cuts: dict[OpeningKey, timedelta] = {}
+    drains: dict[OpeningKey, timedelta] = {}
     for part in parts:
         closed |= {
             each.port: each for each in part.closed if each.is_kill or each.port not in closed
@@ -78,7 +80,9 @@ def united(parts: Iterable[RuleSet]) -> RuleSet:
                 openings[key] = opening
         for key, left in part.cuts.items():
             cuts[key] = max(left, cuts.get(key, left))
-    return RuleSet(frozenset(closed.values()), openings, few_cuts(cuts))
+        for key, left in part.drains.items():
+            drains[key] = max(left, drains.get(key, left))
+    return RuleSet(frozenset(closed.values()), openings, few_cuts(cuts), drains)
 
 
 def part_at(rules: RuleSet, address: Address | None) -> RuleSet:
@@ -104,6 +108,7 @@ def part_at(rules: RuleSet, address: Address | None) -> RuleSet:
             if is_there(key.port)
         },
         {own_key(key): left for key, left in rules.cuts.items() if is_there(key.port)},
+        {own_key(key): left for key, left in rules.drains.items() if is_there(key.port)},
     )
 
 

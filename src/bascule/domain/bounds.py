@@ -67,6 +67,7 @@ class Guard:
     may_release: bool = True  # may a server let a closed port go?
     problem: str = ""  # why its file cannot be used; then it admits nothing
     forwarding: Forwarding | None = None  # behind it; None: nothing
+    max_drain: timedelta | None = None  # how long connections may stay when their lease is over
 
     @property
     def is_bounding(self) -> bool:
@@ -80,13 +81,13 @@ class Guard:
 
     def within(self, other: Guard) -> Guard:
         """What both admit."""
-        lengths = [each for each in (self.max_duration, other.max_duration) if each is not None]
         return Guard(
             _both(self.ports, other.ports),
             _common(self.sources, other.sources),
-            min(lengths) if lengths else None,
+            _shorter(self.max_duration, other.max_duration),
             self.may_release and other.may_release,
             self.problem or other.problem,
+            max_drain=_shorter(self.max_drain, other.max_drain),
         )
 
     def objection_behind(
@@ -117,6 +118,10 @@ class Guard:
             return None
 
         return objection
+
+
+def _shorter(one: timedelta | None, other: timedelta | None) -> timedelta | None:
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _both(

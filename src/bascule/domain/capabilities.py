@@ -28,6 +28,7 @@ class Capabilities:
     ends_sessions: bool = False  # connections that exist can be cut
     sees_blocked: bool = False  # attempts that were kept out
     sees_changes: bool = False  # at once, when somebody else edits the rules; else at its next look
+    drains: bool = False  # they may stay for a stated time, then end though no process is alive
     latency: Latency = Latency.MINUTES
 
     @classmethod
@@ -39,6 +40,7 @@ class Capabilities:
             "ends_sessions" in names,
             "sees_blocked" in names,
             "sees_changes" in names,
+            "drains" in names,
             latency,
         )
 

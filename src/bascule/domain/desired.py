@@ -9,7 +9,8 @@ gives the rules that its firewall should have at this moment.
 Rules (EDGES A7, A8, A10): no omission and no old or slow state opens anything; only an explicit
 release removes a closed port; no element lasts less than a millisecond; with overlapping leases
 of one key the opening lasts as long as the longest. A firewall holds a limited number of cuts:
-beyond MOST_CUTS, every source of those ports is cut.
+beyond MOST_CUTS, every source of those ports is cut. A drain begins only with its lease and ends
+with its revocation (EDGES J14).
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.bindings import Whereabouts
-from bascule.domain.features import KNOWN, Feature, needs
 from bascule.domain.grant import Grant, due_at, opening_count, told_size
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
-from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.machine import ClosedPort
 from bascule.domain.net import (
     EVERY_IPV4,
     EVERY_IPV6,
@@ -33,7 +33,7 @@ from bascule.domain.net import (
     PublicPorts,
     TransportProtocol,
 )
-from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.domain.policy import MAXIMUM_DRAIN, MAXIMUM_DURATION
 
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
 CUT_FOR = timedelta(minutes=2)  # how long a cut source is looked up (EDGES A24)
@@ -43,6 +43,7 @@ HEAD_SIZE, KNOWN_PORT_SIZE = (
     1024,
     72,
 )  # upper bounds in bytes: a state's head; one closed or released port
+LONGEST_DRAIN = MAXIMUM_DURATION + MAXIMUM_DRAIN  # as told: from now until its connections end
 SHORTEST = timedelta(milliseconds=1)  # no element is written with less
 MOST_ENDED = 2 * MAXIMUM_OPENINGS_PER_MACHINE  # remembered openings of removed leases
 EVERY_CUT = "every"  # the cut that replaces more cuts than a point can hold
@@ -71,6 +72,17 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """A grant whose connections may stay beyond its end: until then no new one is let in by it."""
+
+    grant_id: str
+    ports: tuple[PortKey, ...]
+    sources: tuple[AddressPrefix, ...]
+    remaining: timedelta  # until they are cut; counted from when the point asked
+    extension: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredState:
     """All that the server wants of one machine, at one generation."""
 
@@ -83,6 +95,7 @@ class DesiredState:
     leases: tuple[Lease, ...]
     cuts: tuple[Cut, ...] = ()
     where: Whereabouts | None = None  # None: it is the point's own, or nobody has said where
+    drains: tuple[Drain, ...] = ()  # those of leases, and of grants whose time is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,8 @@ class RuleSet:
     cuts: Mapping[OpeningKey, timedelta] = field(
         default_factory=dict
     )  # source and port -> remaining
+    # Whose connections on a kill port may stay, and until when: no opening, nobody new is let in.
+    drains: Mapping[OpeningKey, timedelta] = field(default_factory=dict)
 
 
 def desired_state(
@@ -152,55 +167,6 @@ def desired_state(
     told = told_of_ports(len(closed_ports) + len(let_go))
     told += sum(told_size(lease.ports, lease.sources) for lease in leases)
     return DesiredState(machine_uid, generation, closed_ports, let_go, leases, _bounded(cuts, told))
-
-
-def known_part(state: DesiredState, knows: frozenset[Feature]) -> DesiredState:
-    """What an agent that knows this much is told of it (EDGES F4).
-
-    A port that takes more of the agent is closed as far as it knows how, and nothing on it is opened.
-    """
-    missing = KNOWN - knows
-    if not missing:
-        return state
-
-    def is_known(port: PortKey) -> bool:
-        return Feature.UDP not in missing or port.protocol is not TransportProtocol.UDP
-
-    beyond = {
-        each.port for each in state.closed if needs(each.port, is_kill=each.is_kill) & missing
-    }
-    kept = {OnExpiry.KILL: OnExpiry.KEEP} if Feature.KILL in missing else {}
-    return replace(
-        state,
-        closed=frozenset(
-            ClosedPort(each.port, kept.get(each.on_expiry, each.on_expiry))
-            for each in state.closed
-            if is_known(each.port)
-        ),
-        released={port: since for port, since in state.released.items() if is_known(port)},
-        leases=tuple(each for each in state.leases if beyond.isdisjoint(each.ports)),
-        cuts=()
-        if Feature.CUTS in missing
-        else tuple(each for each in state.cuts if all(map(is_known, each.ports))),
-    )
-
-
-def counted_from_before(state: DesiredState, ago: timedelta) -> DesiredState:
-    """The same state for an agent that counts from a moment ``ago`` before now, so that each lease
-    and cut ends when it did.
-
-    None lasts longer than the point accepts: what would is told with an earlier end.
-    """
-    return replace(
-        state,
-        leases=tuple(
-            replace(each, remaining=min(each.remaining + ago, MAXIMUM_DURATION))
-            for each in state.leases
-        ),
-        cuts=tuple(
-            replace(each, remaining=min(each.remaining + ago, LONGEST_CUT)) for each in state.cuts
-        ),
-    )
 
 
 def told_of_ports(count: int) -> int:
@@ -262,6 +228,9 @@ class Held:
         False  # the key was refused: all leases were ended, and no state arrived since
     )
     behind: Mapping[str, HeldBehind] = field(default_factory=dict)  # by machine uid
+    drains: Mapping[str, HeldLease] = field(
+        default_factory=dict
+    )  # by grant id; ends of connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +252,9 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
     not taken over, so the point must ask again. A removed lease stays in ``ended`` and returns
     only by a recorded extension, because a server whose clock went back, or from an older backup,
     may still list it as live.
+
+    A drain is taken with its lease alone, and outlives it; who had none when the lease ended gets
+    none. One that the state does not name ends at once.
 
     A release counts once, for a point that has not yet taken over its generation: a server from
     an older backup may still list a release that was followed by a closing (A8, A10).
@@ -316,6 +288,9 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
     }
     cuts = {**held.cuts, **{cut.grant_id: _take_cut(held, cut, asked_at) for cut in state.cuts}}
     live_cuts = {grant_id: cut for grant_id, cut in cuts.items() if cut.deadline > now}
+    drains = {
+        each.grant_id: _take_drain(held, leases, each, asked_at, is_stale) for each in state.drains
+    }
     return Held(
         generation=held.generation if is_stale else state.generation,
         closed=state.closed | kept,
@@ -323,6 +298,7 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         cuts=_few_cuts(live_cuts),
         ended=_last_ended(ended),
         behind=held.behind,
+        drains={grant_id: drain for grant_id, drain in drains.items() if drain is not None},
     )
 
 
@@ -350,7 +326,18 @@ def _few_cuts(cuts: Mapping[str, HeldLease]) -> Mapping[str, HeldLease]:
     return {EVERY_CUT: HeldLease(ports, (AddressPrefix(None),), latest)}
 
 
-def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) -> HeldLease | None:
+def _take_drain(
+    held: Held, leases: Mapping[str, HeldLease], drain: Drain, asked_at: float, is_stale: bool
+) -> HeldLease | None:
+    old, lease = held.drains.get(drain.grant_id), leases.get(drain.grant_id)
+    if old is None and (lease is None or lease.is_local):
+        return None
+    return _take(old, drain, asked_at, is_stale)
+
+
+def _take(
+    old: HeldLease | None, lease: Lease | Drain, asked_at: float, is_stale: bool
+) -> HeldLease | None:
     deadline = asked_at + lease.remaining.total_seconds()
     if old is None:
         return (
@@ -399,6 +386,7 @@ def forget_ended(held: Held, now: float) -> Held:
         leases={key: lease for key, lease in held.leases.items() if lease.deadline > now},
         cuts={key: cut for key, cut in held.cuts.items() if cut.deadline > now},
         ended={**held.ended, **over},
+        drains={key: each for key, each in held.drains.items() if each.deadline > now},
     )
 
 
@@ -408,7 +396,7 @@ def close_all(held: Held) -> Held:
     Ports stay closed. This happens once: openings that root makes afterwards stay, until a server
     that accepts the key refuses it again.
     """
-    return held if held.is_refused else replace(held, leases={}, is_refused=True)
+    return held if held.is_refused else replace(held, leases={}, drains={}, is_refused=True)
 
 
 def begin_anew(held: Held) -> Held:
@@ -442,7 +430,23 @@ def rule_set(held: Held, now: float) -> RuleSet:
         if remaining >= SHORTEST:
             for key in _keys(cut, closed_ports):
                 cuts[key] = max(remaining, cuts.get(key, remaining))
-    return RuleSet(held.closed, openings, few_cuts(cuts))
+    return RuleSet(held.closed, openings, few_cuts(cuts), _drains(held, now))
+
+
+def _drains(held: Held, now: float) -> dict[OpeningKey, timedelta]:
+    """What needs none has none: other ports keep their connections, or have none (UDP)."""
+    ports = {
+        closed.port
+        for closed in held.closed
+        if closed.is_kill and closed.port.protocol is TransportProtocol.TCP
+    }
+    drains: dict[OpeningKey, timedelta] = {}
+    for drain in held.drains.values():
+        remaining = timedelta(seconds=drain.deadline - now)
+        if remaining >= SHORTEST:
+            for key in _keys(drain, ports):
+                drains[key] = max(remaining, drains.get(key, remaining))
+    return drains
 
 
 def few_cuts(cuts: dict[OpeningKey, timedelta]) -> dict[OpeningKey, timedelta]:

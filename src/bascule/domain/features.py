@@ -21,16 +21,18 @@ class Feature(StrEnum):
     UDP = "udp"  # closed UDP ports
     KILL = "kill"  # ports whose connections end with their opening
     CUTS = "cuts"  # connections that are cut at once
+    DRAIN = "drain"  # connections that may stay for a time when their grant is over
 
 
 BASELINE = frozenset({Feature.UDP, Feature.KILL, Feature.CUTS})
 KNOWN = frozenset(Feature)  # by agents of this version
 # The first version whose agents know it.
-SINCE: Mapping[Feature, str] = dict.fromkeys(BASELINE, "0.1.0")
+SINCE: Mapping[Feature, str] = dict.fromkeys(Feature, "0.1.0")
 _WORDS: Mapping[Feature, Sentence] = {
     Feature.UDP: sentence("UDP ports"),
     Feature.KILL: sentence("ending connections when access ends"),
     Feature.CUTS: sentence("cutting connections at once"),
+    Feature.DRAIN: sentence("letting connections stay for a time when access ends"),
 }
 
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Guard, Judge, Objection
-from bascule.domain.desired import DesiredState, Held, HeldBehind, HeldLease, Lease
+from bascule.domain.desired import DesiredState, Drain, Held, HeldBehind, HeldLease, Lease
 from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPorts
 
 WHY = {
@@ -80,6 +81,7 @@ def _bound(state: DesiredState, guard: Guard, judge: Judge) -> Bounded:
         else:
             refused[lease.grant_id] = objection
     notes = tuple(_note(grant_id, objection) for grant_id, objection in refused.items())
+    state = replace(state, drains=tuple(_drains(state.drains, state.leases, leases, guard, judge)))
     where = state.where
     let_go = [*sorted(state.released), *(sorted(where.released, key=str) if where else ())]
     if guard.may_release or not let_go:
@@ -136,7 +138,13 @@ def _bound_held(
             refused[grant_id] = lease
         else:
             leases[grant_id] = _cut_held(lease, guard, now)
-    return replace(held, leases=leases, ended={**held.ended, **refused}), tuple(notes)
+    drains = {
+        key: _cut_drain(each, leases.get(key), held.leases.get(key), guard, now)
+        for key, each in held.drains.items()
+        if judge(each.ports, each.sources) is None
+    }
+    ended = {**held.ended, **refused}
+    return replace(held, leases=leases, ended=ended, drains=drains), tuple(notes)
 
 
 def _judge(guard: Guard, *, ends_leases: bool) -> Judge:
@@ -186,3 +194,38 @@ def _cut_held(lease: HeldLease, guard: Guard, now: float) -> HeldLease:
         return lease
     latest = now + guard.max_duration.total_seconds()
     return replace(lease, deadline=min(lease.deadline, latest))
+
+
+def _drains(
+    drains: Iterable[Drain],
+    told: Iterable[Lease],
+    bounded: Iterable[Lease],
+    guard: Guard,
+    judge: Judge,
+) -> Iterable[Drain]:
+    """Those that it admits, each for as long as it was told beyond the end that the lease has here,
+    and no longer than ``max_drain``.
+    """
+    end = {lease.grant_id: lease.remaining for lease in told}
+    end_here = {lease.grant_id: lease.remaining for lease in bounded}
+    for drain in drains:
+        if judge(drain.ports, drain.sources) is None:
+            begins = end_here.get(drain.grant_id, timedelta(0))
+            length = drain.remaining - end.get(drain.grant_id, timedelta(0))
+            yield replace(drain, remaining=begins + _at_most(length, guard))
+
+
+def _cut_drain(
+    drain: HeldLease, lease: HeldLease | None, before: HeldLease | None, guard: Guard, now: float
+) -> HeldLease:
+    """``lease`` is its lease as bounded, and ``before`` as it was; None: it is over."""
+    begins, end = (
+        now if lease is None else lease.deadline,
+        now if before is None else before.deadline,
+    )
+    length = _at_most(timedelta(seconds=drain.deadline - end), guard)
+    return replace(drain, deadline=begins + length.total_seconds())
+
+
+def _at_most(length: timedelta, guard: Guard) -> timedelta:
+    return length if guard.max_drain is None else min(length, guard.max_drain)

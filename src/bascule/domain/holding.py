@@ -70,7 +70,7 @@ def keep_named(held: Held, uids: Collection[str]) -> Held:
         elif each.held.closed:
             local = {key: lease for key, lease in each.held.leases.items() if lease.is_local}
             over = {key: lease for key, lease in each.held.leases.items() if key not in local}
-            left = replace(each.held, leases=local, ended={**each.held.ended, **over})
+            left = replace(each.held, leases=local, ended={**each.held.ended, **over}, drains={})
             former = each.former | {*each.addresses}
             kept[uid] = HeldBehind(left, (), former, name=each.name)
     return replace(held, behind=kept)
@@ -88,7 +88,7 @@ def none_let_go_yet(held: Held, saved: Held) -> Held:
     for uid, before in saved.behind.items():
         now = held.behind.get(uid)
         if now is None:  # it is held no more, and so nothing of it is open
-            kept[uid] = replace(before, held=replace(before.held, leases={}))
+            kept[uid] = replace(before, held=replace(before.held, leases={}, drains={}))
             continue
         former = (now.former | before.former | {*before.addresses}) - {*now.addresses}
         let_go = not_let_go_yet(now.held, before.held)
@@ -182,9 +182,35 @@ def only_closed(held: Held) -> Held:
 
 def all_leases(held: Held) -> Iterator[tuple[str, str, HeldLease]]:
     """(machine uid, grant id, lease) of all that may be open; the host's own uid is empty."""
-    for uid, each in (("", held), *((uid, each.held) for uid, each in held.behind.items())):
+    for uid, each in _everybody(held):
         for grant_id, lease in each.leases.items():
             yield uid, grant_id, lease
+
+
+def ends(held: Held) -> Iterator[float]:
+    """When each lease, drain and cut ends."""
+    for _, each in _everybody(held):
+        for lasting in (each.leases, each.drains, each.cuts):
+            yield from (lease.deadline for lease in lasting.values())
+
+
+def ends_earlier(held: Held, saved: Held, now: float) -> bool:
+    """Does a lease or drain end earlier than it was saved with? A death must not bring it back."""
+    here = dict(_everybody(held))
+    for uid, before in _everybody(saved):
+        after = here.get(uid, Held())
+        for were, are in ((before.leases, after.leases), (before.drains, after.drains)):
+            for grant_id, lease in were.items():
+                left = are[grant_id].deadline if grant_id in are else now
+                if lease.deadline > max(now, left):
+                    return True
+    return False
+
+
+def _everybody(held: Held) -> Iterator[tuple[str, Held]]:
+    """What is held of each machine, by uid; of the host itself by an empty one."""
+    yield "", held
+    yield from ((uid, each.held) for uid, each in held.behind.items())
 
 
 def _both(one: PublicPorts, other: PublicPorts) -> PublicPorts:

@@ -76,6 +76,7 @@ class OnExpiry(StrEnum):
 
     KEEP = "keep"  # they live on (Azure's behaviour); TCP only
     KILL = "kill"  # the kernel resets them at the lease's end
+    DRAIN = "drain"  # they may stay for a stated time, then the kernel resets them; TCP only
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class ClosedPort:
 
     @property
     def is_kill(self) -> bool:
-        return self.on_expiry is OnExpiry.KILL
+        """Does the kernel end its connections?"""
+        return self.on_expiry is not OnExpiry.KEEP
 
 
 BASCULE = "Bascule"  # as ``managed_by``: Bascule manages it, whatever is found there

@@ -4,7 +4,7 @@ A driver receives only ``plan(desired, observed)``. Order: close first, then end
 release last, so that a plan that stops half-way has never opened anything early.
 
 Remaining times drift by the milliseconds between two observations, so an opening is rewritten
-only if it differs by more than TOLERANCE; a shorter desired end within TOLERANCE stays as the
+only if it differs by more than TOLERANCE, a drain likewise; a shorter desired end within TOLERANCE stays as the
 kernel has it. A cut is rewritten only to last longer.
 
 A driver applies a plan whole or not at all, so one refused opening would block every closing in
@@ -73,11 +73,26 @@ class PutCut:
 
 
 @dataclass(frozen=True, slots=True)
+class DropDrain:
+    key: OpeningKey
+
+
+@dataclass(frozen=True, slots=True)
+class PutDrain:
+    """Let a source's connections on a kill port stay for so long, or set the time left of that."""
+
+    key: OpeningKey
+    remaining: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class ReleasePort:
     port: PortKey
 
 
-Operation = Rebuild | ClosePort | DropOpening | PutOpening | PutCut | ReleasePort
+Operation = (
+    Rebuild | ClosePort | DropOpening | PutOpening | PutCut | DropDrain | PutDrain | ReleasePort
+)
 
 
 def plan(desired: RuleSet, observed: Observed) -> tuple[Operation, ...]:
@@ -93,20 +108,31 @@ def _difference(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
     for closed in sorted(desired.closed, key=lambda each: port_order(each.port)):
         if held.get(closed.port) != closed:
             yield ClosePort(closed, is_new=closed.port not in held)
-    for key in observed.openings:
-        if key not in desired.openings:
-            yield DropOpening(key)
-    for key, remaining in desired.cuts.items():
-        left = observed.cuts.get(key)
-        if left is None or remaining - left > TOLERANCE:
-            yield PutCut(key, remaining)
+    yield from _endings(desired, observed)
     for key, opening in desired.openings.items():
         existing = observed.openings.get(key)
         if existing is None or abs(existing.remaining - opening.remaining) > TOLERANCE:
             yield PutOpening(opening)
+    for key, remaining in desired.drains.items():
+        left = observed.drains.get(key)
+        if left is None or abs(left - remaining) > TOLERANCE:
+            yield PutDrain(key, remaining)
     for port in sorted(held, key=port_order):
         if port not in wanted:
             yield ReleasePort(port)
+
+
+def _endings(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
+    for key in observed.openings:
+        if key not in desired.openings:
+            yield DropOpening(key)
+    for key in observed.drains:
+        if key not in desired.drains:
+            yield DropDrain(key)
+    for key, remaining in desired.cuts.items():
+        left = observed.cuts.get(key)
+        if left is None or remaining - left > TOLERANCE:
+            yield PutCut(key, remaining)
 
 
 def closing_halves(
@@ -115,7 +141,7 @@ def closing_halves(
     """Smaller plans to try when a plan was refused.
 
     First the closings with the openings of ``kept`` grants, then only the closings, then those
-    without cuts. None releases a port, and earlier ends take effect.
+    without cuts. None releases a port or lets connections stay, and earlier ends take effect.
     """
     given = tuple(operations)
     yield tuple(_without_openings(given, observed, kept, has_cuts=True))
@@ -139,6 +165,9 @@ def _without_openings(
                     yield DropOpening(opening.key)
             case ReleasePort():
                 pass
+            case PutDrain(key, remaining):
+                if remaining < observed.drains.get(key, remaining):
+                    yield DropDrain(key)
             case PutCut() if not has_cuts:
                 pass
             case _:

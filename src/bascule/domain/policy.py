@@ -24,6 +24,7 @@ from bascule.sentences import sentence
 MINIMUM_DURATION = timedelta(minutes=5)  # inclusive
 MAXIMUM_DURATION = timedelta(days=1)  # inclusive
 DEFAULT_DURATION = timedelta(hours=3)  # the portal's recommendation
+MINIMUM_DRAIN, MAXIMUM_DRAIN = timedelta(seconds=1), timedelta(hours=8)  # both inclusive
 
 
 class RuleProtocol(StrEnum):

@@ -14,9 +14,11 @@ from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import Capabilities, Latency
 from bascule.domain.desired import (
     LONGEST_CUT,
+    LONGEST_DRAIN,
     MOST_CUTS,
     Cut,
     DesiredState,
+    Drain,
     Lease,
 )
 from bascule.domain.features import BASELINE, Feature
@@ -25,7 +27,7 @@ from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, AddressPrefix, PortKey, PublicPort, parse_address
-from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.domain.policy import MAXIMUM_DRAIN, MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import describe
@@ -45,7 +47,7 @@ GrantId = Annotated[str, Most(LONGEST_ID, 1)]
 Name = Annotated[str, Most(LONGEST_NAME, 1)]
 
 
-def _check_openings(given: tuple[Lease, ...] | tuple[Cut, ...], most: int) -> None:
+def _check_openings(given: tuple[Lease | Cut | Drain, ...], most: int) -> None:
     counts = [opening_count(each.ports, each.sources) for each in given]
     if not all(counts):
         raise InvalidInput("a grant names no port or no source.")
@@ -61,12 +63,17 @@ def _possible(state: DesiredState) -> DesiredState:
     """
     if len({each.port for each in state.closed}) != len(state.closed):
         raise InvalidInput("a port is closed twice.", target="closed")
+    if any(each.on_expiry is OnExpiry.DRAIN for each in state.closed):
+        raise InvalidInput(
+            "a port does not drain: what came to it by a lease does.", target="closed"
+        )
     if state.where is not None:
         versions = [each.version for each in state.where.addresses]
         if len(set(versions)) != len(versions):
             raise InvalidInput("two addresses are of one IP version.", target="where")
     _check_openings(state.leases, MAXIMUM_OPENINGS_PER_MACHINE)
     _check_openings(state.cuts, MOST_CUTS)
+    _check_openings(state.drains, MAXIMUM_OPENINGS_PER_MACHINE)
     return state
 
 
@@ -104,6 +111,12 @@ describe(
 )
 describe(Cut, grant_id=GrantId, remaining=Annotated[timedelta, Most(LONGEST_CUT)])
 describe(
+    Drain,
+    grant_id=GrantId,
+    remaining=Annotated[timedelta, Most(LONGEST_DRAIN)],
+    extension=Annotated[int, REQUIRED],
+)
+describe(
     Whereabouts,
     addresses=Annotated[tuple[Address, ...], Most(2)],
     former=Annotated[frozenset[Address], Most(MOST_FORMER)],
@@ -126,6 +139,7 @@ describe(
     ports=Annotated[tuple[PortKey, ...] | None, LENIENT, Most(MOST_BOUNDS)],
     sources=Annotated[tuple[AddressPrefix, ...] | None, LENIENT, Most(MOST_BOUNDS)],
     max_duration=Annotated[timedelta | None, Crop(MAXIMUM_DURATION)],
+    max_drain=Annotated[timedelta | None, Crop(MAXIMUM_DRAIN)],
     problem=Annotated[str, Crop(LONGEST_NOTE)],
     forwarding=Annotated[Forwarding | None, LENIENT],
 )

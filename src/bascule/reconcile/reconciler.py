@@ -39,6 +39,8 @@ from bascule.domain.guard import Bounded, bound, bound_behind, bound_held, bound
 from bascule.domain.holding import (
     FOUND,
     all_leases,
+    ends,
+    ends_earlier,
     everywhere,
     firewall_rules,
     hold_behind,
@@ -136,7 +138,10 @@ class Reconciler:
         """
         now, notes = self._clock.boottime(), list[str]()
 
-        held, own = bound_held(self._memory.load(), self.guard, now, ends_leases=self._ends_leases)
+        saved = self._memory.load()
+        if not self._driver.capabilities.drains:
+            saved = everywhere(saved, lambda each: replace(each, drains={}))
+        held, own = bound_held(saved, self.guard, now, ends_leases=self._ends_leases)
         notes.extend(own)
         behind = {}
         for uid, place in held.behind.items():
@@ -149,6 +154,7 @@ class Reconciler:
 
     def take(self, state: DesiredState, asked_at: float) -> bool:
         """Hold a state that the server sent; False when it was too old to be taken in."""
+        state = self._possible(state)
         bounded = bound(state, self.guard, ends_leases=self._ends_leases)
         self._tell("", state, bounded, asked_at)
         self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
@@ -156,6 +162,7 @@ class Reconciler:
 
     def take_behind(self, uid: str, state: DesiredState, asked_at: float) -> bool:
         """As ``take``, of a machine behind."""
+        state = self._possible(state)
         place = self.held.behind.get(uid, HeldBehind())
         where = state.where or Whereabouts(place.addresses, mapped=place.mapped)
         ends, taken = self._ends_leases, self._taken(uid, place, where.mapped)
@@ -164,6 +171,10 @@ class Reconciler:
         now = self._clock.boottime()
         self._replace(hold_behind(self.held, uid, bounded.state, asked_at, now))
         return self.held.behind[uid].held.generation == state.generation
+
+    def _possible(self, state: DesiredState) -> DesiredState:
+        """Where nothing can drain, connections end with their lease."""
+        return state if self._driver.capabilities.drains else replace(state, drains=())
 
     def keep_named(self, uids: Collection[str]) -> None:
         """End the leases of machines that the server has this point guard no more."""
@@ -298,7 +309,9 @@ class Reconciler:
 
     def reconcile(self) -> Outcome:
         """One pass; raises EnforcementFailed when not even what is to be closed could be closed."""
-        if only_closed(self.held) != only_closed(self._saved) or self._has_ended_early():
+        if only_closed(self.held) != only_closed(self._saved) or ends_earlier(
+            self.held, self._saved, self._clock.boottime()
+        ):
             self.save()  # first: whoever comes after a death must know what is to be closed
         drift = refused = ""
         for attempt in range(ATTEMPTS):
@@ -397,22 +410,9 @@ class Reconciler:
         self._saved = held
         self.forget_note(NOT_KEPT)
 
-    def _has_ended_early(self) -> bool:
-        """Does the memory hold a lease for longer than we do? A death must not bring it back."""
-        now = self._clock.boottime()
-        leases = {(uid, grant_id): lease for uid, grant_id, lease in all_leases(self.held)}
-        return any(
-            saved.deadline > now
-            and ((held := leases.get((uid, key))) is None or held.deadline < saved.deadline)
-            for uid, key, saved in all_leases(self._saved)
-        )
-
     def next_end(self) -> float | None:
-        """When (CLOCK_BOOTTIME seconds) the next lease or cut ends."""
-        ends = [lease.deadline for _, _, lease in all_leases(self.held)]
-        machines = (self.held, *(each.held for each in self.held.behind.values()))
-        ends += [cut.deadline for each in machines for cut in each.cuts.values()]
-        return min(ends, default=None)
+        """When (CLOCK_BOOTTIME seconds) the next lease, drain or cut ends."""
+        return min(ends(self.held), default=None)
 
     def _forget_ended(self, now: float) -> None:
         self._replace(everywhere(self.held, lambda each: forget_ended(each, now)))

@@ -11,9 +11,11 @@ from datetime import timedelta
 
 from bascule.domain.plan import (
     ClosePort,
+    DropDrain,
     DropOpening,
     Observed,
     Operation,
+    PutDrain,
     PutOpening,
     ReleasePort,
 )
@@ -40,6 +42,12 @@ def _edits(operations: Iterable[Operation], observed: Observed) -> Iterator[str]
                 yield f"port {port} was closed"
             case DropOpening(key) if openings[key].remaining > SLACK:
                 yield f"port {key.port} was open for {key.source}, which nobody granted"
+            case DropDrain(key) if observed.rules.drains[key] > SLACK:
+                yield f"connections of {key.source} to port {key.port} could stay, which nobody granted"
+            case PutDrain(key, remaining) if remaining > SLACK:
+                left = observed.rules.drains.get(key, timedelta(0))
+                how = "lasted longer than granted" if left > remaining else "was cut short"
+                yield f"the time in which connections of {key.source} to port {key.port} may stay {how}"
             case PutOpening(opening) if opening.remaining > SLACK:
                 existing = openings.get(opening.key)
                 where = f"of port {opening.key.port} for {opening.key.source}"

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE
-from bascule.domain.desired import CUT_FOR, DesiredState, desired_state, known_part
+from bascule.domain.desired import CUT_FOR, DesiredState, desired_state
 from bascule.domain.facts.enrolments import (
     AgentEnrolled,
     AgentRemoved,
@@ -32,6 +32,7 @@ from bascule.domain.machine import (
 )
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
+from bascule.domain.told import known_part
 from bascule.errors import AuthenticationFailed, Conflict
 from bascule.interfaces.closed_ports import ClosedPortWrites, ToldPortReads
 from bascule.interfaces.grants import ToldGrantReads

@@ -425,6 +425,7 @@ def _guard_row(guard: Guard) -> dict[str, Any]:
         "maxDurationMs": None if longest is None else longest // _MILLISECOND,
         "mayRelease": guard.may_release,
         "problem": guard.problem,
+        "maxDrainMs": None if guard.max_drain is None else guard.max_drain // _MILLISECOND,
         "forwarding": None
         if guard.forwarding is None
         else {
@@ -438,6 +439,7 @@ def _guard_row(guard: Guard) -> dict[str, Any]:
 
 def _guard(row: Mapping[str, Any]) -> Guard:
     ports, sources, longest = row["ports"], row["sources"], row["maxDurationMs"]
+    drain = row.get("maxDrainMs")
     return Guard(
         None
         if ports is None
@@ -447,6 +449,7 @@ def _guard(row: Mapping[str, Any]) -> Guard:
         row["mayRelease"],
         row["problem"],
         None if row.get("forwarding") is None else _forwarding(row["forwarding"]),
+        None if drain is None else drain * _MILLISECOND,
     )
 
 

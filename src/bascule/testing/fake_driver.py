@@ -18,10 +18,12 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPort
 from bascule.domain.plan import (
     ClosePort,
+    DropDrain,
     DropOpening,
     Observed,
     Operation,
     PutCut,
+    PutDrain,
     PutOpening,
     Rebuild,
     ReleasePort,
@@ -120,6 +122,10 @@ class FakeDriver:
                 firewall.open(opening, at)
             case PutCut(key, remaining):
                 firewall.cut(key, remaining, at)
+            case DropDrain(key):
+                firewall.drain_no_more(key)
+            case PutDrain(key, remaining):
+                firewall.drain(key, remaining, at)
 
     def _rebuild(self, wanted: RuleSet, at: float) -> None:
         before = self.firewall.rules or FakeRules()
@@ -131,6 +137,8 @@ class FakeDriver:
             self.firewall.open(opening, at)
         for key, remaining in wanted.cuts.items():
             self.firewall.cut(key, remaining, at)
+        for key, remaining in wanted.drains.items():
+            self.firewall.drain(key, remaining, at)
 
     def _close(self, closed: ClosedPort, *, is_new: bool) -> None:
         """Connections found when a port is closed again: on a kill port they end, on a keep port

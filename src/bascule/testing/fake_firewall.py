@@ -38,6 +38,7 @@ class FakeRules:
     closed: dict[PortKey, ClosedPort] = field(default_factory=dict)
     openings: dict[OpeningKey, tuple[float, str]] = field(default_factory=dict)  # end, grant id
     cuts: dict[OpeningKey, float] = field(default_factory=dict)
+    drains: dict[OpeningKey, float] = field(default_factory=dict)
     blocked: Counter[tuple[Address, PortKey]] = field(default_factory=Counter)
     is_damaged: bool = False
 
@@ -94,12 +95,16 @@ class FakeFirewall:
         closed = rules.closed.get(connection.port)
         if closed is None or self.admits(connection) or not self.abilities.ends_sessions:
             return True
+        if self._is_in(rules.cuts, connection):
+            return False
+        return not closed.is_kill or self._is_in(rules.drains, connection)
+
+    def _is_in(self, timed: dict[OpeningKey, float], connection: FakeConnection) -> bool:
         now = self.clock.boottime()
-        is_ended = any(
+        return any(
             end > now and _holds(key, connection.source, connection.port)
-            for key, end in rules.cuts.items()
+            for key, end in timed.items()
         )
-        return not closed.is_kill and not is_ended
 
     def _is_open(self, source: Address, port: PortKey) -> bool:
         openings = self.rules.openings if self.rules is not None else {}
@@ -134,6 +139,13 @@ class FakeFirewall:
     def cut(self, key: OpeningKey, remaining: timedelta, at: float) -> None:
         self._made().cuts[key] = at + remaining.total_seconds()
 
+    def drain(self, key: OpeningKey, remaining: timedelta, at: float) -> None:
+        if self.abilities.drains:
+            self._made().drains[key] = at + remaining.total_seconds()
+
+    def drain_no_more(self, key: OpeningKey) -> None:
+        self._made().drains.pop(key, None)
+
     def held(self, rules: FakeRules | None) -> RuleSet:
         """What of these rules is in force now."""
         rules, now = rules or FakeRules(), self.clock.boottime()
@@ -145,6 +157,7 @@ class FakeFirewall:
                 if self._is_in_force(end)
             },
             {key: timedelta(seconds=end - now) for key, end in rules.cuts.items() if end > now},
+            {key: timedelta(seconds=end - now) for key, end in rules.drains.items() if end > now},
         )
 
     def _made(self) -> FakeRules:

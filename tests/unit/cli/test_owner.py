@@ -489,6 +489,7 @@ class TestMachine:
             "ports": [{"number": 22, "protocol": "TCP"}],
             "sources": ["10.0.0.0/8"],
             "maxDurationSeconds": 20,
+            "maxDrainSeconds": None,
             "mayRelease": False,
             "isUsable": True,
         }

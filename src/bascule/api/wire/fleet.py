@@ -162,6 +162,7 @@ def guard_json(guard: Guard) -> dict[str, Any]:
         else [{"protocol": str(each.protocol), "number": each.number} for each in guard.ports],
         "sources": None if guard.sources is None else [str(each) for each in guard.sources],
         "maxRequestAccessDuration": None if longest is None else format_duration(longest),
+        "maxDrain": None if guard.max_drain is None else format_duration(guard.max_drain),
         "mayRelease": guard.may_release,
         "isUsable": not guard.problem,
         **({} if forwarding is None else {"forwarding": forwarding_json(forwarding)}),

@@ -9,9 +9,11 @@ from bascule.domain.desired import OpeningKey, RuleSet
 from bascule.domain.net import PortKey
 from bascule.domain.plan import (
     ClosePort,
+    DropDrain,
     DropOpening,
     Operation,
     PutCut,
+    PutDrain,
     PutOpening,
     Rebuild,
     ReleasePort,
@@ -37,7 +39,7 @@ class Change:
         return self.elements.get(rules.killing(port)) is not None
 
     def openings(self) -> list[OpeningKey]:
-        """Who may come where by it."""
+        """Who may come where by it, or stay there."""
         return list(rules.opened(self.elements))
 
     def sets(self) -> frozenset[SourceSet]:
@@ -77,3 +79,7 @@ def _add(change: Change, operation: Operation) -> None:
             )
         case PutCut(key, remaining):
             change.elements[rules.ended(key)] = rules.timed(remaining)
+        case DropDrain(key):
+            change.elements[rules.draining(key)] = None
+        case PutDrain(key, remaining):
+            change.elements[rules.draining(key)] = rules.timed(remaining)

@@ -94,7 +94,9 @@ def _masked(network: Network) -> tuple[int, int, int]:
 def unadmitted(
     found: Iterable[Connection], rules: RuleSet, adoptions: Collection[ElementKey]
 ) -> list[Connection]:
-    """Connections on kill ports, or from cut sources, without an opening or adoption."""
+    """Connections on kill ports that do not drain, or from cut sources, without an opening or
+    adoption.
+    """
     is_over = _judge(rules)
     return [
         each for each in found if is_over(each.source, each.to) and adopted(each) not in adoptions
@@ -108,12 +110,14 @@ def ended_adoptions(again: Iterable[ElementKey], rules: RuleSet) -> set[ElementK
 
 
 def _judge(rules: RuleSet) -> Callable[[Address, PortKey], bool]:
-    """A test: is this source on a kill port or cut, without an opening that admits it?"""
+    """A test: is this source on a kill port and not to stay, or cut, without an opening that admits
+    it?
+    """
     kill = {closed.port for closed in rules.closed if closed.is_kill}
-    opened, cut = Reach(rules.openings), Reach(rules.cuts)
+    opened, cut, drain = Reach(rules.openings), Reach(rules.cuts), Reach(rules.drains)
 
     def is_over(source: Address, port: PortKey) -> bool:
-        is_ended = port in kill or cut.reaches(source, port)
+        is_ended = cut.reaches(source, port) or (port in kill and not drain.reaches(source, port))
         return is_ended and not opened.reaches(source, port)
 
     return is_over

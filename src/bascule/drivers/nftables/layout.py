@@ -44,6 +44,7 @@ FLAGS = ("owner", "persist")
 
 CLOSED, KILL = "closed", "kill"
 GRANTED, ENDED = "g", "ended"
+DRAIN = "drain"  # whose connections on a kill port may stay
 TO = "to"  # where a public port leads a source
 ADOPTED = {4: "adopted4", 6: "adopted6"}
 SEEN = {4: "seen4", 6: "seen6"}
@@ -88,15 +89,15 @@ MAX_GRANTS = 65536  # elements of one set; the kernel makes room for them at onc
 MAX_LEARNT = 16384
 MAX_SEEN = 4096
 
-_NAME = re.compile(r"(behind_|mapped_)?(g|ended|to)([46])(?:_(\d{1,3}))?")
+_NAME = re.compile(r"(behind_|mapped_)?(g|ended|drain|to)([46])(?:_(\d{1,3}))?")
 _FULL = {4: 32, 6: 128}
 _INTERFACE = re.compile(r'"[A-Za-z0-9_.-]{1,15}"')
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceSet:
-    """One set of sources, of one prefix length: of grants (``g``), of ended ones (``ended``), or of
-    those whom public ports lead somewhere (``to``), which is a map.
+    """One set of sources, of one prefix length: of grants (``g``), of ended ones (``ended``), of those
+    whose connections may stay (``drain``), or of those whom public ports lead somewhere (``to``), which is a map.
     """
 
     kind: str

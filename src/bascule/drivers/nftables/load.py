@@ -18,6 +18,7 @@ from bascule.drivers.nftables.layout import (
     ALWAYS_MAPPED,
     BLOCKED,
     BLOCKED_BEHIND,
+    DRAIN,
     ENDED,
     GRANTED,
     HANDOVERS,
@@ -77,7 +78,7 @@ class Loader:
         ``is_whole``: what else is closed or granted is to go. Adopted connections and cuts
         stay in either case. ``before`` is the table as it was just read.
         """
-        live = ALWAYS | _in_use(before, (ENDED,) if is_whole else (ENDED, GRANTED, TO))
+        live = ALWAYS | _in_use(before, (ENDED,) if is_whole else (ENDED, GRANTED, DRAIN, TO))
         live |= rules.source_sets(name for (name, _), each in wanted.items() if each is not None)
         if _has(before, is_mapped) or render.is_about_mapped(wanted):
             live |= ALWAYS_MAPPED | ALWAYS_BEHIND
@@ -104,7 +105,7 @@ class Loader:
         known = rules.source_sets(before.layout.sets if before is not None else ())
         text = render.definition(TABLE, live, self.flags, {each.name for each in known - live})
         if is_whole:
-            emptied = {each.name for each in live if each.kind in (GRANTED, TO)}
+            emptied = {each.name for each in live if each.kind in (GRANTED, DRAIN, TO)}
             text += render.flush_sets(TABLE, emptied | (_plain(live) & _CLOSING_SETS))
         return text + render.changes(TABLE, wanted)
 

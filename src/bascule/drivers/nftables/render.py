@@ -5,8 +5,7 @@ what redirects, broadcast and multicast deliver, at the end of the hook: another
 written a closed number into a packet before. Its rules, in order (EDGES A1 to A4):
 
 * loopback passes;
-* an established TCP connection passes, unless its port is ``kill`` or its source was cut;
-  a packet with SYN and without ACK never passes as established, and ``related`` never;
+* an established TCP connection passes as ``passing`` says, and ``related`` never;
 * a closed port goes to ``guard``: exact tuples of adopted connections pass, no SYN;
 * what is routed on to a container's own port, past the host's that is closed, passes only
   from a container network or translated (EDGES E3);
@@ -60,14 +59,22 @@ from bascule.drivers.nftables.layout import (
     is_mapped,
     parse_set_name,
 )
+from bascule.drivers.nftables.passing import (
+    HEADER,
+    NO_SYN,
+    PORT,
+    established,
+    established_behind,
+    established_translated,
+    led,
+    lookup,
+    port_behind,
+)
 
 _COMMENT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # a grant id; nft prints comments unescaped
 _CHUNK = 500  # elements of one command
 _DATA = 2  # words of a map's element that are not its key: address and port
 _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
-_HEADER = {4: "ip", 6: "ip6"}
-_PORT = "meta l4proto . th dport"
-_NO_SYN = "tcp flags & (syn | ack) != syn"
 _EARLY = "mangle - 10"  # the kernel translates later, whatever priority a chain names for it
 _BEFORE_OTHERS = "dstnat - 1"  # of the chains that translate
 _LAST = 2**31 - 1  # of chains with one priority those that came later look first
@@ -270,14 +277,13 @@ def _set(name: str, *lines: str) -> list[str]:
 def _chains(sources: Sequence[SourceSet], *, has_behind: bool, has_mapped: bool) -> Iterator[str]:
     own = [each for each in sources if not each.is_behind]
     behind = [each for each in sources if each.is_behind and not each.is_map]
-    established = [_established(version, own) for version in (4, 6)]
+    passing = [line for version in (4, 6) for line in established(version, own)]
     first = [
         *(["ct status dnat ct direction original jump behind_translated"] if has_behind else ()),
         *(_untranslated() if has_mapped else ()),
     ]
-    passing = [*first, *established]
-    yield from _gate("published", "prerouting", _EARLY, passing, "fib daddr type local ")
-    yield from _gate("delivered", "input", _LAST, established, guard="arrived")
+    yield from _gate("published", "prerouting", _EARLY, [*first, *passing], "fib daddr type local ")
+    yield from _gate("delivered", "input", _LAST, passing, guard="arrived")
     yield from _chain(
         "arrived",  # whose source was translated on the way in cannot be told from a grant's
         "ct direction original ct status snat counter name blocked drop",
@@ -286,11 +292,11 @@ def _chains(sources: Sequence[SourceSet], *, has_behind: bool, has_mapped: bool)
     yield from _chain(
         "routed",
         f"type filter hook forward priority {_LAST}; policy accept;",
-        *(_judge_behind(behind) if has_behind else [f"ct state established {_NO_SYN} accept"]),
+        *(_judge_behind(behind) if has_behind else [f"ct state established {NO_SYN} accept"]),
         f"iifname @{INSIDE} accept",
         "ct status dnat accept",  # it came by a port of the host, and was judged there
         *(
-            f"{_HEADER[version]} daddr . meta l4proto . th dport @{name} counter name blocked drop"
+            f"{HEADER[version]} daddr . meta l4proto . th dport @{name} counter name blocked drop"
             for version, name in TARGETS.items()
         ),
     )
@@ -303,15 +309,15 @@ def _chains(sources: Sequence[SourceSet], *, has_behind: bool, has_mapped: bool)
         "guard",
         "tcp flags & (syn | ack) == syn goto granted",
         *(
-            f"{_HEADER[version]} saddr . tcp sport . tcp dport @{name} accept"
+            f"{HEADER[version]} saddr . tcp sport . tcp dport @{name} accept"
             for version, name in ADOPTED.items()
         ),
         "goto granted",
     )
     yield from _chain(
         "granted",
-        *(f"{_lookup(each)} @{each.name} accept" for each in own if each.kind == GRANTED),
-        f"meta l4proto tcp ct state established {_NO_SYN} counter name cut reject with tcp reset",
+        *(f"{lookup(each)} @{each.name} accept" for each in own if each.kind == GRANTED),
+        f"meta l4proto tcp ct state established {NO_SYN} counter name cut reject with tcp reset",
         "ip version 4 update @seen4 { ip saddr . meta l4proto . th dport }",
         "ip6 version 6 update @seen6 { ip6 saddr . meta l4proto . th dport }",
         "counter name blocked drop",
@@ -323,8 +329,8 @@ def _chains(sources: Sequence[SourceSet], *, has_behind: bool, has_mapped: bool)
             "mapped_ports",
             f"type nat hook prerouting priority {_BEFORE_OTHERS}; policy accept;",
             *(
-                f"meta l4proto {{ tcp, udp }} dnat {_HEADER[each.version]} to "
-                f"{_lookup(each)} map @{each.name}"
+                f"meta l4proto {{ tcp, udp }} dnat {HEADER[each.version]} to "
+                f"{lookup(each)} map @{each.name}"
                 for each in sources
                 if each.is_map
             ),
@@ -336,14 +342,14 @@ def _untranslated() -> Iterator[str]:
     """No translation is asked for what conntrack calls neither new nor established."""
     for version, name in CLOSED_MAPPED.items():
         stray = "ct state != { new, established }"
-        yield f"{stray} {_port_behind(version)} @{name} counter name {BLOCKED_BEHIND} drop"
+        yield f"{stray} {port_behind(version)} @{name} counter name {BLOCKED_BEHIND} drop"
 
 
 def _strangers_at_mapped() -> Iterator[str]:
     for version, name in CLOSED_MAPPED.items():
-        header = _HEADER[version]
+        header = HEADER[version]
         yield (
-            f"{_port_behind(version)} @{name} update @{SEEN_BEHIND[version]} "
+            f"{port_behind(version)} @{name} update @{SEEN_BEHIND[version]} "
             f"{{ {header} saddr . {header} daddr . meta l4proto . th dport }} "
             f"counter name {BLOCKED_BEHIND} drop"
         )
@@ -351,9 +357,10 @@ def _strangers_at_mapped() -> Iterator[str]:
 
 def _judge_behind(sources: Sequence[SourceSet]) -> Iterator[str]:
     """The first rules of ``routed`` where a machine is behind this host."""
-    yield from (_established_behind(version, sources) for version in (4, 6))
+    for version in (4, 6):
+        yield from established_behind(version, sources)
     for version, name in CLOSED_BEHIND.items():
-        yield f"{_port_behind(version)} @{name} goto behind_guard"
+        yield f"{port_behind(version)} @{name} goto behind_guard"
     yield f"meta l4proto >= {_BY_NUMBER[0]} jump behind_by_number"
 
 
@@ -363,7 +370,7 @@ def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
         "behind_by_number",
         f"meta l4proto != {{ {', '.join(map(str, _BY_NUMBER))} }} return",
         *(
-            f"{_HEADER[version]} daddr . {protocol} . th dport @{name} goto behind_granted"
+            f"{HEADER[version]} daddr . {protocol} . th dport @{name} goto behind_granted"
             for version, name in CLOSED_BEHIND.items()
             for protocol in _AS_TCP_OR_UDP
         ),
@@ -374,21 +381,21 @@ def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
         *(
             f"{header} saddr . tcp sport . {header} daddr . tcp dport @{names[version]} accept"
             for names in (ADOPTED_BEHIND, LEARNT)
-            for version, header in _HEADER.items()
+            for version, header in HEADER.items()
         ),
         "goto behind_granted",
     )
     yield from _chain(
         "behind_granted",
-        *(f"{_lookup(each)} @{each.name} accept" for each in behind if each.kind == GRANTED),
+        *(f"{lookup(each)} @{each.name} accept" for each in behind if each.kind == GRANTED),
         *_learning(),
-        f"meta l4proto tcp ct state established {_NO_SYN} tcp flags & rst == rst accept",
-        f"meta l4proto tcp ct state established {_NO_SYN} counter name cut reject with tcp reset",
+        f"meta l4proto tcp ct state established {NO_SYN} tcp flags & rst == rst accept",
+        f"meta l4proto tcp ct state established {NO_SYN} counter name cut reject with tcp reset",
         *(
             f"{header} version {version} update @{name} "
             f"{{ {header} saddr . {header} daddr . meta l4proto . th dport }}"
             for version, name in SEEN_BEHIND.items()
-            for header in (_HEADER[version],)
+            for header in (HEADER[version],)
         ),
         f"counter name {BLOCKED_BEHIND} drop",
     )
@@ -402,36 +409,27 @@ def _reset_translated(behind: Sequence[SourceSet]) -> Iterator[str]:
     yield "ct state != established return"
     yield "tcp flags & (syn | ack) == syn return"
     yield "tcp flags & rst == rst return"
-    for version, header in _HEADER.items():
-        led = _led(version)
-        ended = (each for each in behind if each.kind == ENDED and each.version == version)
-        not_ended = " ".join(f"{_lookup(each, led)} != @{each.name}" for each in ended)
-        yield f"{led} != @{KILL_BEHIND[version]} {not_ended} return"
+    for version, header in HEADER.items():
+        yield from established_translated(version, behind)
         for names in (ADOPTED_BEHIND, LEARNT):
             yield (
                 f"{header} saddr . tcp sport . ct reply {header} saddr . ct reply proto-src "
                 f"@{names[version]} return"
             )
         yield from (
-            f"{_lookup(each, led)} @{each.name} return"
+            f"{lookup(each, led(version))} @{each.name} return"
             for each in behind
             if each.kind == GRANTED and each.version == version
         )
     for version, name in CLOSED_BEHIND.items():
-        yield f"{_led(version)} @{name} counter name cut reject with tcp reset"
-
-
-def _led(version: int) -> str:
-    """Where conntrack has a translated connection lead, in the place of address and port."""
-    header = _HEADER[version]
-    return f"ct reply {header} saddr . meta l4proto . ct reply proto-src"
+        yield f"{led(version)} @{name} counter name cut reject with tcp reset"
 
 
 def _learning() -> Iterator[str]:
     """Adopt what conntrack met in its middle: of the client's first packet it says ``new``, or that
     the machine has begun, if that spoke first. A lease's connection is neither.
     """
-    for version, header in _HEADER.items():
+    for version, header in HEADER.items():
         connection = f"{header} saddr . tcp sport . {header} daddr . tcp dport"
         for met in ("ct state new", "ct direction reply"):
             yield (
@@ -454,42 +452,10 @@ def _gate(
         f"type filter hook {hook} priority {priority}; policy accept;",
         "iiftype loopback accept",  # by what it is: its name may be given to another
         *passing,
-        f"{reach}{_PORT} @{CLOSED} goto {guard}",
+        f"{reach}{PORT} @{CLOSED} goto {guard}",
         f"meta l4proto >= {_BY_NUMBER[0]} {reach}jump by_number",  # neither TCP nor UDP
     )
 
 
 def _chain(name: str, *lines: str) -> list[str]:
     return [f"chain {name} {{", *lines, "}"]
-
-
-def _established(version: int, sources: Sequence[SourceSet]) -> str:
-    not_ended = _not_ended(version, sources)
-    return f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"
-
-
-def _established_behind(version: int, sources: Sequence[SourceSet]) -> str:
-    not_killed = f"{_port_behind(version)} != @{KILL_BEHIND[version]}"
-    return f"ct state established {_NO_SYN} {not_killed} {_not_ended(version, sources)} accept"
-
-
-def _not_ended(version: int, sources: Sequence[SourceSet]) -> str:
-    return " ".join(
-        f"{_lookup(each)} != @{each.name}"
-        for each in sources
-        if each.kind == ENDED and each.version == version
-    )
-
-
-def _port_behind(version: int) -> str:
-    return f"{_HEADER[version]} daddr . {_PORT}"
-
-
-def _lookup(each: SourceSet, there: str = "") -> str:
-    """``there``: in the place of a machine's address and port."""
-    header = _HEADER[each.version]
-    port = (there or _port_behind(each.version)) if each.is_behind else _PORT
-    if each.length == 0:
-        return port if each.is_behind else f"{header} version {each.version} {port}"
-    mask = "" if each.is_exact else f" & {each.mask}"
-    return f"{header} saddr{mask} . {port}"

@@ -23,6 +23,7 @@ from bascule.drivers.nftables.layout import (
     AGAIN,
     CLOSED,
     CLOSED_SETS,
+    DRAIN,
     ENDED,
     GRANTED,
     INSIDE,
@@ -83,6 +84,8 @@ def to_elements(rules: RuleSet) -> dict[ElementKey, Element | None]:
         found[granted(opening.key)] = timed(opening.remaining, opening.grant_id)
     for key, remaining in rules.cuts.items():
         found[ended(key)] = timed(remaining)
+    for key, remaining in rules.drains.items():
+        found[draining(key)] = timed(remaining)
     return found
 
 
@@ -122,15 +125,20 @@ def granted(key: OpeningKey) -> ElementKey:
 
 
 def opened(wanted: Mapping[ElementKey, Element | None]) -> Iterator[OpeningKey]:
-    """The inverse of ``granted``, for every opening that is to admit somebody."""
+    """The inverse of ``granted``, for every opening that is to admit somebody; and of ``draining``."""
     for (name, words), element in wanted.items():
         where = parse_set_name(name)
-        if element is not None and where is not None and where.kind == GRANTED:
+        if element is not None and where is not None and where.kind in (GRANTED, DRAIN):
             yield opening_key(where, words)
 
 
 def ended(key: OpeningKey) -> ElementKey:
     return source_set(ENDED, key).name, key_words(key)
+
+
+def draining(key: OpeningKey) -> ElementKey:
+    """What lets a source's connections stay, and lets nobody in."""
+    return source_set(DRAIN, key).name, key_words(key)
 
 
 def adopted(connection: Connection) -> ElementKey:
@@ -197,7 +205,12 @@ def from_table(table: Table) -> RuleSet:
     if table.strange:
         raise Unreadable(f"{table.strange[0]} is not an element of ours")
     try:
-        return RuleSet(_closed(table, strict=True), _openings(table), _cuts(table))
+        return RuleSet(
+            _closed(table, strict=True),
+            _openings(table),
+            _times(table, ENDED),
+            _times(table, DRAIN),
+        )
     except (TypeError, ValueError) as error:
         raise Unreadable(str(error)) from error
 
@@ -260,8 +273,9 @@ def _openings(table: Table) -> dict[OpeningKey, Opening]:
     }
 
 
-def _cuts(table: Table) -> dict[OpeningKey, timedelta]:
-    return {key: _left(element) for key, element in _sources(table, ENDED)}
+def _times(table: Table, kind: str) -> dict[OpeningKey, timedelta]:
+    """The time left of cuts or drains."""
+    return {key: _left(element) for key, element in _sources(table, kind)}
 
 
 def _sources(table: Table, kind: str) -> Iterable[tuple[OpeningKey, ReadElement]]:

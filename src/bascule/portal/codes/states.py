@@ -61,6 +61,10 @@ TEXTS: Mapping[str, str] = {
         "It does not see blocked attempts, so none are shown even if there were some."
     ),
     "lacks.sees_changes": msgid("It does not see at once when another program changes its rules."),
+    "lacks.drains": msgid(
+        "It cannot let connections stay for a time and then end them: nothing is opened here on ports "
+        "that are set to drain."
+    ),
     "open.close_of": msgid("Close port {port} of {machine}, open for {who}"),
     "open.close_person": msgid("Close all of {name}"),
     "open.close_machine": msgid("Close all at {name}"),

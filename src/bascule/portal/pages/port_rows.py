@@ -124,7 +124,7 @@ class _Reading:
         protocol = self._take("protocol", lambda: _member(RuleProtocol, row.protocol))
         sources = self._take("sources", lambda: _sources(row))
         longest = self._take("longest", lambda: parse_duration(row.longest))
-        end = self._take("end", lambda: _member(OnExpiry, row.on_expiry))
+        end = self._take("end", lambda: _end(row.on_expiry))
         public = self._take("public", lambda: _port_or_none(row.public_port))
         at = self._take(
             "at", lambda: parse_address(row.public_address) if row.public_address else None
@@ -155,6 +155,13 @@ def _whole(text: str) -> int:
     if not text.isascii() or not text.isdecimal():
         raise InvalidInput("Give a port number, 1 to 65535.", code="InvalidPort")
     return int(text)
+
+
+def _end(text: str) -> OnExpiry:
+    found = _member(OnExpiry, text)
+    if found is OnExpiry.DRAIN:  # of leases only, so far
+        raise InvalidInput("Choose one of the offered values.")
+    return found
 
 
 def _port_or_none(text: str) -> int | None:
