@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import runpy
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,27 @@ def test_a_mutant_is_caught_by_a_test_that_passes_without_it(
 ) -> None:
     """One that fails on a busy machine, with or without it, catches nothing."""
     mutant = tool["load"]()[0]
-    found, why, _ = tool["_try"](_Copy(tool["Outcomes"], is_steady), mutant, {})
-    assert found == result, why
-    assert mutant.tests[0] in why
+    copy = _Copy(tool["Outcomes"], is_steady)
+    trial = tool["_try"](copy, mutant, {})
+    (after,) = tool["_refuted"](copy, [trial]) or [trial]
+    assert (trial.result, after.result) == ("caught", result), after.why
+    assert mutant.tests[0] in after.why
+
+
+def test_no_two_trials_share_a_copy(tool: dict[str, Any]) -> None:
+    """A mutant of one would be tested by the other."""
+    copies, held = [object(), object()], list[object]()
+
+    def use(copy: object, piece: int) -> int:
+        assert copy not in held
+        held.append(copy)
+        time.sleep(0.01)
+        held.remove(copy)
+        return piece
+
+    assert sorted(tool["_on_copies"](copies, range(20), use)) == list(range(20))
+
+
+def test_a_piece_that_breaks_is_told(tool: dict[str, Any]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(tool["_on_copies"]([object()], [0], lambda _, piece: 1 / piece))

@@ -1,8 +1,9 @@
 """Can the tests fail? ``python tools/mutants [NAME...]`` breaks the code, a line at a time.
 
 Every mutant of the table is put into a scratch copy of the checkout and the tests that are
-named for it are run. First all of them must pass on the copy as it is, and the one that fails
-must pass again when the mutant is out: a busy machine catches nothing. The exit code is 1
+named for it are run, as many at once as there are processors. First all of the tests must pass on
+the copy as it is. Those that have caught a mutant must pass again at the end, when no mutant is
+in: a busy machine catches nothing. The exit code is 1
 when a mutant lives, that is when a guarantee could be lost and no named test would say so,
 and when a trial is broken. ``--check`` only says whether the table fits the code.
 """
@@ -10,14 +11,35 @@ and when a trial is broken. ``--check`` only says whether the table fits the cod
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from queue import Queue
+from typing import TypeVar
 
 from table import Mutant, load, problems
 from trial import SECONDS_A_TRIAL, SECONDS_OF_ALL, Copy, Outcomes, scratch_copy
 
 CAUGHT, LIVES, BROKEN = "caught", "LIVES", "broken"
+AT_ONCE = os.cpu_count() or 1
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of one mutant."""
+
+    mutant: Mutant
+    result: str
+    why: str  # the test that caught it; else what it rests on
+    output: str = ""
+    seconds: float = 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,54 +64,103 @@ def _check(mutants: Sequence[Mutant]) -> int:
 
 def _try_all(mutants: Sequence[Mutant], verbose: bool) -> int:
     began = time.monotonic()
-    counts = dict.fromkeys((CAUGHT, LIVES, BROKEN), 0)
-    with scratch_copy() as copy:
-        unsound = _unsound(copy, mutants, verbose)
+    with ExitStack() as stack:
+        copies = [stack.enter_context(scratch_copy()) for _ in range(AT_ONCE)]
+        unsound = _unsound(copies, mutants, verbose)
         width = max(len(each.name) for each in mutants)
-        for mutant in mutants:
-            since = time.monotonic()
-            result, why, output = _try(copy, mutant, unsound)
-            counts[result] += 1
-            seconds = time.monotonic() - since
-            print(f"{result:6}  {mutant.name:{width}}  {seconds:5.1f} s  {why}", flush=True)
-            if verbose and result != CAUGHT:
-                print(output)
-    seconds = time.monotonic() - began
-    print(", ".join(f"{count} {result}" for result, count in counts.items()), f"in {seconds:.0f} s")
+        trials = []
+        for trial in _on_copies(copies, mutants, lambda copy, each: _try(copy, each, unsound)):
+            trials.append(trial)
+            _say(trial, width, verbose)
+        caught = [each for each in trials if each.result == CAUGHT]
+        refuted = [
+            after
+            for some in _on_copies(copies, _shares(caught, len(copies)), _refuted)
+            for after in some
+        ]
+        for trial in refuted:
+            _say(trial, width, verbose)
+    counts = Counter(each.result for each in trials)
+    counts.update({CAUGHT: -len(refuted), BROKEN: len(refuted)})
+    told = ", ".join(f"{counts[each]} {each}" for each in (CAUGHT, LIVES, BROKEN))
+    print(told, f"in {time.monotonic() - began:.0f} s")
     return 0 if counts[CAUGHT] == len(mutants) else 1
 
 
-def _unsound(copy: Copy, mutants: Sequence[Mutant], verbose: bool) -> dict[str, str]:
-    """The named tests that do not pass on the unchanged copy, and why."""
-    fit = [each for each in mutants if not problems(each, copy.root)]
-    tests = list(dict.fromkeys(test for mutant in fit for test in mutant.tests))
-    if not tests:
-        return {}
-    run = copy.run(tests, SECONDS_OF_ALL)
-    if run.exit_code != 0 and verbose:
-        print(run.output)
-    if run.exit_code not in (0, 1):
-        sys.exit(f"The tests cannot be run without a change:\n{run.output}")
-    found = {test: run.why_not_sound(test) for test in tests}
+def _say(trial: Trial, width: int, verbose: bool) -> None:
+    name = trial.mutant.name
+    print(f"{trial.result:6}  {name:{width}}  {trial.seconds:5.1f} s  {trial.why}", flush=True)
+    if verbose and trial.result != CAUGHT:
+        print(trial.output)
+
+
+def _on_copies(
+    copies: Sequence[Copy], work: Iterable[T], do: Callable[[Copy, T], R]
+) -> Iterator[R]:
+    """Do each piece on whichever copy is free; what came of it, as each is done."""
+    free: Queue[Copy] = Queue()
+    for each in copies:
+        free.put(each)
+
+    def on_one(piece: T) -> R:
+        copy = free.get()
+        try:
+            return do(copy, piece)
+        finally:
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        for done in as_completed([pool.submit(on_one, piece) for piece in work]):
+            yield done.result()
+
+
+def _shares(work: Sequence[T], count: int) -> list[Sequence[T]]:
+    """The same in as many parts, none of them empty."""
+    return [share for n in range(count) if (share := work[n::count])]
+
+
+def _unsound(copies: Sequence[Copy], mutants: Sequence[Mutant], verbose: bool) -> dict[str, str]:
+    """The named tests that do not pass on the unchanged copies, and why."""
+    fit = [each for each in mutants if not problems(each, copies[0].root)]
+    files: dict[str, list[str]] = {}  # one file's are run together: they share what they start
+    for test in dict.fromkeys(test for mutant in fit for test in mutant.tests):
+        files.setdefault(test.partition("::")[0], []).append(test)
+    shares = [
+        [test for tests in share for test in tests]
+        for share in _shares(list(files.values()), len(copies))
+    ]
+    found: dict[str, str] = {}
+    for tests, run in _on_copies(copies, shares, lambda c, s: (s, c.run(s, SECONDS_OF_ALL))):
+        if run.exit_code != 0 and verbose:
+            print(run.output)
+        if run.exit_code not in (0, 1):
+            sys.exit(f"The tests cannot be run without a change:\n{run.output}")
+        found |= {test: run.why_not_sound(test) for test in tests}
     return {test: why for test, why in found.items() if why}
 
 
-def _try(copy: Copy, mutant: Mutant, unsound: dict[str, str]) -> tuple[str, str, str]:
-    """Result, what it rests on, and the output of the run."""
+def _try(copy: Copy, mutant: Mutant, unsound: dict[str, str]) -> Trial:
     unfit = problems(mutant, copy.root)
     if unfit:
-        return BROKEN, ", ".join(unfit), ""
+        return Trial(mutant, BROKEN, ", ".join(unfit))
     for test in mutant.tests:
         if test in unsound:
-            return BROKEN, f"{test} {unsound[test]}", ""
+            return Trial(mutant, BROKEN, f"{test} {unsound[test]}")
+    since = time.monotonic()
     with copy.changed(mutant):
         run = copy.run(mutant.tests, SECONDS_A_TRIAL, "-x")
     result, why = _judge(run)
-    if result == CAUGHT:
-        again = copy.run(run.failed[:1], SECONDS_A_TRIAL)
-        if unsteady := again.why_not_sound(run.failed[0]):
-            return BROKEN, f"{why} {unsteady}, now", again.output
-    return result, why or mutant.what, run.output
+    return Trial(mutant, result, why or mutant.what, run.output, time.monotonic() - since)
+
+
+def _refuted(copy: Copy, caught: Sequence[Trial]) -> list[Trial]:
+    """Those of these that were caught by a test that does not pass now, without any change."""
+    run = copy.run(list(dict.fromkeys(each.why for each in caught)), SECONDS_OF_ALL)
+    return [
+        replace(each, result=BROKEN, why=f"{each.why} {unsteady}, now", output=run.output)
+        for each in caught
+        if (unsteady := run.why_not_sound(each.why))
+    ]
 
 
 def _judge(run: Outcomes) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from table import ROOT, Mutant
 PLUGIN = Path(__file__).parent / "plugin"
 COPIED = ("src", "tests", "pyproject.toml", "README.md", "LICENSE", "docs")
 PLUGINS = ("pytest_timeout", "mutants_witness")
+NO_CACHE = "PYTHONDONTWRITEBYTECODE"  # else each trial would compile the whole package
 SECONDS_A_TEST = 60
 SECONDS_A_TRIAL = 240
 SECONDS_OF_ALL = 900  # the run of every named test on the unchanged copy
@@ -86,7 +87,7 @@ class Copy:
         command += [each for name in PLUGINS for each in ("-p", name)]
         command += [f"--timeout={SECONDS_A_TEST}", *options, *tests]
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != NO_CACHE},
             "PYTHONPATH": f"{self.root / 'src'}{os.pathsep}{PLUGIN}",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # those of others take two thirds of the start
@@ -103,7 +104,7 @@ def scratch_copy() -> Iterator[Copy]:
     with tempfile.TemporaryDirectory(prefix="bascule-mutants-") as name:
         target = Path(name).resolve() / "copy"
         target.mkdir()
-        ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
+        ignored = shutil.ignore_patterns("__pycache__", ".hypothesis", "node_modules")
         for each in COPIED:
             source = ROOT / each
             if source.is_dir():
