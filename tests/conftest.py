@@ -39,6 +39,9 @@ structlog.configure(
     ]
 )
 
+# The programs that tests start keep what they compile: compiling it is half of a server's start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Each test leaves an application behind, in rings: looking for them after every few hundred new
 # objects took a fifth of the time.
 gc.set_threshold(50_000, 20, 50)

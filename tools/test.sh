@@ -16,6 +16,13 @@ export BASCULE_NOT_RUN=$PWD/.pytest_cache/not-run.txt
 rm -f "$BASCULE_NOT_RUN"
 export PATH="$PWD/$bin:$PATH"
 
+# Compiled once, before four streams start servers and agents that would each compile all of it.
+unset PYTHONDONTWRITEBYTECODE
+"$bin/python" -m compileall -q -j 2 src
+"$bin/python" -c 'import bascule.portal, bascule.api.app, bascule.bootstrap.serve, bascule.store.open
+import bascule.agent.run, bascule.cli.main, bascule.lab.seed, bascule.lab.supervisor
+import hypothesis, playwright.sync_api'
+
 computing=(tests/powershell/ tests/wire/test_openapi.py tests/wire/ tests/properties/)
 for folder in tests/*/; do
     case $folder in

@@ -28,8 +28,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabWorld]:
         pytest.skip(why)
     world = LabWorld(mark("t"), tmp_path_factory.mktemp("lab"))
     try:
-        done = world.up()
-        assert done.returncode == 0, done.stderr
+        world.must_come_up()
         yield world
     finally:
         world.down()

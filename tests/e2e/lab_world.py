@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bascule.lab.processes import identify
+from bascule.lab.supervisor import START_SECONDS
 from tests.support.own import free_port
 
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
@@ -64,7 +65,19 @@ class LabWorld:
         )
 
     def up(self) -> subprocess.CompletedProcess[str]:
-        return self.run("up", "--detach", "--port", str(self.port))
+        """Ends when the lab's own time to start is over, at the latest: the lab then says why."""
+        patience = START_SECONDS + 20
+        return self.run("up", "--detach", "--port", str(self.port), timeout=patience)
+
+    def must_come_up(self) -> None:
+        """``up``; a failure tells what each program of the lab logged last, and how busy it was."""
+        done = self.up()
+        if done.returncode == 0:
+            return
+        logs = sorted((self.folder / "logs").glob("*.log"))
+        told = [f"-- {each.name}\n{each.read_text(errors='replace')[-1500:]}" for each in logs]
+        load = f"load of this machine: {os.getloadavg()}"
+        raise AssertionError("\n".join((done.stdout, done.stderr, load, *told)))
 
     def down(self) -> subprocess.CompletedProcess[str]:
         return self.run("down")

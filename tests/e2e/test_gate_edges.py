@@ -146,8 +146,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         pytest.skip(why)
     lab = LabWorld(mark("g"), tmp_path_factory.mktemp("gate"))
     try:
-        done = lab.up()
-        assert done.returncode == 0, done.stderr
+        lab.must_come_up()
         made = Bench(lab)
         yield made
         made.connection.close()

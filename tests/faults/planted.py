@@ -143,6 +143,8 @@ def plant(file: Path, bug: Bug) -> None:
     text = file.read_text()
     assert text.count(bug.before) == 1, f"{bug.before!r} stands {text.count(bug.before)} times"
     file.write_text(text.replace(bug.before, bug.after))
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()  # of before; it is known by the time and size of the text alone
 
 
 def change_code(world: World, code: Path) -> None:

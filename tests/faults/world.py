@@ -275,9 +275,10 @@ def _said_at(line: str) -> float:
 
 
 def copy_code(package: Path, folder: Path) -> None:
-    """Copy the package as it stands now into another folder for PYTHONPATH."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(package, folder / "bascule", ignore=ignored)
+    """Copy the package as it stands now into another folder for PYTHONPATH, with what is compiled of
+    it: else server and agents would each compile all of it when they come back.
+    """
+    shutil.copytree(package, folder / "bascule")
 
 
 def run(*command: str) -> str:

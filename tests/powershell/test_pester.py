@@ -111,8 +111,7 @@ def make_world(folder: Path, stack: ExitStack) -> dict[str, Any]:
     else:
         lab = LabWorld(mark("p"), folder)
         stack.callback(lab.down)
-        done = lab.up()
-        assert done.returncode == 0, done.stderr
+        lab.must_come_up()
         world = _lab_world(lab)
     broken = stack.enter_context(broken_server(folder))
     world["broken"] = {"endpoint": broken.endpoint, "ca_file": str(broken.pem)}

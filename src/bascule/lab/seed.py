@@ -44,7 +44,7 @@ from bascule.lab.resources import (
 from bascule.lab.topology import SSH_PORT, LabHost, Topology, default_topology
 
 TOKEN_MINUTES = 15
-_WAIT_SECONDS = 90.0
+_WAIT_SECONDS = 140.0  # less than the lab's own, so that what was awaited is told
 _PAUSE = 0.05
 
 

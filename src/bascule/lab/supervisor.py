@@ -47,7 +47,7 @@ from bascule.lab.units import Unit
 
 RESTART_SECONDS = 1.0
 TOO_MANY_DEATHS = 3  # of one unit before the lab stands: then it never will
-START_SECONDS = 120.0
+START_SECONDS = 150.0
 STOP_SECONDS = 5.0
 
 
@@ -284,7 +284,8 @@ class Supervisor:
         now = time.monotonic()
         if self.state.phase == "starting" and now - self._began_at > START_SECONDS:
             raise LabFailure(
-                f"the lab was not up within {START_SECONDS:.0f} s; see the logs in "
+                f"the lab was not up within {START_SECONDS:.0f} s. The last step that was done: "
+                f"{self.state.steps[-1] if self.state.steps else 'none'}. See the logs in "
                 f"{self._folder.root / 'logs'}"
             )
         waits = [

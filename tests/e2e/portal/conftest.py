@@ -35,8 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         pytest.skip(why)
     lab = LabWorld(mark("p"), tmp_path_factory.mktemp("portal"))
     try:
-        done = lab.up()
-        assert done.returncode == 0, done.stderr
+        lab.must_come_up()
         world = World(lab)
         yield world
         world.close()
