@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from typing import assert_never
 
 from bascule.lab.processes import ProcessId
 from bascule.lab.units import SERVER
-from tests.faults.history import Disturbed, History, boottime
+from tests.faults.history import Disturbed, History, boottime, told_by
+from tests.faults.people import Person, parted
 from tests.faults.schedule import (
-    BEHIND,
-    GATEWAY,
     LINK,
-    MACHINES,
     Continue,
     Cut,
     Fault,
@@ -26,11 +25,15 @@ from tests.faults.schedule import (
     ForeignTable,
     Heal,
     Kill,
+    Reboot,
     Stop,
     Tamper,
+    TurnClock,
 )
+from tests.faults.supervisor import REBOOTED
 from tests.faults.world import World
 
+BACK_WITHIN = 60.0  # seconds for what was rebooted to have its rules
 FOREIGN = """\
 table inet foreign {
     chain mine {
@@ -55,6 +58,9 @@ ATTACKS = (
     "flush chain inet bascule behind_granted",
     "add rule inet bascule behind_granted accept",
     "add element inet bascule behind_g4_0 { 10.203.1.31 . tcp . 8001 timeout 1m }",
+    "flush set inet bascule mapped_closed4",
+    "flush chain inet bascule mapped_ports",
+    "add element inet bascule mapped_to4 { 10.203.0.11 . 10.203.0.23 . tcp . 2201 : 10.203.1.31 . 8001 }",
 )
 
 
@@ -65,6 +71,8 @@ class Faults:
         self._stopped: dict[str, tuple[ProcessId, Disturbed]] = {}
         self._cut: dict[str, Disturbed] = {}
         self._foreign: set[str] = set()
+        self._turned: set[str] = set()
+        self._mender = Person("who waits for what is rebooted")
 
     def do(self, fault: Fault) -> None:
         match fault:
@@ -85,6 +93,10 @@ class Faults:
                 self._tamper(machine)
             case ForeignTable(machine, is_there):
                 self._set_foreign(machine, is_there)
+            case Reboot(machine):
+                self._mender.do(lambda: self._reboot(machine))
+            case TurnClock(machine, hours):
+                self._turn_clock(machine, hours)
             case _:
                 assert_never(fault)
 
@@ -95,11 +107,13 @@ class Faults:
             self._mend(host)
         for machine in list(self._foreign):
             self._set_foreign(machine, False)
+        for machine in list(self._turned):
+            self._turn_clock(machine, None)
+        if not self._mender.finish(BACK_WITHIN) or self._mender.failure is not None:
+            self._history.complain(f"a reboot did not come to its end: {self._mender.failure!r}")
 
     def _begin(self, unit: str, what: str) -> Disturbed:
-        told = {SERVER: MACHINES, GATEWAY: (GATEWAY, *BEHIND), LINK: (GATEWAY, *BEHIND)}
-        machines = told.get(unit, (unit,))
-        made = Disturbed(machines, what, boottime())
+        made = Disturbed(told_by(unit), what, boottime())
         self._history.disturbed.append(made)
         return made
 
@@ -132,6 +146,17 @@ class Faults:
         if disturbed is not None:
             self._world.set_cable(host, is_up=True)
             disturbed.healed = boottime()
+
+    def _reboot(self, machine: str) -> None:
+        with parted(self._world, self._history, machine):
+            lost = self._world.lose(machine, REBOOTED)
+            while not any(lost < shut for shut in self._world.closed_at(machine)):
+                time.sleep(0.05)
+
+    def _turn_clock(self, machine: str, hours: int | None) -> None:
+        self._begin(machine, f"kill {machine}").healed = boottime()
+        self._world.turn_clock(machine, hours)
+        (self._turned.discard if hours is None else self._turned.add)(machine)
 
     def _tamper(self, machine: str) -> None:
         for attack in ATTACKS:

@@ -10,6 +10,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from bascule.lab.units import SERVER
+from tests.faults.schedule import BEHIND, GATEWAY, LINK, MACHINES
+
 Rules = dict[int, tuple[str, ...]]  # port -> sources
 
 
@@ -70,6 +73,12 @@ class Disturbed:
     begun: float
     healed: float | None = None
     cuts_watchers: bool = False
+
+
+def told_by(unit: str) -> tuple[str, ...]:
+    """The machines that are told of changes by a unit, or by a link to one."""
+    through = (GATEWAY, *BEHIND)
+    return {SERVER: MACHINES, GATEWAY: through, LINK: through}.get(unit, (unit,))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 from bascule.client.access import AccessRequest, GrantedPort
@@ -40,6 +40,7 @@ class Through:
     sent: float
     answered: float
     how: str
+    is_public: bool = False  # by a public port that stands for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Place:
     watcher: str
     machine: str
     address: str
-    port: int
+    port: int  # of the machine
     source: str  # its own address there
+    is_public: bool = False  # at a public port that stands for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,20 @@ class Sighting:
 
 
 def read_sighting(files: dict[str, Path], topology: Topology, since: float) -> Sighting:
-    machines = {address: host.name for host in topology.known for address in host.addresses}
     through: list[Through] = []
     sent: dict[Place, list[float]] = {}
     for name, file in files.items():
         host = topology.host(name)
         places = {
-            f"{address}/{port}": Place(
-                name, machines[address], address, port, host.ipv6 if ":" in address else host.ipv4
+            f"{door.address}/{door.number}": Place(
+                name,
+                door.machine,
+                door.address,
+                door.port,
+                host.ipv6 if ":" in door.address else host.ipv4,
+                door.is_public,
             )
-            for address, port in knocked_at(topology)
+            for door in knocked_at(topology)
         }
         sent |= {place: [] for place in places.values()}
         for line in file.read_text().splitlines():
@@ -82,16 +88,19 @@ def read_sighting(files: dict[str, Path], topology: Topology, since: float) -> S
                 for where, _, moment in (word.partition("@") for word in words[2:]):
                     sent[places[where]].append(float(moment))
             elif words[0] == "through" and float(words[2]) > since:
-                source = host.ipv6 if ":" in words[3] else host.ipv4
+                place = places[f"{words[3]}/{words[4]}"]
+                if place.is_public and words[5].endswith("-reset"):
+                    continue  # nothing of the gateway's own listens there
                 through.append(
                     Through(
                         name,
-                        source,
-                        machines[words[3]],
-                        int(words[4]),
+                        place.source,
+                        place.machine,
+                        place.port,
                         float(words[1]),
                         float(words[2]),
                         words[5],
+                        place.is_public,
                     )
                 )
     return Sighting(tuple(through), sent)
@@ -117,36 +126,43 @@ def judge(
 
 def _packets(history: History, model: Model, sighting: Sighting) -> Iterable[str]:
     """No connection without a grant that covers it, none after its end."""
-    spans: dict[tuple[str, int, str], list[Span]] = {}
-    wrong: dict[tuple[str, str, str, int], list[Through]] = {}
+    spans: dict[tuple[str, int, str, bool], list[Span]] = {}
+    wrong: dict[tuple[str, tuple[str, int, str, bool]], list[Through]] = {}
     for each in sighting.through:
-        key = (each.machine, each.port, each.source)
+        key = (each.machine, each.port, each.source, each.is_public)
         if key not in spans:
             spans[key] = model.spans(*key)
         if not covers(spans[key], each.sent, each.answered, SLACK):
-            wrong.setdefault((each.watcher, each.source, each.machine, each.port), []).append(each)
-    for (watcher, source, machine, port), all_of_it in wrong.items():
+            wrong.setdefault((each.watcher, key), []).append(each)
+    for (watcher, key), all_of_it in wrong.items():
+        machine, port, source, is_public = key
         first = all_of_it[0]
         allowed = [
             f"[{span.start - history.began:.3f}, {span.end - history.began:.3f}] {span.why}"
-            for span in spans[machine, port, source]
+            for span in spans[key]
         ]
         yield (
-            f"{watcher} ({source}) got through to {machine} port {port} with no grant that"
-            f" covers it: {len(all_of_it)} times, first sent at"
+            f"{watcher} ({source}) got through to {machine} port {port}{_by(is_public)} with no"
+            f" grant that covers it: {len(all_of_it)} times, first sent at"
             f" {first.sent - history.began:.3f} s ({first.how}), last at"
             f" {all_of_it[-1].sent - history.began:.3f} s; allowed were {allowed or 'nothing'}"
         )
 
 
+def _by(is_public: bool) -> str:
+    return " by its public port" if is_public else ""
+
+
 def _openings(history: History, record: Record, sighting: Sighting) -> Iterable[str]:
-    """What the record calls open lets its source in: said means seen."""
-    for each in said_open(history, record):
+    """What the record calls open lets its source in, by the public port too: said means seen."""
+    # Where no policy names its public port it has another one, at which nobody knocks.
+    for each, is_public in product(said_open(history, record), (False, True)):
         asked, number = each.asked, each.port
-        knocks = _knocks_in(each, sighting)
+        knocks = _knocks_in(each, sighting, is_public)
         if knocks and not any(
             seen.machine == asked.machine
             and seen.port == number
+            and seen.is_public == is_public
             and contains(asked.source, seen.source)
             and each.start <= seen.answered
             and seen.sent <= each.end
@@ -155,16 +171,17 @@ def _openings(history: History, record: Record, sighting: Sighting) -> Iterable[
             yield (
                 f"{asked.machine} port {number} was said to be open for {asked.source} from"
                 f" {each.start - history.began:.3f} to {each.end - history.began:.3f} s and let"
-                f" nobody in, of {knocks} SYNs ({asked.tag})"
+                f" nobody in{_by(is_public)}, of {knocks} SYNs ({asked.tag})"
             )
 
 
-def _knocks_in(opening: SaidOpen, sighting: Sighting) -> int:
+def _knocks_in(opening: SaidOpen, sighting: Sighting, is_public: bool) -> int:
     """The SYNs from its source that were sent in it: a watcher may be late (``BLIND``)."""
     return sum(
         opening.start <= moment <= opening.end
         for place, sent in sighting.sent.items()
-        if (place.machine, place.port) == (opening.asked.machine, opening.port)
+        if (place.machine, place.port, place.is_public)
+        == (opening.asked.machine, opening.port, is_public)
         and contains(opening.asked.source, place.source)
         for moment in sent
     )
@@ -231,8 +248,8 @@ def _watching(history: History, sighting: Sighting, until: float) -> Iterable[st
         if gaps:
             seconds, since = max(gaps)
             yield (
-                f"the watcher in {place.watcher} sent nothing to {place.address} port"
-                f" {place.port} for {seconds:.1f} s from {since - history.began:.3f} s, and"
+                f"the watcher in {place.watcher} sent nothing to {place.address} for"
+                f" {place.machine} port {place.port} for {seconds:.1f} s from {since - history.began:.3f} s, and"
                 f" {_elsewhere(place, sighting, since, since + seconds)} SYNs elsewhere"
                 f" meanwhile ({len(sent)} there in the whole run): this run proves nothing"
             )

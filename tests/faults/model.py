@@ -220,9 +220,9 @@ class Model:
 
     # -- verdicts -----------------------------------------------------------------------
 
-    def spans(self, machine: str, port: int, address: str) -> list[Span]:
-        """All spans in which this address may reach this port."""
-        found = self.releases(machine, port)
+    def spans(self, machine: str, port: int, address: str, is_public: bool = False) -> list[Span]:
+        """All spans in which this address may reach this port; by its public one, those of grants."""
+        found = [] if is_public else self.releases(machine, port)
         found += [
             span for asked, span in self.grants(machine, port) if contains(asked.source, address)
         ]

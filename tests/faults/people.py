@@ -11,14 +11,14 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import assert_never
 
 from bascule.client import access
 from bascule.client.connection import Connection
 from bascule.client.fleet import enrol
-from bascule.client.machines import delete_machine, put_machine
+from bascule.client.machines import delete_machine, get_machine, put_machine
 from bascule.client.policies import delete_machine_rules, put_machine_rules
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
@@ -42,21 +42,27 @@ from tests.faults.history import (
     Revoked,
     Rules,
     boottime,
+    told_by,
 )
 from tests.faults.schedule import (
+    PUBLIC,
     RULES,
     SOURCES,
     AddMachine,
     Ask,
     DeleteMachine,
+    Editing,
     Extend,
     RemoveRules,
+    ReplaceAgent,
     Revoke,
     SetRules,
 )
+from tests.faults.supervisor import REPLACED
 from tests.faults.world import World
 
 MAXIMUM = timedelta(hours=3)
+REPLACED_WITHIN = 50.0  # seconds
 PATIENCE = 30.0  # seconds for which an owner repeats his act
 _AWAY = (ServerUnreachable, Unavailable)
 
@@ -155,6 +161,20 @@ class Asker:
         record.answered = boottime()
 
 
+@contextlib.contextmanager
+def parted(world: World, history: History, machine: str) -> Iterator[None]:
+    """No watcher reaches what is behind it, nor it, while it has no rules: as when it boots, or before
+    somebody puts it in its place."""
+    begun = Disturbed(told_by(machine), f"kill {machine}", boottime(), cuts_watchers=True)
+    history.disturbed.append(begun)
+    world.part_from_watchers(machine, is_parted=True)
+    try:
+        yield
+    finally:
+        world.part_from_watchers(machine, is_parted=False)
+        begun.healed = boottime()
+
+
 class Owner:
     """What the owner of one machine does: one act after the other, each until it is done."""
 
@@ -163,7 +183,7 @@ class Owner:
         self._history = history
         self._connection = connection
 
-    def act(self, wanted: SetRules | RemoveRules | DeleteMachine | AddMachine) -> None:
+    def act(self, wanted: Editing) -> None:
         machine = wanted.machine
         match wanted:
             case SetRules(rules=rules):
@@ -183,6 +203,9 @@ class Owner:
             case AddMachine(rules=rules):
                 if self._is_deleted(machine):
                     self.add(machine, rules)
+            case ReplaceAgent():
+                with parted(self._world, self._history, machine):
+                    self.replace(machine)
             case _:
                 assert_never(wanted)
 
@@ -194,6 +217,7 @@ class Owner:
                 tuple(map(AddressPrefix.parse, sources)),
                 MAXIMUM,
                 OnExpiry(on_expiry),
+                public_port=PUBLIC.get((machine, port)),
             )
             for port, (sources, on_expiry) in RULES[rules].items()
         ]
@@ -213,18 +237,43 @@ class Owner:
             ),
         )
         self.set_rules(machine, rules)
-        tokens: list[str] = []
-        self._until_done(
-            Edited("enrol", machine, {}, boottime()),
-            lambda: tokens.append(
-                enrol(self._connection, self._id(machine), replaces=False, valid_minutes=5).token
-            ),
-        )
-        self._world.give_token(machine, tokens[-1])
+        self._give_token(machine, replaces=False)
         now = boottime()  # its agent has to come up again, as after any other kill
         self._history.disturbed.append(Disturbed((machine,), f"kill {machine}", now, healed=now))
         self._world.send(machine, signal.SIGCONT)
         self._world.send(machine, signal.SIGKILL)
+
+    def replace(self, machine: str) -> None:
+        """Enrol another agent, and wait until it guards what the one before did."""
+        self._give_token(machine, replaces=True)
+        lost = self._world.lose(machine, REPLACED)
+        deadline = boottime() + REPLACED_WITHIN
+        while not self._is_guarding(machine, lost):
+            assert boottime() < deadline, f"the new agent of {machine} is not there"
+            time.sleep(0.1)
+
+    def _give_token(self, machine: str, *, replaces: bool) -> None:
+        tokens: list[str] = []
+
+        def work() -> None:
+            made = enrol(self._connection, self._id(machine), replaces=replaces, valid_minutes=5)
+            tokens.append(made.token)
+
+        self._until_done(Edited("enrol", machine, {}, boottime()), work)
+        self._world.give_token(machine, tokens[-1])
+
+    def _is_guarding(self, machine: str, since: float) -> bool:
+        if not any(since < shut for shut in self._world.closed_at(machine)):
+            return False
+        if not self._world.is_ready(machine):
+            return False
+        try:
+            points = [
+                get_machine(self._connection, self._id(each)).point for each in told_by(machine)
+            ]
+        except _AWAY:
+            return False
+        return all(p is not None and p.observed_generation == p.generation for p in points)
 
     def _delete(self, machine: str) -> None:
         with contextlib.suppress(NotFound):  # the try before was heard

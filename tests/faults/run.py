@@ -32,6 +32,7 @@ from tests.faults.schedule import (
     DeleteMachine,
     Extend,
     RemoveRules,
+    ReplaceAgent,
     Revoke,
     Schedule,
     SetRules,
@@ -50,6 +51,7 @@ class Verdict:
     findings: tuple[str, ...]
     knocks: int
     through: int
+    led: int  # of those, by public ports of the gateway
     openings: int  # said to be open for a while, where a watcher had to come through
     requests: int
     seconds: float
@@ -59,8 +61,8 @@ class Verdict:
         if not self.findings:
             return (
                 f"seed {self.schedule.seed}: nothing found ({self.requests} requests,"
-                f" {self.openings} openings tried, {self.knocks} knocks, {self.through} let in,"
-                f" {self.seconds:.1f} s)"
+                f" {self.openings} openings tried, {self.knocks} knocks, {self.through} let in, {self.led}"
+                f" of them by public ports, {self.seconds:.1f} s)"
             )
         return (
             f"seed {self.schedule.seed}: {len(self.findings)} findings\n"
@@ -70,7 +72,8 @@ class Verdict:
 
 
 class Run:
-    def __init__(self, world: World, schedule: Schedule, admin: Connection) -> None:
+    def __init__(self, world: World, schedule: Schedule, admin: Connection, within: float) -> None:
+        self._within = within
         self._world = world
         self._schedule = schedule
         self._admin = admin
@@ -116,6 +119,7 @@ class Run:
             tuple(findings),
             sighting.knocks,
             len(sighting.through),
+            sum(each.is_public for each in sighting.through),
             len(list(said_open(self.history, record))),
             len(record.requests),
             boottime() - self.history.began,
@@ -144,7 +148,7 @@ class Run:
                 asker = self._askers[action.person]
                 work = {Ask: asker.ask, Extend: asker.extend, Revoke: asker.revoke}[type(action)]
                 self._threads[action.person].do(lambda: work(action))  # type: ignore[operator]  # reason: chosen by its type
-            case SetRules() | RemoveRules() | DeleteMachine() | AddMachine():
+            case SetRules() | RemoveRules() | DeleteMachine() | AddMachine() | ReplaceAgent():
                 owner = self._owners[action.machine]
                 self._threads[action.machine].do(lambda: owner.act(action))
             case _:
@@ -164,7 +168,7 @@ class Run:
     # -- the end ------------------------------------------------------------------------
 
     def _settle(self) -> list[str]:
-        return settle(self._world, self._admin, self._model)
+        return settle(self._world, self._admin, self._model, self._within)
 
     def _put_back(self) -> None:
         """Nothing open, the rules as they were, and nothing shut but what they name."""

@@ -20,7 +20,15 @@ LINK = "link"  # between the server and the gateway's agent; machines are reache
 DELETED = ("web-1", "db-1")
 PEOPLE = ("alice", "bob", "carol")
 KEEP_PORT, KILL_PORT, EXTRA_PORT = 8001, 8002, 8003
+# The gateway's public ports that stand for a machine's: by machine and port, its policy names them.
+PUBLIC = {
+    ("app-1", KEEP_PORT): 2201,
+    ("app-1", KILL_PORT): 2202,
+    ("sql-1", KEEP_PORT): 2211,
+    ("sql-1", KILL_PORT): 2212,
+}
 LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
+RARE = 0.4  # the share of the others in which the gateway loses more than its agent
 CALM = 0.3  # the share of runs in which nothing dies: how quick a revocation is shows there
 
 # Sources by who is meant; the addresses are the lab's.
@@ -100,6 +108,13 @@ class AddMachine:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaceAgent:
+    """New hardware takes its place: another agent, which knows nothing but its token."""
+
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     unit: str  # "server" or a machine: its agent
 
@@ -146,9 +161,24 @@ class ForeignTable:
     is_there: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """Nothing is left in the kernel; its agent's files are."""
+
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnClock:
+    """Its agent begins again with a wall clock that is wrong, until all is healed."""
+
+    machine: str
+    hours: int
+
+
 Asking = Ask | Extend | Revoke
-Editing = SetRules | RemoveRules | DeleteMachine | AddMachine
-Fault = Kill | Stop | Continue | Cut | Heal | Flush | Tamper | ForeignTable
+Editing = SetRules | RemoveRules | DeleteMachine | AddMachine | ReplaceAgent
+Fault = Kill | Stop | Continue | Cut | Heal | Flush | Tamper | ForeignTable | Reboot | TurnClock
 Action = Asking | Editing | Fault
 
 
@@ -177,7 +207,16 @@ def make_schedule(seed: int, seconds: float = 3.5) -> Schedule:
     if chance.random() >= CALM:
         for _ in range(chance.randint(1, 4)):
             steps.extend(_fault(chance, seconds))
+        if chance.random() < RARE:
+            steps.append(_of_the_gateway(chance, seconds))
     return Schedule(seed, seconds, tuple(sorted(steps, key=lambda step: step.at)))
+
+
+def _of_the_gateway(chance: random.Random, seconds: float) -> Step:
+    """Once in a run: each takes a while to be over."""
+    lost = Reboot(GATEWAY), TurnClock(GATEWAY, chance.choice((-3, 3))), ReplaceAgent(GATEWAY)
+    at = round(chance.uniform(0.3, seconds - 0.5), 2)
+    return Step(at, chance.choices(lost, (3, 2, 2))[0])
 
 
 def _asking(chance: random.Random, seconds: float) -> Step:

@@ -12,7 +12,7 @@ from tests.faults.history import History, boottime
 from tests.faults.people import Owner
 from tests.faults.run import Run, Verdict
 from tests.faults.schedule import MACHINES, Schedule
-from tests.faults.settle import settle
+from tests.faults.settle import WITHIN, settle
 from tests.faults.world import World
 from tests.support.own import mark
 
@@ -44,7 +44,7 @@ def prepare(world: World) -> None:
         assert not left, left
 
 
-def run(world: World, schedule: Schedule) -> Verdict:
-    """Do one schedule."""
+def run(world: World, schedule: Schedule, within: float = WITHIN) -> Verdict:
+    """Do one schedule; ``within``: seconds to settle."""
     with world.connection() as admin:
-        return Run(world, schedule, admin).go()
+        return Run(world, schedule, admin, within).go()

@@ -16,8 +16,9 @@ from bascule.client.policies import release_ports
 from bascule.errors import BasculeError
 from tests.faults.history import boottime
 from tests.faults.model import Model
-from tests.faults.schedule import AGENTS, MACHINES
-from tests.faults.world import TABLE, Kernel, World
+from tests.faults.schedule import AGENTS, BEHIND, GATEWAY, MACHINES, PUBLIC
+from tests.faults.supervisor import PORTS
+from tests.faults.world import TABLE, Element, Kernel, World
 
 WITHIN = 40.0  # seconds after the last healing: twice as long as an agent may wait to ask again
 STREAM_BACK = 25.0
@@ -83,7 +84,9 @@ def differences(world: World, connection: Connection, model: Model | None) -> It
             yield from _tables(where, kernel)
             if model is not None:
                 yield from _closed(name, where, kernel, model)
-            yield from _openings(name, where, kernel, before, now)
+            yield from _openings(name, where, kernel.openings, before, now)
+            if at == GATEWAY and name in BEHIND:
+                yield from _led(name, where, kernel, before, now)
 
 
 def _tables(name: str, kernel: Kernel) -> Iterable[str]:
@@ -98,18 +101,24 @@ def _closed(name: str, where: str, kernel: Kernel, model: Model) -> Iterable[str
 
 
 def _openings(
-    name: str, where: str, kernel: Kernel, live: list[AccessRequest], now: float
+    name: str,
+    where: str,
+    openings: Iterable[Element],
+    live: list[AccessRequest],
+    now: float,
+    number: int | None = None,
 ) -> Iterable[str]:
-    """Elements and live grants are the same, each ending when it should."""
+    """Elements and live grants are the same, each ending when it should; ``number``: of one port."""
     wanted: dict[tuple[str, int], float] = {}
     for request in live:
         for machine, port in request.ports():
-            if machine.id.name == name and port.is_live:
+            is_it = number in (None, port.number)
+            if is_it and machine.id.name == name and port.is_live:
                 for source in port.sources:
                     key = (_network(source), port.number)
                     left = port.ends_at.timestamp() - now
                     wanted[key] = max(left, wanted.get(key, left))
-    held = {(_network(each.source), each.port): each.remaining for each in kernel.openings}
+    held = {(_network(each.source), each.port): each.remaining for each in openings}
     for key, left in wanted.items():
         if left > ENDING and key not in held:
             yield f"{where} lacks the opening {key}, which has {left:.1f} s left"
@@ -118,6 +127,18 @@ def _openings(
             yield f"{where} has the opening {key} for {left:.1f} s, and no grant says so"
         elif key in wanted and left > wanted[key] + EXACT:
             yield f"{where} has the opening {key} for {left:.1f} s instead of {wanted[key]:.1f} s"
+
+
+def _led(
+    name: str, where: str, kernel: Kernel, live: list[AccessRequest], now: float
+) -> Iterable[str]:
+    """Whoever is let in is led there by the public port that the policy names, and nobody else."""
+    for number, each in kernel.led:
+        if PUBLIC.get((name, each.port), number) != number:
+            yield f"{where} leads from public port {number} to {each.port}"
+    for port in PORTS:
+        led = [each for _, each in kernel.led if each.port == port]
+        yield from _openings(name, f"{where} by a public port", led, live, now, port)
 
 
 def _network(source: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from bascule.lab.units import Unit
 from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT
 
 CODE = "code"  # names the folder that goes first on PYTHONPATH
+REBOOTED, REPLACED = "rebooted", "replaced"
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 PORTS = (KEEP_PORT, KILL_PORT, EXTRA_PORT)
 
 
@@ -28,7 +31,40 @@ def token_file(folder: LabFolder, machine: str) -> Path:
     return folder.root / f"token-{machine}"
 
 
+def boot_file(folder: LabFolder, machine: str) -> Path:
+    """The identity of its next boot."""
+    return folder.root / f"boot-{machine}"
+
+
+def lost_file(folder: LabFolder, machine: str) -> Path:
+    """There before an agent is killed: what the next one finds gone, REBOOTED or REPLACED."""
+    return folder.root / f"lost-{machine}"
+
+
+def clock_file(folder: LabFolder, machine: str) -> Path:
+    """By how much the wall clock of the next agent is wrong, as faketime(1) says it."""
+    return folder.root / f"clock-{machine}"
+
+
 class FaultSupervisor(supervisor.Supervisor):
+    def _start(self, running: supervisor.Running) -> None:
+        host = running.unit.host
+        lost = lost_file(self._folder, host.name)
+        if running.unit.name == units.agent_unit(host.name) and lost.exists():
+            running.store.clear()  # the kernel's rules are nobody's now
+            self._lose(host, lost.read_text())
+            lost.unlink()
+        super()._start(running)
+
+    def _lose(self, host: LabHost, what: str) -> None:
+        inside = ["ip", "netns", "exec", self._topology.namespace(host)]
+        subprocess.run([*inside, "nft", "flush", "ruleset"], check=True)
+        subprocess.run([*inside, "conntrack", "-F"], check=True)
+        if what == REPLACED:
+            state = self._folder.agent_state(host.name)
+            shutil.rmtree(state)
+            state.mkdir(mode=0o700)
+
     def _add(self, unit: Unit) -> None:
         folder = self._folder
         if unit.name == units.SERVER:
@@ -50,9 +86,24 @@ class FaultSupervisor(supervisor.Supervisor):
         return _chosen_code(dataclasses.replace(unit, argv=argv, token=""), self._folder)
 
 
+# It knows the next boot by its identity, which a host of the lab has for itself.
+_SURROUNDINGS = """\
+[ ! -e {boot} ] || mount --bind {boot} /proc/sys/kernel/random/boot_id
+[ ! -e {clock} ] || export LD_PRELOAD={faketime} FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME="$(cat {clock})"
+"""
+
+
+def _surroundings(folder: LabFolder, machine: str) -> str:
+    files = {"boot": boot_file(folder, machine), "clock": clock_file(folder, machine)}
+    words = {name: shlex.quote(str(file)) for name, file in files.items()}
+    return _SURROUNDINGS.format(**words, faketime=FAKETIME)
+
+
 def _chosen_code(unit: Unit, folder: LabFolder) -> Unit:
     code = shlex.quote(str(folder.root / CODE))
     command = f'export PYTHONPATH="$(cat {code})"; exec {shlex.join(unit.argv)}'
+    if unit.name == units.agent_unit(unit.host.name):
+        command = _surroundings(folder, unit.host.name) + command
     return dataclasses.replace(unit, argv=("/bin/sh", "-c", command))
 
 

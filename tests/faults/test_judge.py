@@ -17,6 +17,7 @@ from tests.faults import judge, record
 from tests.faults.faults import Faults
 from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, boottime
 from tests.faults.judge import Place, Sighting, Through
+from tests.faults.model import Beginning, Model
 from tests.faults.record import Fact, Record, read_record
 from tests.faults.schedule import KEEP_PORT, SOURCES, Tamper
 from tests.faults.watcher import PATIENCE, Target, Watcher
@@ -211,3 +212,38 @@ def test_a_refused_request_may_be_kept_and_has_no_grant() -> None:
     assert not found({}, kept)
     assert found({}, _request()), "it has a grant"
     assert found({"tag": _request()}, kept), "granted too"
+
+
+def test_a_public_port_leads_by_grants_alone() -> None:
+    """A port that no policy closes is reached directly; by a public port nobody is led to it."""
+    edits = [Edited("remove", "app-1", {}, 1.0, 1.1)]
+    history = History(1, 0.0, edited=edits)
+    model = Model(history, {"app-1": Beginning({KEEP_PORT: ("*",)}, frozenset({KEEP_PORT}))})
+
+    def got_through(*, is_public: bool) -> list[str]:
+        source = SOURCES["stranger"]
+        seen = Through("stranger", source, "app-1", KEEP_PORT, 2, 2.1, "new-open", is_public)
+        return list(judge._packets(history, model, Sighting((seen,), {})))
+
+    assert got_through(is_public=False) == []
+    (found,) = got_through(is_public=True)
+    assert "app-1 port 8001 by its public port with no grant" in found
+
+
+def test_what_is_open_leads_by_its_public_port_too() -> None:
+    def direct(is_public: bool) -> Through:
+        return Through(
+            "client", SOURCES["client"], "web-1", KEEP_PORT, 3.1, 3.2, "new-open", is_public
+        )
+
+    def found(*through: Through) -> list[str]:
+        asked = Asked("tag", "alice", "web-1", (KEEP_PORT,), SOURCES["client"], 1.2, 3.0, 3.0, "r")
+        facts = (_fact(3.0, "GrantOpened"), _fact(4.2))
+        history = History(1, 0.0, asked=[asked], healed=10.0)
+        sent = {HERE: _every(0.16, 10), replace(HERE, is_public=True): _every(0.16, 10)}
+        record_ = Record({"tag": _request()}, facts, 0.0)
+        return list(judge._openings(history, record_, Sighting(through, sent)))
+
+    assert not found(direct(False), direct(True))
+    (missing,) = found(direct(False))
+    assert "let nobody in by its public port" in missing

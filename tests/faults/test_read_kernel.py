@@ -7,11 +7,16 @@ from typing import Any
 from tests.faults.world import Element, read_kernel
 
 APP = ("10.203.1.31", "fd20:4::31")
+GATEWAY = "10.203.0.23"
 SQL = ("10.203.1.32", "fd20:4::32")
 
 
 def _set(name: str, *elements: Any) -> dict[str, Any]:
     return {"set": {"family": "inet", "table": "bascule", "name": name, "elem": list(elements)}}
+
+
+def _map(name: str, *elements: Any) -> dict[str, Any]:
+    return {"map": {"family": "inet", "table": "bascule", "name": name, "elem": list(elements)}}
 
 
 def _opening(*words: Any) -> dict[str, Any]:
@@ -27,6 +32,12 @@ RULES = [
     _set("behind_g4", _opening("10.203.0.10", APP[0], "tcp", 8001)),
     _set("behind_g4_0", _opening(SQL[0], "tcp", 8002)),
     _set("behind_ended4", _opening("10.203.0.11", APP[0], "tcp", 8001)),
+    _map(
+        "mapped_to4",
+        [_opening("10.203.0.10", GATEWAY, "tcp", 2201), {"concat": [APP[0], 8001]}],
+        [_opening("10.203.0.10", GATEWAY, "tcp", 2211), {"concat": [SQL[0], 8001]}],
+    ),
+    _map("mapped_to4_0", [_opening(GATEWAY, "tcp", 2212), {"concat": [SQL[0], 8002]}]),
 ]
 
 
@@ -38,4 +49,10 @@ def test_each_machine_has_its_part() -> None:
     assert app.openings == (Element("10.203.0.10", 8001, 9.0),)
     assert sql.closed == frozenset()
     assert sql.openings == (Element("0.0.0.0/0", 8002, 9.0),)
+    assert own.led == ()
+    assert app.led == ((2201, Element("10.203.0.10", 8001, 9.0)),)
+    assert dict(sql.led) == {
+        2211: Element("10.203.0.10", 8001, 9.0),
+        2212: Element("0.0.0.0/0", 8002, 9.0),
+    }
     assert own.tables == {("inet", "bascule")}

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.schedule import BEHIND, GATEWAY, LINK, Ask, Cut, Flush, Kill, Stop, make_schedule
+from tests.faults.schedule import (
+    BEHIND,
+    GATEWAY,
+    LINK,
+    Ask,
+    Cut,
+    Flush,
+    Kill,
+    Reboot,
+    ReplaceAgent,
+    Stop,
+    TurnClock,
+    make_schedule,
+)
 from tests.faults.series import run
 from tests.faults.world import World
 
@@ -28,4 +41,6 @@ def test_the_short_ones_disturb_the_gateway_while_its_machines_are_asked_for() -
     """Each machine behind, and each way in which a gateway is lost."""
     steps = [step.action for seed in SEEDS for step in make_schedule(seed).steps]
     assert {each.machine for each in steps if isinstance(each, Ask)} >= {GATEWAY, *BEHIND}
-    assert {Kill(GATEWAY), Stop(GATEWAY), Cut(GATEWAY), Cut(LINK), Flush(GATEWAY)} <= {*steps}
+    lost = {Kill(GATEWAY), Stop(GATEWAY), Cut(GATEWAY), Cut(LINK), Flush(GATEWAY), Reboot(GATEWAY)}
+    assert {*lost, ReplaceAgent(GATEWAY)} <= {*steps}
+    assert any(isinstance(each, TurnClock) for each in steps)

@@ -16,8 +16,9 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,20 +38,29 @@ from bascule.lab.topology import Topology, default_topology
 from bascule.lab.units import SERVER, agent_unit
 from tests.e2e.lab_world import LabWorld
 from tests.faults import accounts
+from tests.faults.history import boottime
 from tests.faults.schedule import (
     BEHIND,
-    EXTRA_PORT,
     GATEWAY,
     KEEP_PORT,
-    KILL_PORT,
     LINK,
     MACHINES,
+    PUBLIC,
 )
-from tests.faults.supervisor import CODE, token_file
+from tests.faults.supervisor import (
+    CODE,
+    FAKETIME,
+    PORTS,
+    boot_file,
+    clock_file,
+    lost_file,
+    token_file,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVERY = 0.008  # seconds between two knocks of one watcher
 WATCHERS = ("client", "stranger")
+LOST_WITHIN = 10.0  # seconds for a dead agent to be followed by the next
 TABLE = ("inet", "bascule")
 _CONNECTED = '"event": "connected"'  # lines of an agent's log, which say where it is
 _SHUT = '"event": "rules are in place"'
@@ -72,6 +82,7 @@ class Kernel:
 
     closed: frozenset[int]
     openings: tuple[Element, ...]
+    led: tuple[tuple[int, Element], ...]  # by which public port who is led to which port
     tables: frozenset[tuple[str, str]]  # family, name
 
 
@@ -137,7 +148,7 @@ class World:
     # -- the watchers -------------------------------------------------------------------
 
     def _watch(self) -> None:
-        targets = [f"{address}/{port}" for address, port in knocked_at(self.topology)]
+        targets = [f"{each.address}/{each.number}" for each in knocked_at(self.topology)]
         for name in WATCHERS:
             argv = ["ip", "netns", "exec", self._namespace(name), sys.executable]
             argv += ["-m", "tests.faults.watcher", str(self.seen_file(name)), str(EVERY), *targets]
@@ -184,6 +195,35 @@ class World:
         """When its agents, by their own log, had taken the table over."""
         log = self.folder.log(agent_unit(machine)).read_text(errors="replace")
         return [_said_at(line) for line in log.splitlines() if _SHUT in line]
+
+    def lose(self, machine: str, what: str) -> float:
+        """End its agent for the next to find that much gone (``lost_file``); the moment of that."""
+        boot_file(self.folder, machine).write_text(f"{uuid.uuid4()}\n")
+        lost = lost_file(self.folder, machine)
+        lost.write_text(what)
+        deadline = boottime() + LOST_WITHIN
+        while lost.exists():
+            assert boottime() < deadline, f"the agent of {machine} does not begin again"
+            self.send(machine, signal.SIGKILL)  # the one before may just have been started
+            time.sleep(0.05)
+        return boottime()
+
+    def turn_clock(self, machine: str, hours: int | None) -> None:
+        """Have its next agent begin with a wall clock that is wrong by that; None: with the right one."""
+        file = clock_file(self.folder, machine)
+        if hours is None:
+            file.unlink(missing_ok=True)
+        elif FAKETIME is not None:
+            file.write_text(f"{hours:+d}h")
+        self.send(machine, signal.SIGKILL)
+
+    def part_from_watchers(self, host: str, *, is_parted: bool) -> None:
+        """Between it and the watchers no frame passes; the server reaches both."""
+        hosts = (*WATCHERS, host) if is_parted else (host,)
+        for each in hosts:
+            near = f"p{self.topology.host(each).number}"
+            isolated = ("type", "bridge_slave", "isolated", "on" if is_parted else "off")
+            run("ip", "-n", self.topology.bridge_namespace, "link", "set", near, *isolated)
 
     def set_cable(self, host: str, *, is_up: bool) -> None:
         if host == LINK:
@@ -260,12 +300,28 @@ class World:
         token_file(self.folder, machine).write_text(token)
 
 
-def knocked_at(topology: Topology) -> list[tuple[str, int]]:
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An address and a number at which one knocks, and which port of which machine it is."""
+
+    machine: str
+    port: int
+    address: str
+    number: int  # the port's own, or that of a public port which stands for it
+
+    @property
+    def is_public(self) -> bool:
+        return self.number != self.port
+
+
+def knocked_at(topology: Topology) -> list[Door]:
     """Where a watcher knocks in turn."""
-    ports = (KEEP_PORT, KILL_PORT, EXTRA_PORT)
     hosts = [topology.host(name) for name in MACHINES]
-    found = [(host.ipv4, port) for host in hosts for port in ports]
-    return found + [(host.ipv6, KEEP_PORT) for host in hosts]
+    found = [Door(host.name, port, host.ipv4, port) for host in hosts for port in PORTS]
+    found += [Door(host.name, KEEP_PORT, host.ipv6, KEEP_PORT) for host in hosts]
+    at = topology.gateway
+    found += [Door(name, port, at.ipv4, number) for (name, port), number in PUBLIC.items()]
+    return found + [Door(name, KEEP_PORT, at.ipv6, PUBLIC[name, KEEP_PORT]) for name in BEHIND]
 
 
 def _said_at(line: str) -> float:
@@ -295,11 +351,12 @@ def read_kernel(objects: Sequence[dict[str, Any]], behind: Sequence[str] = ()) -
     prefix = "behind_" if behind else ""
     closed: dict[str, set[int]] = {address: set() for address in behind or ("",)}
     openings: list[Element] = []
+    led: list[tuple[int, Element]] = []
     tables: set[tuple[str, str]] = set()
     for each in objects:
         if "table" in each:
             tables.add((each["table"]["family"], each["table"]["name"]))
-        found = each.get("set")
+        found = each.get("set", each.get("map"))
         if found is None or (found["family"], found["table"]) != TABLE:
             continue
         name: str = found["name"]
@@ -313,9 +370,14 @@ def read_kernel(objects: Sequence[dict[str, Any]], behind: Sequence[str] = ()) -
                 for item in elements
                 if not behind or str(_words(item)[-3]) in behind
             ]
-    return Kernel(
-        frozenset.intersection(*map(frozenset, closed.values())), tuple(openings), frozenset(tables)
-    )
+        elif re.fullmatch(r"mapped_to[46](_\d+)?", name):
+            for item, to in elements:
+                address, port = to["concat"]
+                if address in behind:
+                    seen = _element(name.removeprefix("mapped_t"), item)
+                    led.append((seen.port, replace(seen, port=int(port))))
+    shut = frozenset.intersection(*map(frozenset, closed.values()))
+    return Kernel(shut, tuple(openings), tuple(led), frozenset(tables))
 
 
 def _words(item: Any) -> list[Any]:
@@ -325,7 +387,7 @@ def _words(item: Any) -> list[Any]:
 
 
 def _element(name: str, item: dict[str, Any]) -> Element:
-    """Of a set of openings: ``[source .] [machine .] protocol . port``."""
+    """Of a set of openings: ``[source .] [address .] protocol . port``."""
     version, _, length = name[1:].partition("_")
     words = _words(item)
     address = {"4": "0.0.0.0", "6": "::"}[version] if length == "0" else words[0]
