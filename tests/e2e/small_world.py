@@ -46,7 +46,7 @@ PORT = 8443
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
 WEB = "web-1"
 # Numbers the handed descriptors from 3 on, says whose they are, and becomes the program.
-_LAUNCH = """
+LAUNCH = """
 import os, sys
 count, program = int(sys.argv[1]), sys.argv[2 + int(sys.argv[1]):]
 given = [int(each) for each in sys.argv[2:2 + count]]
@@ -165,10 +165,11 @@ class SmallWorld:
         prefix: Sequence[str] = (),
         environment: dict[str, str] | None = None,
         is_awaited: bool = True,
+        program: Sequence[str] = BASCULE,
     ) -> Program:
         where = ("--data", str(self.data), "--listen", f"{INNER}:{PORT}", "--name", INNER)
         self.server = Program(
-            (*self._inside(self.network.inner.name), *prefix, *BASCULE, "serve", *where),
+            (*self._inside(self.network.inner.name), *prefix, *program, "serve", *where),
             self.folder / "server.log",
             env={**os.environ, **(environment or {})},
         )
@@ -190,7 +191,7 @@ class SmallWorld:
             environment["NOTIFY_SOCKET"] = str(self.manager.path)
             environment |= listen_environment([each.name for each in handed])
         numbers = [str(each.fd) for each in handed]
-        launch = (sys.executable, "-c", _LAUNCH, str(len(numbers)), *numbers)
+        launch = (sys.executable, "-c", LAUNCH, str(len(numbers)), *numbers)
         arguments = ["agent", "run", "--state", str(self.state), "--control", str(self.control)]
         arguments += ["--guard", str(self.folder / "guard.toml")]
         if self.token:

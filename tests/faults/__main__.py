@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
+from tests.e2e.small_world import rule
 from tests.faults.planted import PLANTED, is_seen
 from tests.faults.schedule import make_schedule
 from tests.faults.series import fault_lab, run
+from tests.faults.steps import PointsWorld, all_cases, arrange, try_case
 
 
 def main() -> int:
@@ -16,6 +20,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--no-planted", action="store_true", help="leave the planted bugs out")
+    parser.add_argument("--no-steps", action="store_true", help="leave the steps of a request out")
     parser.add_argument("--show", action="store_true", help="print the schedules and go")
     given = parser.parse_args()
     seeds = range(given.seed, given.seed + given.runs)
@@ -40,12 +45,31 @@ def main() -> int:
             say(str(verdict))
             if verdict.findings:
                 failed.append(seed)
+    wrong = [] if given.no_steps else _try_steps()
     say(f"{given.runs} runs, seeds {seeds.start} to {seeds.stop - 1}: {len(failed)} with findings")
     if failed:
         say(f"seeds with findings: {', '.join(map(str, failed))}")
     if blind:
         say(f"planted bugs that were not seen: {', '.join(blind)}")
-    return int(bool(failed or blind))
+    return int(bool(failed or blind or wrong))
+
+
+def _try_steps() -> list[str]:
+    """Agents killed and stopped at every step of a request."""
+    found: list[str] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="bascule-steps-") as folder,
+        PointsWorld(Path(folder)) as world,
+    ):
+        world.begin(rule(22))
+        cases = list(all_cases())
+        for number, case in enumerate(cases):
+            if number == 0 or case.is_parallel != cases[number - 1].is_parallel:
+                arrange(world, is_parallel=case.is_parallel)
+            wrong = try_case(world, case)
+            say("\n".join(wrong) or f"{case}: nothing found")
+            found += wrong
+    return found
 
 
 def say(text: str) -> None:
