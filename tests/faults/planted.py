@@ -68,9 +68,9 @@ PLANTED: dict[str, Bug] = {
         5.0,
     ),
     "a SYN passes as established": Bug(
-        "drivers/nftables/render.py",
-        'f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"',
-        'f"ct state established {_PORT} != @{KILL} {not_ended} accept"',
+        "drivers/nftables/passing.py",
+        'f"ct state established {NO_SYN} {PORT} != @{KILL} {ended} accept"',
+        'f"ct state established {PORT} != @{KILL} {ended} accept"',
         ((0.1, _ask(3.0)), (0.1, _ask(3.0, "db-1"))),
         7.5,
     ),
