@@ -27,6 +27,9 @@ from bench import ask_to_open, footprint, lab, packages, report
 from bench.peers import firewalld, fwknop
 from bench.standing import Broken
 
+NOT_COMPILED = (
+    "PYTHONDONTWRITEBYTECODE"  # with it, each start of a command compiles its modules anew
+)
 PEERS: Mapping[str, ModuleType] = {"fwknop": fwknop, "firewalld": firewalld}
 
 
@@ -57,6 +60,7 @@ def read_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = read_arguments()
+    os.environ.pop(NOT_COMPILED, None)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored ones too
         signal.signal(number, signal.default_int_handler)
     if not arguments.no_install:
