@@ -201,10 +201,9 @@ def test_an_owned_table_takes_nothing_once_the_ports_are_shut() -> None:
 def test_a_refused_request_may_be_kept_and_has_no_grant() -> None:
     asked = Asked("tag", "alice", "web-1", (KEEP_PORT,), SOURCES["client"], 1.2, 3.0, 3.0, "", "No")
     history = History(1, 0.0, asked=[asked])
-    port = replace(_request().machines[0].ports[0], grant_id="", state="refused")
-    kept = replace(
-        _request(), state="refused", machines=(replace(_request().machines[0], ports=(port,)),)
-    )
+    machine = _request().machines[0]
+    port = machine.ports[0]._replace(grant_id="", state="refused")
+    kept = _request()._replace(state="refused", machines=(machine._replace(ports=(port,)),))
 
     def found(requests: dict[str, AccessRequest], refused: AccessRequest) -> list[str]:
         return list(judge._requests(history, Record(requests, (), 0.0, refused={"tag": refused})))

@@ -6,6 +6,8 @@ a host's agent never loads a web framework.
 
 from __future__ import annotations
 
+import gc
+
 _COMMANDS = {
     "serve": "bascule.bootstrap.serve:serve",
     "agent": "bascule.agent.commands:agent",
@@ -16,6 +18,7 @@ _COMMANDS = {
 
 def main() -> None:
     """Run the command line; the exit code says how it went (``bascule --help``)."""
+    gc.disable()  # until a command is loaded (cli.lazy): modules are kept, searching them frees nothing
     from bascule.bootstrap.drivers import HostParts
     from bascule.cli.main import build, run
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bascule.cli.clean import clean
 from bascule.client.access import AccessRequest, get_request, list_requests
-from bascule.client.machines import Machine, get_machine, list_machines, machines_named
+from bascule.client.located import Located, locate, located
 from bascule.domain.ids import ResourceId, is_guid, machine_id, parse_name
 from bascule.errors import InvalidInput, NotFound, Problem
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
+    from bascule.client.machines import Machine
 
+M = TypeVar("M", "Located", "Machine")
 SHORT_ID = 8  # characters of a request's id that are shown, and enough to name it
 
 
@@ -22,11 +24,26 @@ def find_machine(connection: Connection, wanted: str) -> Machine:
 
     Raises NotFound, and InvalidInput that lists the candidates when a name is ambiguous.
     """
+    from bascule.client.machines import get_machine, machines_named  # noqa: PLC0415  # reason: slow to load, ssh needs less
+
     if wanted.startswith("/"):
         return get_machine(connection, ResourceId.parse_machine(wanted))
     parse_name(wanted, "Machine")
-    found = machines_named(connection, wanted)
+    return _only(connection, wanted, machines_named(connection, wanted))
+
+
+def find_located(connection: Connection, wanted: str) -> Located:
+    """The same, of which only id and addresses are read."""
+    if wanted.startswith("/"):
+        return locate(connection, ResourceId.parse_machine(wanted))
+    parse_name(wanted, "Machine")
+    return _only(connection, wanted, located(connection, wanted))
+
+
+def _only(connection: Connection, wanted: str, found: Sequence[M]) -> M:
     if not found:
+        from bascule.client.machines import list_machines  # noqa: PLC0415  # reason: as above
+
         known = _names(list_machines(connection))
         raise NotFound(
             f"There is no machine {wanted} that you may see.",

@@ -6,17 +6,17 @@ command's libraries would make everybody wait for what one command uses.
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import click
 from click.exceptions import NoSuchCommand
 from click.shell_completion import CompletionItem
 
 
-@dataclass(frozen=True, slots=True)
-class Lazy:
+class Lazy(NamedTuple):
     """Where a command is and what it is for, known without loading it."""
 
     target: str  # "package.module:attribute"
@@ -26,7 +26,10 @@ class Lazy:
 
     def load(self) -> click.Command:
         module, _, attribute = self.target.partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        finally:
+            gc.enable()  # bootstrap.main disabled it
         if not isinstance(command, click.Command):
             raise TypeError(f"{self.target} is not a click command")
         return command

@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, Lazy] = {
         "bascule.cli.ssh_config:ssh_config", "Let plain ssh request access by itself.", _ACCESS
     ),
     "ssh-prepare": Lazy(
-        "bascule.cli.ssh_config:ssh_prepare", "Used by the lines of ssh-config.", is_hidden=True
+        "bascule.cli.ssh_prepare:ssh_prepare", "Used by the lines of ssh-config.", is_hidden=True
     ),
     "machine": Lazy("bascule.cli.machine:machine", "Machines and their agents.", _OWNER),
     "policy": Lazy("bascule.cli.policy:policy", "Which ports, from where, for how long.", _OWNER),

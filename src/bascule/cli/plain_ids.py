@@ -9,18 +9,15 @@ from __future__ import annotations
 import re
 
 _GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_ID = re.compile(
-    rf"((?:Machine|Policy) )?'?(/subscriptions/{_GUID}(?:/[A-Za-z0-9._()-]*[A-Za-z0-9_()-])*)'?",
-    re.IGNORECASE,
-)
+_ID = rf"((?:Machine|Policy) )?'?(/subscriptions/{_GUID}(?:/[A-Za-z0-9._()-]*[A-Za-z0-9_()-])*)'?"
 LONGEST = 20_000  # characters; of a longer one the search takes too long
-_OBJECT_ID = re.compile(f" with object id '{_GUID}'", re.IGNORECASE)
+_OBJECT_ID = f" with object id '{_GUID}'"
 _KINDS = (
     ("machine", "/providers/Microsoft.Compute/virtualMachines/([^/]+)"),
     ("policy", "/providers/Microsoft.Security/locations/[^/]+/jitNetworkAccessPolicies/([^/]+)"),
 )
 _FORMS = tuple(
-    (noun, re.compile(f"/subscriptions/{_GUID}/resourceGroups/([^/]+){rest}", re.IGNORECASE))
+    (noun, f"/subscriptions/{_GUID}/resourceGroups/([^/]+){rest}")
     for noun, rest in (*_KINDS, ("resource group", ""))
 )
 
@@ -29,7 +26,9 @@ def with_names(sentence: str) -> str:
     """The sentence with names where it has ids that hold one; other ids stay as they are."""
     if len(sentence) > LONGEST:
         return sentence
-    return _ID.sub(_named, _OBJECT_ID.sub("", sentence))
+    # Not compiled before: every command loads this module, and few have an error to say.
+    bare = re.sub(_OBJECT_ID, "", sentence, flags=re.IGNORECASE)
+    return re.sub(_ID, _named, bare, flags=re.IGNORECASE)
 
 
 def _named(found: re.Match[str]) -> str:
@@ -37,7 +36,7 @@ def _named(found: re.Match[str]) -> str:
     if resource.count("/") == 2:
         return f"{noun_before}the subscription"
     for noun, form in _FORMS:
-        match = form.fullmatch(resource)
+        match = re.fullmatch(form, resource, re.IGNORECASE)
         if match is None:
             continue
         if match.lastindex == 1:

@@ -20,6 +20,8 @@ DEFAULT_GROUP = "default"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
+    """A server, and who we are there."""
+
     endpoint: str  # https://host[:port]
     ca_file: str  # absolute
     tenant_id: str

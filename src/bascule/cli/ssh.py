@@ -11,8 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine
-from bascule.cli.parameters import machines_beginning
+from bascule.cli.find import find_located
 from bascule.cli.reach import Wish, reach
 from bascule.cli.show import SSH_PORT
 from bascule.cli.spans import parse_span
@@ -50,6 +49,8 @@ def complete_destination(
         return []
     if line.machine:
         return []
+    from bascule.cli.parameters import machines_beginning  # noqa: PLC0415  # reason: completion alone needs it
+
     user, at, start = incomplete.rpartition("@")
     return [CompletionItem(f"{user}{at}{name}") for name in machines_beginning(start)]
 
@@ -104,7 +105,7 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         family=line.family,
     )
     with connect() as connection:
-        machine = find_machine(connection, line.machine)
+        machine = find_located(connection, line.machine)
         way = reach(connection, machine, wish)
     become(ssh_command(line, way, machine.name))
 

@@ -24,19 +24,17 @@ from pathlib import Path
 
 import click
 
+from bascule.cli.asking import ssh_port
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine
-from bascule.cli.parameters import MACHINE, PORT_NUMBER
+from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import note
-from bascule.cli.profile import token_path
-from bascule.cli.reach import Wish, reach, ssh_port
 from bascule.cli.show import SSH_PORT
+from bascule.cli.ssh_prepare import door_file
 from bascule.client.machines import Machine, list_machines
 from bascule.client.policies import MachineRules, list_policies
-from bascule.client.private_file import write_private
-from bascule.domain.ids import is_name, parse_name
+from bascule.domain.ids import is_name
 from bascule.domain.net import Address, parse_address
-from bascule.domain.ways_in import Door
 from bascule.errors import BasculeError, ConfigurationError, InvalidInput
 
 _PLAIN = re.compile(r"[^*?\[\]%$\"\\\x00-\x1f]+")
@@ -86,49 +84,6 @@ def ssh_config(machines: tuple[str, ...]) -> None:
             note(f"left out: {machine.name}: {error.message}")
             continue
         click.echo(block + "\n")
-
-
-@click.command("ssh-prepare", hidden=True)
-@click.argument("machine")
-@click.option("-p", "--port", type=PORT_NUMBER, default=None)
-@click.option("--family", type=click.Choice(["4", "6"]), default=None)
-@click.option("--live-only", is_flag=True)
-def ssh_prepare(machine: str, port: int | None, family: str | None, live_only: bool) -> int:
-    """Make sure of access before ssh connects; used by the lines of ssh-config.
-
-    Ends with 0 when the machine can be reached over that family. A family that was not
-    granted is a quiet no: the next block is for the other one.
-    """
-    with connect() as connection:
-        found = find_machine(connection, machine)
-        wish = Wish(port=port, is_live_only=live_only)
-        try:
-            way = reach(connection, found, wish)
-        except BasculeError as error:
-            if live_only:
-                return error.exit_code  # the first block has said it
-            raise
-    if family is not None and int(family) != way.address.version:
-        return 1
-    is_own = str(way.address) in found.addresses and way.number == (port or SSH_PORT)
-    _leave_door(found.name, None if is_own else way)
-    return 0
-
-
-def _leave_door(name: str, way: Door | None) -> None:
-    """For ssh to include: the public address and port; None: nothing leads there."""
-    file = door_file(name)
-    if way is None:
-        file.unlink(missing_ok=True)
-        return
-    lines = f"HostName {way.address}\nPort {way.number}\n"
-    if not file.is_file() or file.read_text(encoding="utf-8") != lines:
-        write_private(file, lines)
-
-
-def door_file(name: str) -> Path:
-    """Where it stands, of a machine of that checked name."""
-    return token_path().parent / "ssh" / parse_name(name, "Machine")
 
 
 def _blocks(machine: Machine, rules: MachineRules | None, program: str) -> Iterator[str]:

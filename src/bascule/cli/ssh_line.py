@@ -24,6 +24,8 @@ _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\-]{0,255}\$?")
 
 @dataclass(slots=True)
 class SshLine:
+    """What the words of a command line say."""
+
     machine: str = ""
     user: str | None = None
     port: int | None = None

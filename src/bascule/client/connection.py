@@ -11,11 +11,10 @@ import itertools
 import json
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from bascule.client.failures import failure
@@ -35,8 +34,9 @@ DATE_RESOLUTION = timedelta(seconds=3)  # RFC 9110 dates have whole seconds; and
 CALLER_HEADER = "x-bascule-caller-address"  # the caller's address as the server sees it
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
+    """A whole answer that is no error."""
+
     status: int
     data: Any  # parsed JSON; None when the body is empty or no JSON
     headers: Mapping[str, str]

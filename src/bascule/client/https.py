@@ -21,8 +21,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode, urlsplit
 
 from bascule import __version__
@@ -45,8 +44,9 @@ class HttpsFailure(Exception):
     """No whole answer came; ``__cause__`` says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
+    """A whole answer."""
+
     status: int
     headers: Mapping[str, str]  # names in lower case
     content: bytes

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bascule.client.located import inventory, named
 from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
 from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
@@ -148,24 +149,12 @@ class Machine:
 
 def list_machines(connection: Connection) -> list[Machine]:
     """All that the caller may see, in the server's order."""
-    return [
-        read_machine(each) for each in connection.pages(_inventory(connection), COMPUTE_VERSION)
-    ]
+    return [read_machine(each) for each in connection.pages(inventory(connection), COMPUTE_VERSION)]
 
 
 def machines_named(connection: Connection, name: str) -> list[Machine]:
-    """Those of that name, in whatever resource group; names compare without case.
-
-    The filter spares a large fleet's whole list; a server that passes it over sends all.
-    """
-    query = {"$filter": f"name eq '{name}'"}
-    pages = connection.pages(_inventory(connection), COMPUTE_VERSION, query)
-    found = (read_machine(each) for each in pages)
-    return [each for each in found if each.name.casefold() == name.casefold()]
-
-
-def _inventory(connection: Connection) -> str:
-    return f"{connection.subscription}/providers/Microsoft.Compute/virtualMachines"
+    """Those of that name, in whatever resource group."""
+    return [read_machine(each) for each in named(connection, name)]
 
 
 def get_machine(connection: Connection, machine: ResourceId) -> Machine:

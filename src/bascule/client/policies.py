@@ -18,7 +18,7 @@ from bascule.client.machines import (
     read_guard,
     read_patience,
 )
-from bascule.client.reading import Data, flag, inner, member, number, objects, text, texts
+from bascule.client.reading import Data, flag, inner, member, number, objects, read_sources, text
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
@@ -252,9 +252,3 @@ def _read_rules(ports: Iterable[Data]) -> tuple[PortRule, ...]:
         )
         for each in ports
     )
-
-
-def read_sources(port: Data) -> tuple[str, ...]:
-    """Azure's two spellings of the same: one prefix, or a list of them."""
-    single = text(port, "allowedSourceAddressPrefix", "")
-    return (single,) if single else texts(port, "allowedSourceAddressPrefixes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 
@@ -11,7 +10,7 @@ def write_private(path: Path, content: str) -> None:
     """Write ``content`` with mode 0600 in a folder that is made 0700 when it is missing."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A name of its own, so that two commands at once never write into one file.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -119,3 +119,9 @@ def required_instant(data: Data, key: str) -> datetime:
     if found is None:
         raise _missing(key, "instant")
     return found
+
+
+def read_sources(port: Data) -> tuple[str, ...]:
+    """Azure's two spellings of the same: one prefix, or a list of them."""
+    single = text(port, "allowedSourceAddressPrefix", "")
+    return (single,) if single else texts(port, "allowedSourceAddressPrefixes")

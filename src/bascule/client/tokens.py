@@ -87,6 +87,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """An access token, and until when it is taken."""
+
     value: str
     expires_at: datetime
     refresh_token: str = ""  # a person's; a program has none

@@ -24,6 +24,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import NamedTuple
 
 from bascule.errors import InvalidInput
 from bascule.sentences import sentence
@@ -280,8 +281,7 @@ def within(allowed: Iterable[AddressPrefix]) -> Callable[[Iterable[AddressPrefix
     return holds
 
 
-@dataclass(frozen=True, slots=True)
-class _Spans:
+class _Spans(NamedTuple):
     """Disjoint networks of one family, in order, both ends inclusive."""
 
     firsts: tuple[int, ...]

@@ -52,6 +52,17 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "LOADED [] 0", done.stdout
 
 
+def test_ssh_loads_only_what_a_live_grant_needs() -> None:
+    """Policies, and asking for access, are loaded where no live grant fits."""
+    code = (
+        "import sys, bascule.cli.ssh, bascule.client.connection\n"
+        "print([m for m in sys.modules if m in ('bascule.client.policies', 'bascule.cli.asking',"
+        " 'bascule.client.machines', 'bascule.domain.machine', 'bascule.domain.weaknesses')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_summaries_are_there_for_every_command() -> None:
     for name, lazy in COMMANDS.items():
         assert lazy.load().name == name

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bascule.cli.ssh_config import door_file
 from bascule.cli.ssh_line import parse_ssh_line
+from bascule.cli.ssh_prepare import door_file
 from bascule.errors import InvalidInput
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import FakeServer, public_port, rule
@@ -137,9 +137,22 @@ class TestSsh:
         assert body["virtualMachines"][0]["ports"][0]["duration"] == "PT10M"
 
     def test_a_live_grant_is_used_again(self, cli: Cli, server: FakeServer, web: str) -> None:
+        """Whoever connects waits for two answers: which machine it is, and what is open for them."""
         server.add_request("web-1")
         assert cli("ssh", "web-1").code == 0
         assert cli.became
+        asked = [path.rpartition("/")[2] for verb, path, _ in server.calls if verb == "GET"]
+        assert asked == ["virtualMachines", "accessRequests"]
+        assert not cli.sent("POST", "/initiate")
+
+    def test_a_live_grant_of_the_only_port_offered_is_used_again(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        """Not port 22: the policies say which one is meant."""
+        server.set_rules("web-1", rule(2222))
+        server.add_request("web-1", number=2222)
+        assert cli("ssh", "web-1").code == 0
+        assert cli.became[0][1:3] == ["-p", "2222"]
         assert not cli.sent("POST", "/initiate")
 
     @pytest.mark.parametrize(
@@ -413,7 +426,9 @@ class TestSshConfig:
         self, cli: Cli, web: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("a*", "a%h", "a$b", 'a"b', "a[b]"):
-            monkeypatch.setattr("bascule.cli.ssh_config.token_path", lambda n=name: Path(f"/{n}/t"))
+            monkeypatch.setattr(
+                "bascule.cli.ssh_prepare.token_path", lambda n=name: Path(f"/{n}/t")
+            )
             assert "cannot be used in an ssh_config" in cli("ssh-config").err
 
     def test_prepare(self, cli: Cli, server: FakeServer, web: str) -> None:

@@ -1,0 +1,64 @@
+"""Asking for one port of one machine, as its policies offer it, and waiting until it is open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bascule.cli.choose import choose
+from bascule.cli.reason import reason_for
+from bascule.cli.show import SSH_PORT, unopened
+from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
+from bascule.client.access import AccessRequest, PortRequest, initiate
+from bascule.client.policies import MachineRules, PolicyRules
+from bascule.errors import RequestDenied
+
+if TYPE_CHECKING:
+    from bascule.cli.reach import Wish
+    from bascule.client.connection import Connection
+
+
+def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) -> AccessRequest:
+    """The request, when it is open; raises RequestDenied, EnforcementFailed."""
+    name = rules.machine_id.name
+    choice = choose(rules, [number], wish.policy_name)
+    asked = PortRequest(number, wish.span or choice.default_span, None, None)
+    why = reason_for(choice, name, wish.why)
+    request_id = initiate(connection, choice.policy_id, rules.machine_id, [asked], why)
+    words = f"waiting until {name} has opened port {number}"
+    with may_still_open(request_id), Working(words):
+        answer = wait_until_open(connection, request_id)
+    failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))
+    if failure is not None:
+        raise failure
+    return answer
+
+
+def ssh_port(rules: MachineRules) -> int:
+    """22 where a policy offers it, else the only TCP port; raises when that says nothing."""
+    by_tcp = replace(rules, policies=tuple(map(_tcp_of, rules.policies)))
+    numbers = {rule.number for policy in by_tcp.policies for rule in policy.ports}
+    if not numbers and any(policy.ports for policy in rules.policies):
+        raise RequestDenied(
+            f"{rules.machine_id.name} has no TCP port to connect to: its policies offer only UDP.",
+            code="PortNotInPolicy",
+            advice=f"To see its ports: bascule policy show {rules.machine_id.name}",
+        )
+    return SSH_PORT if SSH_PORT in numbers else choose(by_tcp, ()).ports[0]
+
+
+def _tcp_of(policy: PolicyRules) -> PolicyRules:
+    return replace(policy, ports=tuple(rule for rule in policy.ports if rule.protocol != "UDP"))
+
+
+def require_tcp(rules: MachineRules, number: int) -> None:
+    """Raise where policies offer the port by UDP alone; what none offers is the server's to deny."""
+    offered = {rule.protocol for policy in rules.policies for rule in policy.rules_for(number)}
+    if offered == {"UDP"}:
+        name = rules.machine_id.name
+        raise RequestDenied(
+            f"{name} offers port {number} only for UDP: there is no TCP port to connect to.",
+            code="PortNotInPolicy",
+            advice=f"To open it all the same: bascule request {name} -p {number}",
+        )
