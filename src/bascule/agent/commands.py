@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,10 +80,7 @@ def run(
     It closes its known ports before it does anything else. SIGTERM ends it: closed ports stay
     closed, and open access ends on time.
     """
-    # structlog loads them where they are installed: 9 MB that an agent has no use for.
-    for unused in ("rich", "greenlet"):
-        sys.modules.setdefault(unused, None)  # type: ignore[arg-type]  # reason: None is "not there"
-
+    _load_structlog()
     from bascule.agent.run import AgentPaths, AgentProcess
     from bascule.clocks import SystemClock
     from bascule.telemetry import set_up_logging
@@ -90,6 +89,20 @@ def run(
     paths = AgentPaths(state, control if control is not None else control_path(state), guard)
     process = AgentProcess(parts, paths, SystemClock())
     sys.exit(process.run(parse_endpoint(server, "--server") if server else "", token_file))
+
+
+def _load_structlog() -> None:
+    """Without what it loads beside itself: 11 MB that an agent has no use for."""
+    for unused in ("rich", "greenlet"):
+        sys.modules.setdefault(unused, None)  # type: ignore[arg-type]  # reason: None is "not there"
+    is_absent = "asyncio" not in sys.modules
+    if is_absent:  # structlog's coroutines alone use it, and the agent has none
+        sys.modules["asyncio"] = ModuleType("asyncio")
+    try:
+        importlib.import_module("structlog")
+    finally:
+        if is_absent:
+            del sys.modules["asyncio"]
 
 
 @agent.command()
