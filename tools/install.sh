@@ -33,11 +33,13 @@ packages=(
     "util-linux:unshare"
 )
 
-# What only tests ask for: clocks set wrong, unit files verified, a browser that trusts a CA of ours.
+# What only tests ask for: clocks set wrong, unit files verified, a browser that trusts a CA of ours,
+# a cluster of PostgreSQL.
 dev_packages=(
     "chromium-headless-shell:chromium-headless-shell"
     "faketime:faketime"
     "libnss3-tools:certutil"
+    "postgresql:pg_ctlcluster"
     "systemd:systemd-analyze"
 )
 
@@ -59,6 +61,7 @@ units_of() { # the units that Debian enables when it installs the package
     case $1 in
     openssh-server) say ssh.service ssh.socket ;;
     nftables) say nftables.service ;;
+    postgresql) say postgresql.service ;;
     esac
 }
 

@@ -1,4 +1,4 @@
-"""The store's examination, sat by SQLite on disk and in memory."""
+"""The store's examination, sat by SQLite on disk and in memory, and by PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import pytest
 
 from bascule.interfaces.store import Store
 from bascule.store.open import open_store
+from bascule.store.postgresql import Place
+from bascule.store.postgresql_open import open_postgresql
 from tests.contracts.store import (
     DurableStoreContract,
     StoreContract,
 )
 from tests.contracts.store.samples import close
+from tests.support import postgresql
 
 
 class TestSqliteInMemory(StoreContract):
@@ -54,6 +57,35 @@ class TestSqliteOnDisk(StoreContract, DurableStoreContract):
             for each in (store, *again):
                 each.close()
             again.append(open_store(path))
+            return again[-1]
+
+        yield run
+        for each in again:
+            each.close()
+
+
+@pytest.mark.skipif(postgresql.programs() is None, reason="PostgreSQL's server is missing")
+class TestPostgresql(StoreContract, DurableStoreContract):
+    @pytest.fixture
+    def place(self) -> Iterator[Place]:
+        name = postgresql.cluster().make(postgresql.blank())
+        yield postgresql.cluster().place(name)
+        postgresql.cluster().drop(name)
+
+    @pytest.fixture
+    def store(self, place: Place) -> Iterator[Store]:
+        opened = open_postgresql(place)
+        yield opened
+        close(opened)
+
+    @pytest.fixture
+    def reopen(self, store: Store, place: Place) -> Iterator[Callable[[], Store]]:
+        again: list[Store] = []
+
+        def run() -> Store:
+            for each in (store, *again):
+                each.close()
+            again.append(open_postgresql(place))
             return again[-1]
 
         yield run

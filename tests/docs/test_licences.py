@@ -11,6 +11,7 @@ PERMITTED = {
     "BSD-2-Clause",
     "BSD-3-Clause",
     "MIT",
+    "LGPL-3.0-only",  # of a library that is imported unchanged, and can be replaced
     "MIT-0",
     "MPL-2.0",  # file-level: its own files stay under it, ours do not
     "PSF-2.0",

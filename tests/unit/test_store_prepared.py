@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from bascule.store import prepared
 from bascule.store.columns import Instant, Json, Span
-from bascule.store.connections import connect
+from bascule.store.connections import SQLITE, connect
 from bascule.store.rows import Rows
 from tests.unit.services_world import SetClock
 
@@ -161,7 +161,7 @@ def test_what_sqlalchemy_must_do_itself(rows: Rows, driven: list[str], run: int)
 
 def test_nothing_is_kept_of_a_statement_that_is_gone() -> None:
     once = select(things.c.name).where(things.c.name.in_(bindparam("names", expanding=True)))
-    forms = [prepared.form_of(once, {"names": ["t1"]}) for _ in range(3)]
+    forms = [SQLITE.forms.of(once, {"names": ["t1"]}) for _ in range(3)]
     assert forms[0] is None
     assert forms[1] is forms[2] is not None
     gone = weakref.ref(once)

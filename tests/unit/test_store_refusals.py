@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from bascule.errors import Conflict
 from bascule.interfaces.store import Store, Transaction
+from bascule.store.failures import THINGS
 from bascule.store.open import open_store
-from bascule.store.rows import _THINGS
 from bascule.store.tables import metadata
 from tests.contracts.store.samples import a_grant, a_point, a_request
 
@@ -59,4 +59,4 @@ def test_a_refusal(
 
 
 def test_every_thing_is_a_table() -> None:
-    assert set(_THINGS) <= set(metadata.tables)
+    assert set(THINGS) <= set(metadata.tables)

@@ -140,6 +140,9 @@ class Services:
         loop = asyncio.get_running_loop()
 
         def unit(tx: Transaction) -> T:
+            for each in acts:  # the store does it again: what an earlier run took is given back
+                each.undo()
+            acts.clear()
             # The clock is read inside the writer, so that a queue cannot make it old.
             actor = actor_of(subject) if subject else SYSTEM
             act = Act(

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, func, select, text, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Select, func, select, type_coerce
 
 from bascule.domain.event import Event
 from bascule.interfaces.activity import ActivityFilter, Counts, Moment
@@ -39,6 +39,7 @@ from bascule.store.columns import from_microseconds, to_microseconds
 from bascule.store.record import RAW, events_in
 from bascule.store.rows import Rows, slices
 from bascule.store.tables.activity import event_counts as kept
+from bascule.store.upsert import insert_or_add
 
 _EVENTS = t.events.c
 _NEAR = 2000  # newest events looked through before an index of places is read whole
@@ -46,12 +47,7 @@ _HOUR = 3_600_000_000  # microseconds
 _DAY = 24 * _HOUR
 _ONE_DAY = timedelta(days=1)
 _LAST_SEALED = select(func.max(t.event_seals.c.sequence).label("sequence"))
-_ADD = text(
-    "INSERT INTO event_counts (scope_key, principal_id, day, kind, events) "
-    "VALUES (:scope_key, :principal_id, :day, :kind, :events) "
-    "ON CONFLICT (scope_key, principal_id, day, kind) "
-    "DO UPDATE SET events = event_counts.events + excluded.events"
-)
+_ADD = insert_or_add(kept, "events")
 _OF_SEQUENCES = select(_EVENTS.at, _EVENTS.kind, _EVENTS.principal_id, _EVENTS.resource_key)
 
 

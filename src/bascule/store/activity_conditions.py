@@ -7,7 +7,6 @@ is written as an expression, which no index is of.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ from sqlalchemy import (
 from bascule.interfaces.activity import ActivityFilter, Moment
 from bascule.store import tables as t
 from bascule.store.columns import Instant, from_microseconds
+from bascule.store.spelling import each_of
 
 _EVENTS = t.events.c
 _BEGINNING = from_microseconds(0)
@@ -159,7 +159,7 @@ def _at_or_below(places: Sequence[str]) -> Iterator[ColumnElement[bool]]:
     """
     if not places:
         return
-    place = func.json_each(json.dumps(places)).table_valued("value", name="places").c.value
+    place = each_of(places, "places")
     yield _EVENTS.resource_key == place
     yield and_(_EVENTS.resource_key > place.concat("/"), _EVENTS.resource_key < place.concat("0"))
 
@@ -183,7 +183,7 @@ def _refused_at(wanted: ActivityFilter, places: Sequence[str]) -> Select[Any]:
 
 def _refusals(places: Sequence[str]) -> Subquery:
     """At one of them, and below one: the index is entered once for each, as in _at_or_below."""
-    place = func.json_each(json.dumps(list(places))).table_valued("value").c.value
+    place = each_of(places)
     key = t.event_places.c.resource_key
     return union_all(
         select(t.event_places).where(key == place),
@@ -193,7 +193,7 @@ def _refusals(places: Sequence[str]) -> Subquery:
 
 def _lies_in(places: Sequence[str], column: ColumnElement[str]) -> ColumnElement[bool]:
     """Judged row by row: for a few rows and however many places."""
-    place = func.json_each(json.dumps(list(places))).table_valued("value").c.value
+    place = each_of(places)
     below = and_(column > place.concat("/"), column < place.concat("0"))
     return select(place).where(or_(column == place, below)).exists()
 

@@ -57,4 +57,5 @@ class Span(TypeDecorator[timedelta]):
         return None if value is None else value // _MICROSECOND
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:  # noqa: ARG002  # reason: SQLAlchemy's
-        return None if value is None else timedelta(microseconds=value)
+        # A sum is a Decimal on PostgreSQL.
+        return None if value is None else timedelta(microseconds=int(value))

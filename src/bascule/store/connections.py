@@ -16,10 +16,29 @@ from pathlib import Path
 from typing import cast
 
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import NullPool
+
+from bascule.store.engine import Engine, enter
+from bascule.store.failures import FAILURES, translate
+from bascule.store.prepared import Forms
 
 BUSY_TIMEOUT = 5.0  # seconds that another process may hold the database before we give up
 WAL_LIMIT = 64 * 1024 * 1024  # bytes that the log keeps on disk once it has been emptied
+
+SQLITE = enter(
+    "sqlite",
+    Engine(
+        forms=Forms(sqlite.dialect()),
+        failures=FAILURES,
+        translate=translate,
+        begin_write="BEGIN IMMEDIATE",
+        begin_read="BEGIN",
+        is_in_transaction=lambda driver: bool(driver.in_transaction),
+        is_failed=lambda _: False,  # the next statement is run as if the failed one had not been
+        is_lost=lambda _: False,
+    ),
+)
 
 
 def connect(path: Path | None, *, is_reader: bool = False) -> Connection:
@@ -75,5 +94,5 @@ def _keep_a_log(opened: sqlite3.Connection) -> None:
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
-    """The driver's own connection, on which transactions are begun and ended."""
+    """As ``engine.driver_of``, of a connection to SQLite."""
     return cast("sqlite3.Connection", connection.connection.dbapi_connection)

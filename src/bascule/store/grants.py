@@ -23,10 +23,11 @@ from bascule.domain.policy import RuleProtocol
 from bascule.domain.request import AccessRequest
 from bascule.errors import Conflict, NotFound
 from bascule.store import tables as t
+from bascule.store.failures import log
 from bascule.store.inventory import Generations
 from bascule.store.listed import Listed
 from bascule.store.requests import INSERT, RequestStates, request_values
-from bascule.store.rows import Parameters, Rows, log, prefixes, resource_id, slices
+from bascule.store.rows import Parameters, Rows, prefixes, resource_id, slices
 
 Values = dict[str, Any]
 _Placed = tuple[int, Grant]  # by the order of adding

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     bindparam,
     case,
     exists,
     func,
+    literal,
     or_,
     select,
     type_coerce,
@@ -28,7 +28,7 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.weaknesses import past_us
 from bascule.interfaces.listing import KEPT, Access, ListKind
 from bascule.store import tables as t
-from bascule.store.columns import from_microseconds
+from bascule.store.columns import Instant, from_microseconds
 from bascule.store.rows import Rows, slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.listing import recent_window
@@ -124,10 +124,10 @@ _FALL_BEHIND = (
     .where(_IS_HERE, listed.c.is_behind.is_(False), listed.c.traits.op("&")(Trait.POINT) != 0)
     .values(is_behind=True)
 )
-_WINDOW = func.coalesce(select(recent_window.c.begins_at).scalar_subquery(), 0)
-_IS_RECENT = (
-    type_coerce(bindparam("started_at", type_=t.requests.c.started_at.type), BigInteger) >= _WINDOW
+_WINDOW = func.coalesce(
+    select(recent_window.c.begins_at).scalar_subquery(), literal(NEVER, Instant)
 )
+_IS_RECENT = bindparam("started_at", type_=Instant) >= type_coerce(_WINDOW, Instant)
 _FOLLOW_REQUEST = (
     update(listed)
     .where(_IS_HERE)

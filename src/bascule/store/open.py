@@ -23,8 +23,8 @@ from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import ConfigurationError
 from bascule.store.connections import connect, driver_of
+from bascule.store.failures import FAILURES, translate
 from bascule.store.new import fill
-from bascule.store.rows import FAILURES, translate
 from bascule.store.sqlite import SqliteStore
 
 BASELINE = "0100"  # the first revision that can be upgraded; lower ones were never released
@@ -127,8 +127,20 @@ def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade:
             else:
                 from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
 
-                upgrade(connection, found, REVISION, path)
+                upgrade(connection, found, REVISION, str(path))
+                _check_references(driver, path)
     driver.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_references(driver: sqlite3.Connection, path: Path | None) -> None:
+    """Raise ConfigurationError when an upgrade, for which they were off, left some to nothing."""
+    broken = driver.execute("PRAGMA foreign_key_check").fetchone()
+    if broken is not None:
+        raise ConfigurationError(
+            f"The database {path} cannot be upgraded, because a row of {broken[0]} refers to a "
+            f"missing row. It was not changed.",
+            advice="Restore the last backup, or report this as a bug.",
+        )
 
 
 def _revision_at(file: Path, path: Path, how: str) -> str | None:

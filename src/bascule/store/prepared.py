@@ -1,7 +1,7 @@
 """Statements that run again and again: compiled once, and run by the driver itself.
 
 SQLAlchemy prepares parameters, execution and result at each run, which costs several times what
-SQLite does. A statement object that runs a second time is a constant of a module. Its text, the
+the database does. A statement object that runs a second time is a constant of a module. Its text, the
 order of its parameters and the conversions of its values are kept here as long as the object lives.
 SQLAlchemy makes all of them, so that none is written twice. No value and no row is kept.
 What is not here: statements that are made for one call, which SQLAlchemy runs; and errors (``rows``).
@@ -9,7 +9,6 @@ What is not here: statements that are made for one call, which SQLAlchemy runs; 
 
 from __future__ import annotations
 
-import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ from functools import partial
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ClauseElement, Executable, Insert, Update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import ClauseElement, Dialect, Executable, Insert, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.types import TupleType
@@ -28,7 +26,6 @@ Convert = Callable[[Any], Any]
 Make = Callable[[Sequence[Any]], Any]
 
 MOST_FORMS = 128  # of one statement: by the names that it was given and the lengths of its lists
-_DIALECT = sqlite.dialect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +65,39 @@ class _Kept:
     is_ours: bool = True  # False: SQLAlchemy must run it
 
 
-_kept: WeakKeyDictionary[Executable, _Kept] = WeakKeyDictionary()
+class Forms:
+    """The forms of statements for one database."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        """``dialect`` writes parameters in the order of the text, without names."""
+        self._dialect = dialect
+        self._kept: WeakKeyDictionary[Executable, _Kept] = WeakKeyDictionary()
+
+    def of(self, statement: Executable, given: Given, *, is_many: bool = False) -> Form | None:
+        """How the driver runs it with these parameters; None: SQLAlchemy is to run it."""
+        known = self._kept.get(statement)
+        if known is None:
+            self._kept[statement] = _Kept({})
+            return None
+        if not known.is_ours:
+            return None
+        found = known.forms.get(_shape(known, given, is_many=is_many))
+        return found or _compile(self._dialect, known, statement, given, is_many=is_many)
 
 
-def form_of(statement: Executable, given: Given, *, is_many: bool = False) -> Form | None:
-    """How the driver runs it with these parameters; None: SQLAlchemy is to run it."""
-    known = _kept.get(statement)
-    if known is None:
-        _kept[statement] = _Kept({})
-        return None
-    if not known.is_ours:
-        return None
-    found = known.forms.get(_shape(known, given, is_many=is_many))
-    return found or _compile(known, statement, given, is_many=is_many)
-
-
-def run(driver: sqlite3.Connection, form: Form, given: Given | Sequence[Given]) -> sqlite3.Cursor:
+def run(driver: Any, form: Form, given: Given | Sequence[Given]) -> Any:  # noqa: ANN401  # reason: a driver's
     """``given``: the parameters, or those of many rows."""
     if isinstance(given, Mapping):
         return on_driver(driver, form.text, form.values(given), is_many=False)
     return on_driver(driver, form.text, [form.values(each) for each in given], is_many=True)
 
 
-def on_driver(
-    driver: sqlite3.Connection, text: str, values: list[Any], *, is_many: bool
-) -> sqlite3.Cursor:
-    return driver.executemany(text, values) if is_many else driver.execute(text, values)
+def on_driver(driver: Any, text: str, values: list[Any], *, is_many: bool) -> Any:  # noqa: ANN401  # reason: a driver's
+    if not is_many:
+        return driver.execute(text, values)
+    cursor = driver.cursor()
+    cursor.executemany(text, values)
+    return cursor
 
 
 def _shape(known: _Kept, given: Given, *, is_many: bool) -> tuple[Any, ...]:
@@ -101,13 +105,15 @@ def _shape(known: _Kept, given: Given, *, is_many: bool) -> tuple[Any, ...]:
     return (is_many, *given, *(len(given[name]) for name in known.lists if name in given))
 
 
-def _compile(known: _Kept, statement: Executable, given: Given, *, is_many: bool) -> Form | None:
+def _compile(
+    dialect: Dialect, known: _Kept, statement: Executable, given: Given, *, is_many: bool
+) -> Form | None:
     compiled = cast("ClauseElement", statement).compile(
-        dialect=_DIALECT,
+        dialect=dialect,
         column_keys=list(given) if isinstance(statement, Insert | Update) else None,
         for_executemany=is_many,
     )
-    columns = _columns(statement)
+    columns = _columns(dialect, statement)
     if columns is None or not isinstance(compiled, SQLCompiler) or not _is_plain(compiled):
         known.is_ours = False
         return None
@@ -120,7 +126,7 @@ def _compile(known: _Kept, statement: Executable, given: Given, *, is_many: bool
         for place, part in enumerate(parts)
     }
     converters = {
-        name: bound.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+        name: bound.type.dialect_impl(dialect).bind_processor(dialect)
         for name, bound in compiled.binds.items()
     }
     wanted = [sources.get(each, (each, -1)) for each in expanded.positiontup or ()]
@@ -144,7 +150,9 @@ def _is_plain(compiled: SQLCompiler) -> bool:
     return not (later or made or pairs)
 
 
-def _columns(statement: Executable) -> tuple[Make, Sequence[tuple[int, Convert]]] | None:
+def _columns(
+    dialect: Dialect, statement: Executable
+) -> tuple[Make, Sequence[tuple[int, Convert]]] | None:
     """What makes a row, and the columns to convert; None: their names cannot be a tuple's."""
     if not isinstance(statement, ReturnsRows):
         return None
@@ -156,6 +164,6 @@ def _columns(statement: Executable) -> tuple[Make, Sequence[tuple[int, Convert]]
     read = [
         (place, convert)
         for place, (_, column) in enumerate(columns)
-        if (convert := column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None))
+        if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None))
     ]
     return partial(tuple.__new__, row), read

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
-from sqlalchemy import ColumnElement, LargeBinary, Row, Select, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_, select
 
 from bascule.domain.event import Actor, Event, has_form
 from bascule.domain.facts.fact import Fact, Unknown
@@ -25,10 +25,11 @@ from bascule.errors import InvalidInput
 from bascule.interfaces.record import EventFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows
+from bascule.store.spelling import can_look_into, raw_of
 
 _INSERT = t.events.insert()
 _RECORD = t.events.c.record
-RAW = cast(_RECORD, LargeBinary).label("raw")  # as it lies there, whatever it is
+RAW = raw_of(_RECORD).label("raw")  # as it lies there, whatever it is
 _AFTER_SLASH = chr(ord("/") + 1)  # ends the range of all that begins with "<id>/"
 _AFTER_DOT = chr(ord(".") + 1)
 
@@ -65,7 +66,7 @@ class RecordReads(Rows):
         few = next((way for way in _ways(wanted) if self._finds_few(way, most)), None)
         near = _newest(after) if few is None else _of_few(few, after)
         near_rows = near.with_only_columns(t.events).limit(most).subquery()
-        raw = cast(near_rows.c.record, LargeBinary).label("raw")
+        raw = raw_of(near_rows.c.record).label("raw")
         fitting = select(near_rows.c.sequence, raw).where(*_conditions(wanted, near_rows.c))
         rows = self._all(fitting.order_by(near_rows.c.sequence.desc()).limit(limit))
         if len(rows) == limit:
@@ -205,7 +206,7 @@ def _said(record: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement
     """A part of a record, which may be damaged: to look into what is no JSON fails the whole
     statement, and of conditions beside each other any may come first.
     """
-    return case((func.json_valid(record) == 1, part), else_=None)
+    return case((can_look_into(record), part), else_=None)
 
 
 def _span(wanted: EventFilter, time: ColumnElement[datetime]) -> list[ColumnElement[bool]]:

@@ -41,7 +41,8 @@ from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPor
 from bascule.errors import Conflict, Problem
 from bascule.store import tables as t
 from bascule.store.columns import from_microseconds, to_microseconds
-from bascule.store.rows import Rows, log, prefixes, resource_id, slices
+from bascule.store.failures import log
+from bascule.store.rows import Rows, prefixes, resource_id, slices
 
 _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
 _REQUESTS = select(t.requests).where(t.requests.c.id.in_(bindparam("wanted", expanding=True)))

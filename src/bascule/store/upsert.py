@@ -1,18 +1,21 @@
 """``INSERT ... ON CONFLICT``, which SQLAlchemy has for each database by itself.
 
-SQLite and PostgreSQL spell it alike. Where another one is compiled for, its ``insert`` is named here.
+SQLite and PostgreSQL spell it alike, so it is written out.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Table
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import Table, TextClause, bindparam, text
 
 
-def insert_or_add(table: Table, *sums: str) -> Insert:
+def insert_or_add(table: Table, *sums: str) -> TextClause:
     """Insert a row; where its primary key is there already, add to these columns instead."""
-    new = insert(table)
-    return new.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={name: table.c[name] + new.excluded[name] for name in sums},
+    names = [column.name for column in table.columns]
+    key = ", ".join(column.name for column in table.primary_key.columns)
+    added = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in sums)
+    said = (
+        f"INSERT INTO {table.name} ({', '.join(names)}) "  # noqa: S608  # reason: names of ours
+        f"VALUES ({', '.join(f':{name}' for name in names)}) "
+        f"ON CONFLICT ({key}) DO UPDATE SET {added}"
     )
+    return text(said).bindparams(*(bindparam(each.name, type_=each.type) for each in table.columns))

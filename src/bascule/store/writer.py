@@ -1,54 +1,69 @@
 """The one thread that writes: units of work in a queue, group commit.
 
-SQLite has one writer at a time whatever we do, and a durable commit costs a flush of the
-disk. So one thread owns the writing connection, runs each unit in a savepoint inside one
-transaction, and commits for all that were waiting: the flush is shared.
+A durable commit costs a flush of the disk. So one thread owns the writing connection, runs each
+unit in a savepoint inside one transaction, and commits for all that were waiting: the flush is shared.
 
-Rules: a unit's result is handed over only after the COMMIT; a unit that raises is undone
+Rules: what a unit came to is handed over only after the COMMIT; a unit that raises is undone
 alone and its caller alone hears of it; when the COMMIT fails, every unit of the group
-fails, because nothing of any of them was kept. Units that may wait are the last of a group, and few:
-whoever comes meanwhile waits for no more than these, and each group does some of them.
+fails, because nothing of any of them was kept. Where other transactions were in the way, the whole
+group is done again, a bounded number of times: a unit may run more than once, and its last run
+counts. Units that may wait are the last of a group, and few: whoever comes meanwhile waits for no
+more than these, and each group does some of them.
 What is not here: what a unit does, and which database file this is.
 """
 
 from __future__ import annotations
 
 import queue
-import sqlite3
+import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection
 
 from bascule.errors import Unavailable
-from bascule.store.connections import driver_of
-from bascule.store.rows import translate
+from bascule.store.engine import Contended, Driver, driver_of, engine_of
+
+log = structlog.get_logger("bascule.store")
 
 T = TypeVar("T")
 
 GROUP_LIMIT = 64  # units of one commit
 MAY_WAIT_LIMIT = 4  # of them, such as may wait
+TRIES = 6  # of one group, where other transactions are in the way
+_PASSED_OVER = "A statement failed, and its failure was passed over. Nothing was changed."
+_PAUSE = 0.01  # seconds before the second try, at most; twice as long before each further one
 
 
 class _Unit:
-    __slots__ = ("future", "may_wait", "work")
+    __slots__ = ("error", "future", "may_wait", "result", "work")
 
     def __init__(self, work: Callable[[Connection], Any], *, may_wait: bool) -> None:
         self.work = work
         self.may_wait = may_wait
         self.future: Future[Any] = Future()
+        self.result: Any = None  # of its last run, until the commit
+        self.error: BaseException | None = None
 
 
 class Writer:
     """Owns ``connection`` from now on; ``close`` ends its thread and closes it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, reconnect: Callable[[], Connection] | None = None
+    ) -> None:
+        """``reconnect`` makes another connection when this one is lost; None: it never is."""
         self._connection = connection
-        self._driver = driver_of(connection)
+        self._driver: Driver = driver_of(connection)
+        self._engine = engine_of(connection)
+        self._reconnect = reconnect
+        self.retries = 0  # groups that were done again, since the start
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         self._now: deque[_Unit] = deque()  # taken from it; these two are the thread's own
         self._later: deque[_Unit] = deque()
@@ -89,22 +104,54 @@ class Writer:
 
     def _write_group(self, first: _Unit) -> None:
         taken: list[_Unit] = []
-        try:
-            self._driver.execute("BEGIN IMMEDIATE")
-            results = [
-                (unit, result) for unit in self._take(first, taken) for result in self._run(unit)
-            ]
-            self._driver.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001  # reason: the thread outlives every failure
-            self._roll_back()
-            if not taken:  # it could not even begin: those behind would wait for the same
-                taken.extend(self._take(first, []))
-            for unit in taken:
-                if not unit.future.done():
-                    unit.future.set_exception(_failure(error))
-        else:
-            for unit, result in results:
-                unit.future.set_result(result)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                self._begin()
+                for unit in list(taken) or self._take(first, taken):
+                    self._run(unit)
+                self._driver.execute("COMMIT")
+            except Exception as error:  # noqa: BLE001  # reason: the thread outlives every failure
+                self._roll_back()
+                failure = self._failure(error)
+                if tries_left and isinstance(failure, Contended):
+                    self._pause(TRIES - tries_left)
+                    continue
+                if not taken:  # it could not even begin: those behind would wait for the same
+                    taken.extend(self._take(first, []))
+                for unit in taken:
+                    unit.future.set_exception(unit.error or self._failure(error))
+            else:
+                for unit in taken:
+                    if unit.error is None:
+                        unit.future.set_result(unit.result)
+                    else:
+                        unit.future.set_exception(unit.error)
+            return
+
+    def _begin(self) -> None:
+        begin = self._engine.begin_write
+        if self._reconnect is None:
+            self._driver.execute(begin)
+            return
+        if not self._engine.is_lost(self._driver):
+            try:
+                self._driver.execute(begin)
+            except self._engine.failures:
+                if not self._engine.is_lost(self._driver):
+                    raise
+            else:
+                return
+        with suppress(*self._engine.failures):
+            self._connection.close()
+        self._connection = self._reconnect()
+        self._driver = driver_of(self._connection)
+        self._driver.execute(begin)
+
+    def _pause(self, number: int) -> None:
+        self.retries += 1
+        longest = _PAUSE * 2 ** (number - 1)
+        log.info("transaction done again", number=number, retries=self.retries)
+        time.sleep(random.uniform(0, longest))  # noqa: S311  # reason: no secret: it spreads writers
 
     def _take(self, first: _Unit, taken: list[_Unit]) -> Iterator[_Unit]:
         """Yield and note ``first`` and what is queued, except what was cancelled meanwhile."""
@@ -132,41 +179,44 @@ class Writer:
             (self._later if unit.may_wait else self._now).append(unit)
         return unit is not None
 
-    def _run(self, unit: _Unit) -> tuple[Any, ...]:
-        """Run one unit in a savepoint: its result, or nothing when it failed and was undone."""
+    def _run(self, unit: _Unit) -> None:
+        """Run one unit in a savepoint; when it fails, it is undone alone."""
+        unit.result = unit.error = None
         self._driver.execute("SAVEPOINT unit")
         try:
-            result = unit.work(self._connection)
+            unit.result = unit.work(self._connection)
+            if self._engine.is_failed(self._driver):
+                raise Unavailable(_PASSED_OVER)
         except BaseException as error:  # noqa: BLE001  # reason: it is the caller's, whatever it is
             self._check_transaction(error)
             self._driver.execute("ROLLBACK TO unit")
-            self._driver.execute("RELEASE unit")
-            unit.future.set_exception(error)
-            return ()
+            unit.error = error
         self._check_transaction(None)
         self._driver.execute("RELEASE unit")
-        return (result,)
 
     def _check_transaction(self, error: BaseException | None) -> None:
-        """Fail the group when SQLite gave up the whole transaction, as on a full disk it may."""
-        if self._driver.in_transaction:
+        """Fail the group when the database gave up the whole transaction, as SQLite may on a full
+        disk, or when other transactions were in its way.
+        """
+        if isinstance(error, Contended):
+            raise error
+        if self._engine.is_in_transaction(self._driver):
             return
         if isinstance(error, Unavailable):
             raise error
         raise Unavailable("The database rolled the transaction back. Nothing was changed.")
 
     def _roll_back(self) -> None:
-        if self._driver.in_transaction:
-            with suppress(sqlite3.Error):  # a failure shows at the next BEGIN, to callers
+        if self._engine.is_in_transaction(self._driver):
+            with suppress(*self._engine.failures):  # a failure shows at the next BEGIN, to callers
                 self._driver.execute("ROLLBACK")
 
-
-def _failure(error: Exception) -> Unavailable:
-    """What one caller of a failed group is told; an exception each, since each is raised."""
-    ours = translate(error, "written")
-    if isinstance(ours, Unavailable):
-        failure = Unavailable(ours.message, advice=ours.advice)
-    else:
-        failure = Unavailable(f"The database's writer failed: {error}.")
-    failure.__cause__ = error
-    return failure
+    def _failure(self, error: Exception) -> Unavailable:
+        """What one caller of a failed group is told; an exception each, since each is raised."""
+        ours = self._engine.translate(error, "written")
+        if isinstance(ours, Unavailable):
+            failure = type(ours)(ours.message, advice=ours.advice)
+        else:
+            failure = Unavailable(f"The database's writer failed: {error}.")
+        failure.__cause__ = error
+        return failure

@@ -1,0 +1,221 @@
+"""Connections to PostgreSQL as we want them: where it is, how it is reached, what it must be.
+
+Sources: PostgreSQL 15's documentation of libpq, of ``SET TRANSACTION`` and of ``LOCK``.
+
+Transactions that write are serializable, and they take turns: each begins with a lock on one table,
+before its first look at any row (``LOCK TABLE`` takes no snapshot). So each sees all that the one
+before it has committed, as on SQLite, whichever process it is of: numbers of events, generations and
+positions of the chain are given in the order of commits, and nothing is used twice. Serializable
+keeps this true beside a program that takes no turn: of two that do not fit, one fails and is done
+again. The lock lets reads go on, and a dump.
+
+``synchronous_commit`` and ``fsync`` must be on, because a port that was granted or closed must not be
+forgotten. Each wait ends: for a connection, a lock, a statement, and of the server for us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import psycopg
+from psycopg import conninfo
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, create_engine
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy.dialects.postgresql import psycopg as dialects
+from sqlalchemy.pool import NullPool
+
+from bascule.errors import ConfigurationError, Unavailable
+from bascule.store.engine import Engine, enter
+from bascule.store.postgresql_failures import FAILURES, translate
+from bascule.store.prepared import Forms
+
+OLDEST = 15  # version of PostgreSQL
+VERIFIED = "verify-full"
+_PREPARED = 512  # statements that a connection keeps prepared
+_REACH = {  # of libpq; what --database says goes first, but for sslmode
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "fallback_application_name": "bascule",
+    "client_encoding": "UTF8",
+    "gssencmode": "disable",  # it would be used in place of TLS
+}
+_SESSION = {  # of the server; each ends a wait
+    "statement_timeout": "30s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "client_connection_check_interval": "10s",
+}
+_SET = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items()
+)
+_LOCK_OF_SERVER = int.from_bytes(b"bascule1")
+_ASK = (
+    "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(), "
+    "current_setting('transaction_read_only'), current_setting('fsync'), "
+    "current_setting('synchronous_commit'), current_setting('server_encoding')"
+)
+
+POSTGRESQL = enter(
+    "postgresql",
+    Engine(
+        forms=Forms(dialects.dialect(paramstyle="format")),  # type: ignore[no-untyped-call]  # reason: SQLAlchemy's
+        failures=FAILURES,
+        translate=translate,
+        begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "
+        "LOCK TABLE alembic_version IN EXCLUSIVE MODE",
+        begin_read="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        is_in_transaction=lambda driver: (
+            driver.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+        ),
+        is_failed=lambda driver: driver.info.transaction_status == TransactionStatus.INERROR,
+        is_lost=lambda driver: driver.closed,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a database is; made by ``place_of``."""
+
+    reach: str  # libpq's connection string, without a password
+    name: str  # for people
+    password: str = field(default="", repr=False)
+
+
+def place_of(url: str, password: str = "", *, may_be_unverified: bool = False) -> Place:
+    """Read ``postgresql://...`` or ``host=... dbname=...``. Raises ConfigurationError.
+
+    Of a server that is not reached by a local socket the certificate is verified, and its name;
+    a weaker ``sslmode`` is refused unless ``may_be_unverified``.
+    """
+    try:
+        given = conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        raise ConfigurationError(
+            "--database is not an address of PostgreSQL.",  # not what it is: it may hold a password
+            advice="Write --database postgresql://USER@HOST/DATABASE",
+        ) from None
+    if secret := {"password", "sslpassword"} & given.keys():
+        raise ConfigurationError(
+            f"--database contains a {min(secret)}. Other users of this machine can read it in the "
+            f"list of processes.",
+            advice="Remove it from there and change it. Use --database-password-file FILE, "
+            "PGPASSWORD, PGPASSFILE or a service file.",
+        )
+    mode = str(given.get("sslmode", VERIFIED))
+    if mode != VERIFIED and not may_be_unverified:
+        raise ConfigurationError(
+            f"--database has sslmode={mode}, with which another server could take the place of "
+            f"yours, or read what is sent.",
+            advice=f"Use sslmode={VERIFIED} with sslrootcert=FILE, or say "
+            f"--allow-unverified-database.",
+        )
+    host = str(given.get("host") or given.get("hostaddr") or "")
+    several = {"target_session_attrs": "read-write"} if "," in host else {}
+    reach = conninfo.make_conninfo("", **{**_REACH, **several, **given, "sslmode": mode})
+    database = given.get("dbname") or given.get("service") or "its default"
+    name = f"{database} at {host}" if host else str(database)
+    return Place(reach, name, password)
+
+
+class Database:
+    """Makes connections to one place. Each belongs to whoever holds it; one thread at a time."""
+
+    def __init__(self, place: Place) -> None:
+        self.name = place.name
+        self._place = place
+        # Nothing is pooled, and a broken connection is thrown away whole.
+        self._engine: SqlEngine = create_engine(
+            "postgresql+psycopg://",
+            creator=self._driver,
+            poolclass=NullPool,
+            use_native_hstore=False,
+        )
+
+    def connect(self) -> Connection:
+        """Raises what ``failures`` says, or ConfigurationError when the server is not fit."""
+        return self._engine.connect()
+
+    def connect_alone(self) -> Connection:
+        """A connection that holds the lock of the one server, as long as it lives."""
+        connection = self.connect()
+        driver = driver_of(connection)
+        row = driver.execute(f"SELECT pg_try_advisory_lock({_LOCK_OF_SERVER})").fetchone()
+        if row is None or not row[0]:
+            connection.close()
+            raise ConfigurationError(
+                f"Another server of Bascule uses the database {self.name}.",
+                advice="Stop that server. Several servers on one database are not supported yet.",
+            )
+        return connection
+
+    def is_taken(self, connection: Connection) -> bool:
+        """Does a server hold the lock?"""
+        driver = driver_of(connection)
+        row = driver.execute(f"SELECT pg_try_advisory_lock({_LOCK_OF_SERVER})").fetchone()
+        if row is not None and row[0]:
+            driver.execute(f"SELECT pg_advisory_unlock({_LOCK_OF_SERVER})")
+            return False
+        return True
+
+    def connect_again(self) -> Connection:
+        """``connect_alone``, after a connection was lost."""
+        try:
+            return self.connect_alone()
+        except ConfigurationError as error:
+            raise Unavailable(error.message, advice=error.advice) from error
+
+    def _driver(self) -> psycopg.Connection:
+        more = {"password": self._place.password} if self._place.password else {}
+        opened = psycopg.connect(self._place.reach, autocommit=True, **more)  # type: ignore[arg-type]  # reason: of libpq, whatever it is
+        try:
+            opened.prepared_max = _PREPARED
+            _check(opened, self.name)
+            opened.execute(_SET)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+
+def driver_of(connection: Connection) -> psycopg.Connection:
+    """As ``engine.driver_of``, of a connection to PostgreSQL."""
+    return cast("psycopg.Connection", connection.connection.dbapi_connection)
+
+
+def _check(driver: psycopg.Connection, name: str) -> None:
+    """Raise ConfigurationError unless this server keeps what it acknowledges."""
+    ((version, is_standby, read_only, fsync, commit, encoding),) = driver.execute(_ASK).fetchall()
+    if version < OLDEST:
+        raise ConfigurationError(
+            f"The server of the database {name} is PostgreSQL {version}. Bascule needs {OLDEST} "
+            f"or later.",
+            advice="Upgrade the database server.",
+        )
+    if is_standby or read_only == "on":
+        raise ConfigurationError(
+            f"The database {name} is read-only"
+            + (": its server is a standby." if is_standby else "."),
+            advice="Name the primary with --database.",
+        )
+    for setting, value in (("fsync", fsync), ("synchronous_commit", commit)):
+        if value == "off":
+            raise ConfigurationError(
+                f"The server of the database {name} has {setting} = off: after a power failure, "
+                f"ports could be open that were closed, and granted access forgotten.",
+                advice=f"Set {setting} = on there.",
+            )
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"The database {name} has the encoding {encoding}. Bascule needs UTF8.",
+            advice="Create it with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.",
+        )

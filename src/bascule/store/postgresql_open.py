@@ -1,0 +1,135 @@
+"""Open the store on PostgreSQL, or make it, and bring it up to date.
+
+As in ``open``: a new database and every upgrade is one transaction, and of two programs that start
+together one does the work and the other finds it done. A server is alone: it holds a lock as long
+as its writing connection lives.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from bascule.errors import ConfigurationError
+from bascule.store.new import fill
+from bascule.store.open import BASELINE, REVISION
+from bascule.store.postgresql import POSTGRESQL, Database, Place, driver_of
+from bascule.store.postgresql_failures import FAILURES, translate
+from bascule.store.readers import Readers
+from bascule.store.rows import raise_translated
+from bascule.store.sql_store import SqlStore
+from bascule.store.writer import Writer
+
+_LOCK_OF_REVISIONS = int.from_bytes(b"bascule0")
+_TABLES = text(
+    "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace "
+    "AND c.relkind IN ('r', 'p') ORDER BY c.relname"
+)
+
+
+def open_postgresql(place: Place, *, is_server: bool = True) -> SqlStore:
+    """Open the store in this database, made when it is empty.
+
+    ``is_server``: alone, and with the right to upgrade; others use it beside the server. Raises
+    ConfigurationError when the database cannot be used, with what to do.
+    """
+    database = Database(place)
+    connection = _connect(database, is_server=is_server)
+    try:
+        _bring_up_to_date(connection, place.name, may_upgrade=is_server)
+    except FAILURES as error:
+        connection.close()
+        raise_translated(POSTGRESQL, error, "opened")
+    except BaseException:
+        connection.close()
+        raise
+    again = database.connect_again if is_server else database.connect
+    return SqlStore(Writer(connection, again), Readers(POSTGRESQL, database.connect))
+
+
+def has_server(place: Place) -> bool:
+    """Does a server use it? Raises ConfigurationError when it cannot be reached."""
+    database = Database(place)
+    connection = _connect(database, is_server=False)
+    try:
+        return database.is_taken(connection)
+    finally:
+        connection.close()
+
+
+def _connect(database: Database, *, is_server: bool) -> Connection:
+    try:
+        return database.connect_alone() if is_server else database.connect()
+    except FAILURES as error:
+        raise _not_reached(database.name, error) from error
+
+
+def _not_reached(name: str, error: Exception) -> Exception:
+    """What libpq says has no SQLSTATE: it is told apart by its words, and told whole."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(original, "sqlstate", None):
+        return translate(error, "opened")
+    said = " ".join(str(original).split())
+    if ("password" in said and "authentication failed" in said) or "no password supplied" in said:
+        advice = (
+            "Give the right password with --database-password-file FILE, PGPASSWORD, PGPASSFILE "
+            "or a service file."
+        )
+    elif "certificate" in said or "SSL" in said:
+        advice = (
+            "Give the CA of the database server with sslrootcert=FILE in --database, and the name "
+            "that is in its certificate."
+        )
+    elif "does not exist" in said:
+        advice = "Create the role and the database first: docs/operations.md has the commands."
+    else:
+        advice = "Check that the database server runs, and that --database names it."
+    return ConfigurationError(f"The database {name} cannot be opened: {said}", advice=advice)
+
+
+def _bring_up_to_date(connection: Connection, name: str, *, may_upgrade: bool) -> None:
+    if _revision(connection, name) == REVISION:
+        return
+    if not may_upgrade:
+        raise ConfigurationError(
+            f"The database {name} has another version than this program, or is empty.",
+            advice="Use the same version of Bascule as the running server, or restart the server "
+            "first.",
+        )
+    driver = driver_of(connection)
+    driver.execute("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'")
+    try:
+        driver.execute(f"SELECT pg_advisory_xact_lock({_LOCK_OF_REVISIONS})")
+        found = _revision(connection, name)  # another process may have been quicker
+        if found is None:
+            fill(connection, REVISION)
+        elif found != REVISION:
+            from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
+
+            upgrade(connection, found, REVISION, name)
+        driver.execute("COMMIT")
+    except BaseException:
+        if not driver.closed:
+            driver.execute("ROLLBACK")
+        raise
+
+
+def _revision(connection: Connection, name: str) -> str | None:
+    """The revision that the database is at, None when it is empty."""
+    tables = {row.relname for row in connection.execute(_TABLES)}
+    if "alembic_version" in tables and "installation" in tables:
+        row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+        found = None if row is None else str(row.version_num)
+        if found is not None and found < BASELINE:
+            raise ConfigurationError(
+                f"The database {name} was made by a version of Bascule from before its first "
+                f"release (its revision is {found}). It cannot be upgraded. Nothing was changed.",
+                advice="Give an empty database, or run the version that made it.",
+            )
+        return found
+    if tables:
+        raise ConfigurationError(
+            f"{name} is another program's database: it has tables, but none of Bascule's.",
+            advice="Create a database of its own for Bascule.",
+        )
+    return None

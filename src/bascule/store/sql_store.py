@@ -1,0 +1,60 @@
+"""The store on any database: one writer, and a few readers beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from bascule.interfaces.store import Reader, Transaction
+from bascule.store import tables as t
+from bascule.store.readers import Readers
+from bascule.store.transaction import SqlReader, SqlTransaction
+from bascule.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class SqlStore:
+    """``interfaces.store.Store``."""
+
+    def __init__(self, writer: Writer, readers: Readers | None) -> None:
+        """Without readers, reads take their turn with the writes."""
+        self._writer = writer
+        self._readers = readers
+
+    async def write(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
+        def unit(connection: Connection) -> T:
+            transaction = SqlTransaction(connection)
+            result = work(transaction)
+            transaction.finish()
+            return result
+
+        return await asyncio.wrap_future(self._writer.submit(unit, may_wait=may_wait))
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        if self._readers is not None:
+            return await asyncio.wrap_future(self._readers.submit(work))
+        return await asyncio.wrap_future(
+            self._writer.submit(lambda connection: work(SqlReader(connection)))
+        )
+
+    async def read_few(self, work: Callable[[Reader], T]) -> T:
+        return await self.read(work)
+
+    async def check_writable(self) -> None:
+        await asyncio.wrap_future(self._writer.submit(_write_the_same))
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the database; may be called again."""
+        if self._readers is not None:
+            self._readers.close()
+        self._writer.close()
+
+
+def _write_the_same(connection: Connection) -> None:
+    """A database writes a row that is set to what it was like any other."""
+    same = t.installation.update().values(location=t.installation.c.location)
+    connection.execute(same)

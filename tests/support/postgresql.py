@@ -1,0 +1,150 @@
+"""A cluster of PostgreSQL for tests: in a temporary folder, on a socket of its own, gone at the end.
+
+It sorts text as people do, not by code point, so that a column without its collation shows. What it
+writes goes to memory where there is room: fsync must be on, and costs nothing there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from bascule.store.postgresql import Place, place_of
+from bascule.store.postgresql_open import open_postgresql
+
+_numbers = itertools.count(1)
+
+
+def programs() -> Path | None:
+    """The folder of initdb; None: PostgreSQL's server is not on this machine."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: each.parent.name)
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).parent
+    return next((each for each in reversed(folders) if (each / "initdb").exists()), None)
+
+
+class Cluster:
+    """Anybody on this machine who can enter the folder may do anything in it."""
+
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        found = programs()
+        assert found is not None, "PostgreSQL's server is missing: make install as root"
+        self._programs = found
+        memory = Path("/dev/shm")  # reason: a folder in it is made by mkdtemp
+        has_room = memory.exists() and shutil.disk_usage(memory).free > 2 * 2**30
+        self.folder = Path(tempfile.mkdtemp(prefix="bascule-pg-", dir=memory if has_room else None))
+        self._account = self._other_account()
+        if self._account is not None:  # postgres refuses to run as root
+            account = pwd.getpwnam(self._account)
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+        self.data = self.folder / "data"
+        self.run(
+            "initdb", "-D", str(self.data), "-A", "trust", "-U", "bascule", "-E", "UTF8",
+            "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "-N",
+        )  # fmt: skip
+        ours = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            "max_connections": "300",
+            "shared_buffers": "64MB",
+            **(settings or {}),
+        }
+        lines = [f"{name} = '{value}'\n" for name, value in ours.items()]
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(lines)
+        self.start()
+        atexit.register(self.remove)
+
+    @staticmethod
+    def _other_account() -> str | None:
+        if os.geteuid() != 0:
+            return None
+        names = {each.pw_name for each in pwd.getpwall()}
+        return "postgres" if "postgres" in names else "nobody"
+
+    def run(self, program: str, *arguments: str) -> None:
+        account = [] if self._account is None else ["runuser", "-u", self._account, "--"]
+        subprocess.run(  # reason: PostgreSQL's own
+            [*account, str(self._programs / program), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+
+    def start(self) -> None:
+        log = self.folder / "log"
+        self.run("pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-s", "start")
+
+    def stop(self, how: str = "immediate") -> None:
+        self.run("pg_ctl", "-D", str(self.data), "-w", "-s", "-m", how, "stop")
+
+    def remove(self) -> None:
+        atexit.unregister(self.remove)
+        if (self.data / "postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def address(self, database: str = "postgres", user: str = "bascule") -> str:
+        return make_conninfo("", host=str(self.folder), dbname=database, user=user)
+
+    def place(self, database: str) -> Place:
+        return place_of(self.address(database))
+
+    def do(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        with psycopg.connect(self.address(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def make(self, template: str = "template1") -> str:
+        """A database of its own."""
+        name = f"test_{next(_numbers)}"
+        self.do(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name: str) -> None:
+        self.do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@cache
+def cluster() -> Cluster:
+    """The one of this process."""
+    return Cluster()
+
+
+@cache
+def blank() -> str:
+    """A database as the revisions leave it, to be copied."""
+    name = cluster().make()
+    open_postgresql(cluster().place(name)).close()
+    return name
+
+
+class Databases:
+    """Copies of a blank database: one a store, dropped when the next is made after its close."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[str, Callable[[], bool]]] = []
+
+    def make(self) -> Place:
+        return cluster().place(cluster().make(blank()))
+
+    def note(self, place: Place, is_closed: Callable[[], bool]) -> None:
+        for name, may_go in list(self._made):
+            if may_go():
+                cluster().drop(name)
+                self._made.remove((name, may_go))
+        database = psycopg.conninfo.conninfo_to_dict(place.reach)["dbname"]
+        self._made.append((str(database), is_closed))

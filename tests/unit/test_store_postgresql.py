@@ -1,0 +1,471 @@
+"""What PostgreSQL adds: several connections that write, connections that are lost, servers that are
+not fit. ``tests/contracts/test_store.py`` has what it has in common with SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar, cast
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from bascule.domain.facts.calls import DenialsCounted
+from bascule.errors import ConfigurationError, Unavailable
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
+from bascule.services.act import Act, Services
+from bascule.services.denials import Denials
+from bascule.services.hub import Hub
+from bascule.store import postgresql as ours
+from bascule.store import writer
+from bascule.store.postgresql import Place, place_of
+from bascule.store.postgresql_open import has_server, open_postgresql
+from bascule.store.rows import Rows
+from bascule.store.sql_store import SqlStore
+from tests.contracts.store.samples import a_machine, an_enrolment, an_event, close, read, write
+from tests.support import postgresql
+from tests.unit.services_world import SetClock
+
+pytestmark = pytest.mark.skipif(
+    postgresql.programs() is None, reason="PostgreSQL's server is missing"
+)
+T = TypeVar("T")
+STOLEN = "UPDATE machine_generations SET generation = generation + 100 WHERE machine_uid = 'u'"
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    made = postgresql.cluster().make(postgresql.blank())
+    yield made
+    postgresql.cluster().drop(made)
+
+
+@pytest.fixture
+def place(name: str) -> Place:
+    return postgresql.cluster().place(name)
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[SqlStore]:
+    opened = open_postgresql(place)
+    yield opened
+    close(opened)
+
+
+@pytest.fixture
+def other(place: Place, store: SqlStore) -> Iterator[SqlStore]:
+    """Another process: ``bascule admin`` beside the server."""
+    assert store is not None
+    opened = open_postgresql(place, is_server=False)
+    yield opened
+    close(opened)
+
+
+def _together(
+    first: SqlStore, work: Callable[[Transaction], T], second: SqlStore
+) -> tuple[T, bool, T]:
+    """Both do it. The second begins when the first has done its part and has not committed yet;
+    was the second done before the first committed?
+    """
+    is_done, go = threading.Event(), threading.Event()
+
+    def slow(tx: Transaction) -> T:
+        found = work(tx)
+        is_done.set()
+        assert go.wait(10)
+        return found
+
+    async def run() -> tuple[T, bool, T]:
+        leading = asyncio.ensure_future(first.write(slow))
+        await asyncio.to_thread(is_done.wait, 10)
+        following = asyncio.ensure_future(second.write(work))
+        done, _ = await asyncio.wait({following}, timeout=0.3)
+        go.set()
+        return await leading, bool(done), await following
+
+    return asyncio.run(run())
+
+
+def test_generations_of_two_processes_are_each_given_once(store: SqlStore, other: SqlStore) -> None:
+    found = _together(store, lambda tx: tx.advance_generation("u"), other)
+    assert found == (1, False, 2)
+    assert (store._writer.retries, other._writer.retries) == (0, 0), "they took turns"
+
+
+def test_moves_of_all_machines_are_counted_in_the_order_of_commits(
+    store: SqlStore, other: SqlStore
+) -> None:
+    uids = iter(("a", "b"))
+    _together(store, lambda tx: tx.advance_generation(next(uids)), other)
+    moves = postgresql.cluster().do(
+        "SELECT machine_uid FROM machine_generations ORDER BY move", _database(store)
+    )
+    assert moves == [("a",), ("b",)]
+
+
+def test_numbers_of_events_follow_the_commits(store: SqlStore, other: SqlStore) -> None:
+    """Else an event with a lower number could be committed after a higher one was sealed."""
+    ids = iter(("first", "second"))
+    _together(store, lambda tx: tx.record(an_event(next(ids))), other)
+    events = read(store, lambda r: r.events(EventFilter()))
+    assert [event.id for _, event in events] == ["second", "first"], "newest first"
+
+
+def test_what_may_be_used_once_is_used_once(store: SqlStore, other: SqlStore) -> None:
+    enrolment = an_enrolment()
+    write(store, lambda tx: tx.put_machine(a_machine()))
+    write(store, lambda tx: tx.add_enrolment(enrolment))
+
+    def use(tx: Transaction) -> bool:
+        return tx.consume_enrolment(enrolment.id, enrolment.expires_at)
+
+    assert _together(store, use, other) == (True, False, False)
+
+
+def test_reads_go_on_while_another_process_writes(store: SqlStore, other: SqlStore) -> None:
+    seen: list[int] = []
+
+    def work(tx: Transaction) -> None:
+        tx.advance_generation("u")
+        with psycopg.connect(postgresql.cluster().address(_database(store))) as reading:
+            seen.append(len(reading.execute("SELECT 1 FROM machine_generations").fetchall()))
+
+    write(other, work)
+    assert seen == [0]
+
+
+class _Stealing:
+    """A unit of work between whose look and write another program, that takes no turn, writes."""
+
+    def __init__(self, database: str, times: int) -> None:
+        self._database = database
+        self._times = times
+        self.runs = 0
+
+    def __call__(self, tx: Transaction) -> int:
+        self.runs += 1
+        tx.generation("u")
+        if self.runs <= self._times:
+            postgresql.cluster().do(STOLEN, self._database)
+        return tx.advance_generation("u")
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_work_that_others_were_in_the_way_of_is_done_again(store: SqlStore, times: int) -> None:
+    write(store, lambda tx: tx.advance_generation("u"))
+    unit = _Stealing(_database(store), times)
+    assert write(store, unit) == 2 + 100 * times, "nothing of theirs is lost"
+    assert unit.runs == times + 1
+    assert store._writer.retries == times
+
+
+def test_work_is_not_done_again_without_end(store: SqlStore) -> None:
+    write(store, lambda tx: tx.advance_generation("u"))
+    unit = _Stealing(_database(store), 1000)
+    with pytest.raises(Unavailable, match="other transactions were in the way") as refusal:
+        write(store, unit)
+    assert "Nothing was changed" in refusal.value.advice
+    assert unit.runs == writer.TRIES
+    assert read(store, lambda r: r.generation("u")) == 1 + 100 * writer.TRIES
+    assert write(store, lambda tx: tx.advance_generation("u")) == 2 + 100 * writer.TRIES
+
+
+def test_what_a_run_took_in_memory_is_there_for_the_next(store: SqlStore) -> None:
+    """Counts of denials are taken by the unit that records them: once, whatever its runs."""
+    write(store, lambda tx: tx.advance_generation("u"))
+    clock, denials = SetClock(), Denials()
+    services = Services(store, clock, Hub(), denials=denials)
+    denials.give_back([DenialsCounted("192.0.2.1", "2030-01-01T12:00:00Z", 7)])
+    stealing = _Stealing(_database(store), 1)
+    touched: list[set[str]] = []
+
+    def work(tx: Transaction, act: Act) -> None:
+        act.record_counts(tx, denials)
+        act.touched.add(f"run-{stealing.runs}")
+        stealing(tx)
+        touched.append(act.touched)
+
+    asyncio.run(services.perform(work))
+    events = read(store, lambda r: r.events(EventFilter()))
+    assert [type(event.fact) for _, event in events] == [DenialsCounted]
+    assert touched == [{"run-1"}], "what the first run touched is forgotten"
+    assert denials.take_counts() == ()
+
+
+def test_a_failure_that_is_passed_over_fails_its_unit_alone(store: SqlStore) -> None:
+    """SQLite would go on; PostgreSQL undoes what was before it."""
+
+    def work(tx: Transaction) -> str:
+        tx.advance_generation("u")
+        with contextlib.suppress(Exception):
+            cast("Rows", tx)._run(text("nonsense"))
+        return "done"
+
+    async def both() -> list[object]:
+        units = (store.write(work), store.write(lambda tx: tx.advance_generation("v")))
+        return list(await asyncio.gather(*units, return_exceptions=True))
+
+    failed, fine = asyncio.run(both())
+    assert fine == 1
+    assert isinstance(failed, Unavailable)
+    assert "was passed over" in failed.message
+    assert read(store, lambda r: (r.generation("u"), r.generation("v"))) == (0, 1)
+
+
+def test_a_lost_connection_is_made_again(store: SqlStore) -> None:
+    write(store, lambda tx: tx.advance_generation("u"))
+    assert read(store, lambda r: r.generation("u")) == 1
+    _end_connections(store)
+    assert read(store, lambda r: r.generation("u")) == 1
+    assert write(store, lambda tx: tx.advance_generation("u")) == 2
+
+
+def test_a_connection_that_is_lost_in_the_middle_fails_what_was_not_acknowledged(
+    store: SqlStore,
+) -> None:
+    def work(tx: Transaction) -> int:
+        found = tx.advance_generation("u")
+        _end_connections(store)
+        return found
+
+    with pytest.raises(Unavailable, match="cannot be written"):
+        write(store, work)
+    assert read(store, lambda r: r.generation("u")) == 0
+    assert write(store, lambda tx: tx.advance_generation("u")) == 1
+
+
+def test_a_server_that_lost_its_place_to_another_writes_nothing(
+    store: SqlStore, place: Place
+) -> None:
+    """The lock is the writing connection's own: who lost that has to take it again."""
+    write(store, lambda tx: tx.advance_generation("u"))
+    _end_connections(store)
+    second = open_postgresql(place)
+    with pytest.raises(Unavailable, match="Another server of Bascule uses"):
+        write(store, lambda tx: tx.advance_generation("u"))
+    assert write(second, lambda tx: tx.advance_generation("u")) == 2
+    close(second)
+    assert write(store, lambda tx: tx.advance_generation("u")) == 3
+
+
+def test_a_database_that_is_held_says_so(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "_SET", "SELECT set_config('lock_timeout', '50ms', false)")
+    _end_connections(store)  # the next one has it
+    with psycopg.connect(postgresql.cluster().address(_database(store))) as holding:
+        holding.execute("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match="another process holds it"):
+            write(store, lambda tx: tx.advance_generation("u"))
+        assert read(store, lambda r: r.generation("u")) == 0, "reads go on"
+    assert write(store, lambda tx: tx.advance_generation("u")) == 1
+
+
+# -- what is refused at the start ----------------------------------------------------------
+
+
+def test_a_second_server_is_refused_and_a_command_beside_it_is_not(
+    store: SqlStore, other: SqlStore, place: Place
+) -> None:
+    assert has_server(place)
+    with pytest.raises(ConfigurationError, match="Another server of Bascule uses the database"):
+        open_postgresql(place)
+    assert write(other, lambda tx: tx.advance_generation("u")) == 1
+    close(store)
+    assert not has_server(place)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("ALTER DATABASE {name} SET synchronous_commit = off", "synchronous_commit = off"),
+        ("ALTER DATABASE {name} SET default_transaction_read_only = on", "is read-only"),
+    ],
+)
+def test_a_database_that_would_forget_or_cannot_be_written_is_refused(
+    name: str, place: Place, statement: str, said: str
+) -> None:
+    postgresql.cluster().do(statement.format(name=name))
+    with pytest.raises(ConfigurationError, match=said):
+        open_postgresql(place)
+
+
+def test_a_server_without_fsync_is_refused(place: Place) -> None:
+    cluster = postgresql.cluster()
+    cluster.do("ALTER SYSTEM SET fsync = off")
+    try:
+        _reload("fsync", "off")
+        with pytest.raises(ConfigurationError, match="fsync = off"):
+            open_postgresql(place)
+    finally:
+        cluster.do("ALTER SYSTEM RESET fsync")
+        _reload("fsync", "on")
+    close(open_postgresql(place))
+
+
+def test_a_standby_is_refused() -> None:
+    standby = postgresql.Cluster()
+    try:
+        standby.stop("fast")
+        (standby.data / "standby.signal").touch()
+        standby.start()
+        with pytest.raises(ConfigurationError, match="its server is a standby"):
+            open_postgresql(standby.place("postgres"))
+    finally:
+        standby.remove()
+
+
+def test_another_encoding_is_refused() -> None:
+    cluster = postgresql.cluster()
+    cluster.do(
+        "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C' "
+        "LOCALE_PROVIDER libc"
+    )
+    with pytest.raises(ConfigurationError, match="encoding SQL_ASCII"):
+        open_postgresql(cluster.place("ascii"))
+    cluster.drop("ascii")
+
+
+def test_another_programs_database_is_refused_and_left_as_it_is() -> None:
+    cluster = postgresql.cluster()
+    foreign = cluster.make()
+    cluster.do("CREATE TABLE customers (n int)", foreign)
+    cluster.do("CREATE TABLE alembic_version (version_num text)", foreign)
+    with pytest.raises(ConfigurationError, match="another program's database"):
+        open_postgresql(cluster.place(foreign))
+    tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    assert cluster.do(tables, foreign) == [(2,)]
+    cluster.drop(foreign)
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [("9999", "made by a newer version of Bascule"), ("0001", "from before its first release")],
+)
+def test_a_revision_that_is_not_ours_is_refused(
+    name: str, place: Place, revision: str, said: str
+) -> None:
+    cluster = postgresql.cluster()
+    cluster.do(f"UPDATE alembic_version SET version_num = '{revision}'", name)  # noqa: S608  # reason: a word of the table above
+    with pytest.raises(ConfigurationError, match=said):
+        open_postgresql(place)
+    with pytest.raises(ConfigurationError):
+        open_postgresql(place, is_server=False)
+    assert cluster.do("SELECT version_num FROM alembic_version", name) == [(revision,)]
+    cluster.do("UPDATE alembic_version SET version_num = '0100'", name)
+    close(open_postgresql(place))
+
+
+def test_of_two_that_begin_with_an_empty_database_one_makes_it() -> None:
+    cluster = postgresql.cluster()
+    empty = cluster.make()
+    place = cluster.place(empty)
+    with pytest.raises(ConfigurationError, match="or is empty"):
+        open_postgresql(place, is_server=False)
+    found: list[object] = []
+
+    def begin() -> None:
+        try:
+            found.append(open_postgresql(place))
+        except ConfigurationError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    opened = [each for each in found if isinstance(each, SqlStore)]
+    assert opened, found
+    for each in opened:
+        close(each)
+    close(open_postgresql(place))
+    cluster.drop(empty)
+
+
+def test_a_server_that_is_not_there_is_said(tmp_path: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot be opened: .*No such file") as refusal:
+        open_postgresql(place_of(f"postgresql:///bascule?host={tmp_path}"))
+    assert "Check that the database server runs" in refusal.value.advice
+
+
+def test_a_wrong_password_is_said_and_not_shown(place: Place, name: str) -> None:
+    cluster = postgresql.cluster()
+    cluster.do("CREATE ROLE guest LOGIN PASSWORD 'right-one'")
+    rules = cluster.data / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"local all guest scram-sha-256\n{before}")
+    try:
+        cluster.do("SELECT pg_reload_conf()")
+        _wait(lambda: cluster.do("SELECT count(*) FROM pg_hba_file_rules") != [(0,)])
+        address = cluster.address(name, "guest")
+        for password in ("", "wrong-one"):
+            with pytest.raises(ConfigurationError, match="cannot be opened") as refusal:
+                open_postgresql(place_of(address, password))
+            assert "right password" in refusal.value.advice
+            assert "wrong-one" not in f"{refusal.value.message}{refusal.value!r}"
+        with pytest.raises(Unavailable, match="its role lacks a right"):
+            open_postgresql(place_of(address, "right-one"))
+        assert "right-one" not in repr(place_of(address, "right-one"))
+    finally:
+        rules.write_text(before)
+        cluster.do("SELECT pg_reload_conf()")
+        cluster.do("DROP ROLE guest")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://u:hidden@db/x", "contains a password"),
+        ("host=db password=hidden", "contains a password"),
+        ("postgresql://u@db/x?sslpassword=hidden", "contains a sslpassword"),
+        ("mysql://db/hidden", "not an address of PostgreSQL"),
+        ("postgresql://db/x?sslmode=require", "sslmode=require"),
+        ("postgresql://db/x?sslmode=verify-ca", "sslmode=verify-ca"),
+        ("postgresql://db/x?sslmode=disable", "sslmode=disable"),
+    ],
+)
+def test_an_address_that_gives_something_away_is_refused(address: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as refusal:
+        place_of(address)
+    assert "hidden" not in f"{refusal.value.message} {refusal.value.advice}"
+
+
+@pytest.mark.parametrize("variable", ["PGSSLMODE", "PGGSSENCMODE"])
+def test_the_environment_does_not_weaken_tls(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "prefer")
+    reach = psycopg.conninfo.conninfo_to_dict(place_of("postgresql://db/x").reach)
+    assert reach["sslmode"] == "verify-full"
+    assert reach["gssencmode"] == "disable"
+    weak = place_of("postgresql://db/x?sslmode=require", may_be_unverified=True)
+    assert psycopg.conninfo.conninfo_to_dict(weak.reach)["sslmode"] == "require"
+
+
+def _database(store: SqlStore) -> str:
+    found = store._writer._driver.info.dbname  # type: ignore[attr-defined]  # reason: psycopg's
+    assert isinstance(found, str)
+    return found
+
+
+def _end_connections(store: SqlStore) -> None:
+    here = f"FROM pg_stat_activity WHERE datname = '{_database(store)}'"
+    postgresql.cluster().do(f"SELECT pg_terminate_backend(pid) {here}")
+    _wait(lambda: postgresql.cluster().do(f"SELECT count(*) {here}") == [(0,)])
+
+
+def _reload(setting: str, value: str) -> None:
+    postgresql.cluster().do("SELECT pg_reload_conf()")
+    _wait(lambda: postgresql.cluster().do(f"SHOW {setting}") == [(value,)])
+
+
+def _wait(is_so: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if is_so():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("not within 10 s")
