@@ -380,8 +380,8 @@ def test_of_two_that_begin_with_an_empty_database_one_makes_it() -> None:
         each.join()
     opened = [each for each in found if isinstance(each, SqlStore)]
     assert opened, found
-    for each in opened:
-        close(each)
+    for made in opened:
+        close(made)
     close(open_postgresql(place))
     cluster.drop(empty)
 
