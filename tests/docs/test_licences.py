@@ -16,8 +16,8 @@ PERMITTED = {
     "MPL-2.0",  # file-level: its own files stay under it, ours do not
     "PSF-2.0",
 }
-# Locked for a platform on which nobody runs a firewall.
-ELSEWHERE = {"httpx2-jsfetch"}
+# Locked for platforms on which nobody runs a firewall.
+ELSEWHERE = {"httpx2-jsfetch", "tzdata"}
 
 
 def listed() -> dict[str, str]:
