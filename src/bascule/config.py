@@ -25,6 +25,15 @@ _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """A database of PostgreSQL."""
+
+    url: str  # --database: without a password
+    password_file: Path | None = None  # --database-password-file: its first line
+    may_be_unverified: bool = False  # --allow-unverified-database: TLS weaker than verify-full
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     data: Path  # --data: directory of its own, made 0700 on the first start
     listen: tuple[tuple[str, int], ...]  # --listen: address and port, repeatable
@@ -37,6 +46,7 @@ class ServeSettings:
     sink_networks: tuple[AddressPrefix, ...] = ()  # --allow-sink-network: besides global ones
     record_floor: timedelta = DEFAULT_FLOOR  # --record-floor: nothing younger is deleted
     sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
+    database: DatabaseSettings | None = None  # --database; None: SQLite in the data directory
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -71,6 +81,21 @@ def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
         if name not in names:
             names.append(name)
     return tuple(names)
+
+
+def parse_database(
+    url: str | None, password_file: Path | None, *, may_be_unverified: bool
+) -> DatabaseSettings | None:
+    """None: SQLite. What is wrong with the address is said when it is opened."""
+    if url is not None:
+        file = None if password_file is None else password_file.absolute()
+        return DatabaseSettings(url, file, may_be_unverified)
+    if password_file is not None or may_be_unverified:
+        raise ConfigurationError(
+            "--database-password-file and --allow-unverified-database need --database.",
+            advice="Add --database postgresql://USER@HOST/DATABASE",
+        )
+    return None
 
 
 def parse_sink_networks(texts: Sequence[str]) -> tuple[AddressPrefix, ...]:

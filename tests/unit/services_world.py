@@ -25,7 +25,7 @@ from bascule.services import fleet, machines, policies, reports, requests
 from bascule.services.act import Act, Services, new_id
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation
-from bascule.store.open import open_store
+from tests.support.stores import new_store
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class World:
 
     def __init__(self) -> None:
         self.clock = SetClock()
-        self.store = open_store(None)
+        self.store = new_store()
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
         for subject in (ANNA, BERT):

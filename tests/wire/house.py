@@ -41,7 +41,7 @@ from bascule.services.installation import ensure_installation, set_administrator
 from bascule.services.retention import mark_clock
 from bascule.services.sign_in import SignIn
 from bascule.services.sweep import sweep
-from bascule.store.open import open_store
+from tests.support.stores import new_store
 from tests.unit.services_world import SetClock
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class House:
     ) -> None:
         """``database`` is a file to be made; None: in memory."""
         self.clock = SetClock()
-        self.store = open_store(database)
+        self.store = new_store(database)
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
         self.do(lambda tx, act: mark_clock(tx, act, self.clock.boottime()))

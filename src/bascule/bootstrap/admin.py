@@ -15,12 +15,12 @@ import click
 
 from bascule.bootstrap.data_directory import (
     ADMIN_FILE,
-    DATABASE,
     AdminFile,
     check_own,
     open_data_directory,
     require_installation,
 )
+from bascule.bootstrap.database import Record
 from bascule.errors import ConfigurationError
 from bascule.interfaces.store import Transaction
 
@@ -40,7 +40,6 @@ def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
     from bascule.clocks import SystemClock
     from bascule.services.act import Services
     from bascule.services.hub import Hub
-    from bascule.store.open import open_store
 
     require_installation(data)
     lock = None
@@ -48,7 +47,7 @@ def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
         lock = open_data_directory(data)
     else:
         check_own(data)
-    store = open_store(data / DATABASE, may_upgrade=is_stopped)
+    store = Record(data).open(is_server=is_stopped)
     try:
         yield Services(store, SystemClock(), Hub())
     finally:

@@ -25,13 +25,14 @@ from bascule.services.installation import ensure_installation, set_administrator
 
 ADMIN_FILE = "admin.json"
 DATABASE = "bascule.db"
+DATABASE_FILE = "database.json"  # where the record is, if that is PostgreSQL
 LOCK = "lock"
 # What may be there without a database: all that a start makes, since one that was killed made only
 # some of it; and what a disk brings that is mounted for it. A test holds this to what a start makes.
 OURS = frozenset(
     {LOCK, ADMIN_FILE, "set-up-link", "ca.key", "ca.pem", "server.pem", "this-host", "lost+found"}
     | {"token-signing.key", "token-retired-keys.json", "record-signing.key"}
-    | {"sign-in-sealing.key"}
+    | {"sign-in-sealing.key", DATABASE_FILE}
 )
 
 
@@ -115,7 +116,7 @@ def _unusable(path: Path, error: OSError) -> ConfigurationError:
 def require_installation(path: Path) -> None:
     """Raise ConfigurationError unless a server was started on the directory once."""
     try:
-        is_there = (path / DATABASE).exists()
+        is_there = has_database(path) or (path / DATABASE_FILE).exists()
     except PermissionError:
         raise ConfigurationError(
             f"You may not read the data directory {path}.",
@@ -127,6 +128,11 @@ def require_installation(path: Path) -> None:
             advice="Start the server with bascule serve; its first start creates the installation "
             "and a link.",
         )
+
+
+def has_database(path: Path) -> bool:
+    """Is there a database of SQLite?"""
+    return (path / DATABASE).exists()
 
 
 def check_own(path: Path) -> None:

@@ -25,6 +25,7 @@ from bascule.config import (
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
     ServeSettings,
+    parse_database,
     parse_listen,
     parse_names,
     parse_sink_networks,
@@ -43,6 +44,7 @@ from bascule.telemetry import set_up_logging
 
 if TYPE_CHECKING:
     from bascule.api.context import AppState
+    from bascule.bootstrap.database import Record
     from bascule.bootstrap.this_host import ThisHost
     from bascule.identity.tls import CertificateKeeper
     from bascule.services.delivery import WayOut
@@ -56,6 +58,24 @@ log = structlog.get_logger("bascule.server")
     "      --name bascule.example\n  bascule serve --data /var/lib/bascule --this-host"
 )
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option(
+    "--database",
+    default=None,
+    metavar="URL",
+    help="Keep the record in PostgreSQL: postgresql://USER@HOST/DATABASE. Default: SQLite in DATA.",
+)
+@click.option(
+    "--database-password-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="File with the password of the database.",
+)
+@click.option(
+    "--allow-unverified-database",
+    is_flag=True,
+    help="Allow an sslmode that does not verify the database server.",
+)
 @click.option(
     "--listen",
     multiple=True,
@@ -116,6 +136,9 @@ log = structlog.get_logger("bascule.server")
 def serve(
     parts: HostParts,
     data: Path,
+    database: str | None,
+    database_password_file: Path | None,
+    allow_unverified_database: bool,
     listen: tuple[str, ...],
     name: tuple[str, ...],
     proxy: tuple[str, ...],
@@ -147,6 +170,9 @@ def serve(
         record_floor=check_floor(parse_duration(record_floor, "--record-floor"), "--record-floor"),
         sink_networks=parse_sink_networks(allow_sink_network),
         sink_directory=None if sink_directory is None else sink_directory.absolute(),
+        database=parse_database(
+            database, database_password_file, may_be_unverified=allow_unverified_database
+        ),
     )
     sys.exit(run(settings, passed, parts))
 
@@ -163,15 +189,13 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) 
 def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
     """What may refuse the start comes first: a start that is refused leaves no installation."""
     from bascule.api.listening import bind_to, take_over
-    from bascule.bootstrap.data_directory import (
-        DATABASE,
-        check_data_directory,
-        open_data_directory,
-    )
+    from bascule.bootstrap.data_directory import check_data_directory, open_data_directory
+    from bascule.bootstrap.database import Record
     from bascule.identity.tls import CertificateKeeper
-    from bascule.store.open import open_store
 
     check_data_directory(settings.data)
+    record = Record(settings.data, settings.database)
+    record.check(settings.database)
     with contextlib.ExitStack() as kept:
         listeners = [*bind_to(settings.listen), *take_over(passed)]
         for listener in listeners:
@@ -181,9 +205,9 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
             settings.data, settings.names, lifetime=settings.certificate_life
         )
         keeper.ensure(SystemClock().now())
-        store = open_store(settings.data / DATABASE)
+        store = record.open(is_server=True)
         kept.callback(store.close)
-        return _serve(settings, listeners, parts, keeper, store)
+        return _serve(settings, listeners, parts, keeper, store, record)
 
 
 def _serve(
@@ -192,6 +216,7 @@ def _serve(
     parts: HostParts,
     keeper: CertificateKeeper,
     store: Store,
+    record: Record,
 ) -> int:
     from bascule import portal
     from bascule.api.app import build_app
@@ -225,9 +250,11 @@ def _serve(
     endpoint = f"https://{_first_name(settings)}:{ports[0]}"
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
+        record.adopt(tx)
         mark_clock(tx, act, services.clock.boottime())
         is_fresh = tx.installation() is None
         made = admin_file.ensure(tx, act, endpoint, keeper.ca_file)
+        record.remember(tx)
         if is_fresh:
             return made, set_up_file.make(tx, act, endpoint)
         set_up_file.tidy(tx, act.now)

@@ -1,0 +1,153 @@
+"""Which database an installation's record is in: a file in its data directory, or PostgreSQL.
+
+Of PostgreSQL the data directory remembers where it is and whose record it has, in ``database.json``:
+keys and record belong together. Passwords are in no file of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bascule.bootstrap.data_directory import DATABASE, DATABASE_FILE, has_database
+from bascule.config import DatabaseSettings
+from bascule.errors import ConfigurationError
+from bascule.files import write_atomically
+from bascule.interfaces.store import Store, Transaction
+
+if TYPE_CHECKING:
+    from bascule.store.postgresql import Place
+
+
+class Record:
+    """Where the record of the installation in ``data`` is; ``chosen`` is what the start names."""
+
+    def __init__(self, data: Path, chosen: DatabaseSettings | None = None) -> None:
+        self._data = data
+        self._known = _known(data / DATABASE_FILE)
+        self._chosen = chosen or _chosen_before(self._known)
+
+    def check(self, chosen: DatabaseSettings | None) -> None:
+        """Raise ConfigurationError when a server would begin with another record than it had."""
+        if chosen is None and self._known:
+            raise ConfigurationError(
+                f"The record of the installation in {self._data} is in PostgreSQL.",
+                advice="Start the server with the same --database as before. "
+                f"{self._data / DATABASE_FILE} says where it is.",
+            )
+        if chosen is not None and has_database(self._data):
+            raise ConfigurationError(
+                f"The record of the installation in {self._data} is in SQLite ({DATABASE}).",
+                advice="Start the server without --database, or give an empty data directory. "
+                "Moving a record to PostgreSQL is not supported yet.",
+            )
+
+    def open(self, *, is_server: bool) -> Store:
+        """``is_server``: alone, and with the right to upgrade."""
+        if self._chosen is None:
+            from bascule.store.open import open_store
+
+            return open_store(self._data / DATABASE, may_upgrade=is_server)
+        from bascule.store.postgresql_open import open_postgresql
+
+        return open_postgresql(self._place(self._chosen), is_server=is_server)
+
+    def adopt(self, tx: Transaction) -> None:
+        """Before anything is written: refuse a record whose keys are not in the data directory."""
+        if self._chosen is None:
+            return
+        installation = tx.installation()
+        known = str(self._known.get("tenant_id", ""))
+        if installation is not None and installation.tenant_id != known:
+            raise ConfigurationError(
+                f"The database {self._place(self._chosen).name} has the record of an installation "
+                f"whose keys are not in {self._data}.",
+                advice="Give the data directory of that installation with --data, or an empty "
+                "database.",
+            )
+        if installation is None and self._known.get("database", self._reach) != self._reach:
+            raise ConfigurationError(
+                f"The database {self._place(self._chosen).name} is empty, and the record of the "
+                f"installation in {self._data} is in another one.",
+                advice=f"{self._data / DATABASE_FILE} says which. For a new installation, give an "
+                "empty data directory.",
+            )
+
+    def remember(self, tx: Transaction) -> None:
+        """Before the commit that makes an installation: a start that is killed between the two
+        finds an empty database, and makes it anew.
+        """
+        installation = tx.installation()
+        if self._chosen is None or installation is None:
+            return
+        file = self._chosen.password_file
+        told = {
+            "database": self._reach,
+            "password_file": "" if file is None else str(file),
+            "may_be_unverified": self._chosen.may_be_unverified,
+            "tenant_id": installation.tenant_id,
+        }
+        if told != self._known:
+            write_atomically(self._data / DATABASE_FILE, json.dumps(told, indent=2) + "\n")
+            self._known = told
+
+    @property
+    def _reach(self) -> str:
+        return "" if self._chosen is None else self._chosen.url
+
+    def _place(self, chosen: DatabaseSettings) -> Place:
+        from bascule.store.postgresql import place_of
+
+        return place_of(
+            chosen.url,
+            _password(chosen.password_file),
+            may_be_unverified=chosen.may_be_unverified,
+        )
+
+
+def _password(file: Path | None) -> str:
+    """Its first line. Raises ConfigurationError when others may read it."""
+    if file is None:
+        return ""
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        text = file.read_text()
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(
+            f"The password file {file} cannot be read: {said}.",
+            advice="Give a file with the password of the database in its first line.",
+        ) from None
+    if mode & 0o027:
+        raise ConfigurationError(
+            f"The password file {file} can be read or changed by other accounts.",
+            advice=f"chmod 600 {file}",
+        )
+    return text.partition("\n")[0]
+
+
+def _known(file: Path) -> Mapping[str, object]:
+    try:
+        found = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{file} cannot be read: {error}.",
+            advice="Restore it from a backup. Without it, the server does not know its database.",
+        ) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _chosen_before(known: Mapping[str, object]) -> DatabaseSettings | None:
+    if not known:
+        return None
+    file = str(known.get("password_file") or "")
+    return DatabaseSettings(
+        str(known.get("database", "")),
+        Path(file) if file else None,
+        may_be_unverified=known.get("may_be_unverified") is True,
+    )

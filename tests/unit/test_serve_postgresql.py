@@ -1,0 +1,159 @@
+"""``bascule serve --database``: which database a start takes, and which it refuses."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from bascule.bootstrap.admin import admin
+from bascule.bootstrap.serve import serve
+from bascule.errors import BasculeError
+from bascule.store.postgresql_open import open_postgresql
+from tests.contracts.store.samples import close, read
+from tests.support import postgresql
+
+pytestmark = [
+    pytest.mark.sockets,  # a start has its port before it makes anything
+    pytest.mark.skipif(postgresql.programs() is None, reason="PostgreSQL's server is missing"),
+]
+Start = Callable[..., Result]
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    made = postgresql.cluster().make()
+    yield made
+    postgresql.cluster().drop(made)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def start(data: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Start and stop a server; ``meanwhile`` runs while it serves."""
+
+    def begin(*options: str, meanwhile: Callable[[], object] = lambda: None) -> Result:
+        def run_server(*_: object, **__: object) -> int:
+            meanwhile()
+            return 0
+
+        monkeypatch.setattr("bascule.api.server.run_server", run_server)
+        monkeypatch.setattr("bascule.bootstrap.serve.set_up_logging", lambda: None)
+        monkeypatch.setattr("bascule.bootstrap.serve.log", structlog.get_logger())
+        given = ["--listen", "127.0.0.1:0", "--data", str(data), *options]
+        return CliRunner().invoke(serve, given, obj=None)
+
+    return begin
+
+
+def _refusal(done: Result) -> BasculeError:
+    assert isinstance(done.exception, BasculeError), done.output
+    return done.exception
+
+
+def test_a_first_start_makes_the_installation_in_the_database(
+    start: Start, data: Path, name: str
+) -> None:
+    address = postgresql.cluster().address(name)
+    assert start("--database", address).exit_code == 0
+    assert not (data / "bascule.db").exists()
+    store = open_postgresql(postgresql.cluster().place(name))
+    made = read(store, lambda r: r.installation())
+    close(store)
+    assert made is not None
+    assert json.loads((data / "admin.json").read_text())["tenant_id"] == made.tenant_id
+    known = data / "database.json"
+    assert json.loads(known.read_text())["tenant_id"] == made.tenant_id
+    assert stat.S_IMODE(known.stat().st_mode) == 0o600
+    assert start("--database", address).exit_code == 0, "and the next start goes on with it"
+
+
+def test_a_start_that_forgets_its_database_is_refused(start: Start, data: Path, name: str) -> None:
+    """Else it would begin anew beside its own record."""
+    assert start("--database", postgresql.cluster().address(name)).exit_code == 0
+    assert "is in PostgreSQL" in _refusal(start()).message
+    assert not (data / "bascule.db").exists()
+
+
+def test_a_record_in_sqlite_is_not_left_behind(start: Start, name: str) -> None:
+    assert start().exit_code == 0
+    refusal = _refusal(start("--database", postgresql.cluster().address(name)))
+    assert "is in SQLite" in refusal.message
+    assert postgresql.cluster().do(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", name
+    ) == [(0,)]
+
+
+def test_a_record_whose_keys_are_elsewhere_is_refused(
+    start: Start, data: Path, name: str, tmp_path: Path
+) -> None:
+    address = postgresql.cluster().address(name)
+    assert start("--database", address).exit_code == 0
+    data.rename(tmp_path / "kept")
+    assert "whose keys are not in" in _refusal(start("--database", address)).message
+
+
+def test_another_database_that_is_empty_is_refused(start: Start, name: str) -> None:
+    """A wrong name would make a second installation with the keys of the first."""
+    assert start("--database", postgresql.cluster().address(name)).exit_code == 0
+    empty = postgresql.cluster().make()
+    refusal = _refusal(start("--database", postgresql.cluster().address(empty)))
+    assert "is empty" in refusal.message
+    postgresql.cluster().drop(empty)
+
+
+def test_commands_on_the_host_find_the_database(start: Start, data: Path, name: str) -> None:
+    def meanwhile() -> None:
+        beside = CliRunner().invoke(admin, ["set-up-link", "--data", str(data)])
+        assert beside.exit_code == 0, beside.output
+        alone = CliRunner().invoke(admin, ["recover", "--data", str(data)])
+        assert "Another server runs" in _refusal(alone).message
+        link.append(beside.stdout)
+
+    link: list[str] = []
+    address = postgresql.cluster().address(name)
+    assert start("--database", address, meanwhile=meanwhile).exit_code == 0
+    assert "/portal/welcome?link=" in link[0]
+    assert CliRunner().invoke(admin, ["recover", "--data", str(data)]).exit_code == 0
+
+
+def test_the_password_is_read_from_a_file_of_the_account_alone(
+    start: Start, data: Path, name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("a secret of mine\nnot this\n")
+    file.chmod(0o644)
+    options = ("--database", postgresql.cluster().address(name), "--database-password-file")
+    assert "by other accounts" in _refusal(start(*options, str(file))).message
+    assert "cannot be read" in _refusal(start(*options, str(tmp_path / "none"))).message
+    file.chmod(0o600)
+    assert start(*options, str(file)).exit_code == 0
+    told = (data / "database.json").read_text()
+    assert str(file) in told
+    assert "a secret" not in told
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--database-password-file", "/x"), ("--allow-unverified-database",)],
+)
+def test_options_of_a_database_that_is_not_named_are_refused(
+    start: Start, options: tuple[str, ...]
+) -> None:
+    assert "need --database" in _refusal(start(*options)).message
+
+
+def test_a_password_on_the_command_line_is_refused(start: Start, data: Path) -> None:
+    refusal = _refusal(start("--database", "postgresql://u:hidden@localhost/x"))
+    assert "contains a password" in refusal.message
+    assert "hidden" not in f"{refusal.message}{refusal.advice}"
+    assert not (data / "database.json").exists()
