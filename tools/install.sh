@@ -200,6 +200,10 @@ see_to_node_modules() {
     done
 }
 
+is_fetched() { # FOLDER LOCK
+    [ "$(cat "$1/.installed" 2>/dev/null)" = "$(sha256sum <"$2")" ]
+}
+
 # Other versions of azure-mgmt-security than the environment's, each in a folder of its own. What
 # they need is in the environment already, so nothing but the package itself is fetched.
 make_sdk_versions() {
@@ -208,7 +212,7 @@ make_sdk_versions() {
     for wanted in tests/wire/sdk/requirements-security-*.txt; do
         folder=$(basename "$wanted" .txt)
         folder=$venv/sdk/${folder#requirements-}
-        [ "$(cat "$folder/.installed" 2>/dev/null)" != "$(sha256sum <"$wanted")" ] || continue
+        ! is_fetched "$folder" "$wanted" || continue
         say "Installing $(head -n 1 "$wanted" | cut -d' ' -f1) for tests into $folder"
         rm -rf "$folder"
         local install=("$venv/bin/python" -m pip --quiet --disable-pip-version-check install)
@@ -219,6 +223,26 @@ make_sdk_versions() {
             say "It could not be fetched: tests with it will not be run"
         fi
     done
+}
+
+# The Azure CLI, in an environment of its own, because it pins other versions of what we use.
+make_azure_cli() {
+    local wanted=tests/wire/sdk/requirements-az.txt folder=$venv/az uv
+    ! is_fetched "$folder" "$wanted" || return 0
+    say "Installing the Azure CLI for tests into $folder (about 400 MB)"
+    rm -rf "$folder"
+    uv=$(uv_or_nothing)
+    local made=("$python" -m venv "$folder")
+    local install=("$folder/bin/python" -m pip --quiet --disable-pip-version-check install)
+    if [ -n "$uv" ]; then
+        made=("$uv" venv --quiet --python "$venv/bin/python" "$folder")
+        install=("$uv" pip install --quiet --python "$folder/bin/python")
+    fi
+    if "${made[@]}" && "${install[@]}" --require-hashes -r "$wanted"; then
+        sha256sum <"$wanted" >"$folder/.installed"
+    else
+        say "It could not be fetched: tests with it will not be run"
+    fi
 }
 
 case $what in
@@ -237,4 +261,5 @@ is_current || make_venv
 if [ "$what" = dev ]; then
     see_to_node_modules
     make_sdk_versions
+    make_azure_cli
 fi

@@ -20,6 +20,8 @@ for version in 6.0.0 8.0.0b2; do
         -o "$sdk/requirements-security-${version%%.*}.txt" <<<"azure-mgmt-security==$version"
 done
 
+"$uv" pip compile - --no-annotate "${options[@]}" "$@" -o "$sdk/requirements-az.txt" <<<"azure-cli==2.91.0"
+
 if grep -nE '://' requirements*.lock "$sdk"/requirements-*.txt; then
     echo "a lock file names a host: see the lines above" >&2
     exit 1

@@ -1,8 +1,8 @@
 """The Azure CLI, unmodified, against a running server: what docs/azure-cli.md has it do.
 
-``az`` is no dependency of ours: it is found by $AZ or on PATH, and without it none of this
-is run. No agent is there, so nothing opens: that a port really does is shown in the lab
-(tests/e2e).
+``az`` is found by $AZ, or in an environment of its own beside ours (``make install-dev`` puts it
+there), or on PATH; without it none of this is run. No agent is there, so nothing opens: that a
+port really does is shown in the lab (tests/e2e).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,8 +26,12 @@ import pytest
 from tests.wire.browsing import forms
 from tests.wire.running import Server, running
 
-AZ = os.environ.get("AZ") or shutil.which("az") or ""
-pytestmark = pytest.mark.skipif(not AZ, reason="az, the Azure CLI, is neither $AZ nor on PATH")
+_BESIDE = Path(sys.prefix) / "az" / "bin"
+AZ = os.environ.get("AZ") or shutil.which("az", path=_BESIDE) or shutil.which("az") or ""
+needs_az = pytest.mark.skipif(
+    not AZ, reason="needs az, the Azure CLI (make install-dev fetches it; else $AZ or PATH)"
+)
+pytestmark = [needs_az, pytest.mark.slow]
 
 ANNA, PASSWORD = "anna@example.com", "drawbridge over the Seine 42"
 JIT = "Microsoft.Security/locations/local/jitNetworkAccessPolicies"
@@ -55,6 +60,7 @@ class Cli:
             "AZURE_CORE_COLLECT_TELEMETRY": "0",
             "REQUESTS_CA_BUNDLE": self.server.admin["ca_file"],
             "PYTHONWARNINGS": "ignore",
+            "PYTHONDONTWRITEBYTECODE": "",  # compiled once, not by each of its thousands of imports
         }
 
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:

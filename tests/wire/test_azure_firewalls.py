@@ -24,12 +24,13 @@ from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.net import AddressPrefix
 from bascule.protocol.report import Report
 from tests.wire.running import Server, running
-from tests.wire.test_azure_cli import AZ, registered, sign_in
+from tests.wire.test_azure_cli import JIT, needs_az, registered, sign_in
 from tests.wire.test_azure_neighbours import SSH, client_of, initiate
 
 PUBLIC = ip_address("198.51.100.80")
 GUARD = Guard(forwarding=Forwarding((AddressPrefix.parse("10.1.0.0/16"),), (PUBLIC,), 2000, 2009))
 FIREWALLS = "/providers/Microsoft.Network/azureFirewalls/gw"
+MACHINE = "/providers/Microsoft.Compute/virtualMachines/app-1"
 
 
 @dataclass
@@ -125,11 +126,32 @@ def test_the_sdk_reads_what_the_gateway_leads_on(gateway: Gateway) -> None:
             assert refused.value.error.code == "ReadOnlyView"
 
 
-@pytest.mark.skipif(not AZ, reason="az, the Azure CLI, is neither $AZ nor on PATH")
+@needs_az
+@pytest.mark.slow
 def test_az_rest_reads_it(gateway: Gateway, tmp_path: Path) -> None:
-    az = registered(gateway.server, tmp_path)
-    az(*sign_in(gateway.server, gateway.server.admin["client_secret"]))
-    found = az(*az.rest("get", f"{gateway.server.group}{FIREWALLS}"))
+    """The rule of the DNAT table is there while the gateway leads by it, and cannot be written."""
+    server = gateway.server
+    firewall, machine = f"{server.group}{FIREWALLS}", f"{server.group}{MACHINE}"
+    az = registered(server, tmp_path)
+    az(*sign_in(server, server.admin["client_secret"]))
+    found = az(*az.rest("get", firewall))
     assert (found["name"], found["type"]) == ("gw", "Microsoft.Network/azureFirewalls")
     assert found["properties"]["natRuleCollections"] == []
-    assert "ReadOnlyView" in az.refused(*az.rest("put", f"{gateway.server.group}{FIREWALLS}", {}))
+    port = {"number": 22, "duration": "PT5M", "allowedSourceAddressPrefix": "203.0.113.10"}
+    asked = {"virtualMachines": [{"id": machine, "ports": [port]}]}
+    policy = f"{server.group}/providers/{JIT}/default"
+    (told,) = az(*az.rest("post", f"{policy}/initiate", asked))["virtualMachines"]
+    (led,) = told["ports"]
+    gateway.report(*gateway.grants())
+    (rule,) = (
+        rule
+        for each in az(*az.rest("get", firewall))["properties"]["natRuleCollections"]
+        for rule in each["properties"]["rules"]
+        if rule["sourceAddresses"] == ["203.0.113.10"]
+    )
+    assert rule["destinationAddresses"] == [told["publicIpAddress"]] == [str(PUBLIC)]
+    assert rule["destinationPorts"] == [str(led["mappedPort"])]
+    assert (rule["translatedAddress"], rule["translatedPort"]) == ("10.1.0.10", "22")
+    gateway.report()
+    assert az(*az.rest("get", firewall))["properties"]["natRuleCollections"] == []
+    assert "ReadOnlyView" in az.refused(*az.rest("put", firewall, {}))
