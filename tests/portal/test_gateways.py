@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from tests.portal.asking import ask, live
-from tests.portal.visiting import Person, owner, text_of
-from tests.wire.house import BASCULE, House, port_rule
+from tests.portal.asking import live
+from tests.portal.test_how_to_firewall import ask_and_open, leading
+from tests.portal.visiting import owner, text_of
+from tests.wire.house import House
 from tests.wire.test_firewalls import FIRST, Gateway
 from tests.wire.test_gateway_faces import CLOSED, PROXY, prepare, report, tell, uid_of
 
@@ -79,70 +80,12 @@ def test_the_portal_says_of_the_machine_what_is_found_at_its_gateway(gated: Hous
     assert "Closed at gw-1" in text_of(olga.page("/portal/jit"))
 
 
-# -- the how-to's lines about Azure Firewall ---------------------------------------------------
+# -- led by the gateway -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def led(house: House) -> Gateway:
-    """app-1 behind gw-1, which leads to its ports 22 and 3389."""
-    gateway = Gateway(house)
-    rules = f"{house.machine('app-1')}/providers/Bascule.Access/machineRules/default"
-    body = {"properties": {"ports": [port_rule(22), port_rule(3389)]}}
-    house.call("PUT", rules, body, BASCULE)
-    ports = [{"protocol": "TCP", "number": each, "onExpiry": "keep"} for each in (22, 3389)]
-    gateway.tell("app-1", closed=ports)
-    return gateway
-
-
-def ask_and_open(gateway: Gateway) -> tuple[Person, str]:
-    """The request's page, of which both ports are open."""
-    olga = owner(gateway.house)
-    request_id = ask(olga, gateway.house, "app-1", "0.0.22", "0.0.3389")
-    ports = [{"protocol": "TCP", "number": each, "onExpiry": "keep"} for each in (22, 3389)]
-    grants = [grant.id for grant in live(gateway.house)]
-    gateway.tell("app-1", *grants, closed=ports)
-    return olga, f"/portal/requests/{request_id}"
-
-
-def test_the_connection_icon_is_the_firewall_where_it_is_enabled_on_both(led: Gateway) -> None:
-    """How-to: "S’il est activé sur les deux, seule l’icône de pare-feu s’affiche." """
-    house = led.house
-    house.enrol("sql-1")
-    olga = owner(house)
-    for language, word, filter_word in (
-        ("en", "Firewall", "Host filter"),
-        ("fr", "Pare-feu", "hôte"),
-    ):
-        page = olga.page("/portal/jit", language=language)
-        for name in ("app-1", "sql-1"):
-            (row,) = [
-                each
-                for each in re.findall(r"<tr.*?</tr>", page, re.DOTALL)
-                if name in each and "<td" in each
-            ]
-            assert f'title="{word}"' in row
-            assert not re.search(f'title="[^"]*{filter_word}', row)
-
-
-def test_once_approved_it_provides_the_port_mapping_to_connect_by(led: Gateway) -> None:
-    """How-to: "Security Center fournit à l’utilisateur les informations de connexion appropriées
-    (mappage de ports provenant de la table DNAT) à utiliser pour se connecter".
-    """
-    olga, path = ask_and_open(led)
-    rules = {each["translatedPort"]: each["destinationPorts"][0] for each in led.rules}
-    ssh, rdp = (rules[each] for each in ("22", "3389"))
-    for language, words in (
-        ("en", "Port mapping at the gateway: {} to port {}"),
-        ("fr", "Mappage de ports sur la passerelle\u00a0: {} vers le port {}"),
-    ):
-        for page in (path, "/portal/machines/default/app-1/connect"):
-            text = text_of(olga.page(page, language=language))
-            assert f"ssh -p {ssh} -o HostKeyAlias=app-1 {FIRST}" in text
-            assert f"mstsc /v:{FIRST}:{rdp}" in text
-            for number, public in (("22", ssh), ("3389", rdp)):
-                wanted = words.format(f"{FIRST}:{public}", number).replace("\u00a0", " ")
-                assert wanted in text.replace("\u00a0", " ").replace("\u202f", " ")
-            assert "10.1.0.10" not in text, "no address at which it may not be reached"
+    return leading(house)
 
 
 def test_an_rdp_file_leads_to_the_public_address_and_port(led: Gateway) -> None:

@@ -27,6 +27,7 @@ from bascule.domain.grant import Grant, is_believed_over
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.machine_access import AccessState, Doors, access_state
+from bascule.domain.net import PublicPort, TransportProtocol
 from bascule.domain.pricing import PlanInForce
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import group_scope, subscription_scope
@@ -35,14 +36,23 @@ from bascule.interfaces.exposure import ExposureReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, Place
 from bascule.interfaces.plans import MachineFilter
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import BindingReads, PointReads
+from bascule.interfaces.public_ports import PublicPortReads
 from bascule.services.fleet import is_enforced
 from bascule.services.gateways import Names, closed_at, gateway_names, named_of, reached_at
 from bascule.services.plans import PlanScopeReads, groups_off, plans_at
+from bascule.services.public_ports_told import Through, of_grant, public_ports_told
 
 
 class MachineListReads(
-    PlanScopeReads, ExposureReads, ListingReads, MachineReads, PointReads, Protocol
+    BindingReads,
+    PlanScopeReads,
+    ExposureReads,
+    ListingReads,
+    MachineReads,
+    PointReads,
+    PublicPortReads,
+    Protocol,
 ):
     """Rows of machines, with what is shown beside them."""
 
@@ -61,6 +71,13 @@ class MachineRow:
     state: AccessState
     closed_at: tuple[str, ...] = ()  # names of gateways at which alone it is closed (EDGES G7)
     reached_at: tuple[str, ...] = ()  # of those past which it is reached, or that cannot be told
+    mapped: tuple[Through, ...] = ()  # the public ports by which gateways lead to it
+
+    def public_port(self, grant: Grant) -> PublicPort | None:
+        """The one to name first of those that lead the grant's sources to it now; by TCP, else by UDP."""
+        led = [each.claim for each in of_grant(self.mapped, grant)]
+        led.sort(key=lambda each: each.port.protocol is not TransportProtocol.TCP)
+        return led[0].public if led else None
 
     @property
     def machine(self) -> Machine:
@@ -118,6 +135,7 @@ def _rows(
     uids = [each.machine.uid for each in listed]
     points = reader.points_of(uids)
     gateways = gateway_names(reader, points)
+    mapped = public_ports_told(reader, points)
     grants: dict[str, list[Grant]] = {}
     for grant in reader.unsettled_grants_at(uids):
         grants.setdefault(grant.machine_uid, []).append(grant)
@@ -132,6 +150,7 @@ def _rows(
             plans,
             now,
             gateways,
+            mapped.get(each.machine.uid, ()),
         )
         for each in listed
     ]
@@ -145,6 +164,7 @@ def _row(
     plans: Mapping[str, PlanInForce],
     now: datetime,
     gateways: Names,
+    mapped: tuple[Through, ...],
 ) -> MachineRow:
     is_heard = is_enforced(point, now)
     if not is_heard:
@@ -172,6 +192,7 @@ def _row(
         state,
         closed_at(point, gateways),
         reached_at(point, gateways),
+        mapped,
     )
 
 
