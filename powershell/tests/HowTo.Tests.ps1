@@ -1,5 +1,7 @@
 # The two PowerShell examples of Azure's how-to, word for word but for ids, address and end time;
-# and in the lab the port is really shut, and really opens, for that address alone.
+# and in the lab the port is really closed, and really opens, for that address alone. Then its lines about
+# Azure Firewall, which is a gateway here; for portal and command line they are in
+# tests/portal/test_how_to_firewall.py.
 
 BeforeDiscovery {
     $isLab = (Get-Content -Path $env:BASCULE_TEST_WORLD -Raw | ConvertFrom-Json).is_lab
@@ -76,5 +78,83 @@ Describe 'the how-to' {
             }
         }
         Wait-Until -That { -not (Test-LabReach -From $World.client) } | Should -BeTrue
+    }
+}
+
+Describe 'the how-to on Azure Firewall' -Skip:(-not $isLab) {
+    BeforeAll {
+        $app = $World.behind | Where-Object -FilterScript { -not $_.agent }
+        $sql = $World.behind | Where-Object -FilterScript { $_.agent }
+        $public = $app.publicAddresses[0]
+
+        # The example above has replaced the policy default by one of its machine alone.
+        $rules = foreach ($each in $app, $sql) {
+            @{
+                id    = $each.id
+                ports = @{ number = 22; protocol = 'TCP'; allowedSourceAddressPrefix = '*'; maxRequestAccessDuration = 'PT3H' }
+            }
+        }
+        $null = Set-AzJitNetworkAccessPolicy -Kind 'Basic' -Location $World.location -Name 'behind' `
+            -ResourceGroupName $World.resource_group -VirtualMachine $rules -ErrorAction Stop
+
+        function Start-TestAccessBehind {
+            param([psobject] $Machine)
+            $wanted = @{
+                id    = $Machine.id
+                ports = @{ number = 22; duration = 'PT5M'; allowedSourceAddressPrefix = $World.client_address }
+            }
+            Start-AzJitNetworkAccessPolicy -ResourceId "$PolicyRoot/behind" -VirtualMachine $wanted -ErrorAction Stop
+        }
+
+        function Set-TestManager {
+            param([string] $By)
+            $null = InModuleScope -ModuleName Bascule -Parameters @{ Gateway = $World.gateway.id; By = $By } -ScriptBlock {
+                Invoke-BasculeApi -Method POST -Body @{ managedBy = $By } -Path (
+                    "$Gateway/providers/Bascule.Fleet/enforcementPoints/default/manage")
+            }
+        }
+    }
+    AfterAll {
+        Set-TestManager -By ''
+        Get-BasculeAccessRequest -Live | Stop-BasculeAccessRequest -Confirm:$false -ErrorAction SilentlyContinue | Out-Null
+        Remove-AzJitNetworkAccessPolicy -ResourceId "$PolicyRoot/behind" -ErrorAction Ignore
+    }
+
+    It 'line 38: Non - Machines virtuelles protégées par des pare-feu Azure contrôlés par Azure Firewall Manager' {
+        Set-TestManager -By 'Azure Firewall Manager'
+        $found = Get-BasculeMachine -Name $app.name
+        $found.State | Should -Be 'unsupported'
+        $found.Reasons -join ' ' | Should -Match "$($app.gateway), in front of $($app.name), is managed by Azure Firewall Manager"
+        (Get-BasculeMachine -State unsupported).Name | Should -Contain $app.name
+        { Start-TestAccessBehind -Machine $app } | Should -Throw -ErrorId 'ManagedElsewhere*'
+        Set-TestManager -By ''
+        (Get-BasculeMachine -Name $app.name).State | Should -Be 'configured'
+    }
+
+    It "line 250: L'icône indique si l'accès est activé sur le groupe de sécurité réseau ou le pare-feu. S'il est activé sur les deux, seule l'icône de pare-feu s'affiche" {
+        (Get-BasculeMachine -Name $World.machine.name).Enforcement | Should -Be 'HostFilter'
+        (Get-BasculeMachine -Name $app.name).Enforcement | Should -Be 'Firewall'
+        (Get-BasculeMachine -Name $sql.name).Enforcement | Should -Be 'Firewall'
+        (Get-BasculeMachine -Name $app.name).ClosedAt | Should -Be $app.gateway
+        (Get-BasculeMachine -Name $sql.name).ClosedAt | Should -BeNullOrEmpty
+        Get-BasculeMachine | Out-String -Width 160 | Should -Match "$($app.name).*22/tcp at $($app.gateway)"
+    }
+
+    It 'lines 252 and 287: les informations de connexion appropriées (mappage de ports provenant de la table DNAT)' {
+        foreach ($machine in $app, $sql) {
+            $request = Start-TestAccessBehind -Machine $machine
+            $request.VirtualMachines[0].PublicIpAddress | Should -Be $public
+            $request.VirtualMachines[0].Ports[0].MappedPort | Should -Be $machine.publicPort
+            $port = ($request | Wait-BasculeAccessRequest -ErrorAction Stop).Ports[0]
+            $port.PublicIpAddress, $port.MappedPort | Should -Be $public, $machine.publicPort
+            $line = "ssh -p $($machine.publicPort) -o HostKeyAlias=$($machine.name) $public"
+            $port.Connect | Should -BeExactly $line
+            $port | Out-String -Width 160 | Should -Match ([regex]::Escape($line))
+            $at = @{ Address = $public; Port = $machine.publicPort }
+            Wait-Until -That { Test-LabReach -From $World.client @at } | Should -BeTrue
+            Test-LabReach -From $World.stranger @at | Should -BeFalse
+            ($request | Stop-BasculeAccessRequest -Confirm:$false).Ports[0].Connect | Should -BeNullOrEmpty
+            Wait-Until -That { -not (Test-LabReach -From $World.client @at) } | Should -BeTrue
+        }
     }
 }

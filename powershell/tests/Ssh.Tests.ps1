@@ -88,6 +88,35 @@ Describe 'Where a gateway leads' {
         "$($door.Address) $($door.Port)" | Should -BeExactly $Found
     }
 
+    It 'gets in to port <Number> by <Public> with <Line>' -ForEach @(
+        @{ Number = 22; Public = '198.51.100.80'; Line = 'ssh -p 2001 -o HostKeyAlias=app-1 198.51.100.80' }
+        @{ Number = 22; Public = '2001:db8::80'; Line = 'ssh -p 2001 -o HostKeyAlias=app-1 2001:db8::80' }
+        @{ Number = 3389; Public = '198.51.100.80'; Line = 'mstsc /v:198.51.100.80:2001' }
+        @{ Number = 3389; Public = '2001:db8::80'; Line = 'mstsc /v:[2001:db8::80]:2001' }
+        @{ Number = 5432; Public = '198.51.100.80'; Line = 'psql "host=198.51.100.80 port=2001"' }
+        @{ Number = 5985; Public = '198.51.100.80'; Line = 'Enter-PSSession -ComputerName 198.51.100.80 -Port 2001 -Credential (Get-Credential)' }
+        @{ Number = 5986; Public = '198.51.100.80'; Line = 'Enter-PSSession -ComputerName 198.51.100.80 -Port 2001 -UseSSL -Credential (Get-Credential)' }
+        @{ Number = 5986; Public = '2001:db8::80'; Line = "Enter-PSSession -ConnectionUri 'https://[2001:db8::80]:2001/wsman' -Credential (Get-Credential)" }
+        @{ Number = 1433; Public = '2001:db8::80'; Line = '[2001:db8::80]:2001' }
+        @{ Number = 22; Public = ''; Line = 'ssh -o HostKeyAlias=app-1 192.0.2.1' }
+        @{ Number = 22; Public = '$(reboot)'; Line = 'ssh -o HostKeyAlias=app-1 192.0.2.1' }
+        @{ Number = 22; Public = '198.51.100.80'; Machine = 'a$(reboot)'; Line = '' }
+        @{ Number = 22; Public = '198.51.100.80'; State = 'closing'; Line = '' }
+    ) {
+        $grant = @{
+            Machine     = if ($_.ContainsKey('Machine')) { $_.Machine } else { 'app-1' }
+            State       = if ($_.ContainsKey('State')) { $_.State } else { 'open' }
+            Number      = $Number
+            Protocol    = 'TCP'
+            Sources     = @('*')
+            Addresses   = @('192.0.2.1')
+            PublicPorts = @([pscustomobject]@{ PublicIpAddress = $Public; MappedPort = 2001; Protocol = 'TCP' })
+        }
+        InModuleScope -ModuleName Bascule -Parameters @{ Grant = [pscustomobject] $grant } -ScriptBlock {
+            Get-BasculeConnectLine -Grant $Grant
+        } | Should -BeExactly $Line
+    }
+
     It 'tells the public address and mapped port of a port, and nothing where none leads' {
         $told = InModuleScope -ModuleName Bascule -ScriptBlock {
             $data = [pscustomobject]@{

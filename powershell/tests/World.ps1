@@ -33,14 +33,14 @@ function New-TestPolicy {
         -ResourceGroupName $World.resource_group -VirtualMachine $machine -ErrorAction Stop
 }
 
-# Does a connection from that host of the lab get through to ssh on the machine?
+# Does a connection from that host of the lab get through to ssh on the machine, or at another door?
 function Test-LabReach {
-    param([string] $From)
+    param([string] $From, [string] $Address = $World.machine.address, [int] $Port = 22)
     $probe = 'import socket,sys
-try: print(socket.create_connection((sys.argv[1], 22), 1.2).recv(4).decode())
+try: print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 1.2).recv(4).decode())
 except OSError as error: print(error)'
     $first, $rest = $World.probe
-    $said = & $first @rest $From -- $World.python -c $probe $World.machine.address
+    $said = & $first @rest $From -- $World.python -c $probe $Address $Port
     [string] $said -eq 'SSH-'
 }
 

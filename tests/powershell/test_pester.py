@@ -54,6 +54,8 @@ def _lab_world(lab: LabWorld) -> dict[str, Any]:
         **info["admin"],
         "is_lab": True,
         "machine": {**machine, "address": machine["addresses"][0]},
+        "behind": [each for each in info["machines"] if each["gateway"]],
+        "gateway": next(each for each in info["machines"] if each["kind"] == "gateway"),
         "client_address": next(
             host["addresses"][0] for host in info["hosts"] if host["name"] == info["client"]
         ),

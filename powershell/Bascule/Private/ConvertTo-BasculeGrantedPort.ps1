@@ -28,7 +28,7 @@ function ConvertTo-BasculeGrantedPort {
             }
         }
     )
-    [pscustomobject]@{
+    $grant = [pscustomobject]@{
         PSTypeName        = 'Bascule.GrantedPort'
         Machine           = $MachineId.Split('/')[-1]
         Number            = [int] $Data.number
@@ -47,5 +47,8 @@ function ConvertTo-BasculeGrantedPort {
         Failure           = Protect-BasculeText -Text (Get-BasculeProperty -InputObject $extras -Name 'failure')
         MachineId         = $MachineId
         GrantId           = [string] (Get-BasculeProperty -InputObject $extras -Name 'grantId')
+        Connect           = ''  # the command that gets in; empty: not open
     }
+    $grant.Connect = Get-BasculeConnectLine -Grant $grant
+    $grant
 }

@@ -16,6 +16,9 @@ function ConvertTo-BasculeMachine {
     $storage = Get-BasculeProperty -InputObject $Data.properties -Name 'storageProfile'
     $disk = Get-BasculeProperty -InputObject $storage -Name 'osDisk'
     $heard = Get-BasculeProperty -InputObject $point -Name 'lastContactAt'
+    # Azure's connection icon: the firewall where a gateway guards the machine, also beside its own agent.
+    $gateways = @(Get-BasculeProperty -InputObject $point -Name 'gateways' | Where-Object -FilterScript { $_ })
+    $enforcement = if ($gateways) { 'Firewall' } elseif ($point) { 'HostFilter' } else { 'None' }
     $isOpen = { $_.MachineId -eq $Data.id -and $_.State -in 'open', 'notConfirmed' }
     [pscustomobject]@{
         PSTypeName        = 'Bascule.Machine'
@@ -35,6 +38,8 @@ function ConvertTo-BasculeMachine {
                 }
             }
         )
+        ClosedAt          = @(Get-BasculeProperty -InputObject $extras -Name 'closedAt')  # gateways that alone close its ports
+        Enforcement       = $enforcement
         OpenNow           = @($Grant | Where-Object -FilterScript $isOpen)
         Agent             = if ($null -eq $point) { 'none' } else { [string] $point.state }
         LastContactUtc    = $(if ($heard) { ConvertFrom-BasculeInstant -Text $heard })
