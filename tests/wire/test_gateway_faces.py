@@ -104,8 +104,21 @@ def test_an_address_outside_the_gateway_s_networks_is_told_at_once(desk: Cli) ->
     tell(house, gateway, "gw-1", "gw-1", guard={**guard, "forwarding": networks})
     inside = desk.done("machine", "behind", "gw-1", "app-1", "--address", "10.1.0.12")
     assert "names no network" not in inside.err
+    assert "To see it: bascule machine show app-1" in inside.err
     outside = desk.done("machine", "behind", "gw-1", "app-1", "--address", "10.9.0.1")
     assert "names no network with 10.9.0.1" in outside.err
+    shown = desk.done("machine", "show", "gw-1").out
+    assert "behind     opens machines in 10.1.0.0/24\n" in shown
+    public = {**networks, "addresses": ["198.51.100.7"], "first": 2222, "last": 2229}
+    tell(house, gateway, "gw-1", "gw-1", guard={**guard, "forwarding": public})
+    shown = desk.done("machine", "show", "gw-1").out
+    assert "10.1.0.0/24; public ports 2222 to 2229 of 198.51.100.7\n" in shown
+    assert desk.json("machine", "show", "gw-1")["agent"]["guard"]["behind"] == {
+        "networks": ["10.1.0.0/24"],
+        "publicAddresses": ["198.51.100.7"],
+        "publicPorts": "2222-2229",
+    }
+    assert "opens machines" not in desk.done("machine", "show", "web-1").out
     assert "behind itself" in refused(desk, "machine", "behind", "gw-1", "gw-1").err
 
 

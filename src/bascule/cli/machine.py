@@ -15,9 +15,9 @@ from bascule.cli.machine_behind import behind, not_behind, release_address
 from bascule.cli.machine_changes import changes_json, changes_words
 from bascule.cli.machine_managed import managed_by
 from bascule.cli.machine_words import (
-    agent_words,
     closed_words,
     detail_lines,
+    guarded_words,
     kept_closed,
     machine_json,
     point_json,
@@ -93,7 +93,7 @@ def list_command(output: str) -> None:
             " ".join(each.addresses),
             each.os_type,
             state_words(each),
-            agent_words(each.point, now),
+            guarded_words(each, now),
             closed_words(each),
         ]
         for each in known

@@ -86,17 +86,21 @@ def behind(
                 tell_of_gateways(each, [point.name])
             told.append({"machine": str(each.id), "addresses": where, "bound": is_new})
             if output != "json":
-                at = " and ".join(where) + _order_words(is_parallel)
+                at = " and ".join(where)
                 say(
-                    f"{each.name} is behind {point.name}, at {at}"
-                    if is_new
-                    else f"{each.name} stays behind {point.name}; it is at {at} there"
+                    (
+                        f"{each.name} is behind {point.name}, at {at}"
+                        if is_new
+                        else f"{each.name} stays behind {point.name}; it is at {at} there"
+                    )
+                    + _order_words(is_parallel)
                 )
                 _tell_of_networks(find_machine(connection, str(each.id)))
     if output == "json":
         emit_json({"gateway": str(point.id), "machines": told})
         return
-    note(f"Only what passes {point.name} is judged there. To see it: bascule machine show NAME")
+    shown = machines[0].name
+    note(f"Only what passes {point.name} is judged there. To see it: bascule machine show {shown}")
 
 
 def _tell_of_networks(machine: Machine) -> None:

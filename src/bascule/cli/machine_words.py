@@ -113,6 +113,13 @@ def _guard_json(guard: HostGuard) -> dict[str, object]:
         else int(guard.max_drain.total_seconds()),
         "mayRelease": guard.may_release,
         "isUsable": guard.is_usable,
+        "behind": None
+        if guard.behind is None
+        else {
+            "networks": list(guard.behind.networks),
+            "publicAddresses": list(guard.behind.addresses),
+            "publicPorts": "{}-{}".format(*guard.behind.ports) if guard.behind.ports else None,
+        },
     }
 
 
@@ -142,6 +149,12 @@ def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
     if point.not_enforced_since is None:
         return words
     return f"{words}, enforcing nothing since {show_instant(point.not_enforced_since, now)}"
+
+
+def guarded_words(found: Machine, now: datetime) -> str:
+    """The same in a list of machines: of one that only gateways guard, theirs, named."""
+    words = agent_words(found.point, now)
+    return f"{' and '.join(found.closed_at)}: {words}" if found.closed_at else words
 
 
 def _heard_words(point: EnforcementPoint, now: datetime) -> str:
@@ -288,6 +301,18 @@ def guard_words(guard: HostGuard) -> str:
     return "; ".join(parts) or "none: the host admits everything that a policy allows"
 
 
+def behind_words(guard: HostGuard) -> str:
+    """What a gateway's guard file gives behind it; empty of a file that is no gateway's."""
+    if guard.behind is None or not guard.is_usable:
+        return ""
+    found = guard.behind
+    words = f"opens machines in {', '.join(found.networks) or 'no network'}"
+    if found.ports is None or not found.addresses:
+        return words
+    first, last = found.ports
+    return f"{words}; public ports {first} to {last} of {', '.join(found.addresses)}"
+
+
 def port_list(ports: Sequence[ClosedPort]) -> str:
     return ", ".join(port_words(port.number, port.protocol) for port in ports)
 
@@ -359,6 +384,8 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
             point.guard is not None and not found.closed_at
         ):  # a gateway's is not told of each machine
             lines.append(f"guard      {guard_words(point.guard)}")
+            if behind := behind_words(point.guard):
+                lines.append(f"behind     {behind}")
         worst_first = sorted(point.weaknesses, key=lambda each: not each.is_severe)
         lines += [f"weak       {_weakness_words(each)}" for each in worst_first]
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]

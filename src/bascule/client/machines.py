@@ -35,6 +35,15 @@ class ClosedPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """What a gateway's guard file admits behind it."""
+
+    networks: tuple[str, ...]  # of no other is anything opened
+    addresses: tuple[str, ...]  # public ones
+    ports: tuple[int, int] | None  # at each of those, both inclusive; None: it leads nobody by one
+
+
+@dataclass(frozen=True, slots=True)
 class HostGuard:
     """What the host itself admits, whatever a policy says; None bounds nothing."""
 
@@ -44,10 +53,11 @@ class HostGuard:
     may_release: bool
     is_usable: bool  # False: its file cannot be used, and nothing is admitted
     max_drain: timedelta | None = None  # for which connections may stay beyond it
+    behind: Behind | None = None  # None: it is no gateway's
 
     @property
     def is_bounding(self) -> bool:
-        return self != HostGuard(None, None, None, True, True)
+        return replace(self, behind=None) != HostGuard(None, None, None, True, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,4 +310,16 @@ def read_guard(data: Data) -> HostGuard | None:
         data.get("mayRelease") is not False,
         data.get("isUsable") is not False,
         parse_duration(drain) if drain else None,
+        _read_behind(inner(data, "forwarding")),
+    )
+
+
+def _read_behind(data: Data) -> Behind | None:
+    if not data:
+        return None
+    ports = inner(data, "publicPorts")
+    return Behind(
+        texts(data, "networks"),
+        texts(data, "publicAddresses"),
+        (number(ports, "first"), number(ports, "last")) if ports else None,
     )

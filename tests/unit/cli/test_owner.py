@@ -492,6 +492,7 @@ class TestMachine:
             "maxDrainSeconds": None,
             "mayRelease": False,
             "isUsable": True,
+            "behind": None,
         }
 
 
