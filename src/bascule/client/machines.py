@@ -55,10 +55,6 @@ class HostGuard:
     max_drain: timedelta | None = None  # for which connections may stay beyond it
     behind: Behind | None = None  # None: it is no gateway's
 
-    @property
-    def is_bounding(self) -> bool:
-        return replace(self, behind=None) != HostGuard(None, None, None, True, True)
-
 
 @dataclass(frozen=True, slots=True)
 class RootOpening:
