@@ -41,6 +41,10 @@ def test_the_portal_says_where(gated: House) -> None:
     assert "These ports are closed at gw-1 until" in settings
     everything = text_of(olga.page("/portal/exposure?tab=all"))
     assert "closed at gw-1" in everything
+    connect = "/portal/machines/default/app-1/connect"
+    assert "The gateway in front of it is connected: gw-1" in text_of(olga.page(connect))
+    assert "agent is connected" not in text_of(olga.page(connect)), "it has none"
+    assert "devant elle est connectée" in text_of(olga.page(connect, language="fr"))
     french = text_of(olga.page("/portal/machines/default/app-1", language="fr"))
     assert "gw-1" in french
     assert "Only gw-1" not in french
