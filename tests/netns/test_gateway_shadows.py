@@ -227,6 +227,15 @@ SHADOWS: dict[str, tuple[Callable[[World], object], str, str, Callable[[World], 
         "",
         without("netdev"),
     ),
+    "what is forwarded is dropped": (
+        lambda world: world.network.host.nft(
+            "table ip odd {\nchain it {\ntype filter hook forward priority filter; policy drop\n"
+            "ct state established accept\ntcp dport { 80, 443 } accept\n}\n}\n"
+        ),
+        "BlockedElsewhere",
+        f"22/tcp of {APP}",
+        without("ip"),
+    ),
     "a bridge carries packets past the rules": (
         _no_bridge_filter,
         "Bridged",
@@ -234,6 +243,9 @@ SHADOWS: dict[str, tuple[Callable[[World], object], str, str, Callable[[World], 
         lambda world: switch(world, "1"),
     ),
 }
+
+
+CONFIRMED = ("ProxiedBehind", "BlockedElsewhere")
 
 
 @pytest.mark.parametrize("name", SHADOWS)
@@ -246,6 +258,8 @@ def test_it_is_found_and_gone_when_the_advice_is_followed(world: World, name: st
     assert status == 1
     assert found[0]["rule"]
     assert found[0]["advice"]
+    shown = (found[0]["packet"], bool(found[0]["notTriedBecause"]))
+    assert shown == (("confirmed", False) if code in CONFIRMED else ("notTried", True)), told
     assert (code, port) in world.told_by_agent()
     mend(world)
     status, told = world.doctor()

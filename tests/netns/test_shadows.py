@@ -51,6 +51,21 @@ class World:
         assert ran.stdout, ran.stderr
         return ran.returncode, json.loads(ran.stdout)
 
+    def say(self, *prefix: str) -> str:
+        """What doctor says to people."""
+        ran = subprocess.run(
+            [
+                *("ip", "netns", "exec", self.network.host.name, *prefix),
+                *(sys.executable, "-m", "bascule.bootstrap", "doctor"),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return ran.stdout
+
     def told_by_agent(self) -> list[tuple[str, str]]:
         """What the agent's own driver says of shadows, by code and port."""
         self.driver.tidy()
@@ -231,6 +246,8 @@ SHADOWS: dict[str, tuple[Callable[[World], object], str, str, Mend]] = {
 @pytest.mark.parametrize("name", SHADOWS)
 def test_it_is_found_and_gone_when_the_advice_is_followed(world: World, name: str) -> None:
     make, code, port, mend = SHADOWS[name]
+    if name.startswith("iptables"):
+        need(name.split(maxsplit=1)[0])
     make(world)
     status, told = world.doctor()
     found = [each for each in told["findings"] if (each["code"], each["port"]) == (code, port)]
@@ -238,6 +255,8 @@ def test_it_is_found_and_gone_when_the_advice_is_followed(world: World, name: st
     assert status == 1
     assert found[0]["rule"]
     assert found[0]["advice"]
+    shown = (found[0]["packet"], bool(found[0]["notTriedBecause"]))
+    assert shown == (("notTried", True) if code == "RewrittenPast" else ("confirmed", False)), told
     assert (code, port) in world.told_by_agent()
     assert not world.network.stranger.reaches(22), "doctor opens nothing"
 
@@ -250,6 +269,7 @@ def test_it_is_found_and_gone_when_the_advice_is_followed(world: World, name: st
 
 
 def _allowed_from_inside(world: World) -> None:
+    need("iptables")
     world.programs.shell(
         "iptables -P INPUT DROP; iptables -A INPUT -s 10.0.0.0/8 -p tcp --dport 22 -j ACCEPT; "
         "iptables -A INPUT -i br0 -p tcp --dport 5432 -m limit --limit 5/s -j ACCEPT"
@@ -276,6 +296,7 @@ def _banned_others(world: World) -> None:
 
 
 def _two_containers(world: World) -> None:
+    need("ip6tables")
     made = world.programs.docker((5432, 5432))
     made.publish(8080, TWO, 80)
     world.programs.shell("ip6tables -A INPUT -p tcp --dport 22 -j ACCEPT")
@@ -329,6 +350,34 @@ def test_an_ordinary_host_has_no_finding(world: World, name: str) -> None:
     assert (told["findings"], told["notRead"], status) == ([], [], 0)
     assert world.told_by_agent() == []
     assert not world.network.stranger.reaches(22)
+
+
+def test_what_only_a_packet_tells_is_told_of_what_was_found(world: World) -> None:
+    """Whether a rule by a packet's mark drops it is not known by reading. The copy shows that it does,
+    and the host is as it was.
+    """
+    _two_ports(world)
+    world.network.host.nft(
+        "table inet filter {\nchain input {\ntype filter hook input priority filter\n"
+        "tcp dport { 22, 2222 } meta mark 0 drop\n}\n}\n"
+    )
+    before = world.network.host.run("nft", "-s", "list", "ruleset")
+    links = world.network.host.run("ip", "-o", "addr")
+    (found,) = world.doctor()[1]["findings"]
+    assert (found["code"], found["packet"]) == ("SecondPort", "refuted")
+    assert world.network.host.run("nft", "-s", "list", "ruleset") == before
+    assert world.network.host.run("ip", "-o", "addr") == links
+    assert "Not reached by a packet in a copy of the rules" in world.say()
+
+
+def test_it_is_told_why_nothing_was_tried(world: World) -> None:
+    """Whoever may read rules and make no network namespace."""
+    need("setpriv")
+    _two_ports(world)
+    said = world.say("setpriv", "--bounding-set", "-sys_admin")
+    assert "2222/tcp" in said
+    assert "Could not be tried with a packet: a network namespace cannot be made here." in said
+    assert "Confirmed" not in said
 
 
 def test_a_source_that_is_let_in_and_banned_is_found(world: World) -> None:

@@ -11,7 +11,7 @@ from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.domain.net import PortKey, TransportProtocol, parse_port_number, port_order
 from bascule.domain.weaknesses import Shadow, Weakness
 from bascule.errors import Forbidden, InvalidInput
-from bascule.interfaces.driver import Examination, HostParts
+from bascule.interfaces.driver import Examination, HostParts, Outcome, Trial
 
 FOUND = 1  # the exit code
 
@@ -20,6 +20,15 @@ _WHAT = {
     Shadow.UNREAD: "cannot be told",
     Shadow.BLOCKS: "blocked",
 }
+
+
+# What a packet showed of a finding. For one that blocks, REFUTED means that the packet arrived.
+_SHOWN = {
+    Outcome.CONFIRMED: "Confirmed by a packet in a copy of the rules.",
+    Outcome.REFUTED: "Not reached by a packet in a copy of the rules: another rule may be in the way.",
+    Outcome.UNTRIED: "Could not be tried with a packet: {reason}.",
+}
+_ARRIVED = "Not confirmed: a packet arrived in a copy of the rules. It may depend on who sends it."
 
 
 @click.command(
@@ -53,6 +62,9 @@ def doctor(parts: HostParts, ports: Sequence[str], output: str) -> int:
     sockets and port forwardings. Says what lets a closed port be reached without a grant, and
     what blocks access that Bascule opens. Changes nothing on this host.
 
+    Each finding is tried with a packet in a copy of the rules, in a network namespace of its own:
+    it is confirmed, not reached, or could not be tried, with the reason. Nothing is sent elsewhere.
+
     Reading the rules takes root. Without it, doctor says what it could not read.
     """
     found = parts.firewall().examine([_port(each) for each in ports])
@@ -78,12 +90,18 @@ def _port(text: str) -> PortKey:
 def _json(found: Examination) -> dict[str, Any]:
     return {
         "ports": [str(each) for each in sorted(found.ports, key=port_order)],
-        "findings": [_finding_json(each) for each in found.findings],
+        "findings": [_finding_json(*each) for each in _pairs(found)],
         "notRead": list(found.unread),
     }
 
 
-def _finding_json(weakness: Weakness) -> dict[str, Any]:
+def _pairs(found: Examination) -> list[tuple[Weakness, Trial]]:
+    """A driver that tries nothing tells of no trials."""
+    untried = (Trial(Outcome.UNTRIED, "this firewall's driver tries none"),) * len(found.findings)
+    return list(zip(found.findings, found.trials or untried, strict=True))
+
+
+def _finding_json(weakness: Weakness, trial: Trial) -> dict[str, Any]:
     return {
         "code": weakness.code,
         "severity": str(weakness.gravity),
@@ -93,17 +111,20 @@ def _finding_json(weakness: Weakness) -> dict[str, Any]:
         "text": str(weakness.text),
         "advice": str(weakness.advice or ""),
         "arguments": dict(weakness.arguments),
+        "packet": str(trial.outcome),
+        "notTriedBecause": trial.reason,
     }
 
 
 def _show(found: Examination) -> None:
     if found.ports:
         say(f"Looked at: {', '.join(str(each) for each in sorted(found.ports, key=port_order))}")
-    for weakness in found.findings:
+    for weakness, trial in _pairs(found):
         what = _WHAT[weakness.shadow] if weakness.shadow is not None else "weak"
         say("")
         say(f"{weakness.arguments.get('port') or 'every closed port'}: {what} ({weakness.code})")
         say(f"  {weakness.text}")
+        say(f"  {_shown(weakness, trial)}")
         if weakness.advice:
             say(f"  To do: {weakness.advice}")
     if found.findings:
@@ -111,6 +132,12 @@ def _show(found: Examination) -> None:
     for each in found.unread:
         note(f"Could not be read: {each}. Run it as root: sudo bascule doctor.")
     say(_sum(found))
+
+
+def _shown(weakness: Weakness, trial: Trial) -> str:
+    if weakness.shadow is Shadow.BLOCKS and trial.outcome is Outcome.REFUTED:
+        return _ARRIVED
+    return _SHOWN[trial.outcome].format(reason=trial.reason)
 
 
 def _sum(found: Examination) -> str:

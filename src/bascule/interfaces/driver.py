@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from bascule.domain.capabilities import Capabilities
@@ -158,6 +159,20 @@ class HostNeeds:
     unit: UnitNeeds = UnitNeeds()
 
 
+class Outcome(StrEnum):
+    """What a packet showed of a finding, in a copy of the host's rules."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"  # it did not come where the finding says, or came where it says it does not
+    UNTRIED = "notTried"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    outcome: Outcome
+    reason: str = ""  # of UNTRIED
+
+
 @dataclass(frozen=True, slots=True)
 class Examination:
     """What other programs' rules and services do to the ports of this host."""
@@ -165,6 +180,7 @@ class Examination:
     ports: frozenset[PortKey]  # that were looked at
     findings: tuple[Weakness, ...] = ()  # shadows
     unread: tuple[str, ...] = ()  # what could not be read, in words
+    trials: tuple[Trial, ...] = ()  # of each finding in turn
 
 
 class HostFirewall(Protocol):
@@ -183,7 +199,9 @@ class HostFirewall(Protocol):
         ...
 
     def examine(self, ports: Collection[PortKey]) -> Examination:
-        """Look for shadows over ``ports`` (empty: those that the rules keep closed); changes nothing."""
+        """Look for shadows over ``ports`` (empty: those that the rules keep closed), and try each with
+        a packet in a copy of the rules; changes nothing.
+        """
         ...
 
 

@@ -1,5 +1,6 @@
 """One look at this host, for ``bascule doctor``: whoever owns the table, it is read and no more.
 
+What is found is tried with a packet in a copy of the rules, in a network namespace of its own.
 Without CAP_NET_ADMIN no rule can be read; sockets can. What could not be read is told.
 """
 
@@ -10,14 +11,18 @@ from collections.abc import Collection
 from bascule.domain.desired import RuleSet
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
+from bascule.drivers.linux.other_rules import OtherRules
+from bascule.drivers.linux.shadows import Looked
+from bascule.drivers.linux.trials import tried
 from bascule.drivers.nftables import parse, rules
-from bascule.drivers.nftables.layout import TABLE
+from bascule.drivers.nftables.layout import HANDOVERS, TABLE
 from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
 from bascule.drivers.nftables.load import Loader
-from bascule.drivers.nftables.shadowed import look_now
+from bascule.drivers.nftables.shadowed import is_ours, look_now
 from bascule.errors import ConfigurationError, EnforcementFailed
-from bascule.interfaces.driver import Examination
+from bascule.interfaces.driver import Examination, Outcome, Trial
 
+_FAMILY = "inet"
 _TABLE_UNREAD = "Bascule’s own table, which says what is closed here"
 _PROGRAMS_UNREAD = "the processes of other users, which hold most sockets"
 
@@ -41,7 +46,20 @@ def examine(ports: Collection[PortKey]) -> Examination:
         if context is not None:
             context.close()
     unread += [*looked.unread, *(() if looked.are_programs_read else (_PROGRAMS_UNREAD,))]
-    return Examination(frozenset(each.port for each in held.closed), looked.found, tuple(unread))
+    ports_ = frozenset(each.port for each in held.closed)
+    return Examination(ports_, looked.found, tuple(unread), _tried(looked))
+
+
+def _tried(looked: Looked) -> tuple[Trial, ...]:
+    if not looked.found:
+        return ()
+    names = {f"{_FAMILY} {name}" for name in (TABLE, *HANDOVERS)}
+    try:
+        host = OtherRules(is_ours, lambda _table, _chain, _at: "")
+        return tried(looked.found, host, lambda family, name: f"{family} {name}" in names)
+    except OSError as error:
+        untried = Trial(Outcome.UNTRIED, error.strerror or str(error))
+        return (untried,) * len(looked.found)
 
 
 def _context() -> Context | None:
