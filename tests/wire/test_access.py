@@ -16,6 +16,7 @@ from bascule.api import waiting as long_poll
 from bascule.domain.actions import POLICY_READ
 from bascule.services.hub import request_topic
 from bascule.services.views import view_request
+from tests.support.stores import is_postgresql
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.people import Person, make_role
 
@@ -118,6 +119,7 @@ def test_a_wait_that_is_over_answers_what_is_so(web: House) -> None:
     assert states(answer) == ["opening"]
 
 
+@pytest.mark.skipif(is_postgresql(), reason="there nothing is read on the event loop")
 def test_what_is_long_to_read_is_not_read_on_the_event_loop(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +201,8 @@ def test_revoking_what_is_over_says_so_and_killing_reaches_it(web: House) -> Non
 @pytest.mark.parametrize("record", ["'x'", '\'{"kind": "X"}\'', "x'ff'"])
 def test_a_damaged_event_undoes_no_revocation(web: House, kind: str, record: str) -> None:
     """Who can write one row of the record must not keep a door open by it."""
+    if is_postgresql() and "{" not in record:
+        pytest.skip("PostgreSQL keeps nothing but JSON in this column")
     agent, uid = web.enrol("web-1"), uid_of(web)
     request = initiate(web, 22, 80)
     first, second = grant_ids(web.call("GET", request))

@@ -15,6 +15,7 @@ from bascule.store.failures import (
     OTHER_REFUSAL,
     REFERS_TO_NOTHING,
     conflict,
+    log,
 )
 
 FAILURES = (DBAPIError, psycopg.Error, UnicodeEncodeError, OverflowError)
@@ -75,9 +76,9 @@ def translate(error: Exception, doing: str) -> Exception:
         return error
     if not cause:
         cause, advice = "its server failed", "See the log of the database server."
-    return Unavailable(
-        f"The database cannot be {doing}: {cause} ({_first_line(original)}).", advice=advice
-    )
+    log.warning("database unavailable", state=state, why=_first_line(original))
+    # What PostgreSQL says is for the log alone: it names addresses, and callers may be strangers.
+    return Unavailable(f"The database cannot be {doing}: {cause}.", advice=advice)
 
 
 def _first_line(error: psycopg.Error) -> str:
