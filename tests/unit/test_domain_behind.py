@@ -262,8 +262,9 @@ def test_a_part_is_what_was_put_in(gateway: RuleSet, machine: RuleSet) -> None:
             machine.closed,
             {k: e for k, e in machine.openings.items() if k.source.version == address.version},
             {k: e for k, e in machine.cuts.items() if k.source.version == address.version},
+            {k: e for k, e in machine.drains.items() if k.source.version == address.version},
         )
-    assert part_at(found, SQL).openings == {}
+    assert part_at(found, SQL).openings == part_at(found, SQL).drains == {}
     assert part_at(found, SQL).closed == machine.closed
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
 
 from bascule.domain.behind import behind, part_at, united
 from bascule.domain.bounds import Guard
+from bascule.domain.decide import Allowed, Denied, decide
 from bascule.domain.desired import (
     STALE_AFTER,
     DesiredState,
@@ -23,13 +24,16 @@ from bascule.domain.desired import (
     RuleSet,
     begin_anew,
     close_all,
+    desired_state,
     forget_ended,
     hold,
     rule_set,
 )
 from bascule.domain.features import KNOWN, Feature
+from bascule.domain.grant import Grant
 from bascule.domain.guard import bound, bound_held
 from bascule.domain.holding import ends, ends_earlier, keep_named, none_let_go_yet, only_closed
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey
 from bascule.domain.plan import (
@@ -40,8 +44,23 @@ from bascule.domain.plan import (
     closing_halves,
     plan,
 )
+from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.domain.told import counted_from_before, known_part
-from tests.samples import ALICE_HOST, BOB_HOST, SSH, UDP
+from tests.samples import (
+    ALICE_HOST,
+    BOB_HOST,
+    HOUR,
+    NOW,
+    SSH,
+    UDP,
+    WEB,
+    codes,
+    grant,
+    machine,
+    policy,
+    request,
+    rule,
+)
 
 T = 100.0
 KILL = frozenset({ClosedPort(SSH, OnExpiry.KILL)})
@@ -324,3 +343,127 @@ def test_a_refused_plan_lets_nobody_stay_for_longer() -> None:
         assert half == (DropDrain(ALICE),)
     for half in closing_halves([Rebuild(RULES)], RULES, ()):
         assert half == (Rebuild(RuleSet(KILL)),)
+
+
+# -- the server's half -------------------------------------------------------------------------
+
+DRAINS = frozenset({ClosedPort(SSH, OnExpiry.DRAIN)})
+GRANT = replace(
+    grant(),
+    on_expiry=OnExpiry.DRAIN,
+    drain_for=MINUTE,
+    state=GrantState.OPEN,
+    protocol=RuleProtocol.TCP,
+)
+OVER = replace(GRANT, state=GrantState.CLOSED, reason=StatusReason.EXPIRED)
+
+
+def drains_at(
+    given: Grant,
+    now: datetime,
+    closed: frozenset[ClosedPort] = DRAINS,
+    uid: str = GRANT.machine_uid,
+) -> list[timedelta]:
+    live, drained = ([given], ()) if given.is_live else ([], [given])
+    state = desired_state(uid, 1, closed, {}, live, now, drained=drained)
+    assert all(each.on_expiry is not OnExpiry.DRAIN for each in state.closed)
+    return [each.remaining for each in state.drains]
+
+
+@pytest.mark.parametrize(
+    ("given", "after", "stay"),
+    [
+        # From its lease's end on, for the time of the policy.
+        (GRANT, timedelta(0), HOUR + MINUTE),
+        (GRANT, HOUR - MINUTE, 2 * MINUTE),
+        # The sweep may come later than the end.
+        (GRANT, HOUR, MINUTE),
+        (OVER, HOUR + MINUTE / 2, MINUTE / 2),
+        (replace(OVER, state=GrantState.CLOSING), HOUR, MINUTE),
+        (OVER, HOUR + MINUTE, None),
+        # A clock that went back gives nobody more.
+        (OVER, timedelta(0), MINUTE),
+        # Time alone lets anybody stay.
+        (replace(OVER, reason=StatusReason.USER_REQUESTED), HOUR, None),
+        (replace(OVER, reason=StatusReason.NEWER_REQUEST_INITIATED), HOUR, None),
+        (replace(OVER, state=GrantState.FAILED), HOUR, None),
+        (replace(OVER, cut_at=NOW), HOUR, None),
+        (replace(GRANT, cut_at=NOW), timedelta(0), None),
+        (replace(GRANT, on_expiry=OnExpiry.KILL), timedelta(0), None),
+        (replace(GRANT, drain_for=None), timedelta(0), None),
+        # What did not open in time has none; what may still open has.
+        (replace(GRANT, state=GrantState.OPENING), timedelta(0), HOUR + MINUTE),
+        (replace(GRANT, state=GrantState.OPENING), timedelta(minutes=2), None),
+    ],
+)
+def test_whose_connections_may_stay(given: Grant, after: timedelta, stay: timedelta | None) -> None:
+    assert drains_at(given, NOW + after) == ([] if stay is None else [stay])
+
+
+def test_it_is_of_ports_that_drain_now_and_of_this_machine() -> None:
+    assert drains_at(GRANT, NOW, KILL) == []
+    assert drains_at(GRANT, NOW, frozenset({ClosedPort(SSH)})) == []
+    assert drains_at(GRANT, NOW, frozenset()) == []
+    assert drains_at(GRANT, NOW, uid="another") == []
+    both = replace(GRANT, protocol=RuleProtocol.ALL)
+    state = desired_state(GRANT.machine_uid, 1, DRAINS, {}, [both], NOW)
+    assert [each.ports for each in state.drains] == [(SSH,)]
+
+
+def test_it_counts_for_the_size_of_a_state() -> None:
+    assert GRANT.told_size == 2 * replace(GRANT, drain_for=None).told_size
+
+
+def test_those_that_last_longest_are_told_if_not_all_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the others connections end with their lease: nobody stays for longer than agreed."""
+    grants = [replace(OVER, id=str(n), ends_at=OVER.ends_at + n * MINUTE / 10) for n in range(4)]
+    now = NOW + HOUR + MINUTE / 3
+
+    def names() -> list[str]:
+        state = desired_state(GRANT.machine_uid, 1, DRAINS, {}, [], now, drained=grants)
+        return [each.grant_id for each in state.drains]
+
+    assert names() == ["3", "2", "1", "0"]
+    monkeypatch.setattr("bascule.domain.desired.MAXIMUM_OPENINGS_PER_MACHINE", 2)
+    assert names() == ["3", "2"]
+    monkeypatch.setattr("bascule.domain.desired.MAXIMUM_STATE", 1100)
+    assert names() == []
+
+
+# -- the decision ------------------------------------------------------------------------------
+
+STAYS = replace(rule(), on_expiry=OnExpiry.DRAIN, drain_for=10 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("ruled", "guard", "cannot", "found"),
+    [
+        (STAYS, Guard(), (), []),
+        (STAYS, Guard(max_drain=10 * MINUTE), (), []),
+        (STAYS, Guard(max_drain=9 * MINUTE), (), ["DrainTooLong"]),
+        (STAYS, Guard(max_drain=timedelta(0)), (), ["DrainTooLong"]),
+        (STAYS, Guard(), ("uid-web",), ["CannotDrain"]),
+        (STAYS, Guard(), ("uid-db",), []),
+        # Of other settings neither matters.
+        (rule(), Guard(max_drain=timedelta(0)), ("uid-web",), []),
+    ],
+)
+def test_who_is_promised_a_time(
+    ruled: PortRule, guard: Guard, cannot: tuple[str, ...], found: list[str]
+) -> None:
+    decision = decide(
+        policy(ruled),
+        request(),
+        {WEB: machine()},
+        [],
+        lambda: "g",
+        NOW,
+        guards={"uid-web": guard},
+        cannot_drain=cannot,
+    )
+    if found:
+        assert isinstance(decision, Denied)
+        assert codes(decision.reasons) == found
+    else:
+        assert isinstance(decision, Allowed)
+        assert decision.grants[0].drain_for == ruled.drain_for

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bascule.api.wire.places import path_of_target
+from bascule.domain.features import KNOWN, Feature
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey
 from bascule.domain.policy import (
@@ -18,10 +19,12 @@ from bascule.domain.policy import (
     RuleProtocol,
     check_policy,
     closed_union,
+    drains,
     effective_on_expiry,
+    missing_for,
     strictest,
 )
-from tests.samples import DB, POLICY_ID, SSH, TCP, UDP, WEB, codes, policy, rule
+from tests.samples import DB, HOUR, POLICY_ID, SSH, TCP, UDP, WEB, codes, policy, rule
 
 KEEP, KILL = OnExpiry.KEEP, OnExpiry.KILL
 
@@ -69,8 +72,43 @@ def test_where_policies_differ_kill_wins(order: tuple[OnExpiry, OnExpiry]) -> No
     """Closed is the union of two policies; the stricter answer holds whatever the order."""
     both = closed_union(replace(rule(), on_expiry=each) for each in order)
     assert both == {ClosedPort(SSH, KILL)}
-    assert strictest(order) is KILL
-    assert strictest([KEEP, KEEP]) is KEEP
+    assert strictest(replace(rule(), on_expiry=each) for each in order) == (KILL, None)
+    assert strictest([rule(), rule()]) == strictest([]) == (KEEP, None)
+
+
+def test_drain_is_between_keep_and_kill() -> None:
+    """Of two times the shorter counts; UDP is killed all the same."""
+    drain = replace(rule(53, RuleProtocol.ALL), on_expiry=OnExpiry.DRAIN, drain_for=HOUR)
+    keep, kill = (replace(rule(53, RuleProtocol.ALL), on_expiry=each) for each in (KEEP, KILL))
+    udp = ClosedPort(PortKey(UDP, 53), KILL)
+    dns = PortKey(TCP, 53)
+    for rules, end in (([drain, keep], OnExpiry.DRAIN), ([drain, kill], KILL)):
+        for order in (rules, rules[::-1]):
+            assert closed_union(order) == {ClosedPort(dns, end), udp}
+            assert strictest(order) == (end, HOUR if end is OnExpiry.DRAIN else None)
+    assert strictest([drain, replace(drain, drain_for=HOUR / 2)])[1] == HOUR / 2
+    assert drains(drain)
+    assert not drains(keep)
+    assert not drains(replace(drain, protocol=RuleProtocol.UDP))
+    assert missing_for([drain], KNOWN - {Feature.DRAIN}) == {Feature.DRAIN}
+    assert missing_for([drain], frozenset()) == {Feature.DRAIN, Feature.KILL, Feature.UDP}
+
+
+@pytest.mark.parametrize(
+    ("end", "stay", "found"),
+    [
+        (OnExpiry.DRAIN, timedelta(seconds=1), []),
+        (OnExpiry.DRAIN, timedelta(hours=8), []),
+        (OnExpiry.DRAIN, timedelta(0), ["InvalidDrain"]),
+        (OnExpiry.DRAIN, timedelta(hours=8, seconds=1), ["InvalidDrain"]),
+        (OnExpiry.DRAIN, None, ["DrainTimeRequired"]),
+        (KEEP, HOUR, ["DrainNotAsked"]),
+        (KILL, HOUR, ["DrainNotAsked"]),
+    ],
+)
+def test_the_time_of_a_drain(end: OnExpiry, stay: timedelta | None, found: list[str]) -> None:
+    given = replace(rule(), on_expiry=end, drain_for=stay)
+    assert codes(check_policy(policy(given))) == found
 
 
 def test_the_union_keeps_what_only_one_names() -> None:

@@ -16,6 +16,7 @@ function ConvertTo-BasculeGrantedPort {
         $sources = @(Get-BasculeProperty -InputObject $Data -Name 'allowedSourceAddressPrefix')
     }
     $silent = Get-BasculeProperty -InputObject $extras -Name 'notConfirmedSince'
+    $stay = Get-BasculeProperty -InputObject $extras -Name 'drainsUntil'
     $public = @(
         foreach ($each in @(Get-BasculeProperty -InputObject $extras -Name 'publicPorts')) {
             if ($each) {
@@ -44,6 +45,7 @@ function ConvertTo-BasculeGrantedPort {
         StatusReason      = [string] (Get-BasculeProperty -InputObject $Data -Name 'statusReason')
         SessionsAlive     = Get-BasculeProperty -InputObject $extras -Name 'sessionsAlive'  # $null: not told
         NotConfirmedSince = $(if ($silent) { ConvertFrom-BasculeInstant -Text $silent })
+        DrainsUntil       = $(if ($stay) { ConvertFrom-BasculeInstant -Text $stay })  # $null: connections do not stay beyond the end
         Failure           = Protect-BasculeText -Text (Get-BasculeProperty -InputObject $extras -Name 'failure')
         MachineId         = $MachineId
         GrantId           = [string] (Get-BasculeProperty -InputObject $extras -Name 'grantId')

@@ -33,7 +33,14 @@ from bascule.client.policies import (
 from bascule.domain.ids import parse_name
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import Address, AddressPrefix
-from bascule.domain.policy import MAXIMUM_DURATION, MINIMUM_DURATION, PortRule, RuleProtocol
+from bascule.domain.policy import (
+    MAXIMUM_DRAIN,
+    MAXIMUM_DURATION,
+    MINIMUM_DRAIN,
+    MINIMUM_DURATION,
+    PortRule,
+    RuleProtocol,
+)
 
 DEFAULT_POLICY = "default"
 RECOMMENDED = {"windows": Port(3389, "TCP")}  # any other system: ssh
@@ -82,6 +89,7 @@ Examples:
   bascule policy set web-1                        port 22, at most 3 hours
   bascule policy set web-1 -p 22 -p 5432 --max 1h --from 198.51.100.0/24
   bascule policy set web-1 -p 22 --on-expiry kill --require-why
+  bascule policy set web-1 -p 22 --on-expiry drain --drain-for 10m
   bascule policy set app-1 -p 22 --public-port 2222""",
 )
 @click.argument("machine", type=MACHINE)
@@ -104,11 +112,17 @@ Examples:
 )
 @click.option(
     "--on-expiry",
-    type=click.Choice(["keep", "kill"]),
+    type=click.Choice(["keep", "kill", "drain"]),
     default="keep",
     show_default=True,
-    help="When a grant ends: keep lets its TCP connections continue, kill ends them. UDP always "
-    "ends.",
+    help="When a grant ends: keep lets its TCP connections continue, kill ends them, drain lets "
+    "them stay for the time of --drain-for and then ends them. UDP always ends.",
+)
+@click.option(
+    "--drain-for",
+    type=SpanType(MINIMUM_DRAIN, MAXIMUM_DRAIN),
+    metavar="TIME",
+    help="With --on-expiry drain: how long connections may stay, such as 10m.",
 )
 @click.option("--require-why", is_flag=True, help="Requests must give a reason.")
 @click.option(
@@ -135,6 +149,7 @@ def set_command(
     longest: timedelta,
     sources: tuple[str, ...],
     on_expiry: str,
+    drain_for: timedelta | None,
     require_why: bool,
     public: tuple[Address | None, int] | None,
     policy_name: str,
@@ -149,6 +164,8 @@ def set_command(
     parse_name(policy_name, "Policy", "--policy")
     if public is not None and len(set(ports)) > 1:
         raise click.UsageError("--public-port is for one port: give -p once.")
+    if (on_expiry == OnExpiry.DRAIN) is not (drain_for is not None):
+        raise click.UsageError("--on-expiry drain and --drain-for go together.")
     address, number = public or (None, None)
     with connect() as connection:
         found = find_machine(connection, machine)
@@ -163,6 +180,7 @@ def set_command(
                 require_why,
                 public_port=number,
                 public_address=address,
+                drain_for=drain_for,
             )
             for port in dict.fromkeys(wanted)
         ]

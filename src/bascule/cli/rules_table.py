@@ -53,6 +53,8 @@ def _at_end(rule: PortRule) -> str:
     """What becomes of connections; UDP's always end (EDGES A4)."""
     if rule.on_expiry is OnExpiry.KILL or rule.protocol is RuleProtocol.UDP:
         return "cut"
+    if rule.drain_for is not None:
+        return f"stay {show_span(rule.drain_for)}, then cut"
     return "kept, UDP ended" if rule.protocol is RuleProtocol.ALL else "kept"
 
 

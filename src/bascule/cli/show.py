@@ -56,6 +56,7 @@ def _port_json(port: GrantedPort) -> Mapping[str, object]:
         or None,
         "failure": port.failure or None,
         "sessionsAlive": port.sessions_alive,
+        "drainsUntil": format_utc(port.drains_until) if port.drains_until else None,
         "notConfirmedSince": format_utc(port.not_confirmed_since)
         if port.not_confirmed_since
         else None,
@@ -89,6 +90,11 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
         if port.state == NOT_CONFIRMED:
             lines.append(
                 "  its agent is silent or cannot enforce anything: this is its last report"
+            )
+        if port.drains_until:
+            lines.append(
+                f"  its connections may stay until {show_instant(port.drains_until, now)}, "
+                "then they are cut"
             )
         lines += points_lines(port)
         lines += _way_in(machine, port)

@@ -66,6 +66,7 @@ class GrantedPort(NamedTuple):
     )  # what its enforcement point cannot do, as the wire names it
     public: tuple[LedPort, ...] = ()  # the one to name first; empty: it is not led
     points: tuple[PointShown, ...] = ()  # where there are several, or one was withdrawn
+    drains_until: datetime | None = None  # when connections are cut that may stay beyond its end
 
     @property
     def row(self) -> Row:
@@ -255,6 +256,7 @@ def _read_port(data: Data) -> GrantedPort:
         failure=text(ours, "failure", ""),
         sessions_alive=None if alive is None else number(ours, "sessionsAlive"),
         lacks=frozenset(texts(ours, "pointLacks")),
+        drains_until=instant(ours, "drainsUntil"),
         public=tuple(_read_led(each) for each in objects(ours, "publicPorts")),
         points=tuple(
             PointShown(text(each, "name"), text(each, "state"), text(each, "why", ""))

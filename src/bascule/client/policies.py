@@ -249,6 +249,9 @@ def _read_rules(ports: Iterable[Data]) -> tuple[PortRule, ...]:
             public_address=parse_address(public)
             if (public := text(inner(each, "bascule"), "publicIpAddress", ""))
             else None,
+            drain_for=parse_duration(stay)
+            if (stay := text(inner(each, "bascule"), "drainFor", ""))
+            else None,
         )
         for each in ports
     )

@@ -13,7 +13,7 @@ Rules, each with its neighbouring deny in the tests:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.limits import check_limits, check_state
 from bascule.domain.machine import Machine, Unable, unable_words
 from bascule.domain.net import PortKey, is_within
-from bascule.domain.policy import Policy, PortRule, missing_for
+from bascule.domain.policy import Policy, PortRule, cannot_drain_words, drains, missing_for
 from bascule.domain.request import (
     MAXIMUM_JUSTIFICATION,
     AccessRequest,
@@ -65,13 +65,15 @@ def decide(
     guards: Mapping[str, Guard] = MappingProxyType({}),
     unable: Mapping[str, Unable] = MappingProxyType({}),
     knows: Mapping[str, frozenset[Feature]] = MappingProxyType({}),
+    cannot_drain: Collection[str] = (),
 ) -> Decision:
     """Judge a request against one policy.
 
     ``machines`` holds the known ones among those asked for; ``live`` every live grant on
     them; ``told_beside`` how many bytes their agents are told beside those, by uid; ``guards``
     what their hosts say that they admit, by uid; ``unable`` why nothing can be opened there at
-    all, by uid; ``knows`` what their agents know where that is not everything, by uid. A grant's end is exclusive.
+    all, by uid; ``knows`` what their agents know where that is not everything, by uid; ``cannot_drain``
+    where connections cannot stay for a time and then end, by uid. A grant's end is exclusive.
     """
     reasons = [*_check_whole(request)]
     grants: list[Grant] = []
@@ -97,6 +99,10 @@ def decide(
             problems = list(_check_port(port, rule, request, now, at, rules.ports))
             problems += _check_agent(port, rules.ports, machine, knows.get(machine.uid, KNOWN), at)
             problems += _check_guard(port, rules.ports, machine, guard, judge, now, at)
+            asked_of = [each for each in rules.ports if each.number == port.number]
+            if machine.uid in cannot_drain and any(map(drains, asked_of)):
+                problems.append(Problem("CannotDrain", cannot_drain_words(machine.id.name), at))
+            problems += _check_drain(asked_of, machine, guard, at)
             reasons.extend(problems)
             if rule is not None and not problems:
                 grants.extend(
@@ -316,6 +322,28 @@ def _check_guard(
         )
 
 
+def _check_drain(
+    rules: Iterable[PortRule], machine: Machine, guard: Guard, at: Place
+) -> Iterable[Problem]:
+    """Nobody is promised a time that the host would shorten."""
+    longest = guard.max_drain
+    for rule in rules:
+        if drains(rule) and longest is not None and rule.drain_for and rule.drain_for > longest:
+            yield Problem(
+                "DrainTooLong",
+                sentence(
+                    "The guard file of host {name} lets connections stay for at most {longest} when "
+                    "access ends; the policy says {asked}. Shorten it in the policy, or ask root on "
+                    "the host to change {file} and restart the agent.",
+                    name=machine.id.name,
+                    longest=_span(longest),
+                    asked=_span(rule.drain_for),
+                    file=GUARD_FILE,
+                ),
+                at,
+            )
+
+
 def _grant(
     rule: PortRule,
     port: RequestedPort,
@@ -345,6 +373,7 @@ def _grant(
         ends_at=latest if is_cut else port.ends_at,
         ends_at_text=format_utc(latest) if is_cut else port.ends_at_text,
         is_source_list=port.is_source_list,
+        drain_for=rule.drain_for,
     )
 
 

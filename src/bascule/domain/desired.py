@@ -15,14 +15,15 @@ with its revocation (EDGES J14).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.grant import Grant, due_at, opening_count, told_size
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
-from bascule.domain.machine import ClosedPort
+from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import (
     EVERY_IPV4,
     EVERY_IPV6,
@@ -137,6 +138,7 @@ def desired_state(
     now: datetime,
     cut_grants: Iterable[Grant] = (),
     heard: int = 0,
+    drained: Iterable[Grant] = (),
 ) -> DesiredState:
     """The state for a machine's enforcement point at ``now``.
 
@@ -147,12 +149,16 @@ def desired_state(
     cut lasts CUT_FOR from that act, or in full until the point has reported the generation that
     carries it; ``heard`` is the highest reported generation.
 
+    ``drained`` are grants that time ended, whose connections may still stay. To the point a port that
+    drains is a ``kill`` port with drains beside its leases: whoever holds none ends them.
+
     If the clock went back, no lease lasts longer than was granted at most (EDGES A8), than a grant
     can last, or than a cut lasts, because the point would refuse it.
     """
+    live = tuple(grants)
     leases = tuple(
         Lease(grant.id, grant.port_keys, grant.sources, remaining, grant.extension)
-        for grant in grants
+        for grant in live
         if grant.is_live and grant.machine_uid == machine_uid
         if (remaining := _remaining(grant, now)) >= SHORTEST
     )
@@ -161,12 +167,26 @@ def desired_state(
         for grant in cut_grants
         if (remaining := _cut_remaining(grant, now, heard)) >= SHORTEST
     )
-    closed_ports = frozenset(closed)
+    given = tuple(closed)
+    closed_ports = frozenset(
+        ClosedPort(each.port, OnExpiry.KILL) if each.is_drain else each for each in given
+    )
+    draining = {each.port for each in given if each.is_drain}
+    drains = (
+        _drain(grant, draining, now)
+        for grant in (*live, *drained)
+        if grant.machine_uid == machine_uid
+    )
     still_closed = {each.port for each in closed_ports}
     let_go = {port: since for port, since in released.items() if port not in still_closed}
     told = told_of_ports(len(closed_ports) + len(let_go))
     told += sum(told_size(lease.ports, lease.sources) for lease in leases)
-    return DesiredState(machine_uid, generation, closed_ports, let_go, leases, _bounded(cuts, told))
+    bounded = _bounded(cuts, told)
+    told += sum(told_size(cut.ports, cut.sources) for cut in bounded)
+    staying = _fitting((each for each in drains if each is not None), told)
+    return DesiredState(
+        machine_uid, generation, closed_ports, let_go, leases, bounded, drains=staying
+    )
 
 
 def told_of_ports(count: int) -> int:
@@ -185,6 +205,38 @@ def _cut_remaining(grant: Grant, now: datetime, heard: int) -> timedelta:
     if grant.cut_at is None:
         return timedelta(0)
     return CUT_FOR if grant.generation > heard else min(grant.cut_at + CUT_FOR - now, CUT_FOR)
+
+
+def _drain(grant: Grant, draining: Collection[PortKey], now: datetime) -> Drain | None:
+    """Of one that did not open in time there is none."""
+    ports = tuple(port for port in grant.port_keys if port in draining)
+    if not ports or grant.drained_at is None or grant.drain_for is None:
+        return None
+    lease = _remaining(grant, now) if grant.is_live else timedelta(0)
+    if lease >= SHORTEST:
+        left = lease + grant.drain_for
+    elif grant.state is GrantState.OPENING:
+        return None
+    else:
+        left = min(grant.drained_at - now, grant.drain_for)
+    if left < SHORTEST:
+        return None
+    return Drain(grant.id, ports, grant.sources, left, grant.extension)
+
+
+def _fitting(drains: Iterable[Drain], told: int) -> tuple[Drain, ...]:
+    """Those that last longest, as many as a firewall can hold and fit into a state that already has
+    ``told`` bytes. Of others the connections end with their lease.
+    """
+    kept: list[Drain] = []
+    room, openings = MAXIMUM_STATE - told, MAXIMUM_OPENINGS_PER_MACHINE
+    for drain in sorted(drains, key=lambda each: each.remaining, reverse=True):
+        room -= told_size(drain.ports, drain.sources)
+        openings -= opening_count(drain.ports, drain.sources)
+        if room < 0 or openings < 0:
+            break
+        kept.append(drain)
+    return tuple(kept)
 
 
 def _bounded(cuts: tuple[Cut, ...], told: int) -> tuple[Cut, ...]:

@@ -36,10 +36,12 @@ _WORDS: Mapping[Feature, Sentence] = {
 }
 
 
-def needs(port: PortKey, *, is_kill: bool) -> frozenset[Feature]:
+def needs(port: PortKey, *, is_kill: bool, is_drain: bool = False) -> frozenset[Feature]:
     """What an agent must know to keep this port closed as it should be, and to open it."""
     if port.protocol is TransportProtocol.UDP:
         return frozenset({Feature.UDP})
+    if is_drain:
+        return frozenset({Feature.KILL, Feature.DRAIN})
     return frozenset({Feature.KILL}) if is_kill else frozenset()
 
 

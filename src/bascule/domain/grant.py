@@ -26,6 +26,7 @@ from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict
 from bascule.sentences import sentence
 
+_SETTLING = frozenset({GrantState.CLOSING, GrantState.CLOSED})
 SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not confirmed"
 LEASE_SIZE, PORT_SIZE, SOURCE_SIZE = 160, 40, 46  # bytes at most of each in a state as JSON
 
@@ -59,6 +60,22 @@ class Grant:
     answer_by: datetime | None = None
     # Points in parallel that are to hold it no longer, by uid, each with the reason as a sentence.
     withdrawn: Mapping[str, str] = field(default_factory=dict)
+    drain_for: timedelta | None = None  # how long connections may stay beyond its end; of ``drain``
+
+    @property
+    def drained_at(self) -> datetime | None:
+        """When the connections that it admitted are cut that may stay beyond its end; None: none may.
+
+        Only time lets them stay. Who is revoked, replaced, or cut has none (EDGES J14).
+        """
+        is_over = self.state in _SETTLING and self.reason is StatusReason.EXPIRED
+        if (
+            self.on_expiry is not OnExpiry.DRAIN
+            or self.drain_for is None
+            or self.cut_at is not None
+        ):
+            return None
+        return self.ends_at + self.drain_for if self.is_live or is_over else None
 
     @property
     def status(self) -> Status:
@@ -82,7 +99,8 @@ class Grant:
     @property
     def told_size(self) -> int:
         """Upper bound in bytes of this grant in its agent's state (EDGES E4)."""
-        return told_size(self.port_keys, self.sources)
+        size = told_size(self.port_keys, self.sources)
+        return size if self.drain_for is None else 2 * size
 
     @property
     def opening(self) -> tuple[str, str, int, frozenset[AddressPrefix]]:

@@ -104,6 +104,10 @@ class ClosedPort:
         """Does the kernel end its connections?"""
         return self.on_expiry is not OnExpiry.KEEP
 
+    @property
+    def is_drain(self) -> bool:
+        return self.on_expiry is OnExpiry.DRAIN
+
 
 BASCULE = "Bascule"  # as ``managed_by``: Bascule manages it, whatever is found there
 LONGEST_MANAGER = 64  # characters of its name

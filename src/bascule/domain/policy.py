@@ -19,7 +19,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import Part, Place, Problem
-from bascule.sentences import sentence
+from bascule.sentences import Sentence, sentence
 
 MINIMUM_DURATION = timedelta(minutes=5)  # inclusive
 MAXIMUM_DURATION = timedelta(days=1)  # inclusive
@@ -54,6 +54,7 @@ class PortRule:
     is_source_list: bool = False  # written as allowedSourceAddressPrefixes on the wire
     public_port: int | None = None  # that stands for it at its gateway; None: one is chosen
     public_address: Address | None = None  # of the gateway; None: its first one
+    drain_for: timedelta | None = None  # of ``drain`` alone: how long connections may stay
 
     @property
     def port_keys(self) -> tuple[PortKey, ...]:
@@ -67,9 +68,11 @@ class PortRule:
 
     def with_additions_of(self, others: Sequence[PortRule]) -> PortRule:
         """Take what Azure's shape lacks from other rules; of several, the strictest."""
+        on_expiry, drain_for = strictest(others)
         return replace(
             self,
-            on_expiry=strictest(other.on_expiry for other in others),
+            on_expiry=on_expiry,
+            drain_for=drain_for,
             justification_required=any(other.justification_required for other in others),
             public_port=next((o.public_port for o in others if o.public_port), None),
             public_address=next((o.public_address for o in others if o.public_port), None),
@@ -113,20 +116,33 @@ def effective_on_expiry(key: PortKey, asked: OnExpiry) -> OnExpiry:
     return OnExpiry.KILL if key.protocol is TransportProtocol.UDP else asked
 
 
-def strictest(asked: Iterable[OnExpiry]) -> OnExpiry:
-    """The stricter of several settings: ``kill`` wins over ``keep``."""
-    return OnExpiry.KILL if OnExpiry.KILL in asked else OnExpiry.KEEP
+_BY_STRICTNESS = (OnExpiry.KEEP, OnExpiry.DRAIN, OnExpiry.KILL)
+
+
+def strictest(rules: Iterable[PortRule]) -> tuple[OnExpiry, timedelta | None]:
+    """The strictest of several settings: ``kill`` wins over ``drain``, and that over ``keep``; of two
+    times the shorter.
+    """
+    every = tuple(rules)
+    found = max((rule.on_expiry for rule in every), key=_BY_STRICTNESS.index, default=OnExpiry.KEEP)
+    if found is not OnExpiry.DRAIN:
+        return found, None
+    return found, min((rule.drain_for for rule in every if rule.drain_for), default=None)
 
 
 def closed_union(rules: Iterable[PortRule]) -> frozenset[ClosedPort]:
-    """The ports that several rules close; where they differ, ``kill`` wins over ``keep``."""
+    """The ports that several rules close; where they differ, the strictest wins."""
     shut: dict[PortKey, ClosedPort] = {}
     for rule in rules:
         for closed in rule.closed_ports():
             held = shut.get(closed.port)
-            if held is None or closed.is_kill:
+            if held is None or _is_stricter(closed.on_expiry, held.on_expiry):
                 shut[closed.port] = closed
     return frozenset(shut.values())
+
+
+def _is_stricter(one: OnExpiry, other: OnExpiry) -> bool:
+    return _BY_STRICTNESS.index(one) > _BY_STRICTNESS.index(other)
 
 
 def check_policy(policy: Policy) -> tuple[Problem, ...]:
@@ -163,6 +179,7 @@ def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Proble
                 "maxRequestAccessDuration must be from PT5M (5 minutes) to P1D (1 day), both inclusive.",
                 replace(here, part=Part.LONGEST),
             )
+        yield from _check_drain(rule, here)
         for key in rule.port_keys:
             if key in taken:
                 yield Problem(
@@ -175,6 +192,29 @@ def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Proble
                     here,
                 )
             taken.add(key)
+
+
+def _check_drain(rule: PortRule, here: Place) -> Iterable[Problem]:
+    if rule.on_expiry is not OnExpiry.DRAIN:
+        if rule.drain_for is not None:
+            yield Problem(
+                "DrainNotAsked",
+                "drainFor belongs to onExpiry drain alone. Set onExpiry to drain, or leave drainFor out.",
+                here,
+            )
+    elif rule.drain_for is None:
+        yield Problem(
+            "DrainTimeRequired",
+            "Give drainFor beside onExpiry drain: how long connections may stay when access ends, "
+            "such as PT10M.",
+            here,
+        )
+    elif not MINIMUM_DRAIN <= rule.drain_for <= MAXIMUM_DRAIN:
+        yield Problem(
+            "InvalidDrain",
+            "drainFor must be from PT1S (1 second) to PT8H (8 hours), both inclusive.",
+            here,
+        )
 
 
 def _check_public(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Problem]:
@@ -206,8 +246,21 @@ def _check_public(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Probl
 def missing_for(rules: Iterable[PortRule], knows: frozenset[Feature]) -> frozenset[Feature]:
     """What an agent that knows this much would have to know beside it, to keep these rules."""
     found = (
-        needs(key, is_kill=effective_on_expiry(key, rule.on_expiry) is OnExpiry.KILL)
+        needs(closed.port, is_kill=closed.is_kill, is_drain=closed.is_drain)
         for rule in rules
-        for key in rule.port_keys
+        for closed in rule.closed_ports()
     )
     return frozenset().union(*found) - knows
+
+
+def drains(rule: PortRule) -> bool:
+    """Do connections of a port of this rule stay for a time? Those of UDP never do."""
+    return any(closed.is_drain for closed in rule.closed_ports())
+
+
+def cannot_drain_words(machine: str) -> Sentence:
+    return sentence(
+        "What guards {machine} cannot let connections stay for a time and then end them, so a port that "
+        "drains cannot be opened there. Use keep or kill.",
+        machine=machine,
+    )

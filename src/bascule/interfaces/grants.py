@@ -56,6 +56,10 @@ class GrantReads(Protocol):
 
 
 class ToldGrantReads(Protocol):
+    def draining_grants(self, machine_uid: str, now: datetime) -> Sequence[Grant]:
+        """Those that time ended and whose connections may still stay."""
+        ...
+
     def told_grants(
         self, machine_uid: str, lately: datetime, since: datetime, beyond: int
     ) -> tuple[Sequence[Grant], Sequence[Grant]]:

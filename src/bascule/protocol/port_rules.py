@@ -23,6 +23,7 @@ def rule_json(rule: PortRule) -> dict[str, Any]:
         "bascule": {
             "onExpiry": str(rule.on_expiry),
             "justificationRequired": rule.justification_required,
+            **_drain_json(rule),
             **_public_json(rule),
         },
     }
@@ -36,8 +37,13 @@ def flat_rule_json(rule: PortRule) -> dict[str, Any]:
         "maxRequestAccessDuration": format_duration(rule.max_duration),
         "onExpiry": str(rule.on_expiry),
         "justificationRequired": rule.justification_required,
+        **_drain_json(rule),
         **_public_json(rule),
     }
+
+
+def _drain_json(rule: PortRule) -> dict[str, object]:
+    return {} if rule.drain_for is None else {"drainFor": format_duration(rule.drain_for)}
 
 
 def _public_json(rule: PortRule) -> dict[str, object]:

@@ -300,7 +300,9 @@ def state_of(
         machine_uid, now - CUT_FOR, point.enrolled_at, point.observed_generation
     )
     here = found.binding
+    drained = tx.draining_grants(machine_uid, now)
     if here is not None:
+        drained = [each for each in drained if here.point_uid not in each.withdrawn]
         live = [each for each in live if here.is_told(each, now)]
     closed, released = tx.told_ports(machine_uid)
     wanted = desired_state(
@@ -312,6 +314,7 @@ def state_of(
         now,
         cuts,
         point.observed_generation,
+        drained,
     )
     told = known_part(wanted, point.knows if knows is None else knows)
     where = found.where and replace(found.where, name=found.machine.id.name)

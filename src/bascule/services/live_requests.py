@@ -121,7 +121,7 @@ def extend(
             sentence("Policy {policy_id} no longer exists.", policy_id=request.policy_id)
         )
     machines = {each: machine for each in named if (machine := tx.machine(each)) is not None}
-    guards, unable, knows = said_by_hosts(tx, [grant.machine_uid for grant in live])
+    guards, unable, knows, cannot_drain = said_by_hosts(tx, [grant.machine_uid for grant in live])
 
     def until_then(grant: Grant) -> RequestedMachine:
         port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text)
@@ -136,6 +136,7 @@ def extend(
             guards=guards,
             unable=unable,
             knows=knows,
+            cannot_drain=cannot_drain,
         )
         if isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)

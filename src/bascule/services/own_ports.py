@@ -11,14 +11,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from bascule.domain.features import KNOWN, too_old_words
-from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine, OnExpiry
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import Address, AddressPrefix, TransportProtocol, parse_address
 from bascule.domain.policy import (
     MAXIMUM_DURATION,
     MachineRules,
     PortRule,
     RuleProtocol,
-    effective_on_expiry,
+    cannot_drain_words,
+    drains,
     missing_for,
 )
 from bascule.domain.weaknesses import SERVER_PORT_CLOSED, Weakness
@@ -70,6 +71,9 @@ def _check_agent(
                 too_old_words(machine.id.name, missing),
                 replace(here, part=Part.NUMBER, port=p),
             )
+        if point is not None and point.lacks("drains") and drains(rule):
+            words = cannot_drain_words(machine.id.name)
+            yield Problem("CannotDrain", words, replace(here, part=Part.NUMBER, port=p))
 
 
 def _check_host(
@@ -81,11 +85,9 @@ def _check_host(
         return
     low, high = point.local_port_range
     for p, rule in enumerate(rules.ports):
-        kills = any(
-            effective_on_expiry(key, rule.on_expiry) is OnExpiry.KILL for key in rule.port_keys
-        )
+        kills = any(closed.is_kill for closed in rule.closed_ports())
         if kills and low <= rule.number <= high:
-            what = "UDP" if _covers_udp(rule) else "onExpiry kill"
+            what = "UDP" if _covers_udp(rule) else f"onExpiry {rule.on_expiry}"
             yield Problem(
                 "PortInLocalRange",
                 sentence(

@@ -342,7 +342,8 @@ def _end_unallowed(tx: GrantEndWrites, act: Act, policy: Policy, machine: Machin
             gone.append(grant)
             continue
         longest = min(rule.max_duration for rule in allowing)
-        now_held = replace(grant, on_expiry=strictest(rule.on_expiry for rule in allowing))
+        on_expiry, drain_for = strictest(allowing)
+        now_held = replace(grant, on_expiry=on_expiry, drain_for=drain_for)
         is_shorter = longest < grant.max_duration
         if is_shorter and grant.started_at + longest <= act.now:
             gone.append(grant)  # no end is moved into the past

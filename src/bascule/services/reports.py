@@ -280,7 +280,9 @@ def _outgrown(tx: HeardWrites, machine: Machine, report: Report) -> tuple[Weakne
     beyond = {
         each.port: missing
         for each in tx.closed_ports(machine.uid)
-        if (missing := needs(each.port, is_kill=each.is_kill) - report.knows)
+        if (
+            missing := needs(each.port, is_kill=each.is_kill, is_drain=each.is_drain) - report.knows
+        )
     }
     if not beyond:
         return ()

@@ -232,7 +232,9 @@ def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allow
     )
 
 
-_Said = tuple[Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]]]
+_Said = tuple[
+    Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]], frozenset[str]
+]
 
 
 def said_by_hosts(tx: PointReads, uids: Sequence[str]) -> _Said:
@@ -245,7 +247,9 @@ def said_by_hosts(tx: PointReads, uids: Sequence[str]) -> _Said:
 def _said_by(points: Mapping[str, EnforcementPoint]) -> _Said:
     guards = {uid: point.guard for uid, point in points.items() if point.guard is not None}
     unable = {uid: why for uid, point in points.items() if (why := point.unable)}
-    return guards, unable, {uid: each.knows for uid, each in points.items() if each.knows < KNOWN}
+    knows = {uid: each.knows for uid, each in points.items() if each.knows < KNOWN}
+    cannot_drain = frozenset(uid for uid, each in points.items() if each.lacks("drains"))
+    return guards, unable, knows, cannot_drain
 
 
 def guards_of(tx: PointReads, uids: Sequence[str]) -> Mapping[str, Guard]:

@@ -108,10 +108,21 @@ _ORPHANED = (
     )
     .order_by(*_BY_END)
 )
+_DRAINING = (
+    select(t.grants)
+    .where(
+        t.grants.c.machine_uid == bindparam("uid"),
+        t.IS_DRAINING,
+        t.grants.c.drained_at > bindparam("now", type_=t.grants.c.drained_at.type),
+        t.is_in_state([GrantState.CLOSING, GrantState.CLOSED]),
+    )
+    .order_by(t.grants.c.sequence)
+)
 _INSERT = t.grants.insert()
 _MOVABLE = (
     *("on_expiry", "max_duration", "ends_at", "ends_at_text", "state", "reason"),
     *("generation", "extension", "ended_at", "failure", "answer_by", "withdrawn"),
+    *("drain_for", "drained_at"),
 )
 # Built once: making a statement costs more than running it.
 _HERE = update(t.grants).where(
@@ -210,6 +221,11 @@ class GrantReads(GrantRows):
         wanted = {"uid": machine_uid, "since": since, "beyond": beyond}
         return [grant for _, grant in self._grants(_CUT_OF, wanted)]
 
+    def draining_grants(self, machine_uid: str, now: datetime) -> Sequence[Grant]:
+        """In the order they were added."""
+        wanted = {"uid": machine_uid, "now": now}
+        return [grant for _, grant in self._grants(_DRAINING, wanted)]
+
     def _sliced(self, statement: Select[Any], name: str, values: Sequence[str]) -> list[_Placed]:
         return [each for some in slices(values) for each in self._grants(statement, {name: some})]
 
@@ -262,7 +278,9 @@ class GrantWrites(GrantReads, RequestStates, Generations, Listed):
 
     def mark_cut(self, grant_id: str, at: datetime) -> None:
         """Raises NotFound for a grant that is not there."""
-        if not self._run(update(t.grants).where(t.grants.c.id == grant_id).values(cut_at=at)):
+        if not self._run(
+            update(t.grants).where(t.grants.c.id == grant_id).values(cut_at=at, drained_at=None)
+        ):
             raise NotFound(f"There is no grant {grant_id}.")
 
     def _not_moved(self, grant_id: str, was: GrantState) -> Conflict | NotFound:
@@ -311,6 +329,8 @@ def _movable(grant: Grant) -> Values:
         "failure": grant.failure,
         "answer_by": waits_until(grant) if grant.state is GrantState.OPENING else grant.answer_by,
         "withdrawn": dict(grant.withdrawn),
+        "drain_for": grant.drain_for,
+        "drained_at": grant.drained_at,
     }
 
 
@@ -341,4 +361,5 @@ def grant_of_row(row: Row[Any]) -> Grant:
         cut_at=row.cut_at,
         answer_by=row.answer_by,
         withdrawn=row.withdrawn,
+        drain_for=row.drain_for,
     )

@@ -232,6 +232,7 @@ def _port_values(key: str, machine_position: int, position: int, rule: PortRule)
         "is_source_list": rule.is_source_list,
         "public_port": rule.public_port,
         "public_address": None if rule.public_address is None else str(rule.public_address),
+        "drain_for": rule.drain_for,
     }
 
 
@@ -246,4 +247,5 @@ def port_rule_of_row(row: Row[Any]) -> PortRule:
         is_source_list=row.is_source_list,
         public_port=row.public_port,
         public_address=None if row.public_address is None else ip_address(row.public_address),
+        drain_for=row.drain_for,
     )

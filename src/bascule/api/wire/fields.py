@@ -193,11 +193,10 @@ Protocol = Annotated[
     _field(_choice(RuleProtocol, {each.casefold(): each for each in RuleProtocol})),
     _as("string", enum=[str(each) for each in RuleProtocol]),
 ]
-_OFFERED = (OnExpiry.KEEP, OnExpiry.KILL)
 Expiry = Annotated[
     OnExpiry,
-    _field(_choice(OnExpiry, {each.casefold(): each for each in _OFFERED})),
-    _as("string", enum=[str(each) for each in _OFFERED]),
+    _field(_choice(OnExpiry, {each.casefold(): each for each in OnExpiry})),
+    _as("string", enum=[str(each) for each in OnExpiry]),
 ]
 OsKind = Annotated[
     OsType,

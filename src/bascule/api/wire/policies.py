@@ -47,6 +47,7 @@ class RuleExtras(Body):
     """A port rule's ``bascule`` object: what Azure's shape lacks."""
 
     on_expiry: Expiry | None = None
+    drain_for: Duration | None = None
     justification_required: Truth | None = None
     public_port: PortNumber | None = None
     public_ip_address: HostAddress | None = None
@@ -70,6 +71,7 @@ class PortRuleBody(Sources):
             is_source_list=self.is_source_list,
             public_port=extras.public_port,
             public_address=extras.public_ip_address,
+            drain_for=extras.drain_for,
         )
 
 

@@ -262,6 +262,8 @@ def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
         extra["failure"] = grant.failure
     if shown.opened_at is not None:
         extra["openedAt"] = format_utc(shown.opened_at)
+    if grant.drained_at is not None:
+        extra["drainsUntil"] = format_utc(grant.drained_at)
     if shown.sessions_alive is not None:
         extra["sessionsAlive"] = shown.sessions_alive
     if led := view.public_ports(grant):

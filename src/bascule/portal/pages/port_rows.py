@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -29,6 +30,7 @@ DURATIONS = tuple(
     timedelta(minutes=minutes)
     for minutes in (5, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1080, 1440)
 )
+DRAINS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 30, 60))
 _FIELDS = {Part.NUMBER: "number", Part.LONGEST: "longest", Part.SOURCES: "sources"}
 
 
@@ -39,7 +41,7 @@ class PortRow:
     is_any_source: bool = True
     sources: str = ""  # separated by commas, blanks or lines
     longest: str = format_duration(DEFAULT_DURATION)
-    on_expiry: str = OnExpiry.KEEP.value
+    on_expiry: str = OnExpiry.KEEP.value  # with the time of ``drain`` after it
     justification_required: bool = False
     public_port: str = ""  # empty: one is chosen
     public_address: str = ""
@@ -57,6 +59,15 @@ class PortRow:
         except InvalidInput:
             return DURATIONS
         return sorted({*DURATIONS, chosen})
+
+    @property
+    def drains(self) -> Sequence[tuple[str, timedelta]]:
+        """As ``durations``, of how long connections may stay."""
+        offered = {f"{OnExpiry.DRAIN} {format_duration(each)}": each for each in DRAINS}
+        with suppress(InvalidInput):
+            if (stay := _end(self.on_expiry)[1]) is not None:
+                offered[self.on_expiry] = stay
+        return sorted(offered.items(), key=lambda each: each[1])
 
 
 def recommended_rows() -> list[PortRow]:
@@ -76,11 +87,15 @@ def _row_of(rule: PortRule) -> PortRow:
         is_any,
         "" if is_any else ", ".join(sources),
         format_duration(rule.max_duration),
-        str(rule.on_expiry),
+        _end_text(rule.on_expiry, rule.drain_for),
         rule.justification_required,
         "" if rule.public_port is None else str(rule.public_port),
         "" if rule.public_address is None else str(rule.public_address),
     )
+
+
+def _end_text(end: OnExpiry, stay: timedelta | None) -> str:
+    return str(end) if stay is None else f"{end} {format_duration(stay)}"
 
 
 def read_rows(form: Form) -> list[PortRow]:
@@ -96,7 +111,7 @@ def _read_row(form: Form, name: str) -> PortRow:
         form.text(f"{name}.from") != "list",
         form.raw(f"{name}.sources")[:10_000],
         form.text(f"{name}.longest")[:20],
-        form.text(f"{name}.end")[:10],
+        form.text(f"{name}.end")[:20],
         form.has(f"{name}.why"),
         form.text(f"{name}.public")[:10],
         form.text(f"{name}.at")[:50],
@@ -131,16 +146,18 @@ class _Reading:
         )
         if number is None or protocol is None or sources is None or longest is None or end is None:
             return None
+        on_expiry, drain_for = end
         return PortRule(
             number,
             protocol,
             sources,
             longest,
-            end,
+            on_expiry,
             row.justification_required,
             is_source_list=len(sources) > 1,
             public_port=public,
             public_address=at,
+            drain_for=drain_for,
         )
 
     def _take(self, name: str, read: Callable[[], T]) -> T | None:
@@ -157,11 +174,13 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _end(text: str) -> OnExpiry:
-    found = _member(OnExpiry, text)
-    if found is OnExpiry.DRAIN:  # of leases only, so far
+def _end(text: str) -> tuple[OnExpiry, timedelta | None]:
+    """``keep``, ``kill``, or ``drain`` and the time for which connections may stay."""
+    kind, _, stay = text.partition(" ")
+    end = _member(OnExpiry, kind)
+    if (end is OnExpiry.DRAIN) is not bool(stay):
         raise InvalidInput("Choose one of the offered values.")
-    return found
+    return end, parse_duration(stay) if stay else None
 
 
 def _port_or_none(text: str) -> int | None:

@@ -159,6 +159,7 @@ policy_ports = Table(
     Column("is_source_list", Boolean, nullable=False),
     Column("public_port", Integer),  # null: one is chosen
     Column("public_address", String),  # null: the gateway's first
+    Column("drain_for", Span),  # null: connections do not stay for a time
     ForeignKeyConstraint(
         ["policy_key", "machine_position"],
         [policy_machines.c.policy_key, policy_machines.c.position],
@@ -262,6 +263,8 @@ grants = Table(
     Column("failure", String, nullable=False),
     Column("cut_at", Instant),  # when somebody last had cut what it admitted
     Column("answer_by", Instant),  # when a point is given up next; null: none is waited for
+    Column("drain_for", Span),  # null: connections do not stay for a time
+    Column("drained_at", Instant),  # when those end that may stay; null: none may
     Column("withdrawn", Json, nullable=False),  # why points in parallel hold it no longer, by uid
     ForeignKeyConstraint(
         ["previous_state", "state"],
@@ -330,6 +333,15 @@ Index(
     grants.c.cut_at,
     sqlite_where=IS_CUT,
     postgresql_where=IS_CUT,
+)
+
+IS_DRAINING = grants.c.drained_at.is_not(None)
+Index(
+    "ix_grants_draining",
+    grants.c.machine_uid,
+    grants.c.drained_at,
+    sqlite_where=IS_DRAINING,
+    postgresql_where=IS_DRAINING,
 )
 
 Index(
