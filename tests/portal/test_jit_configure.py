@@ -227,6 +227,8 @@ def test_rows_come_and_go_without_a_script(house: House) -> None:
         (row(0, 22, longest="P2D"), "longest", "1 day"),
         (row(0, 22, longest="soon"), "longest", ""),
         (row(0, 22, end="drain"), "end", "offered"),
+        (row(0, 22, end="kill PT5M"), "end", "offered"),
+        (row(0, 22, end="drain soon"), "end", ""),
         (row(0, 22, sources="not-an-address", **{"from": "list"}), "sources", "not-an-address"),
         (row(0, 22, sources=" ,", **{"from": "list"}), "sources", "at least one"),
         (row(0, 22, sources="fe80::1%eth0", **{"from": "list"}), "sources", ""),

@@ -118,6 +118,14 @@ def test_bascule_absent_keeps_null_resets_and_an_object_sets(web: House) -> None
     assert first_rule(put(web, port_rule(bascule=None)))["bascule"] == usual
 
 
+def test_a_drain_is_kept_by_who_does_not_know_it(web: House) -> None:
+    ours = {"onExpiry": "drain", "justificationRequired": False, "drainFor": "PT10M"}
+    assert first_rule(put(web, port_rule(bascule=ours)))["bascule"] == ours
+    assert first_rule(put(web, port_rule()))["bascule"] == ours
+    kill = {"onExpiry": "kill", "justificationRequired": False}
+    assert first_rule(put(web, port_rule(bascule=kill)))["bascule"] == kill
+
+
 MACHINE_RULES = "/providers/Bascule.Access/machineRules/default"
 OURS = {"onExpiry": "kill", "justificationRequired": True}
 USUAL = {"onExpiry": "keep", "justificationRequired": False}

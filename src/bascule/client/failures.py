@@ -34,6 +34,8 @@ DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two to
         "AccessRequestDenied",
         "AgentTooOld",
         "AgentUninstalled",
+        "CannotDrain",
+        "DrainTooLong",
         "DurationTooLong",
         "EndTimePassed",
         "HostGuardUnusable",

@@ -684,6 +684,31 @@ class TestPolicy:
             }
         }
 
+    def test_set_a_drain(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        drain = ("--on-expiry", "drain", "--drain-for", "10m")
+        assert cli("policy", "set", "web-1", "-p", "22", *drain).code == 0
+        (body,) = cli.sent("PUT", "/machineRules/default")
+        ours = {"onExpiry": "drain", "justificationRequired": False, "drainFor": "PT10M"}
+        assert body["properties"]["ports"][0]["bascule"] == ours
+        assert "stay 10m, then cut" in cli("policy", "show", "web-1").out
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            ("--on-expiry", "drain"),
+            ("--drain-for", "10m"),
+            ("--on-expiry", "kill", "--drain-for", "10m"),
+            ("--on-expiry", "drain", "--drain-for", "9h"),
+        ],
+    )
+    def test_a_drain_needs_its_time(
+        self, cli: Cli, server: FakeServer, given: tuple[str, ...]
+    ) -> None:
+        server.add_machine("web-1")
+        assert cli("policy", "set", "web-1", "-p", "22", *given).code == 2
+        assert not cli.sent("PUT", "/machineRules/default")
+
     @pytest.mark.parametrize(
         ("given", "told", "shown"),
         [
