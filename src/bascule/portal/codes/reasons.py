@@ -40,6 +40,12 @@ TEXTS: Mapping[str, str] = {
     "reason.ManagedElsewhere": msgid(
         "Something other than Bascule manages the gateway in front of this machine."
     ),
+    "reason.CannotDrain": msgid(
+        "What guards this machine cannot let connections stay for a time and then end them."
+    ),
+    "reason.DrainTooLong": msgid(
+        "Connections would stay for longer than the host itself admits, whatever the policy says."
+    ),
     "reason.OutsideNetworks": msgid(
         "The machine is in no network that the guard file of its gateway names."
     ),
