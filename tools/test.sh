@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite in four streams at once. Run by `make test`, with the environment's bin folder
+# The whole suite in five streams at once. Run by `make test`, with the environment's bin folder
 # as the only argument.
 #
 # Tests of whole processes and of the real kernel wait much and mind the time; each of their
@@ -16,7 +16,7 @@ export BASCULE_NOT_RUN=$PWD/.pytest_cache/not-run.txt
 rm -f "$BASCULE_NOT_RUN"
 export PATH="$PWD/$bin:$PATH"
 
-# Compiled once, before four streams start servers and agents that would each compile all of it.
+# Compiled once, before the streams start servers and agents that would each compile all of it.
 unset PYTHONDONTWRITEBYTECODE
 "$bin/python" -m compileall -q -j 2 src
 "$bin/python" -c 'import bascule.portal, bascule.api.app, bascule.bootstrap.serve, bascule.store.open
@@ -34,6 +34,10 @@ done
 
 portal=tests/e2e/portal # in a browser, for half of the time of all of tests/e2e
 packets=tests/contracts/test_driver.py # the kernel's and by the clock, though of another folder
+# One server and one agent a test (tests/e2e/small_world.py): these mostly wait for time to pass.
+worlds=(tests/faults/test_when_something_dies.py tests/e2e/test_time_left.py
+    tests/e2e/test_gateway.py tests/e2e/test_public_ports.py tests/e2e/test_owner_edges.py)
+elsewhere=("${worlds[@]/#/--ignore=}") # in the streams of their folders
 
 stop_streams() { # Ctrl-C reaches the streams too: they are of our process group
     wait
@@ -50,8 +54,9 @@ stream() { # NAME PYTEST-ARGUMENTS
 }
 
 # Failed tests are tried once more now that nothing else runs; said, never hidden. Not those of
-# packets and faults, nor of any stream with a failed test of leaks (its exit code is 16): a door
-# that was open once was open. Nor a stream that broke off (2: at collecting; 137: out of memory).
+# packets, faults and small worlds, nor of any stream with a failed test of leaks (its exit code is
+# 16): a door that was open once was open. Nor a stream that broke off (2: at collecting; 137: out
+# of memory).
 alone() { # NAME EXIT-CODE FOLDERS
     [ "$2" = 1 ] || return 1
     echo
@@ -60,12 +65,15 @@ alone() { # NAME EXIT-CODE FOLDERS
 }
 
 code=0
-stream e2e tests/e2e --ignore "$portal" >"$logs/e2e.log" 2>&1 &
+stream e2e tests/e2e --ignore "$portal" "${elsewhere[@]}" >"$logs/e2e.log" 2>&1 &
 e2e=$!
 stream portal "$portal" >"$logs/portal.log" 2>&1 &
 browser=$!
-stream faults-netns "$packets" tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
+stream faults-netns "$packets" tests/faults tests/netns "${elsewhere[@]}" \
+    >"$logs/faults-netns.log" 2>&1 &
 faults=$!
+stream worlds "${worlds[@]}" >"$logs/worlds.log" 2>&1 &
+worlds_pid=$!
 echo "Beside this: tests/e2e, tests/faults and tests/netns (as they go: $logs/*.log)"
 failed=()
 least=10
@@ -73,7 +81,7 @@ stream computing -n 2 --dist loadfile --no-loadscope-reorder \
     --ignore "$packets" "${computing[@]}" || failed+=("computing $?")
 least=0
 
-for row in "portal $browser" "e2e $e2e" "faults-netns $faults"; do
+for row in "portal $browser" "e2e $e2e" "worlds $worlds_pid" "faults-netns $faults"; do
     read -r name pid <<<"$row"
     wait "$pid" || failed+=("$name $?")
     echo
@@ -85,7 +93,7 @@ for row in "${failed[@]}"; do
     read -r name ended <<<"$row"
     case $name in
     computing) alone "$name" "$ended" --ignore "$packets" "${computing[@]}" || code=1 ;;
-    e2e) alone "$name" "$ended" tests/e2e --ignore "$portal" || code=1 ;;
+    e2e) alone "$name" "$ended" tests/e2e --ignore "$portal" "${elsewhere[@]}" || code=1 ;;
     portal) alone "$name" "$ended" "$portal" || code=1 ;;
     *) code=1 ;;
     esac

@@ -45,6 +45,7 @@ T = TypeVar("T")
 PORT = 8443
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
 WEB = "web-1"
+CONNECTED = '"event": "connected"'  # a line of an agent's log
 # Numbers the handed descriptors from 3 on, says whose they are, and becomes the program.
 LAUNCH = """
 import os, sys
@@ -148,6 +149,7 @@ class SmallWorld:
         self.spare = ""
         self.token = ""
         self._connection: Connection | None = None
+        self._agent_from = 0  # where the log of the agent that runs now begins
 
     # -- processes ------------------------------------------------------------------------
 
@@ -187,6 +189,7 @@ class SmallWorld:
         """``is_kept``: under the manager, which hands it what an earlier one stored."""
         environment = dict(os.environ)
         handed = list(self.manager.store.entries) if is_kept else []
+        self._agent_from = len(self.agent_log())
         if is_kept:
             environment["NOTIFY_SOCKET"] = str(self.manager.path)
             environment |= listen_environment([each.name for each in handed])
@@ -337,10 +340,15 @@ class SmallWorld:
             request_id
         )
 
-    def wait_enforced(self, seconds: float = 20.0) -> None:
-        """Until the agent has reported the newest generation."""
+    def wait_enforced(self, seconds: float = 40.0) -> None:
+        """Until the agent that runs now is connected and the newest generation was reported.
+
+        What the server knows of the agent before it says nothing of this one.
+        """
 
         def is_so() -> bool:
+            if CONNECTED not in self.agent_log()[self._agent_from :]:
+                return False
             point = self.machine().point
             return point is not None and point.observed_generation >= point.generation
 
@@ -362,7 +370,9 @@ class SmallWorld:
         )
 
     def agent_log(self) -> str:
-        return (self.folder / "agent.log").read_text()
+        """Of all agents so far."""
+        log = self.folder / "agent.log"
+        return log.read_text() if log.exists() else ""
 
     # -- packets --------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from tests.e2e.lab_world import until
 from tests.e2e.small_world import SmallWorld, rule, sleep_until
 from tests.netns.conftest import why_not
 from tests.netns.gateway import SQL, SQL6, Gateway
-from tests.netns.network import CLIENT, CLIENT6, hammering, is_alive
+from tests.netns.network import CLIENT, CLIENT6, hammering, is_alive, reached
 
 pytestmark = [pytest.mark.root, pytest.mark.leak]
 
@@ -91,13 +91,10 @@ class GatewayWorld(SmallWorld):
 
     def reached(self) -> dict[tuple[str, str, int], bool]:
         """By whom, where and at which port a new connection comes about."""
-        network = self.network
-        return {
-            (who, address, port): space.reaches(port, address)
-            for who, space in (("client", network.client), ("stranger", network.stranger))
-            for address in ADDRESSES
-            for port in (SSH, OTHER)
-        }
+        spaces = {"client": self.network.client, "stranger": self.network.stranger}
+        where = sorted(EVERYTHING)
+        probes = [(spaces[who], port, address) for who, address, port in where]
+        return dict(zip(where, reached(probes), strict=True))
 
     def open_to(self) -> set[tuple[str, str, int]]:
         return {where for where, is_so in self.reached().items() if is_so}
@@ -243,6 +240,7 @@ def test_a_replaced_gateway_closes_what_was_closed_and_opens_for_nobody_else(
     allowed: set[tuple[str, str, int]] = {("client", SQL, SSH)}
     assert until(lambda: world.open_to() <= allowed, 20), world.logs()
     world.wait_closed()
+    world.wait_enforced()
     with hammering(world.network.stranger, SSH, SQL) as knocks:
         again = world.open(OTHER, 60, CLIENT6)
         assert world.port_of(again).state == "open", world.logs()

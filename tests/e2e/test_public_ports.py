@@ -18,7 +18,16 @@ from tests.e2e.small_world import rule, sleep_until
 from tests.e2e.test_gateway import OTHER, SSH, GatewayWorld
 from tests.netns.conftest import why_not
 from tests.netns.gateway import SQL, SQL6
-from tests.netns.network import CLIENT, CLIENT6, HOST, HOST6, PATIENCE, hammering, is_alive
+from tests.netns.network import (
+    CLIENT,
+    CLIENT6,
+    HOST,
+    HOST6,
+    PATIENCE,
+    hammering,
+    is_alive,
+    reached,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.leak]
 
@@ -45,16 +54,15 @@ class TranslatingWorld(GatewayWorld):
 
     def led_on(self) -> set[tuple[str, str, int]]:
         """Who comes through which public port."""
-        return {
+        spaces = {"client": self.network.client, "stranger": self.network.stranger}
+        where = [
             (who, address, number)
-            for who, space in (
-                ("client", self.network.client),
-                ("stranger", self.network.stranger),
-            )
+            for who in spaces
             for address in (HOST, HOST6)
             for number in range(FIRST, LAST + 1)
-            if space.reaches(number, address)
-        }
+        ]
+        is_led = reached((spaces[who], number, address) for who, address, number in where)
+        return {each for each, is_so in zip(where, is_led, strict=True) if is_so}
 
 
 @pytest.fixture

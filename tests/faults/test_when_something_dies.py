@@ -25,6 +25,7 @@ import pytest
 
 from bascule.agent.timetable import LONGEST_RETRY
 from bascule.client import access, machines, policies
+from bascule.clocks import SystemClock
 from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
 from bascule.lab.processes import boot_id
 from tests.e2e.lab_world import until
@@ -164,8 +165,15 @@ def test_silence_while_no_server_ran_is_not_the_agents(world: SmallWorld) -> Non
     with closing(sqlite3.connect(world.data / "bascule.db")) as database:
         database.execute("UPDATE agents SET last_contact_at = last_contact_at - 60000000")
         database.commit()
+    began = SystemClock().now()
     world.start_server()
-    world.wait_enforced(45)
+
+    def is_heard() -> bool:
+        point = world.machine().point
+        contact = point.last_contact_at if point is not None else None
+        return contact is not None and contact > began
+
+    assert until(is_heard, 90), world.logs()
     assert not world.events("AgentWentSilent")
     assert not world.events("AgentCameBack")
 

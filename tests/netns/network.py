@@ -22,7 +22,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -133,6 +134,16 @@ class Space:
 
     def close(self) -> None:
         _run("ip", "netns", "del", self.name, check=False)
+
+
+Probe = tuple[Space, int, str]  # from where, to which port, of which address
+
+
+def reached(probes: Iterable[Probe], wait: float = WAIT) -> list[bool]:
+    """``reaches`` of each, at the same time: those that get no answer wait together."""
+    asked = list(probes)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return list(pool.map(lambda each: each[0].reaches(each[1], each[2], wait), asked))
 
 
 def enter_namespace(name: str) -> None:
