@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from bascule.client.private_file import write_private
 from bascule.client.reading import Data, number, text
@@ -24,8 +24,8 @@ from bascule.errors import AuthenticationFailed, BasculeError, InvalidInput
 RENEW_BEFORE = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+# Named tuples: Python makes their classes sooner than dataclasses, and every command waits for that.
+class Credentials(NamedTuple):
     """A service principal's; the secret never shows in a repr."""
 
     tenant_id: str
@@ -53,8 +53,7 @@ class Credentials:
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Somebody who signed in by a browser or a device code."""
 
     tenant_id: str
@@ -85,8 +84,7 @@ class Person:
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """An access token, and until when it is taken."""
 
     value: str
@@ -100,8 +98,7 @@ class Token:
         return f"Token(expires_at={self.expires_at!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFile:
+class TokenFile(NamedTuple):
     """One token on disk; a None path remembers nothing."""
 
     path: Path | None

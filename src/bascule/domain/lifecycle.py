@@ -15,8 +15,8 @@ row, and the moves to and from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class GrantState(StrEnum):
@@ -63,16 +63,15 @@ NOT_CONFIRMED = "notConfirmed"
 ENDED_NOT_CONFIRMED = "endedNotConfirmed"  # EDGES E9
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+# Named tuples: Python makes their classes sooner than dataclasses, and every command waits for that.
+class Move(NamedTuple):
     """A grant's way out of a state."""
 
     to: GrantState
     why: str  # as the picture says it
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What is so in one state."""
 
     name: str  # as it is stored, answered and printed; the portal translates it

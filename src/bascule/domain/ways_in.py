@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from bascule.domain.net import Address, PublicPort
 
@@ -29,8 +29,7 @@ class Kind(StrEnum):
     PLAIN = "plain"  # an address and a port, for whatever speaks there
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(NamedTuple):
     """Where to connect to."""
 
     address: Address
