@@ -7,10 +7,12 @@ writes goes to memory where there is room: fsync must be on, and costs nothing t
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from psycopg.conninfo import make_conninfo
 from bascule.store.postgresql import Place, place_of
 from bascule.store.postgresql_open import open_postgresql
 
+_PREFIX = "bascule-pg-"
 _numbers = itertools.count(1)
 
 
@@ -35,6 +38,19 @@ def programs() -> Path | None:
     return next((each for each in reversed(folders) if (each / "initdb").exists()), None)
 
 
+def _remove_left(parent: Path) -> None:
+    """End what processes left that were killed: a cluster outlives its test."""
+    for folder in parent.glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if Path("/proc", owner).exists():
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
+            if Path("/proc", lines[0], "cmdline").read_bytes().find(os.fsencode(folder)) >= 0:
+                os.kill(int(lines[0]), signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Cluster:
     """Anybody on this machine who can enter the folder may do anything in it."""
 
@@ -44,7 +60,9 @@ class Cluster:
         self._programs = found
         memory = Path("/dev/shm")  # reason: a folder in it is made by mkdtemp
         has_room = memory.exists() and shutil.disk_usage(memory).free > 2 * 2**30
-        self.folder = Path(tempfile.mkdtemp(prefix="bascule-pg-", dir=memory if has_room else None))
+        parent = memory if has_room else Path(tempfile.gettempdir())
+        _remove_left(parent)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
         self._account = self._other_account()
         if self._account is not None:  # postgres refuses to run as root
             account = pwd.getpwnam(self._account)
