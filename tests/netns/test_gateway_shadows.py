@@ -21,7 +21,7 @@ from bascule.domain.desired import RuleSet
 from bascule.domain.net import PortKey
 from tests.netns.driver_process import ROOT, DriverProcess
 from tests.netns.gateway import APP, APP6, SQL, Gateway
-from tests.netns.network import CLIENT, CLIENT6, STRANGER, Network, Space
+from tests.netns.network import CLIENT, CLIENT6, INNER_GATEWAY, STRANGER, Network, Space
 from tests.netns.other_programs import Programs, need, program, unpacked
 from tests.netns.rulesets import closed, make_so, tcp
 
@@ -50,10 +50,17 @@ class World:
         self.started.clear()
 
     def doctor(self) -> tuple[int, dict[str, Any]]:
+        return self._doctor(self.network.host)
+
+    def doctor_on(self, space: Space) -> tuple[int, dict[str, Any]]:
+        """On a machine, which is told of its gateway."""
+        return self._doctor(space, "--behind", INNER_GATEWAY)
+
+    def _doctor(self, space: Space, *arguments: str) -> tuple[int, dict[str, Any]]:
         ran = subprocess.run(
             [
-                *("ip", "netns", "exec", self.network.host.name),
-                *(sys.executable, "-m", "bascule.bootstrap", "doctor", "-o", "json"),
+                *("ip", "netns", "exec", space.name),
+                *(sys.executable, "-m", "bascule.bootstrap", "doctor", "-o", "json", *arguments),
             ],
             cwd=ROOT,
             capture_output=True,
@@ -268,6 +275,21 @@ def test_it_is_found_and_gone_when_the_advice_is_followed(world: World, name: st
     assert not world.network.stranger.reaches(22, APP)
     assert not world.network.stranger.reaches(22, ON_LINK)
     world.close()
+
+
+def test_a_machine_whose_answers_go_another_way_is_found(world: World) -> None:
+    """At the gateway, and on the machine itself with the gateway's address; gone once the route is set."""
+    app = world.gateway.app
+    lead = ("ip", "route", "replace", "default", "via")
+    app.run(*lead, "10.78.0.99")
+    _, told = world.doctor()
+    found = {(each["code"], each["port"], each["packet"]) for each in told["findings"]}
+    assert found == {("ReturnsElsewhere", f"22/tcp of {APP}", "confirmed")}
+    assert world.doctor_on(app)[1]["findings"][0]["code"] == "RouteElsewhere"
+    app.run(*lead, INNER_GATEWAY)
+    assert world.doctor()[1]["findings"] == []
+    status, told = world.doctor_on(app)
+    assert (told["findings"], status) == ([], 0)
 
 
 def _another_proxy(world: World) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from bascule.cli.printing import emit_json, note, output_option, say
-from bascule.domain.net import PortKey, TransportProtocol, parse_port_number, port_order
+from bascule.domain.net import (
+    PortKey,
+    TransportProtocol,
+    parse_address,
+    parse_port_number,
+    port_order,
+)
 from bascule.domain.weaknesses import Shadow, Weakness
 from bascule.errors import Forbidden, InvalidInput
 from bascule.interfaces.driver import Examination, HostParts, Outcome, Trial
@@ -24,7 +30,7 @@ _WHAT = {
 
 # What a packet showed of a finding. For one that blocks, REFUTED means that the packet arrived.
 _SHOWN = {
-    Outcome.CONFIRMED: "Confirmed by a packet in a copy of the rules.",
+    Outcome.CONFIRMED: "Confirmed {reason}.",
     Outcome.REFUTED: "Not reached by a packet in a copy of the rules: another rule may be in the way.",
     Outcome.UNTRIED: "Could not be tried with a packet: {reason}.",
 }
@@ -37,6 +43,7 @@ _ARRIVED = "Not confirmed: a packet arrived in a copy of the rules. It may depen
 Examples:
   sudo bascule doctor                 the ports that are kept closed
   sudo bascule doctor -p 22 -p 5432   before a policy closes them
+  sudo bascule doctor --behind 10.1.0.1   on a machine behind that gateway
   sudo bascule doctor -o json
 
 \b
@@ -53,9 +60,17 @@ Exit codes:
     multiple=True,
     help="Look at this port instead: 22, 22/tcp or 53/udp. May be repeated.",
 )
+@click.option(
+    "--behind",
+    "gateways",
+    multiple=True,
+    metavar="ADDRESS",
+    help="This machine is behind a gateway with this address: does its default route lead there? "
+    "May be repeated.",
+)
 @output_option
 @click.pass_obj
-def doctor(parts: HostParts, ports: Sequence[str], output: str) -> int:
+def doctor(parts: HostParts, ports: Sequence[str], gateways: Sequence[str], output: str) -> int:
     """Find what reaches closed ports past Bascule on this host.
 
     Reads the rules of other programs (nftables, iptables, ufw, firewalld, Docker), listening
@@ -63,11 +78,15 @@ def doctor(parts: HostParts, ports: Sequence[str], output: str) -> int:
     what blocks access that Bascule opens. Changes nothing on this host.
 
     Each finding is tried with a packet in a copy of the rules, in a network namespace of its own:
-    it is confirmed, not reached, or could not be tried, with the reason. Nothing is sent elsewhere.
+    it is confirmed, not reached, or could not be tried, with the reason.
+
+    On a gateway, doctor sends echo requests to the machines behind it, and says whose answers do not
+    come back through it.
 
     Reading the rules takes root. Without it, doctor says what it could not read.
     """
-    found = parts.firewall().examine([_port(each) for each in ports])
+    behind = [parse_address(each, "--behind") for each in gateways]
+    found = parts.firewall().examine([_port(each) for each in ports], behind)
     if output == "json":
         emit_json(_json(found))
     else:
@@ -112,7 +131,7 @@ def _finding_json(weakness: Weakness, trial: Trial) -> dict[str, Any]:
         "advice": str(weakness.advice or ""),
         "arguments": dict(weakness.arguments),
         "packet": str(trial.outcome),
-        "notTriedBecause": trial.reason,
+        "notTriedBecause": trial.reason if trial.outcome is Outcome.UNTRIED else "",
     }
 
 
@@ -137,7 +156,7 @@ def _show(found: Examination) -> None:
 def _shown(weakness: Weakness, trial: Trial) -> str:
     if weakness.shadow is Shadow.BLOCKS and trial.outcome is Outcome.REFUTED:
         return _ARRIVED
-    return _SHOWN[trial.outcome].format(reason=trial.reason)
+    return _SHOWN[trial.outcome].format(reason=trial.reason or "by a packet in a copy of the rules")
 
 
 def _sum(found: Examination) -> str:

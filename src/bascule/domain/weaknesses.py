@@ -426,6 +426,22 @@ BLOCKED_ELSEWHERE = WeaknessKind(
     "a grant.",
     shadow=Shadow.BLOCKS,
 )
+RETURNS_ELSEWHERE = WeaknessKind(
+    "ReturnsElsewhere",
+    Gravity.SEVERE,
+    "{address} answers this gateway as a neighbour, and not at {source}: its answers do not come back "
+    "through the gateway. So access to {port} that Bascule opens there does not work.",
+    "On {address}, have the default route, or one to the network of {source}, lead to this gateway.",
+    shadow=Shadow.BLOCKS,
+)
+ROUTE_ELSEWHERE = WeaknessKind(
+    "RouteElsewhere",
+    Gravity.SEVERE,
+    "The default route of this machine ({route}) does not lead to gateway {gateway}: answers to whoever "
+    "comes through that gateway do not go back through it. So access that it opens does not work.",
+    "On this machine: ip route replace default via {gateway}, and in its network configuration.",
+    shadow=Shadow.BLOCKS,
+)
 SOURCE_BLOCKED = WeaknessKind(
     "SourceBlocked",
     Gravity.LIMITED,

@@ -170,7 +170,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Trial:
     outcome: Outcome
-    reason: str = ""  # of UNTRIED
+    reason: str = ""  # why UNTRIED; by what else CONFIRMED, if by no packet in a copy of the rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +198,11 @@ class HostFirewall(Protocol):
         """Find out what this host can do; nothing is changed yet. Raises ConfigurationError."""
         ...
 
-    def examine(self, ports: Collection[PortKey]) -> Examination:
+    def examine(
+        self, ports: Collection[PortKey], gateways: Collection[Address] = ()
+    ) -> Examination:
         """Look for shadows over ``ports`` (empty: those that the rules keep closed), and try each with
-        a packet in a copy of the rules; changes nothing.
+        a packet in a copy of the rules; changes nothing. Are ``gateways`` the way of answers?
         """
         ...
 

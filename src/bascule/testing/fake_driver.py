@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import RuleSet
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPort
+from bascule.domain.net import Address, AddressPrefix, PortKey, PortMapped, PublicPort
 from bascule.domain.plan import (
     ClosePort,
     DropDrain,
@@ -206,6 +206,9 @@ class FakeHostFirewall:
     def open(self) -> HostDriver:
         return self.opened()
 
-    def examine(self, ports: Collection[PortKey]) -> Examination:
+    def examine(
+        self, ports: Collection[PortKey], gateways: Collection[Address] = ()
+    ) -> Examination:
         """Nothing else is on such a host."""
+        del gateways
         return Examination(frozenset(ports))

@@ -10,9 +10,11 @@ from collections.abc import Collection
 
 from bascule.domain.desired import RuleSet
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import PortKey
+from bascule.domain.net import Address, PortKey
+from bascule.domain.weaknesses import Weakness
 from bascule.drivers.linux.other_rules import OtherRules
-from bascule.drivers.linux.shadows import Looked
+from bascule.drivers.linux.returns import returning_elsewhere, route_elsewhere
+from bascule.drivers.linux.shadows import Looked, bounded
 from bascule.drivers.linux.trials import tried
 from bascule.drivers.nftables import parse, rules
 from bascule.drivers.nftables.layout import HANDOVERS, TABLE
@@ -24,10 +26,12 @@ from bascule.interfaces.driver import Examination, Outcome, Trial
 
 _FAMILY = "inet"
 _TABLE_UNREAD = "Bascule’s own table, which says what is closed here"
+_ROUTES_UNREAD = "the routes of this host"
+_ANSWERS_UNREAD = "whether answers of machines behind this gateway come back through it"
 _PROGRAMS_UNREAD = "the processes of other users, which hold most sockets"
 
 
-def examine(ports: Collection[PortKey]) -> Examination:
+def examine(ports: Collection[PortKey], gateways: Collection[Address] = ()) -> Examination:
     """Raises EnforcementFailed where the kernel refuses for another reason than a missing right."""
     context = _context()
     try:
@@ -46,8 +50,26 @@ def examine(ports: Collection[PortKey]) -> Examination:
         if context is not None:
             context.close()
     unread += [*looked.unread, *(() if looked.are_programs_read else (_PROGRAMS_UNREAD,))]
-    ports_ = frozenset(each.port for each in held.closed)
-    return Examination(ports_, looked.found, tuple(unread), _tried(looked))
+    looked_at = frozenset(each.port for each in held.closed)
+    routes, untold = _routes(looked_at, gateways)
+    unread += untold
+    told = Trial(Outcome.CONFIRMED, "by the routes, and by what was answered")
+    trials = (*_tried(looked), *(told for _ in routes))
+    return Examination(looked_at, (*looked.found, *routes), tuple(unread), trials)
+
+
+def _routes(
+    closed: Collection[PortKey], gateways: Collection[Address]
+) -> tuple[tuple[Weakness, ...], list[str]]:
+    """Answers that go another way than by the gateway; and what could not be told."""
+    try:
+        own = tuple(each for gateway in gateways for each in route_elsewhere(gateway))
+    except OSError:
+        return (), [_ROUTES_UNREAD]
+    try:
+        return (*own, *bounded(returning_elsewhere(closed))), []
+    except OSError:
+        return own, [_ANSWERS_UNREAD]
 
 
 def _tried(looked: Looked) -> tuple[Trial, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bascule.domain.net import PortKey
+from bascule.domain.net import Address, PortKey
 from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.drivers.nftables.doctor import examine
 from bascule.drivers.nftables.driver import NftablesDriver, open_driver
@@ -30,5 +30,7 @@ class NftablesHost:
     def open(self) -> NftablesDriver:
         return open_driver()
 
-    def examine(self, ports: Collection[PortKey]) -> Examination:
-        return examine(ports)
+    def examine(
+        self, ports: Collection[PortKey], gateways: Collection[Address] = ()
+    ) -> Examination:
+        return examine(ports, gateways)
