@@ -60,7 +60,7 @@ ATTACKS = (
     "add element inet bascule behind_g4_0 { 10.203.1.31 . tcp . 8001 timeout 1m }",
     "flush set inet bascule mapped_closed4",
     "flush chain inet bascule mapped_ports",
-    "add element inet bascule mapped_to4 { 10.203.0.11 . 10.203.0.23 . tcp . 2201 : 10.203.1.31 . 8001 }",
+    "add element inet bascule mapped_to4 { 10.203.0.11 . 10.203.0.23 . tcp . 2291 : 10.203.1.31 . 8001 }",
 )
 
 

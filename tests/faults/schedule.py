@@ -22,10 +22,10 @@ PEOPLE = ("alice", "bob", "carol")
 KEEP_PORT, KILL_PORT, EXTRA_PORT = 8001, 8002, 8003
 # The gateway's public ports that stand for a machine's: by machine and port, its policy names them.
 PUBLIC = {
-    ("app-1", KEEP_PORT): 2201,
-    ("app-1", KILL_PORT): 2202,
-    ("sql-1", KEEP_PORT): 2211,
-    ("sql-1", KILL_PORT): 2212,
+    ("app-1", KEEP_PORT): 2291,
+    ("app-1", KILL_PORT): 2292,
+    ("sql-1", KEEP_PORT): 2295,
+    ("sql-1", KILL_PORT): 2296,
 }
 LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
 RARE = 0.4  # the share of the others in which the gateway loses more than its agent

@@ -34,10 +34,10 @@ RULES = [
     _set("behind_ended4", _opening("10.203.0.11", APP[0], "tcp", 8001)),
     _map(
         "mapped_to4",
-        [_opening("10.203.0.10", GATEWAY, "tcp", 2201), {"concat": [APP[0], 8001]}],
-        [_opening("10.203.0.10", GATEWAY, "tcp", 2211), {"concat": [SQL[0], 8001]}],
+        [_opening("10.203.0.10", GATEWAY, "tcp", 2291), {"concat": [APP[0], 8001]}],
+        [_opening("10.203.0.10", GATEWAY, "tcp", 2295), {"concat": [SQL[0], 8001]}],
     ),
-    _map("mapped_to4_0", [_opening(GATEWAY, "tcp", 2212), {"concat": [SQL[0], 8002]}]),
+    _map("mapped_to4_0", [_opening(GATEWAY, "tcp", 2296), {"concat": [SQL[0], 8002]}]),
 ]
 
 
@@ -50,9 +50,9 @@ def test_each_machine_has_its_part() -> None:
     assert sql.closed == frozenset()
     assert sql.openings == (Element("0.0.0.0/0", 8002, 9.0),)
     assert own.led == ()
-    assert app.led == ((2201, Element("10.203.0.10", 8001, 9.0)),)
+    assert app.led == ((2291, Element("10.203.0.10", 8001, 9.0)),)
     assert dict(sql.led) == {
-        2211: Element("10.203.0.10", 8001, 9.0),
-        2212: Element("0.0.0.0/0", 8002, 9.0),
+        2295: Element("10.203.0.10", 8001, 9.0),
+        2296: Element("0.0.0.0/0", 8002, 9.0),
     }
     assert own.tables == {("inet", "bascule")}
