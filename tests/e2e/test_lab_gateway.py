@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -66,6 +67,27 @@ def test_both_are_reached_by_the_gateway_s_address_and_their_host_keys_do_not_cl
         assert machine == {"app-1": "10.203.1.31", "sql-1": "10.203.1.32"}[name]
         knock = ("ssh", "-o", "ConnectTimeout=2", "-p", port, "10.203.0.23", "hostname")
         assert lab.on("stranger", *knock).returncode == SILENT
+
+
+def test_ssh_and_scp_go_by_the_public_port_with_the_generated_lines(lab: LabWorld) -> None:
+    """Plain ssh and scp, which know nothing of gateways and ask for access by themselves."""
+    lab.said("client", "sh", "-c", "bascule ssh-config > ~/.ssh/config")
+    try:
+        for name in BEHIND:
+            done = lab.on(
+                "client",
+                "sh",
+                "-c",
+                f"echo to {name} > ~/sent && scp -v -B ~/sent {name}:got-{name}"
+                f" && ssh -o BatchMode=yes {name} 'hostname; cat got-{name}; rm got-{name}'",
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.splitlines()[-2:] == [name, f"to {name}"]
+            assert re.search(r"Connecting to 10\.203\.0\.23 .*port 22\d\d\.", done.stderr)
+            assert f"Connecting to {name}" not in done.stderr
+            assert not lab.reaches("stranger", name)
+    finally:
+        lab.said("client", "sh", "-c", "rm -f ~/.ssh/config ~/sent")
 
 
 def test_what_is_said_of_them(lab: LabWorld) -> None:
