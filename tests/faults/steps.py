@@ -257,7 +257,7 @@ class PointsWorld(SmallWorld):
         super().close()
 
 
-SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
 LEASE = 40.0  # seconds; none of the cases waits for its end
 SOON = 3.0  # seconds for what the server decided to be so everywhere that it is heard
 
@@ -309,8 +309,8 @@ def try_case(world: PointsWorld, case: Case) -> list[str]:
         has_stopped = until(lambda: not agent.armed.exists(), PATIENCE)
         agent.armed.unlink(missing_ok=True)
         found = [] if has_stopped else ["it never came to that step"]
-        if case.number is signal.SIGKILL:
-            agent.program.kill()
+        if case.number is not signal.SIGSTOP:
+            agent.program.kill(case.number)
             agent.start()
         within = decided + PATIENCE + SOON - time.monotonic()
         if not until(lambda: world.port_of(made).state != "opening", within):

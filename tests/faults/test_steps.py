@@ -77,4 +77,4 @@ def test_a_gateway_that_is_cut_off_is_done_without_until_it_is_back(world: Point
 
 
 def test_every_step_of_every_agent_is_a_case() -> None:
-    assert len(set(all_cases())) == 2 * 2 * 6 * 2
+    assert len(set(all_cases())) == 2 * 2 * 6 * 3
