@@ -50,6 +50,9 @@ def house(data_dir: Path) -> Iterator[House]:
     assert begun.status_code == 202, begun.text
     for name, agent in agents.items():
         made.report(agent, uids[name])
+    point = f"{made.machine('beta-1')}/providers/Bascule.Fleet/enforcementPoints/{uids['bare-1']}"
+    for address in ("10.1.0.10", "10.1.0.11"):  # the first is a former one, which stays closed
+        assert made.call("PUT", point, {"addresses": [address]}).status_code in (200, 201)
     yield made
     made.close()
 

@@ -38,6 +38,7 @@ TABS = (
     ("overview", ""),
     ("configuration", "/configuration"),
     ("connect", "/connect"),
+    ("gateways", "/gateways"),
     ("activity", "/activity"),
 )
 SERVICES: Mapping[int, str] = {22: "SSH", 3389: "RDP", 5985: "WinRM", 5986: "WinRM (TLS)"}

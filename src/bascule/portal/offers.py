@@ -19,12 +19,14 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import EnforcementPoint, Machine, OsType
 from bascule.domain.net import AddressPrefix, is_within, parse_address
+from bascule.domain.points import patience_with
 from bascule.domain.policy import MachineRules, PortRule
 from bascule.domain.scopes import resource_scope
 from bascule.errors import BasculeError, InvalidInput, Problem
 from bascule.interfaces.store import Reader
 from bascule.sentences import sentence
 from bascule.services.fleet import is_online
+from bascule.services.gateways import gateway_names, stages_named
 from bascule.services.knocks import seen_just_now
 from bascule.services.plans import require_plan
 from bascule.services.request_rights import NEEDED_TO_ASK
@@ -112,6 +114,8 @@ class MachineOffer:
     ports: tuple[PortOffer, ...]
     seen: Mapping[str, datetime]  # addresses that the session proved, blocked here just now
     point: str  # online, silent, notEnforced, none
+    stages: tuple[tuple[str, ...], ...]  # ``stages_named``
+    patience: timedelta  # a request that is not open by then fails
     silent_since: datetime | None = None
 
 
@@ -299,7 +303,17 @@ def _offer(
 ) -> MachineOffer:
     point = reader.enforcement_point(machine.uid)
     silent_since = point.last_contact_at if point is not None else None
-    return MachineOffer(machine, policy_id, ports, seen, _heard(point, now), silent_since)
+    names = gateway_names(reader, {machine.uid: point} if point is not None else {})
+    return MachineOffer(
+        machine,
+        policy_id,
+        ports,
+        seen,
+        _heard(point, now),
+        stages_named(point, names),
+        patience_with(() if point is None else point.parts),
+        silent_since,
+    )
 
 
 def _heard(point: EnforcementPoint | None, now: datetime) -> str:

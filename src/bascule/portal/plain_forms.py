@@ -54,6 +54,7 @@ class Form:
     is_destructive: bool = False
     why_not: str = ""  # the button is off
     is_once: bool = False  # sent again, it makes nothing more (``portal.once``)
+    trail: Sequence[tuple[str, str]] = ()  # pages that lead to it; empty: access control
 
 
 def show_form(visit: Visit, form: Form, error: BasculeError | None = None) -> Response:

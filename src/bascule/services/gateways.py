@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from bascule.domain.classify import Named
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import PortKey
+from bascule.domain.points import stages
 from bascule.domain.weaknesses import past_us_at
 from bascule.interfaces.inventory import MachineReads
 
@@ -43,6 +44,21 @@ def named_of(
 def closed_at(point: EnforcementPoint | None, names: Names) -> tuple[str, ...]:
     """Names of the gateways at which alone a machine is closed; a name that is gone is the uid."""
     return tuple(names.get(each, each) for each in point.elsewhere) if point is not None else ()
+
+
+def stages_named(point: EnforcementPoint | None, names: Names) -> tuple[tuple[str, ...], ...]:
+    """What a port has to be open at, each with all that are alternatives to each other: names of
+    gateways, or empty for the machine itself, which is first. Nothing guards it: nothing.
+    """
+    if point is None:
+        return ()
+    if not point.parts:
+        return (("",),)
+    named = (
+        tuple(sorted("" if each.is_own else names.get(each.uid, each.uid) for each in stage))
+        for stage in stages(point.parts)
+    )
+    return tuple(sorted(named, key=lambda stage: (len(stage), stage)))
 
 
 def reached_at(

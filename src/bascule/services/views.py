@@ -40,7 +40,13 @@ from bascule.interfaces.requests import RequestReads
 from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced, is_heard_part
-from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
+from bascule.services.gateways import (
+    Names,
+    closed_at,
+    gateway_names,
+    reached_at,
+    stages_named,
+)
 from bascule.services.machine_context import classification_of
 from bascule.services.public_ports_told import (
     Through,
@@ -209,6 +215,11 @@ class MachineView:
     def closed_at(self) -> tuple[str, ...]:
         """Names of the gateways at which alone it is closed; empty: its own agent closes it too."""
         return closed_at(self.point, self.gateways)
+
+    @property
+    def stages(self) -> tuple[tuple[str, ...], ...]:
+        """What a port has to be open at (``stages_named``)."""
+        return stages_named(self.point, self.gateways)
 
     @property
     def patience(self) -> timedelta:

@@ -56,6 +56,7 @@ def _event(world: World) -> str:
     return f"/portal/activity/events/{next(audit.events(world.connection, page=1)).sequence}"
 
 
+BEHIND = "/portal/machines/default/app-1"
 WEB, LEGACY = "/portal/machines/default/web-1", "/portal/machines/default/legacy-1"
 PAGES = (
     Shown("sign-in", "/signin", person=""),
@@ -75,6 +76,8 @@ PAGES = (
     Shown("machine-configuration", f"{WEB}/configuration"),
     Shown("machine-connect", f"{WEB}/connect", person="requestor"),
     Shown("machine-activity", f"{WEB}/activity"),
+    Shown("machine-gateways", f"{BEHIND}/gateways"),
+    Shown("machine-gateways-add", f"{BEHIND}/gateways/add"),
     Shown("machine-unsupported", LEGACY),
     Shown("activity", "/portal/activity"),
     Shown("activity-event", _event),

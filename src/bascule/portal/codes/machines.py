@@ -102,6 +102,7 @@ TEXTS: Mapping[str, str] = {
     "machine.tab.overview": msgid("Overview"),
     "machine.tab.configuration": msgid("Configuration"),
     "machine.tab.connect": msgid("Connect"),
+    "machine.tab.gateways": msgid("Gateways"),
     "machine.tab.activity": msgid("Activity log"),
     "machine.state.configured": msgid("Configured"),
     "machine.state.notConfigured": msgid("Not configured"),

@@ -36,6 +36,16 @@ TEXTS: Mapping[str, str] = {
         "Closing. An entry disappears from this list when its machine has confirmed that the port"
         " is closed."
     ),
+    "notice.gateway_bound": msgid(
+        "The machine is behind the gateway. Open access to it has ended."
+    ),
+    "notice.gateway_changed": msgid(
+        "Saved. If the address or the order changed, open access ended."
+    ),
+    "notice.gateway_unbound": msgid(
+        "The gateway guards the machine no longer. Ports that it kept closed stay closed there."
+    ),
+    "notice.address_released": msgid("Released. The gateway lets everybody through there."),
     "notice.point_managed": msgid("What manages this gateway has been saved."),
     "notice.point_removed": msgid("The agent is removed. Ports that it kept closed stay closed."),
     "notice.extended": msgid("Extended."),

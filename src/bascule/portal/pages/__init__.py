@@ -22,6 +22,7 @@ from bascule.portal.pages import (
     machine_activity,
     machine_configuration,
     machine_connect,
+    machine_gateways,
     machine_overview,
     machines,
     open_now,
@@ -57,5 +58,6 @@ MODULES: tuple[ModuleType, ...] = (
     machine_activity,
     machine_configuration,
     machine_connect,
+    machine_gateways,
     machine_overview,
 )

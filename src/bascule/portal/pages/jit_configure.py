@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -64,6 +64,7 @@ class Meant:
     rules: tuple[PortRule, ...] = ()  # of the first machine
     policies: tuple[str, ...] = ()  # that name the one machine, and can be written here
     others: tuple[ResourceId, ...] = ()  # policies elsewhere that name it
+    is_behind: bool = False  # the one machine is behind a gateway, which has public ports
 
     @property
     def is_edit(self) -> bool:
@@ -190,6 +191,7 @@ def _read(reader: Reader, visit: Visit, ids: Sequence[ResourceId], policy: str) 
         rules.ports if rules else (),
         tuple(own),
         tuple(each.id for each in naming if each.id.name not in own),
+        len(ids) == 1 and bool(reader.gateways_of([machines[0].uid])),
     )
 
 
@@ -201,7 +203,7 @@ async def _sent(visit: Visit) -> Meant:
     )
     given = dict(zip(_ids(form.texts("machine")), form.texts("tag"), strict=False))
     tags = tuple(given.get(machine.id, "") for machine in meant.machines)
-    return Meant(meant.machines, meant.policy, tags, meant.rules, meant.policies, meant.others)
+    return replace(meant, tags=tags)
 
 
 def _put(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from bascule.domain.actions import (
     MACHINE_WRITE,
     POINT_READ,
 )
+from bascule.domain.bindings import Binding
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import LONGEST_MANAGER, Machine
 from bascule.domain.scopes import resource_scope, subscription_scope
@@ -34,6 +36,7 @@ from bascule.portal.enrolling import (
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
+from bascule.portal.machine import path_of
 from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.services import fleet, managed
@@ -237,11 +240,17 @@ def _show_agent(visit: Visit, guarded: Guarded, command: Command | None) -> Resp
 @router.get(f"{POINTS}/{{uid}}")
 @decides(POINT_READ)
 async def show_point(visit: CurrentVisit, uid: str) -> Response:
-    row = await visit.read(lambda reader: _point(reader, visit, uid))
+    def read(reader: Reader) -> tuple[PointRow, Sequence[Behind], int]:
+        row = _point(reader, visit, uid)
+        return row, *_behind(reader, visit, row.machine.uid)
+
+    row, behind, hidden = await visit.read(read)
     scope = resource_scope(row.machine.id)
     return visit.show(
         "point.html",
         row=row,
+        behind=behind,
+        hidden=hidden,
         enrol=enrol_page(row.machine),
         machine_page=f"/portal/machines/{quote(row.machine.id.resource_group)}"
         f"/{quote(row.machine.id.name)}",
@@ -252,6 +261,33 @@ async def show_point(visit: CurrentVisit, uid: str) -> Response:
         why_not_enrol=visit.why_not(ENROLMENT_WRITE, scope),
         why_not_remove=visit.why_not(ENROLMENT_DELETE, scope),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A machine that the point guards beside its own."""
+
+    machine: Machine
+    binding: Binding
+
+    @property
+    def page(self) -> str:
+        return f"{path_of(self.machine.id)}/gateways"
+
+
+def _behind(reader: Reader, visit: Visit, uid: str) -> tuple[Sequence[Behind], int]:
+    """Those that the visitor may read, by name, and how many others there are."""
+    bound = reader.bound_to(uid)
+    machines = reader.machines_of([each.machine_uid for each in bound])
+    within = visit.within(MACHINE_READ)
+    shown = [
+        Behind(machine, each)
+        for each in bound
+        if (machine := machines.get(each.machine_uid)) is not None
+        and (within is None or within.covers(machine.id.key))
+    ]
+    shown.sort(key=lambda each: each.machine.id.name.casefold())
+    return shown, len(bound) - len(shown)
 
 
 @router.post(f"{POINTS}/{{uid}}/managed-by")

@@ -19,6 +19,7 @@ from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
 from bascule.domain.times import format_duration, parse_duration
 from bascule.errors import BasculeError, InvalidInput, Part, Place, Problem
 from bascule.portal.forms import Form
+from bascule.sentences import sentence
 
 T = TypeVar("T")
 
@@ -31,6 +32,10 @@ DURATIONS = tuple(
     for minutes in (5, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1080, 1440)
 )
 DRAINS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 30, 60))
+# What is wrong with a public port, which the port's own place stands for.
+_OF_PUBLIC = frozenset(
+    {"NoPublicPortFree", "PublicPortHeldBack", "PublicPortNotGiven", "PublicPortTaken"}
+)
 _FIELDS = {Part.NUMBER: "number", Part.LONGEST: "longest", Part.SOURCES: "sources"}
 
 
@@ -144,6 +149,9 @@ class _Reading:
         at = self._take(
             "at", lambda: parse_address(row.public_address) if row.public_address else None
         )
+        if at is not None and not row.public_port:
+            words = sentence("Give the public port at this address too.")
+            self.errors["public"] = Problem("PublicPortRequired", words, "public")
         if number is None or protocol is None or sources is None or longest is None or end is None:
             return None
         on_expiry, drain_for = end
@@ -217,6 +225,8 @@ def with_problems(
         at = problem.target
         port = at.port if isinstance(at, Place) else None
         name = _FIELDS.get(at.part) if isinstance(at, Place) else None
+        if problem.code in _OF_PUBLIC and name is not None:
+            name = "public"
         if port is None or name is None or not port < len(rows):
             others.append(problem)
         else:

@@ -1,0 +1,535 @@
+"""The points that guard a machine: bound, moved, put in order, unbound, released (EDGES F3, G2, G3).
+
+Each act is the use case that the API calls, with its rights: enrolments and the machine, and for an
+address the gateway too. A change ends the machine's live grants: those that a form showed, or nothing
+is done and it is shown again. What is not here: the gateway's own page (``points``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bascule.api.entries import decides
+from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, MACHINE_WRITE, POINT_READ
+from bascule.domain.bindings import Binding
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.net import Address, parse_address
+from bascule.domain.points import patience_of
+from bascule.domain.scopes import resource_scope
+from bascule.errors import Conflict, InvalidInput, NotFound
+from bascule.interfaces.listing import ListFilter
+from bascule.interfaces.store import Reader, Transaction
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.iam import require_in
+from bascule.portal.machine import ShownMachine, frame, path_of, read_machine, wanted_id
+from bascule.portal.plain_forms import Field, Form, add_form
+from bascule.sentences import sentence
+from bascule.services import bindings
+from bascule.services.act import Act
+from bascule.services.fleet import is_online
+from bascule.services.points import list_points
+from bascule.services.rights import Needed, check
+
+router = APIRouter(route_class=PortalRoute)
+
+TAB = "/portal/machines/{group}/{name}/gateways"
+ONE = f"{TAB}/{{uid}}"
+LOOKED_AT = 200  # agents, of which those of gateways are offered by name
+LONGEST = 2000  # characters of a list of addresses; a machine has been at 64 there at most
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One point as this machine has it."""
+
+    binding: Binding
+    point: EnforcementPoint
+    gateway: Machine  # whose agent it is
+    is_online: bool
+    page: str  # of the point; empty: the visitor may not see it
+
+    @property
+    def patience(self) -> object:
+        return patience_of(self.binding)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A machine with its points."""
+
+    shown: ShownMachine
+    rows: Sequence[Row]  # its own agent first, then those in series
+    live: Sequence[str]  # ids of live grants, which a change ends
+    offered: Sequence[str] = ()  # names of gateways
+
+    @property
+    def machine(self) -> Machine:
+        return self.shown.machine
+
+    @property
+    def gateways(self) -> Sequence[Row]:
+        return [each for each in self.rows if not each.binding.is_own]
+
+    @property
+    def seen(self) -> str:
+        """What a form shows of what ends."""
+        return _digest(self.live)
+
+
+def _digest(ids: Sequence[str]) -> str:
+    return sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def _read(visit: Visit, reader: Reader, group: str, name: str) -> Place:
+    """Raises Forbidden, also for who may not read points there; NotFound."""
+    shown = read_machine(visit, reader, wanted_id(visit, group, name))
+    require_in(reader, visit, POINT_READ, resource_scope(shown.machine.id))
+    rows = [
+        Row(
+            bound,
+            point,
+            gateway,
+            is_online(point, visit.now),
+            f"/portal/points/{gateway.uid}"
+            if visit.may(POINT_READ, resource_scope(gateway.id))
+            else "",
+        )
+        for bound, point, _, gateway in bindings.points_at(reader, shown.machine.id)
+    ]
+    rows.sort(key=lambda e: (not e.binding.is_own, e.binding.is_parallel, e.gateway.id.name))
+    live = [each.id for each in reader.live_grants([shown.machine.uid])]
+    return Place(shown, rows, live)
+
+
+def _path(place: Place) -> str:
+    return f"{path_of(place.machine.id)}/gateways"
+
+
+def _trail(visit: Visit, place: Place) -> Sequence[tuple[str, str]]:
+    machine = place.machine.id
+    return (
+        (visit.words("Virtual machines"), "/portal/machines"),
+        (machine.name, path_of(machine)),
+        (visit.words("Gateways"), _path(place)),
+    )
+
+
+def _why_not(visit: Visit, machine: Machine) -> str:
+    scope = resource_scope(machine.id)
+    return visit.why_not(ENROLMENT_WRITE, scope) or visit.why_not(MACHINE_WRITE, scope)
+
+
+# -- they are shown ---------------------------------------------------------------------------
+
+
+@router.get(TAB)
+@decides(MACHINE_READ)
+async def show(visit: CurrentVisit, group: str, name: str) -> Response:
+    """Who may not read points is told so, and how the machine is guarded as on its overview."""
+    wanted = wanted_id(visit, group, name)
+
+    def read(reader: Reader) -> tuple[ShownMachine, Place | None]:
+        shown = read_machine(visit, reader, wanted)
+        sees = visit.may(POINT_READ, resource_scope(shown.machine.id))
+        return shown, _read(visit, reader, group, name) if sees else None
+
+    shown, place = await visit.read(read)
+    return visit.show(
+        "machine_gateways.html",
+        **frame(visit, shown, "gateways"),
+        rows=place.rows if place is not None else (),
+        why_not_see=visit.why_not(POINT_READ, resource_scope(shown.machine.id)),
+        why_not=_why_not(visit, shown.machine),
+    )
+
+
+# -- one is bound -----------------------------------------------------------------------------
+
+
+async def _to_add(visit: Visit) -> Place:
+    given = visit.request.path_params
+
+    def read(reader: Reader) -> Place:
+        place = _read(visit, reader, given["group"], given["name"])
+        here = {place.machine.uid, *(each.gateway.uid for each in place.rows)}
+        wanted = ListFilter(within=visit.within(POINT_READ))
+        found = list_points(reader, wanted, visit.now, None, LOOKED_AT)
+        names = [
+            _called(each.machine)
+            for each in found
+            if each.machine.uid not in here
+            and each.point.guard is not None
+            and each.point.guard.forwarding is not None
+        ]
+        return replace(place, offered=names)
+
+    return await visit.read(read)
+
+
+def _called(machine: Machine) -> str:
+    return f"{machine.id.resource_group}/{machine.id.name}"
+
+
+def _add_form(visit: Visit, place: Place) -> Form:
+    t, name = visit.words, place.machine.id.name
+    own = place.machine.addresses
+    is_plain = len({each.version for each in own}) == len(own)
+    return Form(
+        t("Put {machine} behind a gateway", machine=name),
+        t("Put behind the gateway"),
+        _path(place),
+        (
+            Field(
+                "gateway",
+                t("Gateway"),
+                visit.request.query_params.get("gateway", "")[:200],
+                hint=t("A machine with an agent that forwards: its name, or group/name."),
+                suggestions=place.offered,
+                is_required=True,
+                longest=200,
+            ),
+            _addresses_field(visit, ", ".join(map(str, own)) if is_plain else ""),
+            _order_field(visit, is_parallel=False),
+            Field("seen", value=place.seen, kind="hidden"),
+        ),
+        effects=(
+            *_ending(visit, place),
+            t("Only what passes the gateway is judged there."),
+            t("A port is then open only when the gateway has opened it too."),
+        ),
+        why_not=_why_not(visit, place.machine),
+        trail=_trail(visit, place),
+    )
+
+
+def _addresses_field(visit: Visit, value: str) -> Field:
+    return Field(
+        "addresses",
+        visit.words("Addresses behind it"),
+        value,
+        hint=visit.words("Where it forwards to: one IPv4 and one IPv6 address at most."),
+        is_required=True,
+        longest=LONGEST,
+    )
+
+
+def _order_field(visit: Visit, *, is_parallel: bool) -> Field:
+    t = visit.words
+    return Field(
+        "order",
+        t("Order"),
+        "parallel" if is_parallel else "series",
+        "select",
+        hint=t("The machine’s own agent always has to open a port."),
+        options=(
+            ("series", t("In series: it always has to open a port")),
+            ("parallel", t("In parallel: one of the gateways that are bound so is enough")),
+        ),
+    )
+
+
+def _ending(visit: Visit, place: Place) -> Sequence[str]:
+    count = len(place.live)
+    if not count:
+        return ()
+    return (visit.words.ngettext("{n} live access ends.", "{n} live accesses end.", count),)
+
+
+async def _add(visit: Visit, place: Place) -> Response:
+    scope = resource_scope(place.machine.id)
+
+    def find(reader: Reader) -> Machine:
+        """Who may not bind is told so before anything of gateways."""
+        needed = [Needed(ENROLMENT_WRITE, scope), Needed(MACHINE_WRITE, scope)]
+        check(reader, visit.subject, visit.now, needed)
+        return _gateway(visit, reader, visit.form.text("gateway"))
+
+    gateway = await visit.read(find)
+    where, is_parallel = _addresses(visit), _is_parallel(visit)
+
+    def work(tx: Transaction, act: Act) -> None:
+        _check_shown(tx, visit, place)
+        bindings.bind(
+            tx, act, visit.subject, place.machine.id, gateway.uid, where, is_parallel=is_parallel
+        )
+
+    await visit.perform(work)
+    return visit.go(_path(place), "gateway_bound")
+
+
+def _gateway(visit: Visit, reader: Reader, text: str) -> Machine:
+    """The machine that is called so, of those that the visitor may read. Raises InvalidInput."""
+    group, _, name = text.rpartition("/")
+    wanted = ListFilter(name_part=name, resource_group=group, within=visit.within(MACHINE_READ))
+    listed = reader.listed_machines(wanted, None, LOOKED_AT) if name else ()
+    found = [e.machine for e in listed if e.machine.id.name.casefold() == name.casefold()]
+    if len(found) > 1:
+        raise InvalidInput(
+            "Several machines have this name. Give group/name.",
+            target="gateway",
+            code="NameUnclear",
+        )
+    if not found:
+        raise InvalidInput(
+            "You can see no machine of this name.", target="gateway", code="MachineNotFound"
+        )
+    if reader.agent_of(found[0].uid) is None:
+        raise InvalidInput(
+            sentence(
+                "{name} has no agent of its own, so it can guard no other machine.",
+                name=found[0].id.name,
+            ),
+            target="gateway",
+            code="NoEnforcementPoint",
+        )
+    return found[0]
+
+
+def _parsed(visit: Visit) -> list[Address]:
+    texts = [each for each in re.split(r"[\s,;]+", visit.form.text("addresses")[:LONGEST]) if each]
+    return list(dict.fromkeys(parse_address(each, "addresses") for each in texts))
+
+
+def _addresses(visit: Visit) -> list[Address]:
+    found = _parsed(visit)
+    if not found:
+        raise InvalidInput(
+            "Give the machine’s address behind the gateway.",
+            target="addresses",
+            code="InvalidAddress",
+        )
+    return found
+
+
+def _is_parallel(visit: Visit) -> bool:
+    order = visit.form.text("order")
+    if order not in ("series", "parallel"):
+        raise InvalidInput("Choose one of the offered values.", target="order")
+    return order == "parallel"
+
+
+def _check_shown(tx: Transaction, visit: Visit, place: Place) -> None:
+    """Raise Conflict where something ends that the form did not show."""
+    live = [each.id for each in tx.live_grants([place.machine.uid])]
+    if live and visit.form.text("seen") != _digest(live):
+        raise Conflict(
+            sentence(
+                "Open access to {machine} has changed since the form was shown. Nothing was done.",
+                machine=place.machine.id.name,
+            ),
+            code="NotAsShown",
+        )
+
+
+add_form(
+    router,
+    f"{TAB}/add",
+    ENROLMENT_WRITE,
+    _to_add,
+    _add_form,
+    _add,
+    is_kept=True,
+    is_at_subscription=False,
+)
+
+
+# -- one is changed ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    place: Place
+    row: Row
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {
+            "machine": self.place.machine.id.name,
+            "gateway": self.row.gateway.id.name,
+        }
+
+
+async def _bound(visit: Visit) -> Bound:
+    given = visit.request.path_params
+
+    def read(reader: Reader) -> Bound:
+        place = _read(visit, reader, given["group"], given["name"])
+        uid = given["uid"].lower()
+        row = next((each for each in place.gateways if each.gateway.uid == uid), None)
+        if row is None:
+            raise NotFound(
+                sentence("{machine} is not behind that gateway.", machine=place.machine.id.name),
+                code="ResourceNotFound",
+            )
+        return Bound(place, row)
+
+    return await visit.read(read)
+
+
+def _edit_form(visit: Visit, found: Bound) -> Form:
+    t, here = visit.words, found.row.binding
+    return Form(
+        t("{machine} behind {gateway}", **found.names),
+        t("Save"),
+        _path(found.place),
+        (
+            _addresses_field(visit, ", ".join(map(str, here.addresses))),
+            _order_field(visit, is_parallel=here.is_parallel),
+            Field("seen", value=found.place.seen, kind="hidden"),
+        ),
+        effects=(
+            *_ending(visit, found.place),
+            t("At a former address its ports stay closed until that is released."),
+        ),
+        why_not=_why_not(visit, found.place.machine),
+        trail=_trail(visit, found.place),
+    )
+
+
+async def _edit(visit: Visit, found: Bound) -> Response:
+    here, where = found.row.binding, _addresses(visit)
+    is_parallel = _is_parallel(visit)
+
+    def work(tx: Transaction, act: Act) -> None:
+        _check_shown(tx, visit, found.place)
+        bindings.bind(
+            tx,
+            act,
+            visit.subject,
+            found.place.machine.id,
+            here.point_uid,
+            here.addresses if {*where} == {*here.addresses} else where,
+            is_parallel=is_parallel,
+        )
+
+    await visit.perform(work)
+    return visit.go(_path(found.place), "gateway_changed")
+
+
+add_form(
+    router,
+    f"{ONE}/edit",
+    ENROLMENT_WRITE,
+    _bound,
+    _edit_form,
+    _edit,
+    is_kept=True,
+    is_at_subscription=False,
+)
+
+
+# -- one is unbound ---------------------------------------------------------------------------
+
+
+def _unbind_form(visit: Visit, found: Bound) -> Form:
+    t = visit.words
+    effects = [
+        *_ending(visit, found.place),
+        t(
+            "Ports that {gateway} keeps closed for {machine} stay closed there. They cannot be "
+            "requested through it any more. To open them, release them first.",
+            **found.names,
+        ),
+    ]
+    if len(found.place.rows) == 1:
+        effects.append(
+            t("Nothing else guards {machine}: nothing can then be requested there.", **found.names)
+        )
+    return Form(
+        t("Take {machine} from behind {gateway}", **found.names),
+        t("Unbind"),
+        _path(found.place),
+        (Field("seen", value=found.place.seen, kind="hidden"),),
+        effects=effects,
+        is_destructive=True,
+        why_not=_why_not(visit, found.place.machine),
+        trail=_trail(visit, found.place),
+    )
+
+
+async def _unbind(visit: Visit, found: Bound) -> Response:
+    def work(tx: Transaction, act: Act) -> None:
+        _check_shown(tx, visit, found.place)
+        bindings.unbind(tx, act, visit.subject, found.place.machine.id, found.row.binding.point_uid)
+
+    await visit.perform(work)
+    return visit.go(_path(found.place), "gateway_unbound")
+
+
+add_form(
+    router,
+    f"{ONE}/unbind",
+    ENROLMENT_WRITE,
+    _bound,
+    _unbind_form,
+    _unbind,
+    is_at_subscription=False,
+)
+
+
+# -- a former address is released -------------------------------------------------------------
+
+
+def _release_form(visit: Visit, found: Bound) -> Form:
+    t = visit.words
+    named = visit.request.query_params.get("address", "")[:100]
+    former = sorted(map(str, found.row.binding.former))
+    return Form(
+        t("Release former addresses of {machine} at {gateway}", **found.names),
+        t("Release and open"),
+        _path(found.place),
+        (
+            Field(
+                "addresses",
+                t("Former addresses"),
+                named or ", ".join(former),
+                hint=t("Also those of before an unbinding, which only the gateway knows."),
+                is_required=True,
+                longest=LONGEST,
+            ),
+        ),
+        effects=(
+            t(
+                "{gateway} then lets everybody through to whatever has these addresses now.",
+                **found.names,
+            ),
+        ),
+        is_destructive=True,
+        why_not=_why_not(visit, found.place.machine),
+        trail=_trail(visit, found.place),
+    )
+
+
+async def _release(visit: Visit, found: Bound) -> Response:
+    """Those that are named: none is never all, which the form does not show."""
+    named = _parsed(visit)
+    if not named:
+        raise InvalidInput("No address was given to release.", target="addresses")
+    await visit.perform(
+        lambda tx, act: bindings.release_addresses(
+            tx,
+            act,
+            visit.subject,
+            found.place.machine.id,
+            found.row.binding.point_uid,
+            named,
+        )
+    )
+    return visit.go(_path(found.place), "address_released")
+
+
+add_form(
+    router,
+    f"{ONE}/release",
+    ENROLMENT_WRITE,
+    _bound,
+    _release_form,
+    _release,
+    is_at_subscription=False,
+)
