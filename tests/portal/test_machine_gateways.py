@@ -183,15 +183,15 @@ def test_access_that_a_form_did_not_show_is_not_ended(led: Gateway) -> None:
     before = {path: hidden(olga.page(path)) for path in (unbind, edit)}
     ask(olga, house, "app-1", "0.0.22")
     assert len(live(house)) == 1
-    for path, fields in ((unbind, {}), (edit, {"addresses": "10.1.0.99", "order": "series"})):
-        answer = olga.send(path, {"seen": before[path], **fields})
+    moved = {"addresses": "10.1.0.99", "order": "series"}
+    for path in (unbind, edit):
+        answer = olga.send(path, {"seen": before[path], **moved})
         assert answer.status_code == 409
         shown = text_of(answer.text)
         assert "Open access to app-1 has changed since the form was shown." in shown
         assert "1 live access ends." in shown
         assert len(live(house)) == 1
-    fields = {"addresses": "10.1.0.99", "order": "series"}
-    assert olga.send(edit, {"seen": hidden(answer.text), **fields}).status_code == 303
+    assert fill(olga, edit, **moved) == 303
     assert live(house) == []
 
 
@@ -297,3 +297,7 @@ def test_a_policys_port_rule_names_its_public_port(led: Gateway) -> None:
     assert f"public port {first}" in settings
     again = olga.page(f"{path}?machine={house.machine('app-1')}")
     assert f'name="row.0.public" value="{first}"' in again
+    fields["tag"] = hidden(again, "tag")
+    moved = {**fields, "row.0.public": "2006", "row.0.at": "", "act": "preview"}
+    shown = text_of(olga.send(path, moved).text)
+    assert "Public port at the gateway: 2005 → 2006" in shown, "before it is saved"

@@ -75,6 +75,9 @@ def _rule(rule: RuleChange) -> str:
         told.append(f"from {', '.join(rule.sources)}")
     if rule.justified is not None:
         told.append("only with a reason" if rule.justified else "without a reason")
+    if rule.public is not None:
+        named = f"public port {rule.public}" if rule.public else "a public port that is chosen"
+        told.append(f"by {named} at its gateway")
     return f"could be requested {', '.join(told)}"
 
 

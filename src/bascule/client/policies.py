@@ -22,7 +22,7 @@ from bascule.client.reading import Data, flag, inner, member, number, objects, r
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix, parse_address
+from bascule.domain.net import AddressPrefix, PublicPort, parse_address
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.domain.times import parse_duration
 from bascule.protocol.port_rules import rule_json
@@ -98,6 +98,7 @@ class RuleChange:
     longest: str  # ISO 8601
     sources: tuple[str, ...]
     justified: bool | None  # must a reason be given now?
+    public: str | None = None  # the public port that is named now; empty: one is chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,19 @@ def _read_rule_changes(data: Data) -> tuple[RuleChange, ...]:
             text(each, "maxRequestAccessDuration", ""),
             tuple(str(source) for source in each.get("sources", ())),
             each.get("justificationRequired"),
+            _named_public(each),
         )
         for each in objects(data, "changesRules")
     )
+
+
+def _named_public(data: Data) -> str | None:
+    if "publicPort" not in data:
+        return None
+    if data["publicPort"] is None:
+        return ""
+    port, at = number(data, "publicPort"), data.get("publicIpAddress")
+    return str(port) if at is None else str(PublicPort(parse_address(str(at)), port))
 
 
 def _read_changes(data: Data, name: str) -> tuple[PortChange, ...]:

@@ -20,6 +20,7 @@ from bascule.domain.facts.machines import PortClosed, PortLeftPolicies, PortRele
 from bascule.domain.facts.policies import PolicyChanged, PolicyCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
+from bascule.domain.net import PublicPort, parse_address
 from bascule.domain.times import parse_duration, parse_instant
 from bascule.interfaces.closed_ports import ClosedPortReads
 from bascule.interfaces.grants import GrantReads
@@ -54,6 +55,19 @@ class GrantChange:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedPublic:
+    """The public port that a rule names."""
+
+    number: int | None = None  # None: it names none, and one is chosen
+    address: str | None = None  # None: the gateway's first
+
+    def __str__(self) -> str:
+        if self.number is None or self.address is None:
+            return "" if self.number is None else str(self.number)
+        return str(PublicPort(parse_address(self.address), self.number))
+
+
+@dataclass(frozen=True, slots=True)
 class RuleChange:
     """What may be asked of a port from now on, where it differs from before: None is as it was."""
 
@@ -63,6 +77,7 @@ class RuleChange:
     sources: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     requires: tuple[tuple[str, bool], ...] = ()  # settings by name that are now on, or now off
     is_new: bool = False  # it may be asked for, and could not be by this policy
+    public: tuple[NamedPublic, NamedPublic] | None = None  # at its gateways
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +181,7 @@ def _rules(facts: Iterable[Fact]) -> Iterator[RuleChange]:
                     for name, value in rule.items()
                     if isinstance(value, bool) and value != before.get(name, False)
                 ),
+                public=_pair(*(_public(each) for each in (before, rule))),
             )
             if change != RuleChange(machine_id, port):
                 yield change
@@ -178,6 +194,10 @@ def _by_port(rules: str) -> dict[tuple[str, str], dict[str, Any]]:
         for machine in json.loads(rules)
         for rule in machine["ports"]
     }
+
+
+def _public(rule: Mapping[str, Any]) -> NamedPublic:
+    return NamedPublic(rule.get("publicPort"), rule.get("publicIpAddress"))
 
 
 def _pair(before: T, now: T) -> tuple[T, T] | None:

@@ -642,6 +642,9 @@ class TestPolicy:
                 {**port, "maxRequestAccessDuration": "PT1H", "justificationRequired": True},
                 {**port, "sources": ["198.51.100.0/24"], "justificationRequired": False},
                 {**port, "number": 81, "isNew": True},
+                {**port, "publicPort": 2222, "publicIpAddress": "198.51.100.7"},
+                {**port, "publicPort": 2222, "publicIpAddress": None},
+                {**port, "publicPort": None, "publicIpAddress": None},
             ],
         }
         told = [
@@ -651,6 +654,9 @@ class TestPolicy:
             "port 22/tcp could be requested for at most 1h, only with a reason",
             "port 22/tcp could be requested from 198.51.100.0/24, without a reason",
             "port 81/tcp could be requested",
+            "port 22/tcp could be requested by public port 198.51.100.7:2222 at its gateway",
+            "port 22/tcp could be requested by public port 2222 at its gateway",
+            "port 22/tcp could be requested by a public port that is chosen at its gateway",
             "the live access of ada[2J to port 22 would end at once",
             "somebody's live access would end at once",
             "the live access of ada[2J to port 22 would end earlier, at 2030-01-01T12:05:00Z",

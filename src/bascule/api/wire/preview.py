@@ -39,6 +39,10 @@ def _rule(change: RuleChange) -> dict[str, Any]:
     if change.sources is not None:
         had, has = map(list, change.sources)
         told |= {"previousSources": had, "sources": has}
+    if change.public is not None:  # null: one is chosen, or at the gateway's first address
+        was, is_now = change.public
+        told |= {"previousPublicPort": was.number, "publicPort": is_now.number}
+        told |= {"previousPublicIpAddress": was.address, "publicIpAddress": is_now.address}
     return told | dict(change.requires)
 
 
