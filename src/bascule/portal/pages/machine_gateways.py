@@ -30,7 +30,7 @@ from bascule.portal.iam import require_in
 from bascule.portal.machine import ShownMachine, frame, path_of, read_machine, wanted_id
 from bascule.portal.plain_forms import Field, Form, add_form
 from bascule.sentences import sentence
-from bascule.services import bindings
+from bascule.services import bindings, guarded
 from bascule.services.act import Act
 from bascule.services.fleet import is_online
 from bascule.services.points import list_points
@@ -100,7 +100,7 @@ def _read(visit: Visit, reader: Reader, group: str, name: str) -> Place:
             if visit.may(POINT_READ, resource_scope(gateway.id))
             else "",
         )
-        for bound, point, _, gateway in bindings.points_at(reader, shown.machine.id)
+        for bound, point, _, gateway in guarded.points_at(reader, shown.machine.id)
     ]
     rows.sort(key=lambda e: (not e.binding.is_own, e.binding.is_parallel, e.gateway.id.name))
     live = [each.id for each in reader.live_grants([shown.machine.uid])]
