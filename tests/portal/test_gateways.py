@@ -127,3 +127,23 @@ def test_an_owner_says_what_manages_a_gateway(gated: House) -> None:
     there = text_of(olga.page("/portal/jit?tab=unsupported"))
     assert "is managed by flow table inet filter fast, as its agent found" in there
     assert "bascule machine managed-by gw-1 Bascule" in there
+
+
+def test_of_two_gateways_the_silent_one_is_named_and_the_machine_is_not_away(gated: House) -> None:
+    """What it keeps open is not known, so no list says closed; but the other is heard."""
+    gated.add_machine("gw-2")
+    gated.enrol("gw-2")
+    for name in ("gw-1", "gw-2"):
+        path = f"{gated.machine('app-1')}/providers/Bascule.Fleet/enforcementPoints"
+        body = {"addresses": ["10.1.0.10"], "parallel": True}
+        put = gated.call("PUT", f"{path}/{uid_of(gated, name)}", body)
+        assert put.status_code in (200, 201)
+    report(gated)
+    olga = owner(gated)
+    rows = re.findall(r"<tr.*?</tr>", olga.page("/portal/jit"), re.DOTALL)
+    (app,) = [text_of(each) for each in rows if "app-1" in each]
+    assert "gw-2 away" in app
+    assert "Agent away" not in app
+    assert "Closed" not in app
+    french = text_of(olga.page("/portal/jit", language="fr"))
+    assert "gw-2 absente" in french

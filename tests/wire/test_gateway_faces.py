@@ -73,6 +73,7 @@ def test_what_root_opened_at_the_gateway_is_said_so(house: House) -> None:
 def test_the_command_line_says_where(desk: Cli) -> None:
     (row,) = [line for line in desk.done("machine", "list").out.splitlines() if "app-1" in line]
     assert row.split("  ")[-1].strip() == "22/tcp at gw-1"
+    assert "gw-1: online" in row, "it has no agent of its own"
     shown = desk.done("machine", "show", "app-1").out
     assert "closed     22/tcp at gw-1" in shown
     assert "whoever reaches it without passing there reaches them" in shown
@@ -293,3 +294,19 @@ def test_a_gateway_that_something_else_manages_makes_what_is_behind_it_unsupport
     desk.done("machine", "managed-by", "gw-1", "bascule")
     assert "state      configured" in desk.done("machine", "show", "app-1").out
     assert "GatewayManaged" in set(desk.house.events("GatewayManaged"))
+
+
+def test_policy_set_says_what_agent_and_gateway_each_do(desk: Cli) -> None:
+    house = desk.house
+    assert "A port is open only when" not in desk.done("policy", "set", "app-1", "-p", "22").err
+    tell(house, house.enrol("app-1"), "app-1", "app-1", **CLOSED)
+    said = desk.done("policy", "set", "app-1", "-p", "22").err
+    assert "The agent of app-1 closes the ports for all that arrives there, and gw-1 for" in said
+    assert "A port is open only when app-1 and gw-1 have opened it." in said
+    house.add_machine("gw-2")
+    house.enrol("gw-2")
+    for name in ("gw-1", "gw-2"):
+        desk.done("machine", "behind", name, "app-1", "--address", "10.1.0.10", "--parallel")
+    said = desk.done("policy", "set", "app-1", "-p", "22").err
+    assert "A port is open only when app-1 and gw-1 or gw-2 have opened it." in said
+    assert "A port is open only when" not in desk.done("policy", "set", "web-1", "-p", "22").err

@@ -12,7 +12,7 @@ from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, find_request, live_requests, my_only_request, port_words
 from bascule.cli.parameters import MACHINE, SPAN
 from bascule.cli.printing import emit_json, output_option, say
-from bascule.cli.show import request_json, until_words
+from bascule.cli.show import request_json, until_words, way_in_lines
 from bascule.cli.spans import parse_until
 from bascule.client import access
 from bascule.client.access import AccessRequest
@@ -68,6 +68,8 @@ def extend(
                     f"{host.id.name} port {port_words(port.number, port.protocol)} is {port.state} "
                     f"until {until_words(port.ends_at, connection.now())}"
                 )
+                for line in way_in_lines(host, port) if port.public else ():
+                    say(line)
 
 
 def _wanted(connection: Connection, request: str | None, machine: str | None) -> AccessRequest:

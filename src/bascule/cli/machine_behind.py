@@ -16,7 +16,7 @@ from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.client import fleet
 from bascule.domain.net import parse_address
 from bascule.domain.weaknesses import OUTSIDE_NETWORKS
-from bascule.errors import InvalidInput, NotFound
+from bascule.errors import Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:  # its libraries are slow to load
     from bascule.client.connection import Connection
@@ -215,6 +215,28 @@ def release_address(
         say(f"Released at {point.name}: {', '.join(released)}")
     else:
         note(f"{found.name} has no former address at {point.name}.")
+
+
+def several_words(connection: Connection, machine: Machine) -> str:
+    """What its own agent and its gateways each do with a closed port; empty where it has not both, or
+    where the caller may not read its points.
+    """
+    if machine.point is None or not machine.point.has_gateways or machine.closed_at:
+        return ""
+    try:
+        points = fleet.points_of(connection, machine.id)
+    except Forbidden:
+        return ""
+    behind = [each for each in points if each.uid != machine.uid]
+    names = {each.uid: each.gateway.name if each.gateway else each.uid for each in behind}
+    beside = " or ".join(sorted(names[each.uid] for each in behind if each.is_parallel))
+    series = sorted(names[each.uid] for each in behind if not each.is_parallel)
+    passed = " and ".join([*series, *([beside] if beside else [])])
+    return (
+        f"The agent of {machine.name} closes the ports for all that arrives there, and "
+        f"{' and '.join(sorted(names.values()))} for what passes there. A port is open only when "
+        f"{machine.name} and {passed} have opened it."
+    )
 
 
 def _former(connection: Connection, found: Machine, point: Machine) -> list[str]:

@@ -10,6 +10,7 @@ from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
 from bascule.cli.lockout import keep_my_way_in
+from bascule.cli.machine_behind import several_words
 from bascule.cli.parameters import (
     MACHINE,
     Port,
@@ -195,6 +196,7 @@ def set_command(
         keep_my_way_in(found, wanted)
         answer = put_machine_rules(connection, found.id, rules, policy_name)
         after = get_machine(connection, found.id)
+        both = several_words(connection, after) if output != "json" else ""
     if output == "json":
         emit_json(rules_json(answer))
         return
@@ -203,6 +205,8 @@ def set_command(
     if left:
         words = ", ".join(port_words(port.number, port.protocol) for port in left)
         note(f"Still closed, in no policy: {words}. To open: bascule machine release {found.name}")
+    if both:
+        note(both)
     if after.point is None:
         note(
             f"{found.name} has no agent yet, so no port is closed. Next: bascule machine enrol "

@@ -97,7 +97,7 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
                 "then they are cut"
             )
         lines += points_lines(port)
-        lines += _way_in(machine, port)
+        lines += way_in_lines(machine, port)
     lines.append(
         f"  request {short_id(request)}; to close it early: bascule revoke {short_id(request)}"
     )
@@ -119,7 +119,7 @@ def points_lines(port: GrantedPort) -> list[str]:
     return lines
 
 
-def _way_in(machine: GrantedMachine, port: GrantedPort) -> list[str]:
+def way_in_lines(machine: GrantedMachine, port: GrantedPort) -> list[str]:
     """The line that gets in; of a port that a gateway leads, the public address and port are in it."""
     name = machine.id.name
     try:

@@ -12,10 +12,10 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words, short_id, summary
-from bascule.cli.machine_words import agent_words, few_ports, past_us_json, past_us_table
+from bascule.cli.machine_words import few_ports, guarded_words, past_us_json, past_us_table
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, note, output_option, render_table
-from bascule.cli.show import request_json
+from bascule.cli.show import request_json, way_in_lines
 from bascule.cli.spans import show_instant, show_minute, show_span
 from bascule.client.access import AccessRequest, list_requests
 from bascule.client.machines import OFFLINE, ONLINE, Machine, list_machines
@@ -148,7 +148,8 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 
 def _render(picture: Picture, now: datetime) -> str:
-    parts = [_open_part(picture, now), _ended_part(picture, now), past_us_table(picture.machines)]
+    parts = [_open_part(picture, now), _ways_part(picture), _ended_part(picture, now)]
+    parts.append(past_us_table(picture.machines))
     parts.append(_unnamed_part(picture))
     parts.append(_claimed_part(picture))
     parts.append(_away_part(picture, now))
@@ -209,6 +210,22 @@ def _open_part(picture: Picture, now: datetime) -> str:
     return render_table(["ASKED FOR", *heads[1:], "STATE"], rows)
 
 
+def _ways_part(picture: Picture) -> str:
+    """By which public address and port of a gateway each port is reached, with the ready line."""
+    rows = [
+        [
+            machine.id.name,
+            port_words(port.number, port.protocol),
+            f"{port.public[0].address} port {port.public[0].number}",
+            " ".join(line.strip() for line in way_in_lines(machine, port)),
+        ]
+        for request in picture.requests
+        for machine, port in request.ports()
+        if port.public and port.row.may_admit
+    ]
+    return render_table(["TO CONNECT", "PORT", "AT", "WITH"], rows) if rows else ""
+
+
 def _unnamed_part(picture: Picture) -> str:
     rows = [
         [each.name, port_words(port.number, port.protocol), f"bascule machine release {each.name}"]
@@ -237,7 +254,7 @@ def _away_part(picture: Picture, now: datetime) -> str:
     away: list[list[str]] = []
     for each in filter(_needs_look, picture.machines):
         (away if _is_out_of_reach(each) else unguarded).append(
-            [each.name, agent_words(each.point, now)]
+            [each.name, guarded_words(each, now)]
         )
     parts = []
     if unguarded:

@@ -30,7 +30,7 @@ from bascule.domain.exposure import (
     time_by_steps,
 )
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.machine import EnforcementPoint, Unable
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
@@ -97,6 +97,7 @@ class MachineExposure:
     has_point: bool = True  # an agent is enrolled now; of the past: not asked
     silent_since: datetime | None = None  # of its agent; None: it is heard, or not asked
     not_enforced_since: datetime | None = None  # None: its agent enforces, or it was not asked
+    is_too_old: bool = False  # what its agent says is not understood any more (EDGES F4)
     # Names of the gateways at which alone its ports are closed (EDGES G7), as it is now.
     closed_at: tuple[str, ...] = ()
     gateways: Names = field(default_factory=dict)  # of those that guard it, now
@@ -277,6 +278,7 @@ def _exposures(
                 has_point,
                 silent,
                 not_enforced,
+                point is not None and point.unable is Unable.TOO_OLD,
                 closed_at(known.get(machine.uid), gateways),
                 gateways,
             )

@@ -38,7 +38,7 @@ from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, 
 from bascule.interfaces.plans import MachineFilter
 from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.public_ports import PublicPortReads
-from bascule.services.fleet import is_enforced
+from bascule.services.fleet import is_enforced, is_heard_part
 from bascule.services.gateways import Names, closed_at, gateway_names, named_of, reached_at
 from bascule.services.plans import PlanScopeReads, groups_off, plans_at
 from bascule.services.public_ports_told import Through, of_grant, public_ports_told
@@ -72,6 +72,7 @@ class MachineRow:
     closed_at: tuple[str, ...] = ()  # names of gateways at which alone it is closed (EDGES G7)
     reached_at: tuple[str, ...] = ()  # of those past which it is reached, or that cannot be told
     mapped: tuple[Through, ...] = ()  # the public ports by which gateways lead to it
+    silent_at: tuple[str, ...] = ()  # of those that are silent, where another point is heard
 
     def public_port(self, grant: Grant) -> PublicPort | None:
         """The one to name first of those that lead the grant's sources to it now; by TCP, else by UDP."""
@@ -193,7 +194,19 @@ def _row(
         closed_at(point, gateways),
         reached_at(point, gateways),
         mapped,
+        _silent_at(point, gateways, now),
     )
+
+
+def _silent_at(point: EnforcementPoint | None, names: Names, now: datetime) -> tuple[str, ...]:
+    """What a silent one keeps open is not known, so the machine is not called closed; but it is not
+    away: the others are heard.
+    """
+    parts = () if point is None else point.parts
+    silent = [each for each in parts if not is_heard_part(each, now)]
+    if len(silent) == len(parts) or any(each.is_own for each in silent):
+        return ()
+    return tuple(sorted(names.get(each.uid, each.uid) for each in silent))
 
 
 def _classified(

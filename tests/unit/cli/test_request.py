@@ -775,3 +775,19 @@ def test_machine_path_is_what_is_asked(cli: Cli, web: str) -> None:
     cli("request", "web-1")
     assert cli.sent("POST", "/initiate")[0]["virtualMachines"][0]["id"] == machine_path("web-1")
     assert json.dumps(cli.server.calls)
+
+
+def test_status_and_extend_name_the_public_port_and_the_line_that_gets_in(
+    cli: Cli, server: FakeServer, web: str
+) -> None:
+    cli("request", "web-1", "--for", "10m")
+    assert "TO CONNECT" not in cli("status").out, "no gateway leads there"
+    server.requests.clear()
+    server.public = LED
+    cli("request", "web-1", "--for", "10m")
+    line = "ssh -p 2001 -o HostKeyAlias=web-1 198.51.100.80"
+    shown = cli("status").out
+    assert "TO CONNECT" in shown
+    assert "198.51.100.80 port 2001" in shown
+    assert line in shown
+    assert f"  {line}" in cli("extend").out.splitlines()
