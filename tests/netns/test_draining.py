@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 
 from bascule.domain.behind import behind
-from bascule.domain.desired import OpeningKey, RuleSet
+from bascule.domain.desired import RuleSet
 from bascule.domain.net import PortKey, PublicPort
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
@@ -132,7 +133,10 @@ def test_the_same_source_port_comes_in_no_more(network: Network, driver: DriverP
     make_so(driver, leased(CLIENT, MINUTE, MINUTE))
     session = network.session(network.client, 22, source_port=40022)
     make_so(driver, leased(CLIENT, 0, MINUTE))
-    session.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    session.settimeout(PATIENCE)
+    session.sendall(b"reset")  # by the other side
+    with pytest.raises(ConnectionResetError):
+        session.recv(8)
     session.close()
     for _ in range(4):
         assert network.client.connect(22, source_port=40022, wait=0.25) is None
@@ -200,8 +204,6 @@ def test_through_a_public_port(
     network: Network, driver: DriverProcess, source: str, app: str, host: str
 ) -> None:
     """The client is reset by the address that it knows."""
-    from ipaddress import ip_address
-
     gateway = Gateway(network)
     network.echo(22, space=gateway.app)
     mapped = {SSH: (PublicPort(ip_address(host), 2222),)}
@@ -215,8 +217,3 @@ def test_through_a_public_port(
     assert is_alive(session, PATIENCE)
     until(began, 7.2)
     assert_reset(session)
-
-
-def key(source: str) -> OpeningKey:
-    (found,) = timed((source, SSH, 1))
-    return found
