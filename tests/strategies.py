@@ -11,16 +11,8 @@ from ipaddress import IPv4Network, IPv6Network
 
 from hypothesis import strategies as st
 
-from bascule.domain.desired import (
-    Cut,
-    DesiredState,
-    Held,
-    HeldLease,
-    Lease,
-    Opening,
-    OpeningKey,
-    RuleSet,
-)
+from bascule.domain.desired import Cut, DesiredState, Lease, Opening, OpeningKey, RuleSet
+from bascule.domain.held import Held, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import TOLERANCE

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 from bascule.agent.memory import HeldFile
 from bascule.clocks import SystemClock
-from bascule.domain.desired import Held
+from bascule.domain.held import Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.identity.tls import CertificateKeeper

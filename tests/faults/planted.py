@@ -75,7 +75,7 @@ PLANTED: dict[str, Bug] = {
         7.5,
     ),
     "the agent does not hear of revocations": Bug(
-        "domain/desired.py",
+        "domain/held.py",
         "leases = {grant_id: lease for grant_id, lease in held.leases.items() if lease.is_local}",
         "leases = dict(held.leases)",
         ((0.1, _ask(LONG)), (1.0, Revoke("alice", kill=False))),
@@ -88,7 +88,7 @@ PLANTED: dict[str, Bug] = {
         ((0.1, _ask(LONG)),),
     ),
     "a state that names less opens": Bug(
-        "domain/desired.py",
+        "domain/held.py",
         "and (is_stale or state.released.get(closed.port, 0) <= held.generation)",
         "and closed.port in named",
         (

@@ -28,17 +28,13 @@ from bascule.domain.decide import Allowed, decide
 from bascule.domain.desired import (
     STALE_AFTER,
     DesiredState,
-    Held,
     Opening,
     OpeningKey,
     RuleSet,
     desired_state,
-    forget_ended,
-    hold,
-    not_let_go_yet,
-    rule_set,
 )
 from bascule.domain.grant import Grant, confirm_open, cut_to, end, extend_to
+from bascule.domain.held import Held, forget_ended, hold, not_let_go_yet, rule_set
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, is_within

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from bascule.clocks import SystemClock
-from bascule.domain.desired import Held, HeldLease, RuleSet
+from bascule.domain.desired import RuleSet
+from bascule.domain.held import Held, HeldLease
 from bascule.domain.net import AddressPrefix
 from bascule.reconcile.reconciler import Reconciler
 from tests.netns.conftest import StartDriver

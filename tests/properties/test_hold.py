@@ -7,17 +7,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.domain.desired import (
-    SHORTEST,
-    STALE_AFTER,
-    DesiredState,
-    Held,
-    OpeningKey,
-    close_all,
-    forget_ended,
-    hold,
-    rule_set,
-)
+from bascule.domain.desired import SHORTEST, STALE_AFTER, DesiredState, OpeningKey
+from bascule.domain.held import Held, close_all, forget_ended, hold, rule_set
 from tests.strategies import helds, states
 
 moments = st.sampled_from([0.0, 10.0, 1000.0, 5000.0])

@@ -9,15 +9,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.domain.desired import (
-    LONGEST_CUT,
-    STALE_AFTER,
-    Cut,
-    DesiredState,
-    Held,
-    Lease,
-    hold,
-)
+from bascule.domain.desired import LONGEST_CUT, STALE_AFTER, Cut, DesiredState, Lease
+from bascule.domain.held import Held, hold
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION

@@ -19,7 +19,8 @@ from bascule.agent.state import StateRefused
 from bascule.agent.timetable import WATCH_SECONDS
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Forwarding, Guard
-from bascule.domain.desired import DesiredState, Held, Lease
+from bascule.domain.desired import DesiredState, Lease
+from bascule.domain.held import Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import enforces_nothing

@@ -14,7 +14,7 @@ from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.run import lock_state
 from bascule.client.host_agent import tell_agent
-from bascule.domain.desired import Held
+from bascule.domain.held import Held
 from bascule.errors import ConfigurationError, InvalidInput
 from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver

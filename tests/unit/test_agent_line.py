@@ -31,7 +31,7 @@ from bascule.agent.websocket import NotConnected
 from bascule.agent.witness import Witness
 from bascule.clocks import SystemClock
 from bascule.domain.chain import ChainHead
-from bascule.domain.desired import Held
+from bascule.domain.held import Held
 from bascule.errors import ServerUnreachable
 from bascule.protocol.frames import Opcode, close_frame, frame
 from bascule.protocol.line import (

@@ -22,7 +22,8 @@ from bascule.agent.state import read_state
 from bascule.agent.timetable import LONGEST_RETRY, WATCH_SECONDS
 from bascule.agent.witness import SAVE_SECONDS, Witness
 from bascule.domain.capabilities import ABILITIES, HOST
-from bascule.domain.desired import DesiredState, Held, Lease
+from bascule.domain.desired import DesiredState, Lease
+from bascule.domain.held import Held
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.memory import FALLBACK, NEWEST, PREVIOUS, HeldFile
-from bascule.domain.desired import Held, HeldBehind, HeldLease
+from bascule.domain.held import Held, HeldBehind, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, PublicPort, TransportProtocol
 from bascule.errors import ConfigurationError

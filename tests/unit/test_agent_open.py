@@ -14,7 +14,7 @@ from bascule.agent import commands, opening
 from bascule.agent.control import ControlSocket, handler_for
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
-from bascule.domain.desired import Held
+from bascule.domain.held import Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import BasculeError

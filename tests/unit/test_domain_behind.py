@@ -122,7 +122,7 @@ def test_more_cuts_than_a_firewall_holds_cut_every_source_of_that_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cuts = {key: MINUTE / number for number in (1, 2) for key in keys(f"192.0.2.{number}", SSH)}
-    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 1)
+    monkeypatch.setattr("bascule.domain.held.MOST_CUTS", 1)
     found = behind(RuleSet(closed(SSH), {}, cuts), [APP], []).cuts
     assert found == dict.fromkeys(keys("0.0.0.0/0", SSH.behind(APP)), MINUTE)
 
@@ -244,7 +244,7 @@ def test_all_cuts_of_a_firewall_are_bounded_together(monkeypatch: pytest.MonkeyP
         RuleSet(closed(port), {}, dict.fromkeys(keys("192.0.2.1", port), MINUTE))
         for port in (SSH, SSH.behind(APP), SSH.behind(APP6))
     ]
-    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 2)
+    monkeypatch.setattr("bascule.domain.held.MOST_CUTS", 2)
     assert set(united(parts).cuts) == {
         *keys("*", SSH),
         *keys("0.0.0.0/0", SSH.behind(APP)),

@@ -14,26 +14,28 @@ import pytest
 
 from bascule.domain.desired import (
     CUT_FOR,
-    REMEMBER_ENDED,
     SHORTEST,
     STALE_AFTER,
     Cut,
     DesiredState,
-    Held,
-    HeldLease,
     Lease,
     Opening,
     OpeningKey,
     RuleSet,
+    desired_state,
+)
+from bascule.domain.grant import Grant
+from bascule.domain.held import (
+    REMEMBER_ENDED,
+    Held,
+    HeldLease,
     begin_anew,
     close_all,
-    desired_state,
     forget_ended,
     hold,
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, PortKey
@@ -477,9 +479,9 @@ def test_more_cuts_than_a_firewall_holds_cut_every_source(monkeypatch: pytest.Mo
         Cut("h", (SSH,), BOB_HOST, CUT_FOR / 2),
     )
     held = fresh(Held(), state(cuts=cuts))
-    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 2)
+    monkeypatch.setattr("bascule.domain.held.MOST_CUTS", 2)
     assert set(rule_set(held, T).cuts) == {ALICE, BOB}
-    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 1)
+    monkeypatch.setattr("bascule.domain.held.MOST_CUTS", 1)
     every = {OpeningKey(EVERY_IPV4, SSH): CUT_FOR, OpeningKey(EVERY_IPV6, SSH): CUT_FOR}
     assert rule_set(held, T).cuts == every
 
@@ -544,7 +546,7 @@ def test_nothing_held_is_nothing_open() -> None:
 
 def test_leases_that_left_are_known_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that names others in each state must not fill the host's memory (EDGES E4)."""
-    monkeypatch.setattr("bascule.domain.desired.MOST_ENDED", 5)
+    monkeypatch.setattr("bascule.domain.held.MOST_ENDED", 5)
     held = Held()
     for n in range(20):
         lease = Lease(f"g{n}", (SSH,), ALICE_HOST, timedelta(seconds=100 + n))
@@ -557,7 +559,7 @@ def test_leases_that_left_are_known_up_to_a_bound(monkeypatch: pytest.MonkeyPatc
 
 def test_cuts_are_held_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it every source of those ports is cut, for as long as the latest of them."""
-    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 5)
+    monkeypatch.setattr("bascule.domain.held.MOST_CUTS", 5)
     held = Held(closed=SHUT)
     for n in range(5):
         cut = Cut(f"g{n}", (SSH,), ALICE_HOST, timedelta(seconds=100 - n))

@@ -16,22 +16,24 @@ from bascule.domain.desired import (
     STALE_AFTER,
     DesiredState,
     Drain,
-    Held,
-    HeldBehind,
-    HeldLease,
     Lease,
     OpeningKey,
     RuleSet,
-    begin_anew,
-    close_all,
     desired_state,
-    forget_ended,
-    hold,
-    rule_set,
 )
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import Grant
 from bascule.domain.guard import bound, bound_held
+from bascule.domain.held import (
+    Held,
+    HeldBehind,
+    HeldLease,
+    begin_anew,
+    close_all,
+    forget_ended,
+    hold,
+    rule_set,
+)
 from bascule.domain.holding import ends, ends_earlier, keep_named, none_let_go_yet, only_closed
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, OnExpiry

@@ -10,8 +10,9 @@ import pytest
 
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Forwarding, Guard, Objection
-from bascule.domain.desired import DesiredState, Held, HeldBehind, HeldLease, Lease
+from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.guard import bound, bound_behind, bound_held, bound_place
+from bascule.domain.held import Held, HeldBehind, HeldLease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, PublicPort
 from tests.samples import ALICE_HOST, ANYWHERE, HOUR, SSH, TCP, UDP, prefixes

@@ -10,15 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bascule.domain.bindings import Whereabouts
-from bascule.domain.desired import (
-    STALE_AFTER,
-    DesiredState,
+from bascule.domain.desired import STALE_AFTER, DesiredState, Lease, OpeningKey, RuleSet
+from bascule.domain.held import (
     Held,
     HeldBehind,
     HeldLease,
-    Lease,
-    OpeningKey,
-    RuleSet,
     begin_anew,
     close_all,
     forget_ended,

@@ -11,16 +11,8 @@ import pytest
 
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import HOST
-from bascule.domain.desired import (
-    Cut,
-    DesiredState,
-    Held,
-    HeldLease,
-    Lease,
-    Opening,
-    OpeningKey,
-    RuleSet,
-)
+from bascule.domain.desired import Cut, DesiredState, Lease, Opening, OpeningKey, RuleSet
+from bascule.domain.held import Held, HeldLease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, PortMapped, TransportProtocol
 from bascule.domain.plan import (

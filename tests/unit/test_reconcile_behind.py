@@ -16,7 +16,8 @@ from bascule.agent.reporting import Reports
 from bascule.agent.witness import Witness
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Forwarding, Guard, Objection
-from bascule.domain.desired import DesiredState, Held, HeldBehind, Lease, RuleSet
+from bascule.domain.desired import DesiredState, Lease, RuleSet
+from bascule.domain.held import Held, HeldBehind
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPort, TransportProtocol
 from bascule.domain.plan import Observed

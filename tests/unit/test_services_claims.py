@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.domain.desired import DesiredState, Held, hold
+from bascule.domain.desired import DesiredState
 from bascule.domain.facts.agents import AgentDoubted, AgentReported, GenerationOvertaken
 from bascule.domain.facts.machines import PortClosed
+from bascule.domain.held import Held, hold
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from bascule.agent.local_openings import MOST_TOLD
-from bascule.domain.desired import Held, hold
 from bascule.domain.facts.agents import NotesWithheld
 from bascule.domain.features import Feature
 from bascule.domain.grant import Grant
+from bascule.domain.held import Held, hold
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort

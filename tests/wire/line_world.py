@@ -23,8 +23,8 @@ from bascule.api.protocol import LineHouse, PatientProtocol
 from bascule.api.sampling import Sampler
 from bascule.api.turns import Turn
 from bascule.domain.access import Subject
-from bascule.domain.desired import Held, hold
 from bascule.domain.features import KNOWN
+from bascule.domain.held import Held, hold
 from bascule.domain.machine import Machine
 from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.enrolment import base64url

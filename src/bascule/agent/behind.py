@@ -28,7 +28,7 @@ from bascule.agent.reporting import count_sessions, earlier_ends
 from bascule.agent.state import StateRefused
 from bascule.agent.timetable import ASK_SECONDS, LONGEST_RETRY
 from bascule.domain.bindings import MOST_BEHIND
-from bascule.domain.desired import HeldBehind
+from bascule.domain.held import HeldBehind
 from bascule.domain.net import Address
 from bascule.domain.weaknesses import GATEWAY_S_OWN_ADDRESS, NOT_ENFORCED, Weakness
 from bascule.interfaces.clock import Clock

@@ -18,7 +18,7 @@ import structlog
 from bascule.agent.local_openings import LocalOpenings, local_lease
 from bascule.agent.memory import HeldFile
 from bascule.domain.bounds import Guard
-from bascule.domain.desired import Held, HeldBehind
+from bascule.domain.held import Held, HeldBehind
 from bascule.domain.holding import places
 from bascule.domain.net import Address, AddressPrefix, PortKey, parse_address
 from bascule.domain.plain import clean

@@ -393,7 +393,7 @@ def _begin_anew(state: Path, session: tuple[Address, int] | None) -> None:
     from bascule.agent.local_openings import LocalOpenings, local_lease
     from bascule.agent.memory import HeldFile
     from bascule.clocks import SystemClock
-    from bascule.domain.desired import begin_anew
+    from bascule.domain.held import begin_anew
     from bascule.domain.net import TransportProtocol
 
     clock = SystemClock()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from bascule.domain.desired import Held, HeldLease
+from bascule.domain.held import Held, HeldLease
 from bascule.domain.net import Address, AddressPrefix, PortKey
 from bascule.errors import BasculeError
 from bascule.files import write_atomically

@@ -20,8 +20,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from bascule.domain.desired import LONGEST_DRAIN, Held, HeldBehind, HeldLease
+from bascule.domain.desired import LONGEST_DRAIN
 from bascule.domain.grant import opening_count
+from bascule.domain.held import Held, HeldBehind, HeldLease
 from bascule.domain.holding import everywhere, only_closed
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.machine import ClosedPort, OnExpiry

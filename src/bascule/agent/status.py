@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bascule.domain.desired import Held, HeldLease
+from bascule.domain.held import Held, HeldLease
 from bascule.reconcile.reconciler import Outcome
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 
-from bascule.domain.desired import Opening, OpeningKey, RuleSet, few_cuts
+from bascule.domain.desired import Opening, OpeningKey, RuleSet
+from bascule.domain.held import few_cuts
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, PortBehind, PortKey, PortMapped, PublicPort, PublicPorts
 

@@ -20,7 +20,8 @@ from datetime import timedelta
 
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Guard, Judge, Objection
-from bascule.domain.desired import DesiredState, Drain, Held, HeldBehind, HeldLease, Lease
+from bascule.domain.desired import DesiredState, Drain, Lease
+from bascule.domain.held import Held, HeldBehind, HeldLease
 from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPorts
 
 WHY = {

@@ -13,17 +13,8 @@ from dataclasses import replace
 
 from bascule.domain.behind import behind, part_at, united
 from bascule.domain.bindings import Whereabouts
-from bascule.domain.desired import (
-    STALE_AFTER,
-    DesiredState,
-    Held,
-    HeldBehind,
-    HeldLease,
-    RuleSet,
-    hold,
-    not_let_go_yet,
-    rule_set,
-)
+from bascule.domain.desired import STALE_AFTER, DesiredState, RuleSet
+from bascule.domain.held import Held, HeldBehind, HeldLease, hold, not_let_go_yet, rule_set
 from bascule.domain.net import PortBehind, PortMapped, PublicPorts
 
 FOUND = "found at "  # how the uid begins under which closed ports of nobody known are kept

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bascule.domain.capabilities import Capabilities
-from bascule.domain.desired import Held
+from bascule.domain.held import Held
 from bascule.domain.net import Address, PortKey, PortMapped
 from bascule.domain.plan import Observed, Operation
 from bascule.domain.weaknesses import Weakness, WeaknessKind

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bascule.domain.desired import HeldBehind, HeldLease, Opening, OpeningKey, RuleSet
+from bascule.domain.desired import Opening, OpeningKey, RuleSet
+from bascule.domain.held import HeldBehind, HeldLease
 from bascule.domain.holding import rules_behind
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, Network, PortKey, PortMapped

@@ -23,19 +23,18 @@ from datetime import timedelta
 
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
-from bascule.domain.desired import (
-    DesiredState,
+from bascule.domain.desired import DesiredState, RuleSet
+from bascule.domain.guard import Bounded, bound, bound_behind, bound_held, bound_place
+from bascule.domain.held import (
     Held,
     HeldBehind,
     HeldLease,
-    RuleSet,
     begin_anew,
     close_all,
     forget_ended,
     hold,
     rule_set,
 )
-from bascule.domain.guard import Bounded, bound, bound_behind, bound_held, bound_place
 from bascule.domain.holding import (
     FOUND,
     all_leases,
