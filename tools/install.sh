@@ -236,7 +236,7 @@ make_azure_cli() {
     local install=("$folder/bin/python" -m pip --quiet --disable-pip-version-check install)
     if [ -n "$uv" ]; then
         made=("$uv" venv --quiet --python "$venv/bin/python" "$folder")
-        install=("$uv" pip install --quiet --python "$folder/bin/python")
+        install=("$uv" pip install --quiet --compile-bytecode --python "$folder/bin/python")
     fi
     if "${made[@]}" && "${install[@]}" --require-hashes -r "$wanted"; then
         sha256sum <"$wanted" >"$folder/.installed"

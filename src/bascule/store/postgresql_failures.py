@@ -35,7 +35,10 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     "53": ("its server lacks resources", f"{NOTHING_CHANGED} See the log of the database server."),
     "55P03": ("another process holds it", f"{_AGAIN} If this persists, end the other process."),
     "57014": ("its server took too long", _AGAIN),
-    "57P": ("its server is stopping or starting", _AGAIN),
+    "57P": (  # it may have stopped while it waited for a standby to have what it had committed
+        "its server is stopping or starting",
+        "Check what is stored before you repeat the call.",
+    ),
     "25006": (
         "it is read-only",
         f"{NOTHING_CHANGED} Name the primary with --database, not a standby.",
