@@ -79,7 +79,7 @@ format:  ## put the code into its form
 
 N ?= 20
 SEED ?= 1
-faults: install-dev  ## N=200 random schedules from SEED=1 on, and the planted bugs; needs root
+faults: install-dev  ## N=200 random schedules from SEED=1 on, planted bugs, agents killed at steps of a request; needs root
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.faults --runs $(N) --seed $(SEED)
 
 bench: install  ## measure ask-to-open beside the peers, and a fleet of 2,000; writes bench/results/
