@@ -34,10 +34,11 @@ packages=(
 )
 
 # What only tests ask for: clocks set wrong, unit files verified, a browser that trusts a CA of ours,
-# a cluster of PostgreSQL.
+# rules of other programs, a cluster of PostgreSQL.
 dev_packages=(
     "chromium-headless-shell:chromium-headless-shell"
     "faketime:faketime"
+    "iptables:iptables"
     "libnss3-tools:certutil"
     "postgresql:pg_ctlcluster"
     "systemd:systemd-analyze"
