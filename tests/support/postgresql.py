@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from psycopg.conninfo import make_conninfo
 
 from bascule.store.postgresql import Place, place_of
 from bascule.store.postgresql_open import open_postgresql
+from bascule.store.sql_store import SqlStore
 
 _PREFIX = "bascule-pg-"
 _numbers = itertools.count(1)
@@ -166,3 +168,28 @@ class Databases:
                 self._made.remove((name, may_go))
         database = psycopg.conninfo.conninfo_to_dict(place.reach)["dbname"]
         self._made.append((str(database), is_closed))
+
+
+def database_of(store: SqlStore) -> str:
+    found = store._writer._driver.info.dbname  # type: ignore[attr-defined]  # reason: psycopg's
+    assert isinstance(found, str)
+    return found
+
+
+def end_connections(store: SqlStore) -> None:
+    here = f"FROM pg_stat_activity WHERE datname = '{database_of(store)}'"
+    cluster().do(f"SELECT pg_terminate_backend(pid) {here}")
+    wait(lambda: cluster().do(f"SELECT count(*) {here}") == [(0,)])
+
+
+def reload(setting: str, value: str) -> None:
+    cluster().do("SELECT pg_reload_conf()")
+    wait(lambda: cluster().do(f"SHOW {setting}") == [(value,)])
+
+
+def wait(is_so: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if is_so():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("not within 10 s")

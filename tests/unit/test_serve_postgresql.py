@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,6 +112,93 @@ def test_another_database_that_is_empty_is_refused(start: Start, name: str) -> N
     postgresql.cluster().drop(empty)
 
 
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_a_database_that_lost_its_record_is_refused(
+    start: Start, data: Path, name: str, is_filled: bool
+) -> None:
+    """Dropped and made again by who restores it: a start meanwhile must not begin anew in it."""
+    cluster = postgresql.cluster()
+    assert start("--database", cluster.address(name)).exit_code == 0
+    before = {each.name: each.read_bytes() for each in data.iterdir()}
+    cluster.drop(name)
+    cluster.do(f"CREATE DATABASE {name}")
+    if is_filled:  # the restore made the tables, and not yet what is in them
+        close(open_postgresql(cluster.place(name)))
+    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    count = cluster.do(tables, name)
+    assert "is empty" in _refusal(start("--database", cluster.address(name))).message
+    for command in (["recover"], ["rotate-signing-key"], ["prune", "--yes", "--before", "1d"]):
+        done = CliRunner().invoke(admin, [*command, "--data", str(data)])
+        assert "is empty" in _refusal(done).message, command
+    assert cluster.do(tables, name) == count
+    assert is_filled == (count != [(0,)])
+    if is_filled:
+        assert cluster.do("SELECT count(*) FROM installation", name) == [(0,)]
+    assert {each.name: each.read_bytes() for each in data.iterdir()} == before
+
+
+def test_commands_on_the_host_refuse_another_installations_record(
+    start: Start, data: Path, name: str
+) -> None:
+    assert start("--database", postgresql.cluster().address(name)).exit_code == 0
+    postgresql.cluster().do("UPDATE installation SET tenant_id = 'another'", name)
+    before = (data / "token-signing.key").read_bytes()
+    for command in ("rotate-signing-key", "set-up-link"):
+        done = CliRunner().invoke(admin, [command, "--data", str(data)])
+        assert "whose keys are not in" in _refusal(done).message
+    assert (data / "token-signing.key").read_bytes() == before
+
+
+def test_a_first_start_that_was_killed_before_its_commit_is_made_anew(
+    start: Start, data: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgresql.cluster().address(name)
+    for place in ("ensure_installation", "set_administrator"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"bascule.bootstrap.data_directory.{place}", lambda *_: 1 / 0)
+            assert isinstance(start("--database", address).exception, ZeroDivisionError)
+        assert json.loads((data / "database.json").read_text())["is_made"] is False
+    assert start("--database", address).exit_code == 0
+    known = json.loads((data / "database.json").read_text())
+    assert known["is_made"] is True
+    assert known["tenant_id"] == json.loads((data / "admin.json").read_text())["tenant_id"]
+
+
+@pytest.mark.parametrize("left", [None, "[]", "{}", "no JSON"])
+def test_a_data_directory_that_lost_the_place_of_its_record_is_refused(
+    start: Start, data: Path, name: str, left: str | None
+) -> None:
+    """Else a new installation would begin over the keys of the one that is there."""
+    address = postgresql.cluster().address(name)
+    assert start("--database", address).exit_code == 0
+    known = data / "database.json"
+    known.unlink()
+    if left is not None:
+        known.write_text(left)
+    before = {each.name: each.read_bytes() for each in data.iterdir() if each.name != "lock"}
+    for options in ((), ("--database", address)):
+        refusal = _refusal(start(*options))
+        assert "database.json" in refusal.message
+        assert "from a backup" in refusal.advice
+    after = {each.name: each.read_bytes() for each in data.iterdir() if each.name != "lock"}
+    assert after == before
+
+
+def test_other_files_are_excused_where_our_record_is_elsewhere(
+    start: Start, data: Path, name: str
+) -> None:
+    options = ("--database", postgresql.cluster().address(name))
+    data.mkdir()
+    (data / "notes").touch()
+    (data / "database.json").write_text('{"host": "of another program"}')
+    assert "is not a data directory" in _refusal(start(*options)).message
+    for each in ("notes", "database.json"):
+        (data / each).unlink()
+    assert start(*options).exit_code == 0
+    (data / "notes").touch()
+    assert start(*options).exit_code == 0
+
+
 def test_commands_on_the_host_find_the_database(start: Start, data: Path, name: str) -> None:
     def meanwhile() -> None:
         beside = CliRunner().invoke(admin, ["set-up-link", "--data", str(data)])
@@ -136,6 +224,10 @@ def test_the_password_is_read_from_a_file_of_the_account_alone(
     assert "by other accounts" in _refusal(start(*options, str(file))).message
     assert "cannot be read" in _refusal(start(*options, str(tmp_path / "none"))).message
     file.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(file, 65_534, -1)
+        assert "belongs to another account" in _refusal(start(*options, str(file))).message
+        os.chown(file, 0, -1)
     assert start(*options, str(file)).exit_code == 0
     told = (data / "database.json").read_text()
     assert str(file) in told

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,17 +43,17 @@ def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
     from bascule.services.hub import Hub
 
     require_installation(data)
-    lock = None
-    if is_stopped:
-        lock = open_data_directory(data)
-    else:
-        check_own(data)
-    store = Record(data).open(is_server=is_stopped)
-    try:
-        yield Services(store, SystemClock(), Hub())
-    finally:
-        store.close()
-        del lock
+    with ExitStack() as kept:
+        if is_stopped:
+            kept.callback(os.close, open_data_directory(data))
+        else:
+            check_own(data)
+        record = Record(data)
+        store = record.open(is_server=is_stopped)
+        kept.callback(store.close)
+        services = Services(store, SystemClock(), Hub())
+        asyncio.run(services.read(record.adopt))
+        yield services
 
 
 @click.group()

@@ -80,6 +80,8 @@ def _check_contents(path: Path) -> None:
 
         check_database(path / DATABASE)
         return
+    if _has_record_elsewhere(path):
+        return
     names = sorted(each.name for each in path.iterdir())
     other = [name for name in names if name.removesuffix(".new") not in OURS]
     if other:
@@ -89,6 +91,26 @@ def _check_contents(path: Path) -> None:
             f"Nothing in it was changed.",
             advice="Give an empty or new directory with --data DIR.",
         )
+
+
+def _has_record_elsewhere(path: Path) -> bool:
+    """Is its database.json ours? Another program's may be called so too."""
+    try:
+        known = json.loads((path / DATABASE_FILE).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and all(
+        isinstance(known.get(name), str) for name in ("database", "tenant_id")
+    )
+
+
+def names_installation(path: Path) -> bool:
+    """Does admin.json name one? A start writes it after the database that it is to be in."""
+    try:
+        known = json.loads((path / ADMIN_FILE).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and bool(known.get("tenant_id"))
 
 
 def _lock(path: Path, descriptor: int) -> None:

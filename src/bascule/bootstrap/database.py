@@ -7,16 +7,22 @@ keys and record belong together. Passwords are in no file of ours.
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bascule.bootstrap.data_directory import DATABASE, DATABASE_FILE, has_database
+from bascule.bootstrap.data_directory import (
+    DATABASE,
+    DATABASE_FILE,
+    has_database,
+    names_installation,
+)
 from bascule.config import DatabaseSettings
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
-from bascule.interfaces.store import Store, Transaction
+from bascule.interfaces.store import Reader, Store
 
 if TYPE_CHECKING:
     from bascule.store.postgresql import Place
@@ -44,18 +50,36 @@ class Record:
                 advice="Start the server without --database, or give an empty data directory. "
                 "Moving a record to PostgreSQL is not supported yet.",
             )
+        if not self._known and not has_database(self._data) and names_installation(self._data):
+            raise ConfigurationError(
+                f"The record of the installation in {self._data} is not there: neither {DATABASE} "
+                f"nor {DATABASE_FILE} is.",
+                advice=f"Restore {DATABASE}, or {DATABASE_FILE} if the record is in PostgreSQL, "
+                "from a backup. For a new installation, give an empty data directory.",
+            )
 
-    def open(self, *, is_server: bool) -> Store:
-        """``is_server``: alone, and with the right to upgrade."""
+    def open(self, *, is_server: bool, may_begin: bool = False) -> Store:
+        """``is_server``: alone, and with the right to upgrade. ``may_begin``: make the tables of
+        PostgreSQL, if none were there before.
+        """
         if self._chosen is None:
             from bascule.store.open import open_store
 
             return open_store(self._data / DATABASE, may_upgrade=is_server)
         from bascule.store.postgresql_open import open_postgresql
 
-        return open_postgresql(self._place(self._chosen), is_server=is_server)
+        return open_postgresql(
+            self._place(self._chosen),
+            is_server=is_server,
+            may_fill=may_begin and not self._is_made,
+        )
 
-    def adopt(self, tx: Transaction) -> None:
+    def begin(self, tx: Reader) -> None:
+        """``adopt``, and ``remember`` before admin.json is written."""
+        self.adopt(tx)
+        self.remember(tx)
+
+    def adopt(self, tx: Reader) -> None:
         """Before anything is written: refuse a record whose keys are not in the data directory."""
         if self._chosen is None:
             return
@@ -68,31 +92,45 @@ class Record:
                 advice="Give the data directory of that installation with --data, or an empty "
                 "database.",
             )
-        if installation is None and self._known.get("database", self._reach) != self._reach:
+        is_elsewhere = self._known.get("database", self._reach) != self._reach
+        if installation is None and (self._is_made or is_elsewhere):
             raise ConfigurationError(
-                f"The database {self._place(self._chosen).name} is empty, and the record of the "
-                f"installation in {self._data} is in another one.",
-                advice=f"{self._data / DATABASE_FILE} says which. For a new installation, give an "
-                "empty data directory.",
+                f"The database {self._place(self._chosen).name} is empty, and there is a record of "
+                f"the installation in {self._data}.",
+                advice=f"{self._data / DATABASE_FILE} says where it was. Restore it from a backup, "
+                "or give an empty data directory for a new installation.",
             )
 
-    def remember(self, tx: Transaction) -> None:
+    def remember(self, tx: Reader) -> None:
         """Before the commit that makes an installation: a start that is killed between the two
         finds an empty database, and makes it anew.
         """
         installation = tx.installation()
-        if self._chosen is None or installation is None:
+        if self._chosen is None:
             return
         file = self._chosen.password_file
         told = {
             "database": self._reach,
             "password_file": "" if file is None else str(file),
             "may_be_unverified": self._chosen.may_be_unverified,
-            "tenant_id": installation.tenant_id,
+            "tenant_id": "" if installation is None else installation.tenant_id,
+            "is_made": self._is_made,
         }
+        self._keep(told)
+
+    def note_made(self) -> None:
+        """After that commit: from now on, an empty database is one that lost the record."""
+        if self._chosen is not None:
+            self._keep({**self._known, "is_made": True})
+
+    def _keep(self, told: Mapping[str, object]) -> None:
         if told != self._known:
             write_atomically(self._data / DATABASE_FILE, json.dumps(told, indent=2) + "\n")
             self._known = told
+
+    @property
+    def _is_made(self) -> bool:
+        return self._known.get("is_made") is True
 
     @property
     def _reach(self) -> str:
@@ -109,11 +147,12 @@ class Record:
 
 
 def _password(file: Path | None) -> str:
-    """Its first line. Raises ConfigurationError when others may read it."""
+    """Its first line. Raises ConfigurationError when others than its group may read it."""
     if file is None:
         return ""
     try:
-        mode = stat.S_IMODE(file.stat().st_mode)
+        found = file.stat()
+        mode = stat.S_IMODE(found.st_mode)
         text = file.read_text()
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not text"
@@ -126,6 +165,11 @@ def _password(file: Path | None) -> str:
             f"The password file {file} can be read or changed by other accounts.",
             advice=f"chmod 600 {file}",
         )
+    if found.st_uid not in (0, os.geteuid()):
+        raise ConfigurationError(
+            f"The password file {file} belongs to another account, which can read and change it.",
+            advice=f"Give it to the server's account or to root: chown root {file}",
+        )
     return text.partition("\n")[0]
 
 
@@ -135,11 +179,17 @@ def _known(file: Path) -> Mapping[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{file} cannot be read: {error}.",
-            advice="Restore it from a backup. Without it, the server does not know its database.",
-        ) from None
-    return found if isinstance(found, dict) else {}
+        raise _damaged(file, str(error)) from None
+    if not isinstance(found, dict) or not isinstance(found.get("database"), str):
+        raise _damaged(file, "it does not say where the database is")
+    return found
+
+
+def _damaged(file: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file} cannot be read: {why}.",
+        advice="Restore it from a backup. Without it, the server does not know its database.",
+    )
 
 
 def _chosen_before(known: Mapping[str, object]) -> DatabaseSettings | None:

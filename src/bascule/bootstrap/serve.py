@@ -205,7 +205,7 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
             settings.data, settings.names, lifetime=settings.certificate_life
         )
         keeper.ensure(SystemClock().now())
-        store = record.open(is_server=True)
+        store = record.open(is_server=True, may_begin=True)
         kept.callback(store.close)
         return _serve(settings, listeners, parts, keeper, store, record)
 
@@ -240,8 +240,7 @@ def _serve(
 
     ports = [each.getsockname()[1] for each in listeners]
     record_key, sealer = RecordKey(settings.data), Sealer(settings.data)
-    place = ServerPlace(frozenset(ports), is_own_address)
-    clock = SystemClock()
+    place, clock = ServerPlace(frozenset(ports), is_own_address), SystemClock()
     services = Services(store, clock, Hub(), place, serving_since=clock.now())
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
@@ -250,7 +249,7 @@ def _serve(
     endpoint = f"https://{_first_name(settings)}:{ports[0]}"
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
-        record.adopt(tx)
+        record.begin(tx)
         mark_clock(tx, act, services.clock.boottime())
         is_fresh = tx.installation() is None
         made = admin_file.ensure(tx, act, endpoint, keeper.ca_file)
@@ -261,6 +260,7 @@ def _serve(
         return made, None
 
     installation, link = asyncio.run(services.perform(prepare))
+    record.note_made()
     admin_file.carry(keeper.ca_file)
     state = AppState(
         services=services,

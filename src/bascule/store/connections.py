@@ -34,6 +34,7 @@ SQLITE = enter(
         translate=translate,
         begin_write="BEGIN IMMEDIATE",
         begin_read="BEGIN",
+        end_read="ROLLBACK",
         is_in_transaction=lambda driver: bool(driver.in_transaction),
         is_failed=lambda _: False,  # the next statement is run as if the failed one had not been
         is_lost=lambda _: False,

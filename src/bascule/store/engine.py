@@ -34,9 +34,11 @@ class Engine:
     translate: Callable[[Exception, str], Exception]  # into ours; the word is read, written, ...
     begin_write: str  # statements that begin a transaction
     begin_read: str
+    end_read: str  # nothing was written; the snapshot is let go
     is_in_transaction: Callable[[Any], bool]  # of a driver; False: the database gave it up
     is_failed: Callable[[Any], bool]  # a statement failed, and no other runs before a rollback
     is_lost: Callable[[Any], bool]  # the connection itself is of no use any more
+    check_kept: Callable[[Any], None] = lambda _: None  # raises Unavailable: its server forgets
 
 
 _known: dict[str, Engine] = {}  # by SQLAlchemy's name

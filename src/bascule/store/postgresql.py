@@ -10,11 +10,14 @@ keeps this true beside a program that takes no turn: of two that do not fit, one
 again. The lock lets reads go on, and a dump.
 
 ``synchronous_commit`` and ``fsync`` must be on, because a port that was granted or closed must not be
-forgotten. Each wait ends: for a connection, a lock, a statement, and of the server for us.
+forgotten. A session keeps the ``synchronous_commit`` that it began with. These waits end: for a
+connection, a lock, a statement, and of the server for us. A COMMIT that waits for a synchronous
+standby does not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -28,6 +31,7 @@ from sqlalchemy.pool import NullPool
 
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.store.engine import Engine, enter
+from bascule.store.failures import log
 from bascule.store.postgresql_failures import FAILURES, translate
 from bascule.store.prepared import Forms
 
@@ -61,8 +65,34 @@ _LOCK_OF_SERVER = int.from_bytes(b"bascule1")
 _ASK = (
     "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(), "
     "current_setting('transaction_read_only'), current_setting('fsync'), "
-    "current_setting('synchronous_commit'), current_setting('server_encoding')"
+    "set_config('synchronous_commit', current_setting('synchronous_commit'), false), "
+    "current_setting('server_encoding'), pg_backend_pid(), "
+    "(SELECT system_identifier FROM pg_control_system()), "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+
+
+def _is_lost(driver: psycopg.Connection) -> bool:
+    """Closed, or its server does not let us write any more: another may be the primary now.
+
+    The server says both unasked (``GUC_REPORT``), with its answer to any statement.
+    """
+    if driver.closed:
+        return True
+    told = driver.info.parameter_status
+    return "on" in (told("default_transaction_read_only"), told("in_hot_standby"))
+
+
+def _check_kept(driver: psycopg.Connection) -> None:
+    """``fsync`` is of the server, and may be changed while it runs."""
+    row = driver.execute("SHOW fsync").fetchone()
+    if row is None or row[0] == "off":
+        raise Unavailable(
+            "The server of the database has fsync = off: after a power failure, changes that were "
+            "acknowledged could be lost.",
+            advice="Set fsync = on there.",
+        )
+
 
 POSTGRESQL = enter(
     "postgresql",
@@ -73,11 +103,13 @@ POSTGRESQL = enter(
         begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "
         "LOCK TABLE alembic_version IN EXCLUSIVE MODE",
         begin_read="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        end_read="COMMIT",  # at a ROLLBACK psycopg forgets what it has prepared
         is_in_transaction=lambda driver: (
             driver.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
         ),
         is_failed=lambda driver: driver.info.transaction_status == TransactionStatus.INERROR,
-        is_lost=lambda driver: driver.closed,
+        is_lost=_is_lost,
+        check_kept=_check_kept,
     ),
 )
 
@@ -133,6 +165,7 @@ class Database:
     def __init__(self, place: Place) -> None:
         self.name = place.name
         self._place = place
+        self._identity: tuple[int, int] | None = None  # of the first that was connected to
         # Nothing is pooled, and a broken connection is thrown away whole.
         self._engine: SqlEngine = create_engine(
             "postgresql+psycopg://",
@@ -158,28 +191,28 @@ class Database:
             )
         return connection
 
-    def is_taken(self, connection: Connection) -> bool:
-        """Does a server hold the lock?"""
-        driver = driver_of(connection)
-        row = driver.execute(f"SELECT pg_try_advisory_lock({_LOCK_OF_SERVER})").fetchone()
-        if row is not None and row[0]:
-            driver.execute(f"SELECT pg_advisory_unlock({_LOCK_OF_SERVER})")
-            return False
-        return True
+    def connect_later(self) -> Connection:
+        """``connect``, of a program that has begun: its callers may be strangers, and are told
+        neither what the database is called nor where it is.
+        """
+        return _said_to_strangers(self.connect)
 
     def connect_again(self) -> Connection:
-        """``connect_alone``, after a connection was lost."""
-        try:
-            return self.connect_alone()
-        except ConfigurationError as error:
-            raise Unavailable(error.message, advice=error.advice) from error
+        """``connect_alone``, after a connection was lost; as ``connect_later``."""
+        return _said_to_strangers(self.connect_alone)
 
     def _driver(self) -> psycopg.Connection:
         more = {"password": self._place.password} if self._place.password else {}
         opened = psycopg.connect(self._place.reach, autocommit=True, **more)  # type: ignore[arg-type]  # reason: of libpq, whatever it is
         try:
             opened.prepared_max = _PREPARED
-            _check(opened, self.name)
+            identity = _check(opened, self.name)
+            self._identity = self._identity or identity
+            if identity != self._identity:
+                raise ConfigurationError(
+                    f"The database {self.name} is another one than when this program started.",
+                    advice="Start the server again, if the record was moved or restored.",
+                )
             opened.execute(_SET)
         except BaseException:
             opened.close()
@@ -187,14 +220,29 @@ class Database:
         return opened
 
 
+def _said_to_strangers(connect: Callable[[], Connection]) -> Connection:
+    try:
+        return connect()
+    except ConfigurationError as error:
+        log.error("database refused", why=error.message, advice=error.advice)
+        raise Unavailable(
+            "The database cannot be used now.", advice="See the server's log for the reason."
+        ) from error
+
+
 def driver_of(connection: Connection) -> psycopg.Connection:
     """As ``engine.driver_of``, of a connection to PostgreSQL."""
     return cast("psycopg.Connection", connection.connection.dbapi_connection)
 
 
-def _check(driver: psycopg.Connection, name: str) -> None:
-    """Raise ConfigurationError unless this server keeps what it acknowledges."""
-    ((version, is_standby, read_only, fsync, commit, encoding),) = driver.execute(_ASK).fetchall()
+def _check(driver: psycopg.Connection, name: str) -> tuple[int, int]:
+    """Which database it is: its standbys have the same.
+
+    Raises ConfigurationError unless this server keeps what it acknowledges.
+    """
+    ((version, is_standby, read_only, fsync, commit, encoding, pid, system, number),) = (
+        driver.execute(_ASK).fetchall()
+    )
     if version < OLDEST:
         raise ConfigurationError(
             f"The server of the database {name} is PostgreSQL {version}. Bascule needs {OLDEST} "
@@ -214,8 +262,15 @@ def _check(driver: psycopg.Connection, name: str) -> None:
                 f"ports could be open that were closed, and granted access forgotten.",
                 advice=f"Set {setting} = on there.",
             )
+    if pid != driver.info.backend_pid:
+        raise ConfigurationError(
+            f"Between this program and the database {name} is a pooler. It could give a connection "
+            f"to several programs, and the lock that keeps a second server away would be lost.",
+            advice="Name the database server itself with --database.",
+        )
     if encoding != "UTF8":
         raise ConfigurationError(
             f"The database {name} has the encoding {encoding}. Bascule needs UTF8.",
             advice="Create it with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.",
         )
+    return system, number

@@ -27,34 +27,31 @@ _TABLES = text(
 )
 
 
-def open_postgresql(place: Place, *, is_server: bool = True) -> SqlStore:
-    """Open the store in this database, made when it is empty.
+def open_postgresql(place: Place, *, is_server: bool = True, may_fill: bool = True) -> SqlStore:
+    """Open the store in this database.
 
-    ``is_server``: alone, and with the right to upgrade; others use it beside the server. Raises
-    ConfigurationError when the database cannot be used, with what to do.
+    ``is_server``: alone, and with the right to upgrade; others use it beside the server.
+    ``may_fill``: such a one makes the tables when it is empty. Raises ConfigurationError when the
+    database cannot be used, with what to do.
     """
     database = Database(place)
     connection = _connect(database, is_server=is_server)
     try:
-        _bring_up_to_date(connection, place.name, may_upgrade=is_server)
+        _bring_up_to_date(connection, place.name, may_upgrade=is_server, may_fill=may_fill)
     except FAILURES as error:
         connection.close()
         raise_translated(POSTGRESQL, error, "opened")
     except BaseException:
         connection.close()
         raise
-    again = database.connect_again if is_server else database.connect
-    return SqlStore(Writer(connection, again), Readers(POSTGRESQL, database.connect))
+    readers = Readers(POSTGRESQL, database.connect_later)
 
+    def connect_again() -> Connection:
+        made = database.connect_again() if is_server else database.connect_later()
+        readers.make_anew()
+        return made
 
-def has_server(place: Place) -> bool:
-    """Does a server use it? Raises ConfigurationError when it cannot be reached."""
-    database = Database(place)
-    connection = _connect(database, is_server=False)
-    try:
-        return database.is_taken(connection)
-    finally:
-        connection.close()
+    return SqlStore(Writer(connection, connect_again), readers)
 
 
 def _connect(database: Database, *, is_server: bool) -> Connection:
@@ -87,7 +84,9 @@ def _not_reached(name: str, error: Exception) -> Exception:
     return ConfigurationError(f"The database {name} cannot be opened: {said}", advice=advice)
 
 
-def _bring_up_to_date(connection: Connection, name: str, *, may_upgrade: bool) -> None:
+def _bring_up_to_date(
+    connection: Connection, name: str, *, may_upgrade: bool, may_fill: bool
+) -> None:
     if _revision(connection, name) == REVISION:
         return
     if not may_upgrade:
@@ -101,6 +100,12 @@ def _bring_up_to_date(connection: Connection, name: str, *, may_upgrade: bool) -
     try:
         driver.execute(f"SELECT pg_advisory_xact_lock({_LOCK_OF_REVISIONS})")
         found = _revision(connection, name)  # another process may have been quicker
+        if found is None and not may_fill:
+            raise ConfigurationError(
+                f"The database {name} is empty: there is no record of Bascule in it.",
+                advice="Restore the record from a backup, with the server stopped. For a new "
+                "installation, give bascule serve an empty data directory and an empty database.",
+            )
         if found is None:
             fill(connection, REVISION)
         elif found != REVISION:

@@ -29,6 +29,7 @@ class Readers:
         self._connect = connect
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="bascule-reader")
         self._idle: list[Connection] = []
+        self._round = 0  # connections of an earlier one are not used again
         self._gate = threading.Lock()
 
     def submit(self, work: Callable[[Reader], T]) -> Future[T]:
@@ -42,21 +43,33 @@ class Readers:
         while self._idle:
             self._idle.pop().close()
 
+    def make_anew(self) -> None:
+        """Each connection: the database may be elsewhere now. Those that are used end later."""
+        with self._gate:
+            self._round += 1
+            idle, self._idle = self._idle, []
+        for each in idle:
+            with suppress(*self._engine.failures):
+                each.close()
+
     def read(self, work: Callable[[Reader], T]) -> T:
+        began = self._round
         connection, driver = self._begin()
         is_sound = False
         try:
             try:
                 return work(SqlReader(connection))
             finally:
-                driver.execute("ROLLBACK")  # nothing was written; the snapshot is let go
+                driver.execute(self._engine.end_read)
                 is_sound = True
         except self._engine.failures as error:
             raise_translated(self._engine, error, "read")
         finally:
-            if is_sound:
-                self._idle.append(connection)
-            else:
+            with self._gate:
+                is_kept = is_sound and began == self._round
+                if is_kept:
+                    self._idle.append(connection)
+            if not is_kept:
                 with suppress(*self._engine.failures):
                     connection.close()
 

@@ -8,13 +8,16 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from bascule.errors import Unavailable
 from bascule.interfaces.store import Reader, Transaction
 from bascule.store import tables as t
+from bascule.store.engine import driver_of, engine_of
 from bascule.store.readers import Readers
 from bascule.store.transaction import SqlReader, SqlTransaction
 from bascule.store.writer import Writer
 
 T = TypeVar("T")
+CHECK_WITHIN = 30.0  # seconds
 
 
 class SqlStore:
@@ -45,7 +48,16 @@ class SqlStore:
         return await self.read(work)
 
     async def check_writable(self) -> None:
-        await asyncio.wrap_future(self._writer.submit(_write_the_same))
+        """A COMMIT may wait for a standby without end; nobody has to wait here for longer."""
+        asked = asyncio.wrap_future(self._writer.submit(_write_the_same))
+        try:
+            await asyncio.wait_for(asked, CHECK_WITHIN)
+        except TimeoutError:
+            raise Unavailable(
+                f"The database did not finish a write within {CHECK_WITHIN:g} s.",
+                advice="See the log of the database server. If it commits to a synchronous standby, "
+                "check that one.",
+            ) from None
 
     def close(self) -> None:
         """Finish what is queued and let go of the database; may be called again."""
@@ -56,5 +68,6 @@ class SqlStore:
 
 def _write_the_same(connection: Connection) -> None:
     """A database writes a row that is set to what it was like any other."""
+    engine_of(connection).check_kept(driver_of(connection))
     same = t.installation.update().values(location=t.installation.c.location)
     connection.execute(same)

@@ -140,7 +140,8 @@ class Writer:
                 if not self._engine.is_lost(self._driver):
                     raise
             else:
-                return
+                if not self._engine.is_lost(self._driver):
+                    return
         with suppress(*self._engine.failures):
             self._connection.close()
         self._connection = self._reconnect()
