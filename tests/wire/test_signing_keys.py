@@ -116,7 +116,7 @@ def test_a_rotation_that_is_not_on_record_says_what_is_so(
         answer = own.call("POST", ROTATE, {"forget": True})
     assert answer.status_code == 503
     kid = own.state.tokens.jwks(own.clock.now())["keys"][0]["kid"]
-    assert f"now signed with the key {kid}, but this was not recorded" in answer.text
+    assert f"now signed with the key {kid}, but this may not be recorded" in answer.text
     assert "Nothing was changed" not in answer.text
     assert own.call("GET", "/resourceGroups").status_code == 401
     own.client = own.client_of(own.service_token())

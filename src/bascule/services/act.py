@@ -64,6 +64,7 @@ class Act:
     is_noticed: bool = False  # something that pages show is new, though nothing goes on record
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
     taken: list[tuple[Denials, tuple[DenialsCounted, ...]]] = field(default_factory=list)
+    denied: list[bool] = field(default_factory=list)  # each that was counted: was it recorded?
     # When a point that reports had surely begun to read its rules; None: that is not known.
     heard_at: datetime | None = field(init=False)
 
@@ -85,6 +86,12 @@ class Act:
         self.record(tx, fact, resource_id)
         self.record_counts(tx, denials)
 
+    def is_denial_recorded(self) -> bool:
+        """Count one denial of the actor's; should it become an event? ``undo`` takes it back."""
+        is_recorded = self.denials.is_recorded(self.actor.principal_id, self.now)
+        self.denied.append(is_recorded)
+        return is_recorded
+
     def record_counts(self, tx: EventWrites, denials: Denials) -> None:
         """Write what was counted; ``undo`` keeps it for the next who can."""
         counts = denials.take_counts()
@@ -96,6 +103,8 @@ class Act:
         """To be called when the transaction was undone: what was taken for it is given back."""
         for denials, counts in self.taken:
             denials.give_back(counts)
+        for was_recorded in self.denied:
+            self.denials.take_back(self.actor.principal_id, self.now, was_recorded=was_recorded)
 
 
 def actor_of(subject: Subject) -> Actor:

@@ -88,6 +88,29 @@ class Denials:
             hour.rows += 1
             return True
 
+    def take_back(self, source: str, now: datetime, *, was_recorded: bool) -> None:
+        """One that ``is_recorded`` counted, and whose transaction was undone.
+
+        After its minute it stays counted: one too many is no harm. For what has no share of an hour.
+        """
+        with self._lock:
+            hour, minute = self._hour, self._minute
+            if (
+                hour is None
+                or minute is None
+                or minute.began != now.replace(second=0, microsecond=0)
+            ):
+                return
+            tally = minute.tallies.get(_network_or_principal(source))
+            if tally is None:
+                minute.others = max(0, minute.others - 1)
+                return
+            tally.count -= 1
+            if was_recorded:
+                tally.recorded -= 1
+                minute.recorded -= 1
+                hour.rows -= 1
+
     def take_counts(self) -> tuple[DenialsCounted, ...]:
         """What was counted in minutes that are over and is not on record; once."""
         with self._lock:

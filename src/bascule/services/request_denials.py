@@ -24,7 +24,7 @@ def record_denied(tx: EventWrites, act: Act, request: AccessRequest, denied: Den
 
     One event, found at each of the first machines that were asked for (EDGES E10).
     """
-    is_recorded = act.denials.is_recorded(act.actor.principal_id, act.now)
+    is_recorded = act.is_denial_recorded()
     if is_recorded:
         act.record(tx, _denied(request, denied), request.policy_id)
     act.record_counts(tx, act.denials)

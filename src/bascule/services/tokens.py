@@ -266,8 +266,9 @@ async def rotate_signing_key(
     done: list[KeyIds] = []
 
     def work(tx: EventWrites, act: Act) -> KeyIds:
-        before, made = rotate(act.now)
-        done.append((before, made))
+        if not done:  # the store may do it again: the key is made once
+            done.append(rotate(act.now))
+        before, made = done[0]
         act.record(tx, installation.SigningKeyRotated(before, made, is_forgotten))
         return before, made
 
@@ -277,8 +278,8 @@ async def rotate_signing_key(
         if not done:
             raise
         raise Unavailable(
-            f"Tokens are now signed with the key {done[-1][1]}, but this was not recorded, "
+            f"Tokens are now signed with the key {done[0][1]}, but this may not be recorded, "
             f"because the database could not be written.",
-            advice="Free some space, or find out why the database cannot be written. Then rotate "
-            "again to record it.",
+            advice="See in the activity whether it is. If not, free some space, or find out why the "
+            "database cannot be written, and rotate again to record it.",
         ) from error
