@@ -93,15 +93,25 @@ def run(
 
 def _load_structlog() -> None:
     """Without what it loads beside itself: 11 MB that an agent has no use for."""
-    for unused in ("rich", "greenlet"):
-        sys.modules.setdefault(unused, None)  # type: ignore[arg-type]  # reason: None is "not there"
-    is_absent = "asyncio" not in sys.modules
-    if is_absent:  # structlog's coroutines alone use it, and the agent has none
-        sys.modules["asyncio"] = ModuleType("asyncio")
+    # None is "not there"; structlog's coroutines alone use asyncio, and the agent has none.
+    in_place: dict[str, ModuleType | None] = {
+        "rich": None,
+        "greenlet": None,
+        "asyncio": ModuleType("asyncio"),
+    }
+    absent = [name for name in in_place if name not in sys.modules]
+    sys.modules.update({name: in_place[name] for name in absent})  # type: ignore[misc]  # reason: as above
     try:
         importlib.import_module("structlog")
-    finally:
-        if is_absent:
+    except (
+        ImportError,
+        AttributeError,
+    ):  # a version that needs them: the agent starts all the same
+        for name in [*absent, *(each for each in sys.modules if each.startswith("structlog"))]:
+            sys.modules.pop(name, None)
+        importlib.import_module("structlog")
+    else:
+        if "asyncio" in absent:
             del sys.modules["asyncio"]
 
 

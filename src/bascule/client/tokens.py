@@ -24,13 +24,17 @@ from bascule.errors import AuthenticationFailed, BasculeError, InvalidInput
 RENEW_BEFORE = timedelta(seconds=60)
 
 
-# Named tuples: Python makes their classes sooner than dataclasses, and every command waits for that.
-class Credentials(NamedTuple):
+# Python makes these classes sooner than dataclasses, and every command waits for that. What holds a
+# secret is no tuple: a logger would write all of a tuple.
+class Credentials:
     """A service principal's; the secret never shows in a repr."""
 
-    tenant_id: str
-    client_id: str
-    client_secret: str
+    __slots__ = ("client_id", "client_secret", "tenant_id")
+
+    def __init__(self, tenant_id: str, client_id: str, client_secret: str) -> None:
+        self.tenant_id = tenant_id
+        self.client_id = client_id
+        self.client_secret = client_secret
 
     def __repr__(self) -> str:
         return f"Credentials({self.tenant_id!r}, {self.client_id!r})"
@@ -84,12 +88,15 @@ class Person(NamedTuple):
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
-class Token(NamedTuple):
-    """An access token, and until when it is taken."""
+class Token:
+    """An access token, and until when it is taken; no repr shows it."""
 
-    value: str
-    expires_at: datetime
-    refresh_token: str = ""  # a person's; a program has none
+    __slots__ = ("expires_at", "refresh_token", "value")
+
+    def __init__(self, value: str, expires_at: datetime, refresh_token: str = "") -> None:
+        self.value = value
+        self.expires_at = expires_at
+        self.refresh_token = refresh_token  # a person's; a program has none
 
     def is_fresh(self, now: datetime) -> bool:
         return now < self.expires_at - RENEW_BEFORE
