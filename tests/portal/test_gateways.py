@@ -46,8 +46,12 @@ def test_the_portal_says_where(gated: House) -> None:
     assert "agent is connected" not in text_of(olga.page(connect)), "it has none"
     assert "devant elle est connectée" in text_of(olga.page(connect, language="fr"))
     french = text_of(olga.page("/portal/machines/default/app-1", language="fr"))
-    assert "gw-1" in french
-    assert "Only gw-1" not in french
+    assert "Seule gw-1 ferme les ports" in french
+    (row,) = re.findall(
+        r"<tr>\s*<th[^>]*>(?:(?!</tr>).)*app-1.*?</tr>", olga.page("/portal/points"), re.DOTALL
+    )
+    assert "Firewall" in text_of(row), "only a gateway guards it"
+    assert "Host filter" not in text_of(row)
 
 
 def test_with_an_agent_of_its_own_it_is_closed_and_the_icon_is_the_firewall(gated: House) -> None:
@@ -147,3 +151,6 @@ def test_of_two_gateways_the_silent_one_is_named_and_the_machine_is_not_away(gat
     assert "Closed" not in app
     french = text_of(olga.page("/portal/jit", language="fr"))
     assert "gw-2 absente" in french
+    page = "/portal/machines/default/app-1"
+    assert "Only gw-1, gw-2 close ports of this machine." in text_of(olga.page(page))
+    assert "Seules gw-1, gw-2 ferment" in text_of(olga.page(page, language="fr"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from ipaddress import ip_address
 
 import pytest
 
@@ -15,7 +16,9 @@ from bascule.domain.actions import (
     POLICY_READ,
 )
 from bascule.domain.bindings import Binding
+from bascule.portal.kept import KEPT_PATH
 from tests.portal.asking import ask, live
+from tests.portal.test_kept import end_session, form_of, interrupted, sign_in_again
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.wire.house import House
 from tests.wire.test_firewalls import Gateway
@@ -148,9 +151,9 @@ def test_a_machine_moves_its_former_address_stays_closed_and_is_released_by_name
     assert "gw-1 then lets everybody through to whatever has these addresses now." in text_of(form)
     assert bound(gated)["gw-1"].former, "a link alone releases nothing"
     for wrong, status in (("", 400), ("10.1.0.11", 409), ("nowhere", 400)):
-        assert olga.send(release, {"addresses": wrong}).status_code == status
+        assert fill(olga, release, addresses=wrong) == status
     assert bound(gated)["gw-1"].former
-    assert olga.send(release, {"addresses": "10.1.0.10"}).status_code == 303
+    assert fill(olga, release, addresses="10.1.0.10") == 303
     assert not bound(gated)["gw-1"].former
     assert "AddressReleased" in gated.events("AddressReleased")
 
@@ -165,6 +168,85 @@ def test_it_is_unbound_after_what_that_does_was_said(gated: House) -> None:
     assert bound(gated) == {}
     assert "Nothing guards this machine." in text_of(olga.page(TAB))
     assert olga.send(path).status_code == 404, "sent again, there is nothing to unbind"
+
+
+CHANGED = "The gateways of app-1, or open access to it, have changed since the form was shown."
+AWAY = {"addresses": "10.1.0.10", "order": "parallel"}
+
+
+def move(house: House, to: str = "10.1.0.11") -> None:
+    """By somebody else, who uses the API."""
+    path = f"{house.machine('app-1')}/providers/Bascule.Fleet/enforcementPoints"
+    assert (
+        house.call("PUT", f"{path}/{uid_of(house, 'gw-1')}", {"addresses": [to]}).status_code == 200
+    )
+
+
+@pytest.mark.parametrize("is_moved_on", [False, True])
+def test_a_form_of_before_a_change_changes_nothing(gated: House, is_moved_on: bool) -> None:
+    """An address that the form showed may be another machine's by now."""
+    olga = owner(gated)
+    move(gated, "10.1.0.9")
+    paths = [f"{TAB}/add", *(one(gated, "gw-1", each) for each in ("edit", "unbind", "release"))]
+    shown = {path: hidden(olga.page(path)) for path in paths}
+    if is_moved_on:
+        move(gated)
+    else:
+        assert fill(olga, one(gated, "gw-1", "edit"), addresses="10.1.0.9", order="parallel") == 303
+    before = bound(gated)
+    for path, seen in shown.items():
+        answer = olga.send(path, {"seen": seen, "gateway": "gw-2", **AWAY})
+        assert answer.status_code == 409, path
+        assert CHANGED in text_of(answer.text)
+        assert hidden(answer.text) != seen, "it is shown anew"
+    assert bound(gated) == before
+
+
+def test_the_edit_that_comes_back_shows_where_the_machine_is_now(gated: House) -> None:
+    olga, path = owner(gated), one(gated, "gw-1", "edit")
+    seen = hidden(olga.page(path))
+    move(gated)
+    again = olga.send(path, {"seen": seen, **AWAY}).text
+    assert 'name="addresses" type="text" value="10.1.0.11"' in again
+    sent = {"seen": hidden(again), "addresses": "10.1.0.11", "order": "parallel"}
+    assert olga.send(path, sent).status_code == 303
+    assert list(map(str, bound(gated)["gw-1"].addresses)) == ["10.1.0.11"]
+
+
+def test_an_old_form_stays_old_when_a_mistake_is_corrected(gated: House) -> None:
+    olga, path = owner(gated), one(gated, "gw-1", "edit")
+    seen = hidden(olga.page(path))
+    move(gated)
+    wrong = olga.send(path, {"seen": seen, **AWAY, "addresses": "10.1.0.1O"})
+    assert wrong.status_code == 400
+    assert olga.send(path, {"seen": hidden(wrong.text), **AWAY}).status_code == 409
+    assert list(map(str, bound(gated)["gw-1"].addresses)) == ["10.1.0.11"]
+
+
+def test_an_old_form_stays_old_when_its_session_had_ended(gated: House) -> None:
+    olga, path = owner(gated), one(gated, "gw-1", "edit")
+    seen = hidden(olga.page(path))
+    fields, uid = {**form_of(olga, path), "seen": seen, **AWAY}, uid_of(gated, "app-1")
+    move(gated)
+    end_session(olga)
+    interrupted(olga, path, fields)
+    sign_in_again(olga, olga.user.name)
+    back = olga.page(KEPT_PATH, 409)
+    assert 'value="10.1.0.10"' in back, "as it was filled in"
+    assert olga.send(path, {"seen": hidden(back), **AWAY}).status_code == 409
+    assert gated.see(lambda r: r.bindings_of(uid))[0].addresses == (ip_address("10.1.0.11"),)
+
+
+def test_a_gateway_that_is_there_already_is_not_moved_by_adding_it(gated: House) -> None:
+    olga, before = owner(gated), bound(gated)
+    path = f"{TAB}/add"
+    answers = {"gateway": "gw-1", "addresses": "10.1.0.77", "order": "parallel"}
+    answer = olga.send(path, {"seen": hidden(olga.page(path)), **answers})
+    assert answer.status_code == 409
+    shown = text_of(answer.text)
+    assert "app-1 is behind gw-1 already." in shown
+    assert "To change its addresses or its order there: Gateways, Edit." in shown
+    assert bound(gated) == before
 
 
 # -- what ends was shown -----------------------------------------------------------------------
@@ -188,7 +270,7 @@ def test_access_that_a_form_did_not_show_is_not_ended(led: Gateway) -> None:
         answer = olga.send(path, {"seen": before[path], **moved})
         assert answer.status_code == 409
         shown = text_of(answer.text)
-        assert "Open access to app-1 has changed since the form was shown." in shown
+        assert CHANGED in shown
         assert "1 live access ends." in shown
         assert len(live(house)) == 1
     assert fill(olga, edit, **moved) == 303
@@ -222,9 +304,12 @@ def test_it_takes_the_rights_that_the_api_takes(gated: House) -> None:
     for path in paths:
         assert few.send(path, answers).status_code == 403, path
     ours = somebody(house, "ours@example.com", here, *LINKING)
-    assert ours.send(one(house, "gw-1", "edit"), answers).status_code == 403, "not of gw-1"
+    edit, moved = one(house, "gw-1", "edit"), {"addresses": "10.1.0.12", "order": "series"}
+    assert fill(ours, edit, **moved) == 403, "not of gw-1"
     assert bound(house) == before
-    assert ours.send(one(house, "gw-1", "unbind"), {"seen": ""}).status_code == 303
+    assert fill(ours, edit, addresses="10.1.0.10", order="parallel") == 303, "no other address"
+    assert bound(house)["gw-1"].is_parallel
+    assert fill(ours, one(house, "gw-1", "unbind")) == 303
     assert bound(house) == {}, "unbinding names no address"
 
 

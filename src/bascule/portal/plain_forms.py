@@ -52,6 +52,7 @@ class Form:
     lead: str = ""
     effects: Sequence[str] = ()  # what it will do, one sentence each
     is_destructive: bool = False
+    is_of_now: bool = False  # its values say what is so: shown anew where that has changed
     why_not: str = ""  # the button is off
     is_once: bool = False  # sent again, it makes nothing more (``portal.once``)
     trail: Sequence[tuple[str, str]] = ()  # pages that lead to it; empty: access control
@@ -59,14 +60,20 @@ class Form:
 
 def show_form(visit: Visit, form: Form, error: BasculeError | None = None) -> Response:
     """The form, which is sent to the address that it is at; after an error as it was filled in,
-    except for what is secret.
+    except for what is secret. What it carries unseen of what it showed stays too, until it is told
+    that this has changed: who corrects a field has not been shown it anew.
 
     Raises a Forbidden again: the guard puts it on record and answers.
     """
     if isinstance(error, Forbidden):
         raise error
     if error is not None:
-        form = replace(form, fields=[_kept(visit, each) for each in form.fields])
+        is_stale = error.specific_code == "NotAsShown"
+        fields = [
+            each if is_stale and (form.is_of_now or each.kind == "hidden") else _kept(visit, each)
+            for each in form.fields
+        ]
+        form = replace(form, fields=fields)
     return visit.show(
         "form.html",
         error.http_status if error else 200,
@@ -78,7 +85,7 @@ def show_form(visit: Visit, form: Form, error: BasculeError | None = None) -> Re
 
 
 def _kept(visit: Visit, asked: Field) -> Field:
-    is_kept = asked.kind not in ("password", "hidden") and visit.form.has(asked.name)
+    is_kept = asked.kind != "password" and visit.form.has(asked.name)
     return replace(asked, value=visit.form.raw(asked.name)) if is_kept else asked
 
 

@@ -12,6 +12,7 @@ TEXTS: Mapping[str, str] = {
     "way.AddressChanged": msgid("Check the new address, then send the form again."),
     "way.OfferChanged": msgid("Check what is offered now, then request again."),
     "way.NotAsShown": msgid("Check the changes below, then confirm again."),
+    "way.AlreadyBehind": msgid("To change its addresses or its order there: Gateways, Edit."),
     "way.AddressNotProved": msgid("Choose My IP, or enter the address as an IP range."),
     "way.MachinesRequired": msgid("Choose machines on the page Just-in-time VM access."),
     "way.TooManyMachines": msgid("Request fewer machines at once."),

@@ -1,38 +1,42 @@
 """The points that guard a machine: bound, moved, put in order, unbound, released (EDGES F3, G2, G3).
 
 Each act is the use case that the API calls, with its rights: enrolments and the machine, and for an
-address the gateway too. A change ends the machine's live grants: those that a form showed, or nothing
-is done and it is shown again. What is not here: the gateway's own page (``points``).
+address the gateway too. A change ends the machine's live grants. Nothing is done where the machine is
+not as the form showed it (``portal.machine_points``). What is not here: the gateway's own page
+(``points``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from bascule.api.entries import decides
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, MACHINE_WRITE, POINT_READ
-from bascule.domain.bindings import Binding
-from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.machine import Machine
 from bascule.domain.net import Address, parse_address
-from bascule.domain.points import patience_of
 from bascule.domain.scopes import resource_scope
 from bascule.errors import Conflict, InvalidInput, NotFound
 from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
-from bascule.portal.iam import require_in
-from bascule.portal.machine import ShownMachine, frame, path_of, read_machine, wanted_id
+from bascule.portal.machine import ShownMachine, frame, read_machine, wanted_id
+from bascule.portal.machine_points import (
+    Place,
+    Row,
+    check_shown,
+    ending,
+    read_place,
+    trail_of,
+    why_not,
+)
 from bascule.portal.plain_forms import Field, Form, add_form
 from bascule.sentences import sentence
-from bascule.services import bindings, guarded
+from bascule.services import bindings
 from bascule.services.act import Act
-from bascule.services.fleet import is_online
 from bascule.services.points import list_points
 from bascule.services.rights import Needed, check
 
@@ -42,87 +46,6 @@ TAB = "/portal/machines/{group}/{name}/gateways"
 ONE = f"{TAB}/{{uid}}"
 LOOKED_AT = 200  # agents, of which those of gateways are offered by name
 LONGEST = 2000  # characters of a list of addresses; a machine has been at 64 there at most
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One point as this machine has it."""
-
-    binding: Binding
-    point: EnforcementPoint
-    gateway: Machine  # whose agent it is
-    is_online: bool
-    page: str  # of the point; empty: the visitor may not see it
-
-    @property
-    def patience(self) -> object:
-        return patience_of(self.binding)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A machine with its points."""
-
-    shown: ShownMachine
-    rows: Sequence[Row]  # its own agent first, then those in series
-    live: Sequence[str]  # ids of live grants, which a change ends
-    offered: Sequence[str] = ()  # names of gateways
-
-    @property
-    def machine(self) -> Machine:
-        return self.shown.machine
-
-    @property
-    def gateways(self) -> Sequence[Row]:
-        return [each for each in self.rows if not each.binding.is_own]
-
-    @property
-    def seen(self) -> str:
-        """What a form shows of what ends."""
-        return _digest(self.live)
-
-
-def _digest(ids: Sequence[str]) -> str:
-    return sha256("\n".join(sorted(ids)).encode()).hexdigest()
-
-
-def _read(visit: Visit, reader: Reader, group: str, name: str) -> Place:
-    """Raises Forbidden, also for who may not read points there; NotFound."""
-    shown = read_machine(visit, reader, wanted_id(visit, group, name))
-    require_in(reader, visit, POINT_READ, resource_scope(shown.machine.id))
-    rows = [
-        Row(
-            bound,
-            point,
-            gateway,
-            is_online(point, visit.now),
-            f"/portal/points/{gateway.uid}"
-            if visit.may(POINT_READ, resource_scope(gateway.id))
-            else "",
-        )
-        for bound, point, _, gateway in guarded.points_at(reader, shown.machine.id)
-    ]
-    rows.sort(key=lambda e: (not e.binding.is_own, e.binding.is_parallel, e.gateway.id.name))
-    live = [each.id for each in reader.live_grants([shown.machine.uid])]
-    return Place(shown, rows, live)
-
-
-def _path(place: Place) -> str:
-    return f"{path_of(place.machine.id)}/gateways"
-
-
-def _trail(visit: Visit, place: Place) -> Sequence[tuple[str, str]]:
-    machine = place.machine.id
-    return (
-        (visit.words("Virtual machines"), "/portal/machines"),
-        (machine.name, path_of(machine)),
-        (visit.words("Gateways"), _path(place)),
-    )
-
-
-def _why_not(visit: Visit, machine: Machine) -> str:
-    scope = resource_scope(machine.id)
-    return visit.why_not(ENROLMENT_WRITE, scope) or visit.why_not(MACHINE_WRITE, scope)
 
 
 # -- they are shown ---------------------------------------------------------------------------
@@ -137,7 +60,7 @@ async def show(visit: CurrentVisit, group: str, name: str) -> Response:
     def read(reader: Reader) -> tuple[ShownMachine, Place | None]:
         shown = read_machine(visit, reader, wanted)
         sees = visit.may(POINT_READ, resource_scope(shown.machine.id))
-        return shown, _read(visit, reader, group, name) if sees else None
+        return shown, read_place(visit, reader, group, name) if sees else None
 
     shown, place = await visit.read(read)
     return visit.show(
@@ -145,7 +68,7 @@ async def show(visit: CurrentVisit, group: str, name: str) -> Response:
         **frame(visit, shown, "gateways"),
         rows=place.rows if place is not None else (),
         why_not_see=visit.why_not(POINT_READ, resource_scope(shown.machine.id)),
-        why_not=_why_not(visit, shown.machine),
+        why_not=why_not(visit, shown.machine),
     )
 
 
@@ -156,7 +79,7 @@ async def _to_add(visit: Visit) -> Place:
     given = visit.request.path_params
 
     def read(reader: Reader) -> Place:
-        place = _read(visit, reader, given["group"], given["name"])
+        place = read_place(visit, reader, given["group"], given["name"])
         here = {place.machine.uid, *(each.gateway.uid for each in place.rows)}
         wanted = ListFilter(within=visit.within(POINT_READ))
         found = list_points(reader, wanted, visit.now, None, LOOKED_AT)
@@ -183,7 +106,7 @@ def _add_form(visit: Visit, place: Place) -> Form:
     return Form(
         t("Put {machine} behind a gateway", machine=name),
         t("Put behind the gateway"),
-        _path(place),
+        place.path,
         (
             Field(
                 "gateway",
@@ -196,15 +119,15 @@ def _add_form(visit: Visit, place: Place) -> Form:
             ),
             _addresses_field(visit, ", ".join(map(str, own)) if is_plain else ""),
             _order_field(visit, is_parallel=False),
-            Field("seen", value=place.seen, kind="hidden"),
+            place.seen_field,
         ),
         effects=(
-            *_ending(visit, place),
+            *ending(visit, place),
             t("Only what passes the gateway is judged there."),
-            t("A port is then open only when the gateway has opened it too."),
+            t("In series, a port is then open only when the gateway has opened it too."),
         ),
-        why_not=_why_not(visit, place.machine),
-        trail=_trail(visit, place),
+        why_not=why_not(visit, place.machine),
+        trail=trail_of(visit, place),
     )
 
 
@@ -234,13 +157,6 @@ def _order_field(visit: Visit, *, is_parallel: bool) -> Field:
     )
 
 
-def _ending(visit: Visit, place: Place) -> Sequence[str]:
-    count = len(place.live)
-    if not count:
-        return ()
-    return (visit.words.ngettext("{n} live access ends.", "{n} live accesses end.", count),)
-
-
 async def _add(visit: Visit, place: Place) -> Response:
     scope = resource_scope(place.machine.id)
 
@@ -254,13 +170,28 @@ async def _add(visit: Visit, place: Place) -> Response:
     where, is_parallel = _addresses(visit), _is_parallel(visit)
 
     def work(tx: Transaction, act: Act) -> None:
-        _check_shown(tx, visit, place)
+        check_shown(tx, act, visit, place)
+        _check_new(tx, place.machine, gateway)
         bindings.bind(
             tx, act, visit.subject, place.machine.id, gateway.uid, where, is_parallel=is_parallel
         )
 
     await visit.perform(work)
-    return visit.go(_path(place), "gateway_bound")
+    return visit.go(place.path, "gateway_bound")
+
+
+def _check_new(tx: Transaction, machine: Machine, gateway: Machine) -> None:
+    """Raise Conflict for a gateway that the machine is behind: binding would move it there."""
+    if any(each.point_uid == gateway.uid for each in tx.bindings_of(machine.uid)):
+        raise Conflict(
+            sentence(
+                "{machine} is behind {gateway} already.",
+                machine=machine.id.name,
+                gateway=gateway.id.name,
+            ),
+            target="gateway",
+            code="AlreadyBehind",
+        )
 
 
 def _gateway(visit: Visit, reader: Reader, text: str) -> Machine:
@@ -314,19 +245,6 @@ def _is_parallel(visit: Visit) -> bool:
     return order == "parallel"
 
 
-def _check_shown(tx: Transaction, visit: Visit, place: Place) -> None:
-    """Raise Conflict where something ends that the form did not show."""
-    live = [each.id for each in tx.live_grants([place.machine.uid])]
-    if live and visit.form.text("seen") != _digest(live):
-        raise Conflict(
-            sentence(
-                "Open access to {machine} has changed since the form was shown. Nothing was done.",
-                machine=place.machine.id.name,
-            ),
-            code="NotAsShown",
-        )
-
-
 add_form(
     router,
     f"{TAB}/add",
@@ -359,7 +277,7 @@ async def _bound(visit: Visit) -> Bound:
     given = visit.request.path_params
 
     def read(reader: Reader) -> Bound:
-        place = _read(visit, reader, given["group"], given["name"])
+        place = read_place(visit, reader, given["group"], given["name"])
         uid = given["uid"].lower()
         row = next((each for each in place.gateways if each.gateway.uid == uid), None)
         if row is None:
@@ -377,18 +295,19 @@ def _edit_form(visit: Visit, found: Bound) -> Form:
     return Form(
         t("{machine} behind {gateway}", **found.names),
         t("Save"),
-        _path(found.place),
+        found.place.path,
         (
             _addresses_field(visit, ", ".join(map(str, here.addresses))),
             _order_field(visit, is_parallel=here.is_parallel),
-            Field("seen", value=found.place.seen, kind="hidden"),
+            found.place.seen_field,
         ),
         effects=(
-            *_ending(visit, found.place),
+            *ending(visit, found.place),
             t("At a former address its ports stay closed until that is released."),
         ),
-        why_not=_why_not(visit, found.place.machine),
-        trail=_trail(visit, found.place),
+        is_of_now=True,
+        why_not=why_not(visit, found.place.machine),
+        trail=trail_of(visit, found.place),
     )
 
 
@@ -397,19 +316,20 @@ async def _edit(visit: Visit, found: Bound) -> Response:
     is_parallel = _is_parallel(visit)
 
     def work(tx: Transaction, act: Act) -> None:
-        _check_shown(tx, visit, found.place)
+        check_shown(tx, act, visit, found.place)
         bindings.bind(
             tx,
             act,
             visit.subject,
             found.place.machine.id,
             here.point_uid,
-            here.addresses if {*where} == {*here.addresses} else where,
+            # The same in another order are no others, and take no right at the gateway.
+            None if {*where} == {*here.addresses} else where,
             is_parallel=is_parallel,
         )
 
     await visit.perform(work)
-    return visit.go(_path(found.place), "gateway_changed")
+    return visit.go(found.place.path, "gateway_changed")
 
 
 add_form(
@@ -430,7 +350,7 @@ add_form(
 def _unbind_form(visit: Visit, found: Bound) -> Form:
     t = visit.words
     effects = [
-        *_ending(visit, found.place),
+        *ending(visit, found.place),
         t(
             "Ports that {gateway} keeps closed for {machine} stay closed there. They cannot be "
             "requested through it any more. To open them, release them first.",
@@ -444,22 +364,22 @@ def _unbind_form(visit: Visit, found: Bound) -> Form:
     return Form(
         t("Take {machine} from behind {gateway}", **found.names),
         t("Unbind"),
-        _path(found.place),
-        (Field("seen", value=found.place.seen, kind="hidden"),),
+        found.place.path,
+        (found.place.seen_field,),
         effects=effects,
         is_destructive=True,
-        why_not=_why_not(visit, found.place.machine),
-        trail=_trail(visit, found.place),
+        why_not=why_not(visit, found.place.machine),
+        trail=trail_of(visit, found.place),
     )
 
 
 async def _unbind(visit: Visit, found: Bound) -> Response:
     def work(tx: Transaction, act: Act) -> None:
-        _check_shown(tx, visit, found.place)
+        check_shown(tx, act, visit, found.place)
         bindings.unbind(tx, act, visit.subject, found.place.machine.id, found.row.binding.point_uid)
 
     await visit.perform(work)
-    return visit.go(_path(found.place), "gateway_unbound")
+    return visit.go(found.place.path, "gateway_unbound")
 
 
 add_form(
@@ -483,7 +403,7 @@ def _release_form(visit: Visit, found: Bound) -> Form:
     return Form(
         t("Release former addresses of {machine} at {gateway}", **found.names),
         t("Release and open"),
-        _path(found.place),
+        found.place.path,
         (
             Field(
                 "addresses",
@@ -493,6 +413,7 @@ def _release_form(visit: Visit, found: Bound) -> Form:
                 is_required=True,
                 longest=LONGEST,
             ),
+            found.place.seen_field,
         ),
         effects=(
             t(
@@ -501,8 +422,8 @@ def _release_form(visit: Visit, found: Bound) -> Form:
             ),
         ),
         is_destructive=True,
-        why_not=_why_not(visit, found.place.machine),
-        trail=_trail(visit, found.place),
+        why_not=why_not(visit, found.place.machine),
+        trail=trail_of(visit, found.place),
     )
 
 
@@ -511,8 +432,10 @@ async def _release(visit: Visit, found: Bound) -> Response:
     named = _parsed(visit)
     if not named:
         raise InvalidInput("No address was given to release.", target="addresses")
-    await visit.perform(
-        lambda tx, act: bindings.release_addresses(
+
+    def work(tx: Transaction, act: Act) -> None:
+        check_shown(tx, act, visit, found.place)
+        bindings.release_addresses(
             tx,
             act,
             visit.subject,
@@ -520,8 +443,9 @@ async def _release(visit: Visit, found: Bound) -> Response:
             found.row.binding.point_uid,
             named,
         )
-    )
-    return visit.go(_path(found.place), "address_released")
+
+    await visit.perform(work)
+    return visit.go(found.place.path, "address_released")
 
 
 add_form(
