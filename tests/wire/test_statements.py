@@ -221,6 +221,7 @@ def test_a_proof_on_a_line(fleet: Fleet) -> None:
 
 def test_a_question_on_a_line(fleet: Fleet) -> None:
     """The point, with the key that it must still have; ports; grants. The ends of the record."""
+    fleet.house.do(lambda tx, _: seal(tx))
     fleet.initiate("web-1", source="203.0.113.32")
     uid, now = fleet.uids["web-1"], fleet.house.clock.now()
     found = fleet.house.see(lambda reader: lines.standing(reader, uid))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
@@ -55,16 +55,20 @@ class GrantReads(Protocol):
         ...
 
 
-class ToldGrantReads(Protocol):
-    def draining_grants(self, machine_uid: str, now: datetime) -> Sequence[Grant]:
-        """Those that time ended and whose connections may still stay."""
-        ...
+class ToldGrants(NamedTuple):
+    """What a point is told of a machine's grants."""
 
+    live: Sequence[Grant]  # ordered by end
+    cuts: Sequence[Grant]  # marked to be cut lately, then those marked before that it has not heard
+    draining: Sequence[Grant]  # time ended them, and their connections may still stay
+
+
+class ToldGrantReads(Protocol):
     def told_grants(
-        self, machine_uid: str, lately: datetime, since: datetime, beyond: int
-    ) -> tuple[Sequence[Grant], Sequence[Grant]]:
-        """What a point is told of a machine: its live grants, ordered by end; and those marked to
-        be cut since ``lately``, then those marked since ``since`` of a generation above ``beyond``.
+        self, machine_uid: str, now: datetime, lately: datetime, since: datetime, beyond: int
+    ) -> ToldGrants:
+        """Cuts are those marked since ``lately``, then those marked since ``since`` of a generation
+        above ``beyond``.
         """
         ...
 

@@ -296,11 +296,10 @@ def state_of(
 ) -> DesiredState:
     """``state_for``, of a point and a machine that were read in the same transaction."""
     machine_uid, point = found.machine.uid, found.here
-    live, cuts = tx.told_grants(
-        machine_uid, now - CUT_FOR, point.enrolled_at, point.observed_generation
+    live, cuts, drained = tx.told_grants(
+        machine_uid, now, now - CUT_FOR, point.enrolled_at, point.observed_generation
     )
     here = found.binding
-    drained = tx.draining_grants(machine_uid, now)
     if here is not None:
         drained = [each for each in drained if here.point_uid not in each.withdrawn]
         live = [each for each in live if here.is_told(each, now)]

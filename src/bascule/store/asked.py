@@ -10,9 +10,11 @@ from sqlalchemy import BindParameter, Row, and_, bindparam, exists, func, or_, s
 
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.interfaces.asked import Asked, AskedMachine
+from bascule.interfaces.grants import ToldGrants
 from bascule.store import tables as t
 from bascule.store.fleet import FleetReads, point_of_row
 from bascule.store.grants import GrantReads, by_end
@@ -100,6 +102,12 @@ _TOLD_AT = (
                         ),
                     ),
                 ),
+                select(t.grants.c.sequence).where(
+                    _UID,
+                    t.IS_DRAINING,
+                    t.grants.c.drained_at > bindparam("now", type_=_INSTANT),
+                    t.is_in_state([GrantState.CLOSING, GrantState.CLOSED]),
+                ),
             )
         )
     )
@@ -152,16 +160,27 @@ class AskedReads(GrantReads, FleetReads):
         return Asked(found, by_end([each for each in told if each[1].is_live]))
 
     def told_grants(
-        self, machine_uid: str, lately: datetime, since: datetime, beyond: int
-    ) -> tuple[Sequence[Grant], Sequence[Grant]]:
-        wanted = {"uid": machine_uid, "lately": lately, "since": since, "beyond": beyond}
+        self, machine_uid: str, now: datetime, lately: datetime, since: datetime, beyond: int
+    ) -> ToldGrants:
+        wanted = {
+            "uid": machine_uid,
+            "now": now,
+            "lately": lately,
+            "since": since,
+            "beyond": beyond,
+        }
         found = self._grants(_TOLD_AT, wanted)
         marked = [(grant, at) for _, grant in found if (at := grant.cut_at) is not None]
         unheard = [
             grant for grant, at in marked if since <= at < lately and grant.generation > beyond
         ]
         cuts = [*(grant for grant, at in marked if at >= lately), *unheard]
-        return by_end([each for each in found if each[1].is_live]), cuts
+        draining = [
+            grant
+            for _, grant in found
+            if not grant.is_live and (end := grant.drained_at) is not None and end > now
+        ]
+        return ToldGrants(by_end([each for each in found if each[1].is_live]), cuts, draining)
 
     def _cuts_at(self, point: EnforcementPoint, cut_since: datetime) -> list[Grant]:
         lately = self.cut_grants(point.machine_uid, cut_since)

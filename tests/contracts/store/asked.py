@@ -127,7 +127,10 @@ class AskedContract:
             *((NOW, NOW - 3 * HOUR, 0), (NOW - HOUR, NOW - 2 * HOUR, -1)),
             *((NOW - HOUR, NOW, 0), (NOW + HOUR, NOW - 9 * HOUR, 1), (NOW - 9 * HOUR, NOW, 9)),
         ):
-            live, cuts = read(store, lambda r: r.told_grants("uid-web-1", lately, since, beyond))
+            live, cuts, draining = read(
+                store, lambda r: r.told_grants("uid-web-1", NOW, lately, since, beyond)
+            )
+            assert draining == []
             assert list(live) == list(read(store, lambda r: r.live_grants(["uid-web-1"])))
             both = [
                 *read(store, lambda r: r.cut_grants("uid-web-1", lately)),
