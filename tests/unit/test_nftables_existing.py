@@ -207,6 +207,18 @@ def test_a_port_is_shut_although_connections_cannot_be_listed(
     assert "add element inet bascule adopted4 { 10.0.0.1 . 50000 . 22" in "".join(host.written)
 
 
+@pytest.mark.parametrize(("drains", "is_adopted"), [("10.0.0.1", False), ("10.0.0.2", True)])
+def test_who_drains_is_not_adopted_late(drains: str, is_adopted: bool) -> None:
+    """EDGES J14: no cut would reach him for ten minutes."""
+    closed = ClosedPort(SSH, OnExpiry.KILL)
+    held = RuleSet(frozenset({closed}), drains=dict.fromkeys(keys(drains, SSH), MINUTE))
+    host = _Blind(held, connection("10.0.0.1", 22), True)
+    host.blind_for = 1
+    host._loaded = Layout(frozenset(), {}, {"closed": (), "kill": ()})
+    host.apply([ClosePort(closed, is_new=True)])
+    assert any("adopted4" in each for each in host.written) is is_adopted
+
+
 @pytest.mark.parametrize("on_expiry", OnExpiry)
 def test_who_is_on_a_port_that_was_shut_unlooked_is_adopted_where_he_may_stay(
     monkeypatch: pytest.MonkeyPatch, on_expiry: OnExpiry

@@ -251,13 +251,13 @@ class NftablesDriver:
         first: Collection[Connection],
         again: Collection[PortKey],
     ) -> None:
-        """Adopt connections made between the first reading and the load, without an opening."""
+        """Adopt connections made between the first reading and the load, without an opening or drain."""
         seen = {rules.adopted(each) for each in first}
         late = [each for each in self._existing(ports) if rules.adopted(each) not in seen]
         if not late:
             return
         table, held = self._held()
-        opened = existing.Reach(held.openings)
+        opened = existing.Reach([*held.openings, *held.drains])
         unopened = [each for each in late if table is not None and not opened.holds(each)]
         if unopened:
             self._context.run(render.changes(TABLE, self._adoption(unopened, again)))
