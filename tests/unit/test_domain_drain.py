@@ -37,7 +37,7 @@ from bascule.domain.held import (
 from bascule.domain.holding import ends, ends_earlier, keep_named, none_let_go_yet, only_closed
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import PortKey
+from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.plan import (
     DropDrain,
     Observed,
@@ -254,6 +254,8 @@ def test_the_next_end_is_a_lease_s_or_a_drain_s() -> None:
         # What is not let in does not stay.
         (Guard(ports=()), (lease(60), drain(90)), []),
         (Guard(sources=()), (drain(29),), []),
+        # Nor of a lease that is refused for another port of it.
+        (Guard(ports=(SSH,)), (lease(60, ports=(SSH, DNS)), drain(90)), []),
     ],
 )
 def test_what_a_guard_leaves_of_it(
@@ -278,6 +280,17 @@ def test_an_agent_that_starts_with_another_guard(
 ) -> None:
     begun, _ = bound_held(forget_ended(HOLDING, at), guard, at)
     assert [each.deadline for each in begun.drains.values()] == ([] if end is None else [end])
+
+
+def test_a_lease_that_a_new_guard_refuses_takes_its_drain_along() -> None:
+    """Else its connections would stay from now on, by the port of it that is admitted."""
+    both = held(lease(60, ports=(SSH, DNS)), drain(90))
+    assert left(both, T)
+    for guard in (Guard(ports=(SSH,)), Guard(ports=(DNS,))):
+        begun, notes = bound_held(both, guard, T)
+        assert not begun.leases
+        assert not begun.drains
+        assert notes
 
 
 def test_what_two_guards_admit() -> None:
@@ -400,6 +413,33 @@ def drains_at(
 )
 def test_whose_connections_may_stay(given: Grant, after: timedelta, stay: timedelta | None) -> None:
     assert drains_at(given, NOW + after) == ([] if stay is None else [stay])
+
+
+def test_udp_has_none() -> None:
+    both, udp = (replace(GRANT, protocol=each) for each in (RuleProtocol.ALL, RuleProtocol.UDP))
+    assert both.drained_at == GRANT.drained_at == GRANT.ends_at + MINUTE
+    assert udp.drained_at is None
+    assert replace(udp, state=GrantState.CLOSED, reason=StatusReason.EXPIRED).drained_at is None
+
+
+@pytest.mark.parametrize(
+    ("other", "is_so"),
+    [
+        (GRANT, True),
+        (replace(GRANT, id="other", protocol=RuleProtocol.UDP, ends_at=NOW), True),
+        (replace(GRANT, sources=(AddressPrefix(None),)), True),
+        (replace(GRANT, sources=(*BOB_HOST, *ALICE_HOST)), True),
+        (replace(GRANT, sources=(AddressPrefix.parse("192.0.2.0/24"),)), True),
+        (replace(GRANT, sources=BOB_HOST), False),
+        (replace(GRANT, sources=(AddressPrefix.parse("::/0"),)), False),
+        (replace(GRANT, requestor_id="somebody else"), False),
+        (replace(GRANT, machine_uid="another"), False),
+        (replace(GRANT, number=23), False),
+    ],
+)
+def test_who_shares_a_source(other: Grant, is_so: bool) -> None:
+    assert GRANT.shares_source(other) is is_so
+    assert other.shares_source(GRANT) is is_so
 
 
 def test_it_is_of_ports_that_drain_now_and_of_this_machine() -> None:

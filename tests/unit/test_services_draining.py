@@ -17,10 +17,13 @@ from bascule.domain.grant import Grant
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.policy import MachineRules
 from bascule.errors import InvalidInput
-from bascule.services import live_requests, sweep
+from bascule.interfaces.store import Transaction
+from bascule.services import live_requests, machines, sweep
+from bascule.services.act import Act
 from bascule.services.fleet import state_for
+from bascule.services.losses import end_unheld
 from tests.samples import SSH
-from tests.unit.services_world import ANNA, World, rules
+from tests.unit.services_world import ANNA, BERT, World, rules
 
 STAY = timedelta(minutes=10)
 TEN = 600.0  # seconds of a request
@@ -113,6 +116,113 @@ def test_connections_that_stay_are_cut_when_somebody_says_so(world: World) -> No
     assert [each.grant_id for each in state.cuts] == [grant.id]
 
 
+def draining_rows(world: World) -> list[str]:
+    return [
+        each.id
+        for each in world.see(lambda tx: tx.draining_grants(world.web.uid, world.clock.wall))
+    ]
+
+
+def test_a_cut_leaves_nothing_that_drains(world: World) -> None:
+    """Neither in what is told nor in what is kept."""
+    world.put(draining(world))
+    grant = opened(world)
+    pass_time(world, TEN)
+    assert draining_rows(world) == [grant.id]
+    revoke(world, grant, kills_sessions=True)
+    assert draining_rows(world) == []
+
+
+def revoke(world: World, grant: Grant, *, kills_sessions: bool = False) -> None:
+    world.do(
+        lambda tx, act: live_requests.revoke(
+            tx, act, grant.request_id, None, kills_sessions=kills_sessions, subject=ANNA
+        )
+    )
+
+
+@pytest.mark.parametrize("has_closed", [True, False])
+def test_a_revocation_ends_what_an_earlier_grant_left(world: World, has_closed: bool) -> None:
+    """Else who was revoked would go on by the time of her first grant."""
+    world.put(draining(world))
+    first = opened(world)
+    pass_time(world, TEN)
+    if has_closed:
+        world.report(world.web)
+    second = opened(world)
+    assert {each.grant_id for each in told(world).drains} == {first.id, second.id}
+    before = told(world).generation
+    revoke(world, second)
+    assert told(world).generation == before + 1
+    assert left(world) == []
+    assert draining_rows(world) == []
+    assert world.grant(first).drained_at is None
+    assert "SessionsCut" in world.kinds()
+    pass_time(world, 1)
+    assert left(world) == []
+
+
+def test_a_revocation_leaves_what_others_left(world: World) -> None:
+    """Of another source, or of another person behind one address."""
+    world.put(draining(world))
+    elsewhere = opened(world, source="192.0.2.2")
+    other = world.granted(world.web, 22, subject=BERT)
+    world.report(world.web, elsewhere.id, other.id)
+    pass_time(world, TEN)
+    revoke(world, opened(world))
+    assert set(draining_rows(world)) == {elsewhere.id, other.id}
+
+
+def test_time_and_a_newer_request_end_no_earlier_one(world: World) -> None:
+    world.put(draining(world))
+    first = opened(world)
+    pass_time(world, TEN)
+    opened(world, 30)
+    second = opened(world, 30)
+    pass_time(world, 30)
+    assert set(draining_rows(world)) == {first.id, second.id}
+
+
+@pytest.mark.parametrize("whose", [[BERT.principal_id], None])
+def test_a_lost_right_ends_what_drains(world: World, whose: list[str] | None) -> None:
+    world.put(draining(world))
+    kept, lost = opened(world), world.granted(world.web, 22, subject=BERT)
+    world.report(world.web, kept.id, lost.id)
+    pass_time(world, TEN)
+    world.report(world.web)
+    assert set(draining_rows(world)) == {kept.id, lost.id}
+    world.do(lambda tx, act: end_unheld(tx, act, whose, "nothing was lost"))
+    assert set(draining_rows(world)) == {kept.id, lost.id}
+    before = told(world).generation
+
+    def lose(tx: Transaction, act: Act) -> None:
+        for each in tx.role_assignments_of([BERT.principal_id]):
+            tx.delete_role_assignment(each.id)
+        assert end_unheld(tx, act, whose, "removal of an assignment") == []
+
+    world.do(lose)
+    assert draining_rows(world) == [kept.id]
+    assert [each.grant_id for each in told(world).drains] == [kept.id]
+    assert told(world).generation == before + 1
+    assert "SessionsCut" in world.kinds()
+
+
+def test_a_lost_right_where_the_machine_is_gone(world: World) -> None:
+    world.put(draining(world))
+    grant = opened(world)
+    pass_time(world, TEN)
+    world.report(world.web)
+    world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id))
+
+    def lose(tx: Transaction, act: Act) -> None:
+        for each in tx.role_assignments_of([ANNA.principal_id]):
+            tx.delete_role_assignment(each.id)
+        end_unheld(tx, act, [ANNA.principal_id], "removal of an assignment")
+
+    world.do(lose)
+    assert world.grant(grant).drained_at is None
+
+
 def test_a_newer_request_replaces_it(world: World) -> None:
     world.put(draining(world))
     opened(world)
@@ -168,17 +278,20 @@ def test_of_several_policies_the_strictest_setting_of_a_port_counts(
         (OnExpiry.KILL, None, []),
         (OnExpiry.KEEP, None, []),
         (OnExpiry.DRAIN, timedelta(minutes=1), [660]),
-        (OnExpiry.DRAIN, timedelta(minutes=20), [1800]),
+        (OnExpiry.DRAIN, timedelta(minutes=20), [1200]),
     ],
 )
 def test_a_changed_policy_reaches_live_grants(
     world: World, end: OnExpiry, stay: timedelta | None, seconds: list[float]
 ) -> None:
-    """The agent lets a longer time count only with an extension (EDGES A8)."""
+    """Its time becomes shorter, and never longer: its point would not take a longer one (EDGES A8)."""
     world.put(draining(world))
-    opened(world)
+    grant = opened(world)
     world.put(draining(world, end=end, stay=stay))
     assert left(world) == seconds
+    promised = world.grant(grant).drained_at
+    ends = [] if promised is None else [(promised - world.clock.wall).total_seconds()]
+    assert ends == seconds
 
 
 def test_a_client_that_does_not_know_it_keeps_it(world: World) -> None:

@@ -21,7 +21,7 @@ from tests.upgrades import FOLDER
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bascule.db"
-        with mock.patch.object(services_world, "open_store", return_value=open_store(path)):
+        with mock.patch.object(services_world, "new_store", return_value=open_store(path)):
             world = World()
         try:
             world.put(rules(world.web, 22), rules(world.db, 22, 3389))

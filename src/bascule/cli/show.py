@@ -93,7 +93,7 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
             )
         if port.drains_until:
             lines.append(
-                f"  its connections may stay until {show_instant(port.drains_until, now)}, "
+                f"  its connections may stay until {show_instant(port.drains_until, now)} at most, "
                 "then they are cut"
             )
         lines += points_lines(port)

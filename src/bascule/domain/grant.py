@@ -20,7 +20,7 @@ from bascule.domain.lifecycle import (
     StatusReason,
 )
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.points import LONGEST_PATIENCE, PATIENCE, PointKind
 from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict
@@ -66,11 +66,13 @@ class Grant:
     def drained_at(self) -> datetime | None:
         """When the connections that it admitted are cut that may stay beyond its end; None: none may.
 
-        Only time lets them stay. Who is revoked, replaced, or cut has none (EDGES J14).
+        Only time lets them stay. Who is revoked, replaced, or cut has none, nor has UDP (EDGES J14).
+        It is the latest on a port that drains: what the port is then decides.
         """
         is_over = self.state in _SETTLING and self.reason is StatusReason.EXPIRED
         if (
             self.on_expiry is not OnExpiry.DRAIN
+            or TransportProtocol.TCP not in self.protocol.transports
             or self.drain_for is None
             or self.cut_at is not None
         ):
@@ -109,6 +111,16 @@ class Grant:
         Newer grants with the same values, and all protocols of the older one, replace it.
         """
         return self.requestor_id, self.machine_uid, self.number, frozenset(self.sources)
+
+    def shares_source(self, other: Grant) -> bool:
+        """Has its requestor the other too, for the same port from a source of both?"""
+        return self.opening[:3] == other.opening[:3] and any(
+            one.version == another.version and one.overlaps(another)
+            for mine in self.sources
+            for one in mine.networks
+            for theirs in other.sources
+            for another in theirs.networks
+        )
 
 
 def opening_count(ports: Sequence[PortKey], sources: Iterable[AddressPrefix]) -> int:

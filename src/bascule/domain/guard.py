@@ -82,7 +82,8 @@ def _bound(state: DesiredState, guard: Guard, judge: Judge) -> Bounded:
         else:
             refused[lease.grant_id] = objection
     notes = tuple(_note(grant_id, objection) for grant_id, objection in refused.items())
-    state = replace(state, drains=tuple(_drains(state.drains, state.leases, leases, guard, judge)))
+    admitted = [each for each in state.drains if each.grant_id not in refused]
+    state = replace(state, drains=tuple(_drains(admitted, state.leases, leases, guard, judge)))
     where = state.where
     let_go = [*sorted(state.released), *(sorted(where.released, key=str) if where else ())]
     if guard.may_release or not let_go:
@@ -142,7 +143,7 @@ def _bound_held(
     drains = {
         key: _cut_drain(each, leases.get(key), held.leases.get(key), guard, now)
         for key, each in held.drains.items()
-        if judge(each.ports, each.sources) is None
+        if key not in refused and judge(each.ports, each.sources) is None
     }
     ended = {**held.ended, **refused}
     return replace(held, leases=leases, ended=ended, drains=drains), tuple(notes)

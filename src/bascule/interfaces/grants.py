@@ -54,6 +54,14 @@ class GrantReads(Protocol):
         """
         ...
 
+    def draining_grants_of(
+        self, requestor_ids: Collection[str] | None, now: datetime
+    ) -> Sequence[Grant]:
+        """Those that time ended and whose connections may still stay, that these principals asked
+        for; of everybody when None. Ordered by end.
+        """
+        ...
+
 
 class ToldGrants(NamedTuple):
     """What a point is told of a machine's grants."""

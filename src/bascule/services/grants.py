@@ -58,6 +58,9 @@ def end_grants(
 
     ``advanced`` are the generations of machines that this act has advanced already, by uid.
 
+    What ends otherwise than by time takes along what drains of the same requestor there, for the
+    same port and a source of both (EDGES J14).
+
     What was still opening where there is no enforcement point was never open: nobody will
     report it closed, and it is closed at once.
     """
@@ -82,7 +85,31 @@ def end_grants(
         if grant.state is GrantState.OPENING and tx.enforcement_point(uid) is None:
             now_ended = close(tx, act, now_ended)
         ended.append(now_ended)
+    if reason is StatusReason.USER_REQUESTED and ended:
+        beside = tx.draining_grants_of({each.requestor_id for each in ended}, act.now)
+        over = (each for each in beside if any(map(each.shares_source, ended)))
+        end_drains(tx, act, over, advanced=generations)
     return ended
+
+
+def end_drains(
+    tx: GrantEndWrites,
+    act: Act,
+    grants: Iterable[Grant],
+    *,
+    advanced: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Have connections end now that stay beyond their grant's end. ``advanced`` as above."""
+    generations = dict(advanced)
+    for grant in grants:
+        uid = grant.machine_uid
+        if uid not in generations:
+            generations[uid] = touch(tx, act, uid)
+        ended = replace(grant, drain_for=None, generation=generations[uid])
+        tx.update_grant(ended, grant.state)
+        act.settled.add(grant.request_id)
+        machine = str(grant.machine_id)
+        act.record(tx, SessionsCut(grant.id, grant.request_id, machine), grant.machine_id)
 
 
 def withdraw(tx: GrantEndWrites, act: Act, grant: Grant, why: str) -> None:
@@ -112,7 +139,7 @@ def close(tx: GrantEndWrites, act: Act, grant: Grant, sessions_alive: int | None
 def cut(tx: GrantEndWrites, act: Act, grant: Grant) -> None:
     """Have cut what a grant left behind that has ended; a cut that runs begins anew."""
     tx.mark_cut(grant.id, act.now)
-    change(tx, act, grant)
+    change(tx, act, replace(grant, cut_at=act.now))
     act.settled.add(grant.request_id)
     act.record(tx, SessionsCut(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
 

@@ -20,7 +20,7 @@ from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads
 from bascule.interfaces.sign_in import SignInReads
 from bascule.services.act import Act
-from bascule.services.grants import GrantEndWrites, end_grants
+from bascule.services.grants import GrantEndWrites, end_drains, end_grants
 from bascule.services.request_rights import NEEDED_TO_ASK
 from bascule.services.rights import RightsReads, rights_of
 
@@ -38,7 +38,7 @@ class PrincipalLossWrites(
 def end_unheld(
     tx: LossWrites, act: Act, principal_ids: Iterable[str] | None, cause: str
 ) -> list[Grant]:
-    """End each live grant whose requestor could not ask for its machine any more.
+    """End each live grant whose requestor could not ask for its machine any more, and what drains.
 
     ``principal_ids`` are those whose rights may have shrunk: users and service principals,
     groups for their members. None means everybody with a live grant, and so does an id that
@@ -49,14 +49,16 @@ def end_unheld(
     wanted = None if principal_ids is None else _requestors(tx, principal_ids)
     live = tx.live_grants() if wanted is None else tx.live_grants_of(wanted)
     held: dict[str, list[Reach]] = {}
-    lost: list[Grant] = []
-    for grant in live:
+
+    def is_lost(grant: Grant) -> bool:
         if grant.requestor_id not in held:
             rights = rights_of(tx, grant.requestor_id, act.now)
             held[grant.requestor_id] = [rights.reach(action) for action in NEEDED_TO_ASK]
-        if not all(reach.covers(grant.machine_id.key) for reach in held[grant.requestor_id]):
-            lost.append(grant)
-    return end_grants(tx, act, lost, StatusReason.USER_REQUESTED, cause)
+        return not all(reach.covers(grant.machine_id.key) for reach in held[grant.requestor_id])
+
+    ended = end_grants(tx, act, filter(is_lost, live), StatusReason.USER_REQUESTED, cause)
+    end_drains(tx, act, filter(is_lost, tx.draining_grants_of(wanted, act.now)))
+    return ended
 
 
 def _requestors(tx: PrincipalReads, principal_ids: Iterable[str]) -> frozenset[str] | None:

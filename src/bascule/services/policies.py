@@ -343,6 +343,8 @@ def _end_unallowed(tx: GrantEndWrites, act: Act, policy: Policy, machine: Machin
             continue
         longest = min(rule.max_duration for rule in allowing)
         on_expiry, drain_for = strictest(allowing)
+        if drain_for is not None and grant.drain_for is not None:  # its point keeps the shorter
+            drain_for = min(drain_for, grant.drain_for)
         now_held = replace(grant, on_expiry=on_expiry, drain_for=drain_for)
         is_shorter = longest < grant.max_duration
         if is_shorter and grant.started_at + longest <= act.now:

@@ -108,15 +108,16 @@ _ORPHANED = (
     )
     .order_by(*_BY_END)
 )
-_DRAINING = (
-    select(t.grants)
-    .where(
-        t.grants.c.machine_uid == bindparam("uid"),
-        t.IS_DRAINING,
-        t.grants.c.drained_at > bindparam("now", type_=t.grants.c.drained_at.type),
-        t.is_in_state([GrantState.CLOSING, GrantState.CLOSED]),
-    )
-    .order_by(t.grants.c.sequence)
+_DRAINING_ANYWHERE = select(t.grants).where(
+    t.IS_DRAINING,
+    t.grants.c.drained_at > bindparam("now", type_=t.grants.c.drained_at.type),
+    t.is_in_state([GrantState.CLOSING, GrantState.CLOSED]),
+)
+_DRAINING = _DRAINING_ANYWHERE.where(t.grants.c.machine_uid == bindparam("uid")).order_by(
+    t.grants.c.sequence
+)
+_DRAINING_OF = _DRAINING_ANYWHERE.where(
+    t.grants.c.requestor_id.in_(bindparam("ids", expanding=True))
 )
 _INSERT = t.grants.insert()
 _MOVABLE = (
@@ -225,6 +226,16 @@ class GrantReads(GrantRows):
         """In the order they were added."""
         wanted = {"uid": machine_uid, "now": now}
         return [grant for _, grant in self._grants(_DRAINING, wanted)]
+
+    def draining_grants_of(
+        self, requestor_ids: Collection[str] | None, now: datetime
+    ) -> Sequence[Grant]:
+        if requestor_ids is None:
+            return by_end(self._grants(_DRAINING_ANYWHERE, {"now": now}))
+        found: list[_Placed] = []
+        for some in slices(sorted(set(requestor_ids))):
+            found += self._grants(_DRAINING_OF, {"ids": some, "now": now})
+        return by_end(found)
 
     def _sliced(self, statement: Select[Any], name: str, values: Sequence[str]) -> list[_Placed]:
         return [each for some in slices(values) for each in self._grants(statement, {name: some})]

@@ -273,6 +273,38 @@ class GrantContract:
         write(store, lambda tx: tx.update_grant(confirm_closed(closing), GrantState.CLOSING))
         assert _ids(read(store, lambda r: r.cut_grants("uid-web-1", NOW))) == ["grant-1"]
 
+    def test_draining_ones_are_those_that_time_ended_until_they_are_cut(self, store: Store) -> None:
+        """At a machine, and of who asked for them."""
+        drains = {"on_expiry": OnExpiry.DRAIN, "drain_for": HOUR, "ends_at": NOW}
+        names = ("first", "second", "cut", "revoked", "lives", "kept")
+        every = {name: replace(a_grant(name), **drains) for name in names}
+        every["second"] = replace(every["second"], requestor_id="another")
+        every["kept"] = replace(every["kept"], drain_for=None)
+        _add(store, *every.values())
+        over = {name: end(each, StatusReason.EXPIRED, NOW) for name, each in every.items()}
+        for name in ("first", "second", "cut", "kept"):
+            write(store, lambda tx: tx.update_grant(over[name], GrantState.OPENING))
+        _end(store, every["revoked"])
+        closed = confirm_closed(over["second"])
+        write(store, lambda tx: tx.update_grant(closed, GrantState.CLOSING))
+
+        def found(now: datetime = NOW) -> list[list[str]]:
+            one = every["first"].requestor_id
+            return [
+                _ids(read(store, lambda r: r.draining_grants("uid-web-1", now))),
+                _ids(read(store, lambda r: r.draining_grants_of(None, now))),
+                _ids(read(store, lambda r: r.draining_grants_of([one], now))),
+                _ids(read(store, lambda r: r.draining_grants_of(["another", "nobody"], now))),
+                _ids(read(store, lambda r: r.draining_grants_of([], now))),
+            ]
+
+        three = ["first", "second", "cut"]
+        assert found() == [three, three, ["first", "cut"], ["second"], []]
+        write(store, lambda tx: tx.mark_cut("cut", NOW))
+        both = ["first", "second"]
+        assert found() == [both, both, ["first"], ["second"], []]
+        assert found(NOW + HOUR) == [[], [], [], [], []]
+
     def test_grants_outlive_their_machine(self, store: Store) -> None:
         _add(store, a_grant())
         write(store, lambda tx: tx.delete_machine("uid-web-1"))

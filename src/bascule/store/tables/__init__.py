@@ -345,6 +345,14 @@ Index(
 )
 
 Index(
+    "ix_grants_draining_of",
+    grants.c.requestor_id,
+    grants.c.drained_at,
+    sqlite_where=IS_DRAINING,
+    postgresql_where=IS_DRAINING,
+)
+
+Index(
     "ix_grants_unsettled",
     grants.c.state,
     grants.c.machine_uid,
