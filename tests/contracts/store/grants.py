@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import product
 
 import pytest
@@ -275,9 +276,9 @@ class GrantContract:
 
     def test_draining_ones_are_those_that_time_ended_until_they_are_cut(self, store: Store) -> None:
         """At a machine, and of who asked for them."""
-        drains = {"on_expiry": OnExpiry.DRAIN, "drain_for": HOUR, "ends_at": NOW}
+        drains = partial(replace, on_expiry=OnExpiry.DRAIN, drain_for=HOUR, ends_at=NOW)
         names = ("first", "second", "cut", "revoked", "lives", "kept")
-        every = {name: replace(a_grant(name), **drains) for name in names}
+        every = {name: drains(a_grant(name)) for name in names}
         every["second"] = replace(every["second"], requestor_id="another")
         every["kept"] = replace(every["kept"], drain_for=None)
         _add(store, *every.values())
