@@ -117,10 +117,7 @@ def test_connections_that_stay_are_cut_when_somebody_says_so(world: World) -> No
 
 
 def draining_rows(world: World) -> list[str]:
-    return [
-        each.id
-        for each in world.see(lambda tx: tx.draining_grants(world.web.uid, world.clock.wall))
-    ]
+    return [each.id for each in world.see(lambda tx: tx.draining_grants_of(None, world.clock.wall))]
 
 
 def test_a_cut_leaves_nothing_that_drains(world: World) -> None:

@@ -108,17 +108,12 @@ _ORPHANED = (
     )
     .order_by(*_BY_END)
 )
-_DRAINING_ANYWHERE = select(t.grants).where(
+_DRAINING = select(t.grants).where(
     t.IS_DRAINING,
     t.grants.c.drained_at > bindparam("now", type_=t.grants.c.drained_at.type),
     t.is_in_state([GrantState.CLOSING, GrantState.CLOSED]),
 )
-_DRAINING = _DRAINING_ANYWHERE.where(t.grants.c.machine_uid == bindparam("uid")).order_by(
-    t.grants.c.sequence
-)
-_DRAINING_OF = _DRAINING_ANYWHERE.where(
-    t.grants.c.requestor_id.in_(bindparam("ids", expanding=True))
-)
+_DRAINING_OF = _DRAINING.where(t.grants.c.requestor_id.in_(bindparam("ids", expanding=True)))
 _INSERT = t.grants.insert()
 _MOVABLE = (
     *("on_expiry", "max_duration", "ends_at", "ends_at_text", "state", "reason"),
@@ -222,16 +217,11 @@ class GrantReads(GrantRows):
         wanted = {"uid": machine_uid, "since": since, "beyond": beyond}
         return [grant for _, grant in self._grants(_CUT_OF, wanted)]
 
-    def draining_grants(self, machine_uid: str, now: datetime) -> Sequence[Grant]:
-        """In the order they were added."""
-        wanted = {"uid": machine_uid, "now": now}
-        return [grant for _, grant in self._grants(_DRAINING, wanted)]
-
     def draining_grants_of(
         self, requestor_ids: Collection[str] | None, now: datetime
     ) -> Sequence[Grant]:
         if requestor_ids is None:
-            return by_end(self._grants(_DRAINING_ANYWHERE, {"now": now}))
+            return by_end(self._grants(_DRAINING, {"now": now}))
         found: list[_Placed] = []
         for some in slices(sorted(set(requestor_ids))):
             found += self._grants(_DRAINING_OF, {"ids": some, "now": now})

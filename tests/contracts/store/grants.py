@@ -292,7 +292,7 @@ class GrantContract:
         def found(now: datetime = NOW) -> list[list[str]]:
             one = every["first"].requestor_id
             return [
-                _ids(read(store, lambda r: r.draining_grants("uid-web-1", now))),
+                _ids(read(store, lambda r: r.told_grants("uid-web-1", now, now, now, 99)).draining),
                 _ids(read(store, lambda r: r.draining_grants_of(None, now))),
                 _ids(read(store, lambda r: r.draining_grants_of([one], now))),
                 _ids(read(store, lambda r: r.draining_grants_of(["another", "nobody"], now))),
