@@ -286,6 +286,14 @@ def test_a_machine_whose_answers_go_another_way_is_found(world: World) -> None:
     found = {(each["code"], each["port"], each["packet"]) for each in told["findings"]}
     assert found == {("ReturnsElsewhere", f"22/tcp of {APP}", "confirmed")}
     assert world.doctor_on(app)[1]["findings"][0]["code"] == "RouteElsewhere"
+    world.network.host.nft(
+        "table ip odd {\nchain it {\ntype filter hook output priority filter\n"
+        f"ip daddr {SQL} icmp type echo-request drop\n}}\n}}\n"
+    )
+    _, told = world.doctor()
+    assert {each["code"] for each in told["findings"]} == {"ReturnsElsewhere"}
+    assert [SQL in each for each in told["notRead"]] == [True], "one that cannot be asked is told"
+    without("ip")(world)
     app.run(*lead, INNER_GATEWAY)
     assert world.doctor()[1]["findings"] == []
     status, told = world.doctor_on(app)

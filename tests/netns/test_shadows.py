@@ -375,6 +375,28 @@ def test_what_only_a_packet_tells_is_told_of_what_was_found(world: World) -> Non
     assert "Not reached by a packet in a copy of the rules" in world.say()
 
 
+def test_a_datagram_tells_as_much(world: World) -> None:
+    """Of UDP: one that comes through, one that a rule drops by its mark, and one that nothing lets through."""
+    world.network.host.nft(
+        "table ip published {\nchain pre {\ntype nat hook prerouting priority dstnat\n"
+        f"udp dport 53 dnat to {INNER}:53\nudp dport 5353 dnat to {INNER}:53\n}}\n}}\n"
+    )
+    steps = (
+        ("accept", "ForwardedPast", "confirmed"),
+        ("meta mark 0 drop", "ForwardedPast", "refuted"),
+        ("drop", "BlockedElsewhere", "confirmed"),
+    )
+    for number, (rule, code, outcome) in enumerate(steps):
+        world.network.host.nft(
+            f"table inet filter{number} {{\nchain it {{\ntype filter hook forward priority filter\n"
+            f"udp dport 53 {rule}\n}}\n}}\n"
+        )
+        told = world.doctor("-p", "53/udp")[1]["findings"]
+        assert [(each["code"], each["port"], each["packet"]) for each in told] == [
+            (code, "53/udp", outcome)
+        ]
+
+
 def test_it_is_told_why_nothing_was_tried(world: World) -> None:
     """Whoever may read rules and make no network namespace."""
     need("setpriv")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from bascule.cli.printing import emit_json, note, output_option, say
+from bascule.cli.waiting import Working
 from bascule.domain.net import (
     PortKey,
     TransportProtocol,
@@ -86,7 +88,8 @@ def doctor(parts: HostParts, ports: Sequence[str], gateways: Sequence[str], outp
     Reading the rules takes root. Without it, doctor says what it could not read.
     """
     behind = [parse_address(each, "--behind") for each in gateways]
-    found = parts.firewall().examine([_port(each) for each in ports], behind)
+    with Working("Reading rules and trying what is found; this can take a minute"):
+        found = parts.firewall().examine([_port(each) for each in ports], behind)
     if output == "json":
         emit_json(_json(found))
     else:
@@ -148,8 +151,9 @@ def _show(found: Examination) -> None:
             say(f"  To do: {weakness.advice}")
     if found.findings:
         say("")
+    advice = " Run it as root: sudo bascule doctor." if os.geteuid() != 0 else ""
     for each in found.unread:
-        note(f"Could not be read: {each}. Run it as root: sudo bascule doctor.")
+        note(f"Could not be read: {each}.{advice}")
     say(_sum(found))
 
 

@@ -13,7 +13,9 @@ import os
 import socket
 import struct
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 
 from bascule.domain.net import Address, PortKey, port_order
@@ -22,26 +24,49 @@ from bascule.drivers.linux.routes import Hop, hop_to
 
 _ANYWHERE = {4: ip_address("192.0.2.1"), 6: ip_address("2001:db8::1")}  # RFC 5737, RFC 3849
 _TRIES, _WAIT = 3, 0.5  # seconds for an answer to each
-_MOST = 64  # machines that are asked
+_MOST = 64  # machines that are asked, all at once: their tries are over in three seconds
 
 
-def returning_elsewhere(closed: Collection[PortKey]) -> Iterator[Weakness]:
-    """The closed ports of machines behind that answer by another way. Raises OSError."""
+def returning_elsewhere(closed: Collection[PortKey]) -> tuple[list[Weakness], list[str]]:
+    """The closed ports of machines behind that answer by another way; and, in words, of which machines
+    that could not be told. Raises OSError where the default routes cannot be read.
+    """
     behind = sorted((each for each in closed if each.at is not None), key=port_order)
-    addresses = list(dict.fromkeys(each.at for each in behind if each.at is not None))[:_MOST]
+    addresses = list(dict.fromkeys(each.at for each in behind if each.at is not None))
     outer = {version: hop_to(address) for version, address in _ANYWHERE.items()}
-    missing = {}
-    for address in addresses:
-        source = _not_answered(address, outer[address.version])
-        if source is not None:
-            missing[address] = source
-    for port in behind:
-        if port.at is not None and port.at in missing:
-            yield RETURNS_ELSEWHERE(port=port, address=port.at, source=missing[port.at])
+    missing: dict[Address, Address] = {}
+    untold: dict[str, list[Address]] = defaultdict(list)
+    with ThreadPoolExecutor(_MOST) as pool:
+        asked = {
+            each: pool.submit(_not_answered, each, outer[each.version])
+            for each in addresses[:_MOST]
+        }
+        for address, answer in asked.items():
+            try:
+                source = answer.result()
+            except OSError as error:  # a rule that drops echo requests, no source that may be used
+                untold[error.strerror or str(error)].append(address)
+            else:
+                if source is not None:
+                    missing[address] = source
+    if addresses[_MOST:]:
+        untold[f"no more than {_MOST} are asked"] = addresses[_MOST:]
+    found = [
+        RETURNS_ELSEWHERE(port=port, address=port.at, source=missing[port.at])
+        for port in behind
+        if port.at is not None and port.at in missing
+    ]
+    return found, [
+        f"whether answers of {', '.join(map(str, each))} come back through this gateway ({why})"
+        for why, each in untold.items()
+    ]
 
 
 def _not_answered(address: Address, outer: Hop | None) -> Address | None:
-    """The gateway's own address that the machine does not answer; None: it does, or nobody can tell."""
+    """The gateway's own address that the machine does not answer; None: it does, or nobody can tell.
+
+    Raises OSError where no echo request can be sent.
+    """
     near = hop_to(address)
     if near is None or near.source is None or outer is None or outer.source is None:
         return None
@@ -62,7 +87,7 @@ def route_elsewhere(gateway: Address) -> Iterator[Weakness]:
 
 
 def _answers(address: Address, source: Address) -> bool:
-    """Does it answer an echo request from that address of ours?"""
+    """Does it answer an echo request from that address of ours? Raises OSError."""
     is_4 = address.version == 4
     family = socket.AF_INET if is_4 else socket.AF_INET6
     protocol = socket.IPPROTO_ICMP if is_4 else socket.IPPROTO_ICMPV6

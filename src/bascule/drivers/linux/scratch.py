@@ -14,6 +14,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -161,15 +162,26 @@ class Scratch:
         peers = {journey.interface: self._outside}
         if inner is not None:
             peers[inner[0]] = self._inside
+        own = [
+            (name, address)
+            for name, address in addresses
+            if not (address.is_loopback or address.is_link_local)
+        ]
+        # A tunnel's module, once loaded, makes tunl0, sit0 or gre0 in every new namespace.
+        present = {name for _, name in self.here.inside(socket.if_nameindex)} - {"lo"}
+        needed = {*peers, *(name for name, _ in own)}
         lines = ["link set lo up"]
+        lines += [
+            f"link set {name} name t{number}.own"
+            for number, name in enumerate(sorted(present & needed))
+        ]
+        interfaces = [each for each in interfaces if each not in present - needed]
         for number, name in enumerate(each for each in interfaces if each != "lo"):
             peer, end = (peers[name], "out") if name in peers else (self._outside, f"o{number}")
             lines.append(f"link add {name} type veth peer name {end} netns {peer.pid}")
             lines.append(f"link set {name} up")
         lines += [
-            f"addr add {_host(address)} dev {name}{_no_detection(address)}"
-            for name, address in addresses
-            if not (address.is_loopback or address.is_link_local)
+            f"addr add {_host(address)} dev {name}{_no_detection(address)}" for name, address in own
         ]
         lines.append(f"route replace {_host(journey.source)} dev {journey.interface}")
         router = _ROUTERS[journey.to.version]
@@ -224,12 +236,17 @@ class Scratch:
         source = str(self._journey.source)
         if port.protocol is TransportProtocol.TCP:
             return self._outside.inside(lambda: _connects(source, to, port.number, wait))
-        self._outside.inside(lambda: _sends(source, to, port.number))
-        self._listener.settimeout(wait)
-        try:
-            return bool(self._listener.recv(16))
-        except TimeoutError:
-            return False
+        mark = os.urandom(8)  # a datagram that an earlier call sent is none of this one's
+        self._outside.inside(lambda: _sends(source, to, port.number, mark))
+        deadline = time.monotonic() + wait
+        while (left := deadline - time.monotonic()) > 0:
+            self._listener.settimeout(left)
+            try:
+                if self._listener.recv(16) == mark:
+                    return True
+            except TimeoutError:
+                break
+        return False
 
 
 _ROUTED = {4: "{}/32", 6: "{}/64 nodad"}
@@ -276,8 +293,8 @@ def _connects(source: str, to: Address, port: int, wait: float) -> bool:
     return True
 
 
-def _sends(source: str, to: Address, port: int) -> None:
+def _sends(source: str, to: Address, port: int, mark: bytes) -> None:
     with socket.socket(_family(to.version), socket.SOCK_DGRAM) as made:
         made.bind((source, 0))
         for _ in range(3):  # the first ones may wait for a neighbour
-            made.sendto(b"bascule", (str(to), port))
+            made.sendto(mark, (str(to), port))

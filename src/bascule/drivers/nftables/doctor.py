@@ -67,9 +67,10 @@ def _routes(
     except OSError:
         return (), [_ROUTES_UNREAD]
     try:
-        return (*own, *bounded(returning_elsewhere(closed))), []
+        found, untold = returning_elsewhere(closed)
     except OSError:
         return own, [_ANSWERS_UNREAD]
+    return (*own, *bounded(found)), untold
 
 
 def _tried(looked: Looked) -> tuple[Trial, ...]:
