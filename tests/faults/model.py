@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from tests.faults.history import Asked, Edited, History, Rules
 
 REACTION = 3.0
-RECOVERY = 22.0  # an agent that found no server may wait for 20 s before it asks again
+RECOVERY = 12.0
 
 
 @dataclass(frozen=True, slots=True)
