@@ -166,7 +166,9 @@ def set_command(
     if public is not None and len(set(ports)) > 1:
         raise click.UsageError("--public-port is for one port: give -p once.")
     if (on_expiry == OnExpiry.DRAIN) is not (drain_for is not None):
-        raise click.UsageError("--on-expiry drain and --drain-for go together: --on-expiry drain --drain-for 10m.")
+        raise click.UsageError(
+            "--on-expiry drain and --drain-for go together: --on-expiry drain --drain-for 10m."
+        )
     address, number = public or (None, None)
     with connect() as connection:
         found = find_machine(connection, machine)
