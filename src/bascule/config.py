@@ -39,6 +39,7 @@ class ServeSettings:
     listen: tuple[tuple[str, int], ...]  # --listen: address and port, repeatable
     names: tuple[str, ...]  # --name: of the certificate, repeatable; ALWAYS_NAMED first
     proxies: tuple[Address, ...] = ()  # --proxy: whose X-Forwarded-For counts
+    balancers: tuple[Address, ...] = ()  # --balancer: whose PROXY protocol header is read
     this_host: bool = False  # --this-host: guard this very machine too, in this process
     certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE  # --certificate-life
     anchors: Anchors = DEFAULT_ANCHORS  # --nsg-allow-priority, --nsg-deny-priority: of views

@@ -32,6 +32,7 @@ from bascule.domain.net import parse_address
 from bascule.identity.tls import CertificateKeeper
 
 PROXY = parse_address("127.0.0.9")
+BALANCER = parse_address("127.0.0.10")
 
 
 def build(names: tuple[str, ...]) -> FastAPI:
@@ -92,6 +93,7 @@ def main(data: str, life: str, patience: str, listen: str, *names: str) -> int:
         lambda addresses: print("listening", addresses[0][1], flush=True),  # noqa: T201  # reason: how the test learns the port
         clock=clock,
         proxies=[PROXY],
+        balancers=[BALANCER],
         bounds=bounds,
     )
 

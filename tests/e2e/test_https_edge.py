@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 CROWD_ADDRESS = "127.0.0.2"
 PROXY = "127.0.0.9"
+BALANCER = "127.0.0.10"
 
 
 @dataclass
@@ -189,6 +190,21 @@ class TestCertificate:
             assert b"HTTP/1.1 200" not in plain.recv(1000)
 
 
+V2 = b"\r\n\r\n\x00\r\nQUIT\n"  # begins a header of version 2
+
+
+def through_balancer(edge: Edge, header: bytes, source: str = BALANCER) -> tuple[int, str]:
+    """Status and the caller that the server saw, of a call that begins with this header."""
+    with edge.plain(source) as plain:
+        plain.settimeout(20)
+        plain.sendall(header)
+        with edge.trust().wrap_socket(plain, server_hostname="localhost") as secured:
+            secured.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = http.client.HTTPResponse(secured)
+            answer.begin()
+            return answer.status, json.loads(answer.read())["caller"]
+
+
 class TestOrigin:
     """EDGES A21 and A23."""
 
@@ -223,6 +239,74 @@ class TestOrigin:
         said = {"X-Forwarded-For": "203.0.113.5, 198.51.100.1", "X-Forwarded-Host": "jit.example"}
         status, body, _ = patient.get("/hello", said, source=PROXY)
         assert (status, body) == (200, {"base": "https://jit.example", "caller": "198.51.100.1"})
+
+    @pytest.mark.parametrize(
+        ("header", "caller"),
+        [
+            (b"PROXY TCP4 198.51.100.1 192.0.2.1 4000 8443\r\n", "198.51.100.1"),
+            (b"PROXY TCP6 2001:db8::7 2001:db8::1 4000 8443\r\n", "2001:db8::7"),
+            (
+                V2 + b"\x21\x11\0\x0c" + b"\xc6\x33\x64\x01" + b"\xc0\0\2\1" + b"\0\7\0\7",
+                "198.51.100.1",
+            ),
+            (V2 + b"\x21\x11\0\x10" + b"\xc6\x33\x64\x01" + b"\0" * 12, "198.51.100.1"),  # a TLV
+            (V2 + b"\x20\0\0\0", ""),  # its own call
+            (b"PROXY UNKNOWN\r\n", ""),
+        ],
+    )
+    def test_a_balancer_says_who_calls(self, patient: Edge, header: bytes, caller: str) -> None:
+        """An address that is not known must not become the balancer's."""
+        status, caller_told = through_balancer(patient, header)
+        assert (status, caller_told) == (200, caller)
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            b"",
+            b"PROXY TCP4 2001:db8::7 192.0.2.1 4000 8443\r\n",
+            b"PROXY TCP4 198.51.100.1 192.0.2.1\r\n",
+            b"PROXY TCP4 somebody 192.0.2.1 4000 8443\r\n",
+            b"PROXY " + b"x" * 200,
+            V2 + b"\x11\x11\0\x0c" + b"\1" * 12,  # version 1 in a header of version 2
+            V2 + b"\x21\x11\0\4" + b"\1" * 4,  # too short for what it says
+            V2 + b"\x21\x31\0\x0c" + b"\1" * 12,  # AF_UNIX
+            V2 + b"\x21\x11\xff\xff",
+        ],
+    )
+    def test_a_balancer_without_a_right_header_is_not_answered(
+        self, patient: Edge, header: bytes
+    ) -> None:
+        """Else the balancer would be taken for the caller."""
+        with pytest.raises(OSError):  # ssl.SSLError is one
+            through_balancer(patient, header)
+
+    def test_from_others_such_a_header_is_no_handshake(self, patient: Edge) -> None:
+        """Nobody else says who calls."""
+        with pytest.raises(OSError):
+            through_balancer(
+                patient, b"PROXY TCP4 198.51.100.1 192.0.2.1 4000 8443\r\n", "127.0.0.1"
+            )
+
+    def test_whom_a_balancer_calls_for_has_the_bounds_of_its_own_address(
+        self, start: Start
+    ) -> None:
+        """Of 64 connections one address may keep 8 waiting: its oldest are cut for the next. The
+        balancer's own are not bounded so.
+        """
+        edge = start(patience="long", before=("prlimit", "--nofile=320"))
+        header = b"PROXY TCP4 198.51.100.%d 192.0.2.1 4000 8443\r\n"
+        with contextlib.ExitStack() as kept:
+            opened = [kept.enter_context(edge.plain(BALANCER)) for _ in range(12)]
+            for plain in opened:
+                plain.sendall(header % 1)
+                time.sleep(0.05)  # so that the first is the oldest
+            for plain in opened[:4]:
+                plain.settimeout(10)
+                assert plain.recv(1) == b""
+            opened[-1].settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                opened[-1].recv(1)
+            assert through_balancer(edge, header % 2) == (200, "198.51.100.2")
 
     def test_the_server_does_not_say_what_it_runs_on(self, patient: Edge) -> None:
         assert "server" not in patient.get("/hello")[2]

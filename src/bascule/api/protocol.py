@@ -20,6 +20,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from bascule.api.balanced import Told
 from bascule.api.connections import Bounds, ConnectionPlace
 from bascule.api.line import Line
 from bascule.api.lines import Lines
@@ -60,14 +61,16 @@ class PatientProtocol(HttpToolsProtocol):
         bounds: Bounds,
         due: float,
         house: LineHouse | None = None,
+        told: Told | None = None,
     ) -> None:
         """``due``: when the first headers must be there, in the loop's time; ``house``: where agents'
-        lines live (None: there are none).
+        lines live (None: there are none); ``told``: by a balancer, of whom it calls for.
         """
         super().__init__(config, server_state, app_state, loop)
         self._house = house
         self._place = place
         self._bounds = bounds
+        self._told = told
         self._incoming = Incoming.HEADERS
         self._unanswered = 0  # whole requests received less answers completed
         self._cycles: list[RequestResponseCycle] = []  # not answered yet, the oldest first
@@ -80,6 +83,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # reason: as uvicorn narrows it
         super().connection_made(transport)
+        if self._told is not None:
+            self.client = self._told.caller  # uvicorn took the peer, which is the balancer
         self._place.cut = transport.abort
         self._allow(max(0.0, self._due - self.loop.time()))
 

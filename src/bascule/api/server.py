@@ -25,12 +25,13 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from bascule.api.balanced import Told, read_header
 from bascule.api.connections import Bounds, ConnectionPlace, Crowd
 from bascule.api.listening import address_of, listen
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.protocol import LineHouse, PatientProtocol
 from bascule.api.turns import HandshakeTurns, is_begun, is_gone
-from bascule.domain.net import Address
+from bascule.domain.net import Address, parse_address
 from bascule.errors import BasculeError
 from bascule.identity.tls import CertificateKeeper
 from bascule.interfaces.clock import Clock
@@ -60,6 +61,7 @@ def run_server(
     clock: Clock,
     on_stopping: Callable[[], None] = lambda: None,
     proxies: Collection[Address] = (),
+    balancers: Collection[Address] = (),
     known: KnownNetworks | None = None,
     agents: AgentNetworks | None = None,
     house: LineHouse | None = None,
@@ -69,7 +71,8 @@ def run_server(
 
     ``listeners`` are bound, or listen already; ``on_started`` gets their addresses when connections are
     accepted; ``on_stopping`` is called first at a stop and ends streams and waits;
-    ``proxies`` are not bounded by address; ``known`` are the networks that keep their places
+    ``proxies`` are not bounded by address; ``balancers`` begin each connection with a header of the PROXY
+    protocol; ``known`` are the networks that keep their places
     longest; handshakes from those of ``agents`` have turns of their own; ``house`` is where agents'
     lines live. Raises ConfigurationError
     when a port cannot be listened on.
@@ -84,7 +87,8 @@ def run_server(
         on_started,
         clock=clock,
         on_stopping=on_stopping,
-        crowd=Crowd(bounds, frozenset(proxies), known),
+        crowd=Crowd(bounds, frozenset(proxies) | frozenset(balancers), known),
+        balancers=frozenset(balancers),
         agents=agents or AgentNetworks(),
         house=house,
     )
@@ -114,6 +118,7 @@ class EdgeServer(uvicorn.Server):
         clock: Clock,
         on_stopping: Callable[[], None],
         crowd: Crowd,
+        balancers: frozenset[Address],
         agents: AgentNetworks,
         house: LineHouse | None,
     ) -> None:
@@ -124,6 +129,7 @@ class EdgeServer(uvicorn.Server):
         self._clock = clock
         self._on_stopping = on_stopping
         self._crowd = crowd
+        self._balancers = balancers
         self._house = house
         self._turns = HandshakeTurns(
             # Behind a reverse proxy, which has no group, networks cannot be told apart.
@@ -205,7 +211,7 @@ class EdgeServer(uvicorn.Server):
             if place is None:
                 connection.close()
                 continue
-            task = loop.create_task(self._shake_hands(connection, place))
+            task = loop.create_task(self._begin(connection, peer[0], place))
             self._shaking.add(task)
             task.add_done_callback(self._shaking.discard)
 
@@ -216,7 +222,35 @@ class EdgeServer(uvicorn.Server):
             self._crowd.make_room()
             await asyncio.sleep(0.05)
 
-    async def _shake_hands(self, connection: socket.socket, place: ConnectionPlace) -> None:
+    async def _begin(self, connection: socket.socket, peer: str, place: ConnectionPlace) -> None:
+        """Through a balancer, the place is the caller's from when the header is read."""
+        told: Told | None = None
+        if self._is_balancer(peer):
+            try:
+                connection.setblocking(False)
+                async with asyncio.timeout(self._crowd.bounds.headers_seconds):
+                    told = await read_header(connection)
+            except BaseException as error:
+                place.leave()
+                connection.close()
+                if not isinstance(error, OSError):
+                    raise
+                return
+            if told.caller is not None:
+                place.leave()
+                own = self._crowd.admit(told.caller[0], partial(_hang_up, connection))
+                if own is None:
+                    connection.close()
+                    return
+                place = own
+        await self._shake_hands(connection, place, told)
+
+    def _is_balancer(self, peer: str) -> bool:
+        return bool(self._balancers) and parse_address(peer.partition("%")[0]) in self._balancers
+
+    async def _shake_hands(
+        self, connection: socket.socket, place: ConnectionPlace, told: Told | None
+    ) -> None:
         """A peer has ten seconds for its part of it and its first headers. The time in which it
         waits for its turn is ours.
         """
@@ -240,14 +274,20 @@ class EdgeServer(uvicorn.Server):
             return
         due += loop.time() - began
         try:
-            await self._answer(connection, place, due)
+            await self._answer(connection, place, due, told)
         except OSError:  # no TLS, no common version, too slow, or gone: the peer's affair
             place.leave()
         except BaseException:
             place.leave()
             raise
 
-    async def _answer(self, connection: socket.socket, place: ConnectionPlace, due: float) -> None:
+    async def _answer(
+        self,
+        connection: socket.socket,
+        place: ConnectionPlace,
+        due: float,
+        told: Told | None,
+    ) -> None:
         """``due``: when handshake and headers must be over, in the loop's time."""
         if is_gone(connection):
             connection.close()
@@ -263,6 +303,7 @@ class EdgeServer(uvicorn.Server):
             bounds,
             due,
             self._house,
+            told,
         )
         try:
             await loop.connect_accepted_socket(

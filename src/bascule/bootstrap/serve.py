@@ -86,6 +86,11 @@ log = structlog.get_logger("bascule.server")
 @click.option(
     "--proxy", multiple=True, help="Reverse proxy whose X-Forwarded-For is trusted; repeatable."
 )
+@click.option(
+    "--balancer",
+    multiple=True,
+    help="Balancer whose connections begin with the PROXY protocol (v1, v2); repeatable.",
+)
 @click.option("--this-host", is_flag=True, help="Protect this machine too (needs root).")
 @click.option(
     "--certificate-life",
@@ -142,6 +147,7 @@ def serve(
     listen: tuple[str, ...],
     name: tuple[str, ...],
     proxy: tuple[str, ...],
+    balancer: tuple[str, ...],
     this_host: bool,
     certificate_life: str,
     record_floor: str,
@@ -163,6 +169,7 @@ def serve(
         listen=tuple(parse_listen(text) for text in wanted),
         names=parse_names(name),
         proxies=tuple(parse_address(text) for text in proxy),
+        balancers=tuple(parse_address(text) for text in balancer),
         this_host=this_host,
         certificate_life=parse_duration(certificate_life),
         allows_password_grant=allow_password_grant,
@@ -303,6 +310,7 @@ def _serve(
         clock=services.clock,
         on_stopping=services.hub.close,
         proxies=settings.proxies,
+        balancers=settings.balancers,
         known=state.known_networks,
         agents=state.agent_networks,
         house=LineHouse(state.lines, state.names, state.proxies),
