@@ -118,7 +118,7 @@ class EdgeServer(uvicorn.Server):
         clock: Clock,
         on_stopping: Callable[[], None],
         crowd: Crowd,
-        balancers: frozenset[Address],
+        balancers: frozenset[Address] = frozenset(),
         agents: AgentNetworks,
         house: LineHouse | None,
     ) -> None:
@@ -249,7 +249,7 @@ class EdgeServer(uvicorn.Server):
         return bool(self._balancers) and parse_address(peer.partition("%")[0]) in self._balancers
 
     async def _shake_hands(
-        self, connection: socket.socket, place: ConnectionPlace, told: Told | None
+        self, connection: socket.socket, place: ConnectionPlace, told: Told | None = None
     ) -> None:
         """A peer has ten seconds for its part of it and its first headers. The time in which it
         waits for its turn is ours.
