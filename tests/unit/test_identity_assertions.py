@@ -1,4 +1,4 @@
-"""Assertions used once, within bounds; secrets compared by their hash alone."""
+"""Assertions by the right key and from after the start; secrets compared by their hash alone."""
 
 from __future__ import annotations
 
@@ -13,58 +13,38 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule.agent.enrolment import parse_token
 from bascule.client.assertion import LIFE_SECONDS, make_assertion
-from bascule.identity import assertions
-from bascule.identity.assertions import LONGEST_LIFE, UsedAssertions, Why, check_assertion
+from bascule.identity.assertions import (
+    LONGEST_LIFE,
+    AssertionRefused,
+    OneUse,
+    Why,
+    check_assertion,
+)
 from bascule.identity.secrets import is_same_secret, new_enrolment_token, new_secret, sha256_hex
 
 NOW = datetime(2030, 5, 17, 12, 0, tzinfo=UTC)
-LATER = NOW + timedelta(minutes=5)
+AUDIENCE = "https://x/t"
 
 
-def use(used: UsedAssertions, token_id: str, at: datetime = NOW, ends: datetime = LATER) -> str:
-    return used.use("m-1", token_id, at, ends, at)
+class TestStart:
+    """The database may have been restored before the server started."""
 
-
-class TestUsedAssertions:
-    def test_once_and_no_more(self) -> None:
-        used = UsedAssertions(NOW)
-        assert use(used, "a") == ""
-        assert "used before" in use(used, "a")
-        assert use(used, "b") == ""
-
-    def test_two_holders_may_have_one_id(self) -> None:
-        used = UsedAssertions(NOW)
-        assert use(used, "a") == ""
-        assert used.use("m-2", "a", NOW, LATER, NOW) == ""
-
-    def test_what_has_ended_is_forgotten(self) -> None:
-        used = UsedAssertions(NOW)
-        for number in range(100):
-            use(used, str(number))
-        assert len(used) == 100
-        assert use(used, "last", LATER, LATER + timedelta(minutes=5)) == ""
-        assert len(used) == 1
-
-    def test_one_holder_cannot_fill_the_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(assertions, "USED_PER_KEY", 10)
-        used = UsedAssertions(NOW)
-        said = [use(used, str(number)) for number in range(12)]
-        assert said[:10] == [""] * 10
-        assert "more than 10" in said[10]
-        assert len(used) == 10
-        assert used.use("m-2", "a", NOW, LATER, NOW) == ""
-        assert use(used, "again", LATER, LATER + timedelta(minutes=5)) == ""
-
-    def test_a_clock_that_goes_back_does_not_bring_one_back(self) -> None:
-        used = UsedAssertions(NOW)
-        use(used, "a")
-        use(used, "b", LATER, LATER + timedelta(minutes=5))  # "a" is forgotten now
-        assert "may have been used" in use(used, "a")
-
-    def test_one_from_before_the_memory_is_refused_to_the_second(self) -> None:
-        used = UsedAssertions(NOW + timedelta(milliseconds=700))
-        assert use(used, "a", NOW) == ""
-        assert "before this server started" in use(used, "b", NOW - timedelta(seconds=1))
+    @pytest.mark.parametrize(("seconds", "is_right"), [(0, True), (-1, False)])
+    def test_one_from_before_it_is_refused_to_the_second(
+        self, seconds: int, is_right: bool
+    ) -> None:
+        key = Ed25519PrivateKey.generate()
+        public = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode()
+        made_at = int(NOW.timestamp()) + seconds
+        text = make_assertion(key.private_bytes_raw(), "m-1", AUDIENCE, made_at, "j")
+        since = NOW + timedelta(milliseconds=700)
+        checked = check_assertion(text, "m-1", public, AUDIENCE.__eq__, since, since)
+        if is_right:
+            ends_at = NOW + timedelta(seconds=LIFE_SECONDS)
+            assert checked == OneUse("m-1", "j", ends_at)
+        else:
+            assert isinstance(checked, AssertionRefused)
+            assert "before this server started" in checked.message
 
 
 class TestMaker:
@@ -75,18 +55,16 @@ class TestMaker:
             key.private_bytes_raw(), "m-1", "https://x/t", int(NOW.timestamp()), "j"
         )
         for stored in (public, public.rstrip("=")):
-            assert (
-                check_assertion(text, "m-1", stored, "https://x/t".__eq__, UsedAssertions(NOW), NOW)
-                is None
-            )
+            checked = check_assertion(text, "m-1", stored, "https://x/t".__eq__, NOW, NOW)
+            assert isinstance(checked, OneUse)
         assert timedelta(seconds=LIFE_SECONDS) <= LONGEST_LIFE
 
     def test_a_damaged_stored_key_admits_nobody(self) -> None:
         key = Ed25519PrivateKey.generate()
         text = make_assertion(key.private_bytes_raw(), "m-1", "a", int(NOW.timestamp()), "j")
         for stored in ("", "AAAA", "not base64 at all"):
-            refused = check_assertion(text, "m-1", stored, lambda _: True, UsedAssertions(NOW), NOW)
-            assert refused is not None
+            refused = check_assertion(text, "m-1", stored, lambda _: True, NOW, NOW)
+            assert isinstance(refused, AssertionRefused)
             assert refused.why is Why.NOT_THE_KEY
 
     def test_it_is_light(self) -> None:

@@ -1,9 +1,9 @@
 """An agent's signed assertion, checked: RFC 7523 section 3 with Ed25519 (RFC 8037, RFC 9864).
 
 Refused are assertions by another key, for another audience, past their end, living more
-than fifteen minutes, and used before (EDGES B5). What was used is remembered in this
-process until it has ended, so one made before the memory began is refused too: a restart
-or a second replica would otherwise let it in again.
+than fifteen minutes, and used before (EDGES B5). The store keeps what was used
+(``services.assertions``). One that was made before this server started is refused too: the
+database may have been restored since, and may have forgotten that use.
 
 A refusal tells two cases apart. NOT_THE_KEY: the signature is not by the stored key, and
 the agent must give up what it holds open (EDGES A12). UNUSABLE: the key is right and this
@@ -12,8 +12,6 @@ assertion is not (a clock, a repeat); a fresh one may do.
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +28,6 @@ ALGORITHM = "Ed25519"
 LONGEST_LIFE = timedelta(minutes=15)
 LONGEST_ASSERTION = 4096  # characters
 LONGEST_ID = 128  # characters of a jti
-USED_PER_KEY = 1000  # remembered for one agent, which asks for a token every ten minutes
 
 
 class Why(Enum):
@@ -44,45 +41,13 @@ class AssertionRefused:
     message: str  # a sentence for the caller
 
 
-class UsedAssertions:
-    """Which assertions were used, for as long as they could be used again. One thread."""
+@dataclass(frozen=True, slots=True)
+class OneUse:
+    """An assertion that is right, if the store says that it was not used before."""
 
-    def __init__(self, since: datetime) -> None:
-        self._since = since.replace(microsecond=0)  # claims have whole seconds
-        self._used: set[tuple[str, str]] = set()  # (holder, jti)
-        self._ends: list[tuple[datetime, str, str]] = []  # a heap: what ends first is first
-        self._counts: Counter[str] = Counter()
-        self._forgotten_until = datetime.min.replace(tzinfo=UTC)
-
-    def use(
-        self, holder: str, token_id: str, issued_at: datetime, expires_at: datetime, now: datetime
-    ) -> str:
-        """Mark it used; answer why it may not be, empty when it may."""
-        if issued_at < self._since:
-            return "it was made before this server started"
-        self._forget(now)
-        if expires_at <= self._forgotten_until:  # the clock went back over what was forgotten
-            return "it may have been used before"
-        if (holder, token_id) in self._used:
-            return "it was used before"
-        if self._counts[holder] >= USED_PER_KEY:
-            return f"more than {USED_PER_KEY} were used within {LONGEST_LIFE.seconds // 60} minutes"
-        self._used.add((holder, token_id))
-        self._counts[holder] += 1
-        heapq.heappush(self._ends, (expires_at, holder, token_id))
-        return ""
-
-    def __len__(self) -> int:
-        return len(self._used)
-
-    def _forget(self, now: datetime) -> None:
-        while self._ends and self._ends[0][0] <= now:
-            expires_at, holder, token_id = heapq.heappop(self._ends)
-            self._used.discard((holder, token_id))
-            self._forgotten_until = max(self._forgotten_until, expires_at)
-            self._counts[holder] -= 1
-            if not self._counts[holder]:
-                del self._counts[holder]
+    holder: str  # machine uid
+    token_id: str  # jti
+    ends_at: datetime
 
 
 def check_assertion(
@@ -90,23 +55,25 @@ def check_assertion(
     machine_uid: str,
     public_key: str,
     is_audience: Callable[[str], bool],
-    used: UsedAssertions,
+    since: datetime,
     now: datetime,
-) -> AssertionRefused | None:
-    """None when it proves that its maker holds ``public_key`` (raw, base64url) now, once."""
+) -> AssertionRefused | OneUse:
+    """Does it prove that its maker holds ``public_key`` (raw, base64url) now?
+
+    ``since`` is when this server started: one that was made before is refused.
+    """
     claims = _signed_claims(assertion, public_key)
     if claims is None:
         return AssertionRefused(Why.NOT_THE_KEY, "The assertion is not signed by this agent's key.")
-    unusable = _problem_with(claims, machine_uid, is_audience, now)
-    if not unusable:
-        issued_at, expires_at = instant_of(claims["iat"]), instant_of(claims["exp"])
-        unusable = used.use(machine_uid, claims["jti"], issued_at, expires_at, now)
-    if unusable:
-        return AssertionRefused(
-            Why.UNUSABLE,
-            f"The assertion is refused: {unusable}. The server's time is {format_utc(now)}.",
-        )
-    return None
+    if why := _problem_with(claims, machine_uid, is_audience, since, now):
+        return unusable(why, now)
+    return OneUse(machine_uid, claims["jti"], instant_of(claims["exp"]))
+
+
+def unusable(why: str, now: datetime) -> AssertionRefused:
+    return AssertionRefused(
+        Why.UNUSABLE, f"The assertion is refused: {why}. The server's time is {format_utc(now)}."
+    )
 
 
 def _signed_claims(assertion: str, public_key: str) -> Mapping[str, Any] | None:
@@ -120,7 +87,11 @@ def _signed_claims(assertion: str, public_key: str) -> Mapping[str, Any] | None:
 
 
 def _problem_with(
-    claims: Mapping[str, Any], machine_uid: str, is_audience: Callable[[str], bool], now: datetime
+    claims: Mapping[str, Any],
+    machine_uid: str,
+    is_audience: Callable[[str], bool],
+    since: datetime,
+    now: datetime,
 ) -> str:
     if claims.get("iss") != machine_uid or claims.get("sub") != machine_uid:
         return "its iss and sub are not the client_id"
@@ -137,6 +108,8 @@ def _problem_with(
         return "it has expired"
     if expires_at - now > LONGEST_LIFE or expires_at - issued_at > LONGEST_LIFE:
         return f"it lives longer than {LONGEST_LIFE.seconds // 60} minutes"
+    if issued_at < since.replace(microsecond=0):  # claims have whole seconds
+        return "it was made before this server started"
     return ""
 
 

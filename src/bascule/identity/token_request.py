@@ -21,7 +21,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.clients import client_name
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
-from bascule.identity.assertions import UsedAssertions, Why, check_assertion
+from bascule.identity.assertions import AssertionRefused, OneUse, Why, check_assertion
 from bascule.identity.authenticate import name_of_proof
 from bascule.identity.certificates import check_certificate_assertion
 from bascule.identity.realm import EVERYTHING, Realm
@@ -279,22 +279,29 @@ def decide_by_assertion(
     machine: Machine | None,
     point: EnforcementPoint | None,
     realm: Realm,
-    used: UsedAssertions,
+    since: datetime,
     now: datetime,
-) -> Granted | Refused:
+) -> tuple[Granted, OneUse] | Refused:
     """``machine`` and ``point`` are the stored ones of the request's client id, a machine uid.
 
-    invalid_client tells an agent that its key is refused, and it closes everything (EDGES
-    A12); an assertion that is merely stale is an invalid_request, and it tries a fresh one.
+    Granted if the assertion was not used before, which the caller asks the store.
     """
     if machine is None or point is None:
         return _UNKNOWN_AGENT
-    refused = check_assertion(
-        request.assertion, machine.uid, point.public_key, realm.is_assertion_audience, used, now
+    checked = check_assertion(
+        request.assertion, machine.uid, point.public_key, realm.is_assertion_audience, since, now
     )
-    if refused is None:
-        proof = name_of_proof(point.public_key)
-        return _for_audience(machine.uid, PrincipalKind.AGENT, proof, request.scope, realm)
+    if isinstance(checked, AssertionRefused):
+        return refused_assertion(checked)
+    proof = name_of_proof(point.public_key)
+    granted = _for_audience(machine.uid, PrincipalKind.AGENT, proof, request.scope, realm)
+    return granted if isinstance(granted, Refused) else (granted, checked)
+
+
+def refused_assertion(refused: AssertionRefused) -> Refused:
+    """invalid_client tells an agent that its key is refused, and it closes everything (EDGES
+    A12); an assertion that is merely stale is an invalid_request, and it tries a fresh one.
+    """
     if refused.why is Why.NOT_THE_KEY:
         return Refused("invalid_client", 700027, refused.message, 401)
     return Refused("invalid_request", 700024, refused.message)

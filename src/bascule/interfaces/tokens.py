@@ -71,6 +71,18 @@ class TokenWrites(TokenReads, Protocol):
         """Delete a family's tokens of generations below ``before``."""
         ...
 
+    def assertions_used(self, holder: str) -> int:
+        """How many of this holder's are kept as used."""
+        ...
+
+    def use_assertion(self, holder: str, token_hash: str, ends_at: datetime) -> bool:
+        """Keep it as used; False when it already was. Atomic."""
+        ...
+
+    def forget_assertions(self, ended_by: datetime) -> None:
+        """Forget the uses of those that had ended by then."""
+        ...
+
     def forget_codes_of(self, user_id: str, signed_in_at: datetime | None = None) -> None:
         """Delete the codes that a user's sign-in of that moment gave; None: of all of theirs."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, not_, select
+from sqlalchemy import Row, bindparam, delete, func, not_, select
 
 from bascule.domain.places import TakenPlace
 from bascule.domain.tokens import (
@@ -29,9 +29,14 @@ from bascule.domain.tokens import (
 )
 from bascule.store.rows import Rows
 from bascule.store.tables import tokens as t
+from bascule.store.upsert import insert_once
 
 _SESSION = select(t.sessions).where(t.sessions.c.hash == bindparam("wanted"))
 _FAMILY = select(t.token_families).where(t.token_families.c.id == bindparam("wanted"))
+
+_USED = select(func.count().label("used")).where(t.used_assertions.c.holder == bindparam("wanted"))
+_USE = insert_once(t.used_assertions)
+_FORGET_USED = delete(t.used_assertions).where(t.used_assertions.c.ends_at <= bindparam("ended_by"))
 
 
 class TokenReads(Rows):
@@ -159,6 +164,17 @@ class TokenWrites(TokenReads):
             **_proof(family.sign_in),
         }
         self._put(t.token_families, {"id": family.id}, values)
+
+    def assertions_used(self, holder: str) -> int:
+        row = self._first(_USED, {"wanted": holder})
+        return int(row.used) if row is not None else 0
+
+    def use_assertion(self, holder: str, token_hash: str, ends_at: datetime) -> bool:
+        values = {"holder": holder, "token_hash": token_hash, "ends_at": ends_at}
+        return self._run(_USE, values) == 1
+
+    def forget_assertions(self, ended_by: datetime) -> None:
+        self._run(_FORGET_USED, {"ended_by": ended_by})
 
     def put_refresh_token(self, token: RefreshToken) -> None:
         values = {

@@ -209,3 +209,16 @@ class TokenContract:
             found = [each for each in self._all_of(store) if each is not None]
             assert len(found) <= left, after
         assert set(self._all_of(store)) == {None}
+
+    def test_an_assertion_is_used_once_by_its_holder(self, store: Store) -> None:
+        assert write(store, lambda tx: tx.use_assertion("m-1", "j", NOW))
+        assert not write(store, lambda tx: tx.use_assertion("m-1", "j", NOW + SECOND))
+        assert write(store, lambda tx: tx.use_assertion("m-1", "J", NOW))
+        assert write(store, lambda tx: tx.use_assertion("m-2", "j", NOW + SECOND))
+        assert write(store, lambda tx: (tx.assertions_used("m-1"), tx.assertions_used("m-3"))) == (
+            2,
+            0,
+        )
+        write(store, lambda tx: tx.forget_assertions(NOW))
+        assert not write(store, lambda tx: tx.use_assertion("m-2", "j", NOW))
+        assert write(store, lambda tx: tx.assertions_used("m-1")) == 0

@@ -24,7 +24,7 @@ from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_body, read
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import PrincipalKind
 from bascule.domain.tokens import Flow, Origin, Poll, SignIn
-from bascule.identity.assertions import UsedAssertions
+from bascule.identity.assertions import unusable
 from bascule.identity.authenticate import proof_of
 from bascule.identity.realm import ADFS
 from bascule.identity.steady import SteadyTime
@@ -42,10 +42,11 @@ from bascule.identity.token_request import (
     decide_by_secret,
     missing,
     parse_token_request,
+    refused_assertion,
 )
 from bascule.identity.tokens import LIFE, Person
 from bascule.interfaces.store import Reader, Transaction
-from bascule.services import tokens
+from bascule.services import assertions, tokens
 from bascule.services.act import Act
 from bascule.services.sign_in import PasswordAccepted, Refusal, Visit
 from bascule.services.tokens import Issued, NotIssued
@@ -102,12 +103,12 @@ def origin_of(request: Request) -> Origin:
 
 
 class TokenDesk:
-    """Remembers used assertions from its making on: it is made before the first call."""
+    """Made before the first call: assertions from before that are refused."""
 
     def __init__(self, state: AppState) -> None:
         self._state, self._services, self._realm = state, state.services, state.realm
         self._steady = SteadyTime(self._services.clock)
-        self._used = UsedAssertions(self._steady.now())
+        self._since = self._steady.now()
         self._renewals = Renewals(state)
 
     async def answer(self, tenant: str, request: Request) -> Response:
@@ -178,9 +179,15 @@ class TokenDesk:
         machine, point, service, credentials = await self._services.read(read)
         if service is not None:
             return decide_by_certificate(asked, service, credentials, self._realm, self._now())
-        return decide_by_assertion(
-            asked, machine, point, self._realm, self._used, self._steady.now()
+        now = self._steady.now()
+        decided = decide_by_assertion(asked, machine, point, self._realm, self._since, now)
+        if isinstance(decided, Refused):
+            return decided
+        granted, use = decided
+        why = await self._services.perform(
+            lambda tx, _: assertions.use(tx, use.holder, use.token_id, use.ends_at, now)
         )
+        return refused_assertion(unusable(why, now)) if why else granted
 
     async def _by_text(
         self, asked: CodeRequest | DeviceRequest | RefreshRequest, request: Request

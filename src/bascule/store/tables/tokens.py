@@ -1,4 +1,4 @@
-"""Codes, refresh tokens and sessions: what signing in leaves behind.
+"""Codes, refresh tokens and sessions: what signing in leaves behind; and what was used once.
 
 Every key is the SHA-256 of a text that nobody can guess; the text itself is nowhere. A user
 who is deleted takes all of it along.
@@ -11,6 +11,15 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Tabl
 from bascule.store.columns import Instant, Json, Key, Span
 from bascule.store.tables.access import users
 from bascule.store.tables.metadata import metadata
+
+used_assertions = Table(
+    "used_assertions",
+    metadata,
+    Column("holder", Key, primary_key=True),  # an agent: its machine's uid
+    Column("token_hash", Key, primary_key=True),
+    Column("ends_at", Instant, nullable=False),
+    Index(None, "ends_at"),
+)
 
 sessions = Table(
     "sessions",
