@@ -28,6 +28,7 @@ PUBLIC = {
     ("sql-1", KILL_PORT): 2296,
 }
 LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
+CLOCK_TURNED = 3  # hours, either way: what a wall clock is wrong by
 RARE = 0.4  # the share of the others in which the gateway loses more than its agent
 CALM = 0.3  # the share of runs in which nothing dies: how quick a revocation is shows there
 
@@ -214,7 +215,8 @@ def make_schedule(seed: int, seconds: float = 3.5) -> Schedule:
 
 def _of_the_gateway(chance: random.Random, seconds: float) -> Step:
     """Once in a run: each takes a while to be over."""
-    lost = Reboot(GATEWAY), TurnClock(GATEWAY, chance.choice((-3, 3))), ReplaceAgent(GATEWAY)
+    turned = chance.choice((-CLOCK_TURNED, CLOCK_TURNED))
+    lost = Reboot(GATEWAY), TurnClock(GATEWAY, turned), ReplaceAgent(GATEWAY)
     at = round(chance.uniform(0.3, seconds - 0.5), 2)
     return Step(at, chance.choices(lost, (3, 2, 2))[0])
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
 from tests.faults import judge, record
 from tests.faults.faults import Faults
@@ -19,8 +21,9 @@ from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, boo
 from tests.faults.judge import Place, Sighting, Through
 from tests.faults.model import Beginning, Model
 from tests.faults.record import Fact, Record, read_record
-from tests.faults.schedule import KEEP_PORT, SOURCES, Tamper
+from tests.faults.schedule import CLOCK_TURNED, KEEP_PORT, SOURCES, Tamper
 from tests.faults.watcher import PATIENCE, Target, Watcher
+from tests.faults.world import said_at
 
 HERE = Place("client", "web-1", "10.203.0.21", KEEP_PORT, SOURCES["client"])
 
@@ -246,3 +249,14 @@ def test_what_is_open_leads_by_its_public_port_too() -> None:
     assert not found(direct(False), direct(True))
     (missing,) = found(direct(False))
     assert "let nobody in by its public port" in missing
+
+
+@pytest.mark.parametrize("hours", [-CLOCK_TURNED, 0, CLOCK_TURNED])
+@pytest.mark.parametrize("ago", [0.0, 0.5, 4000.0])
+def test_a_line_of_a_turned_clock_is_of_the_moment_at_which_it_was_written(
+    hours: int, ago: float
+) -> None:
+    wall = SystemClock().now() - timedelta(seconds=ago) + timedelta(hours=hours)
+    line = json.dumps({"timestamp": wall.isoformat(), "event": "rules are in place"})
+
+    assert said_at(line) == pytest.approx(SystemClock().boottime() - ago, abs=1.0)

@@ -41,6 +41,7 @@ from tests.faults import accounts
 from tests.faults.history import boottime
 from tests.faults.schedule import (
     BEHIND,
+    CLOCK_TURNED,
     GATEWAY,
     KEEP_PORT,
     LINK,
@@ -189,12 +190,12 @@ class World:
         turns = [line for line in log.splitlines() if any(word in line for word in _TURNS)]
         if not turns or _CONNECTED not in turns[-1]:
             return False
-        return _said_at(turns[-1]) > process.started / os.sysconf("SC_CLK_TCK")
+        return said_at(turns[-1]) > process.started / os.sysconf("SC_CLK_TCK")
 
     def closed_at(self, machine: str) -> list[float]:
         """When its agents, by their own log, had taken the table over."""
         log = self.folder.log(agent_unit(machine)).read_text(errors="replace")
-        return [_said_at(line) for line in log.splitlines() if _SHUT in line]
+        return [said_at(line) for line in log.splitlines() if _SHUT in line]
 
     def lose(self, machine: str, what: str) -> float:
         """End its agent for the next to find that much gone (``lost_file``); the moment of that."""
@@ -324,10 +325,16 @@ def knocked_at(topology: Topology) -> list[Door]:
     return found + [Door(name, KEEP_PORT, at.ipv6, PUBLIC[name, KEEP_PORT]) for name in BEHIND]
 
 
-def _said_at(line: str) -> float:
-    """The moment of a line of an agent's log, in seconds of CLOCK_BOOTTIME."""
+def said_at(line: str) -> float:
+    """The moment of a line of an agent's log, in seconds of CLOCK_BOOTTIME.
+
+    An agent whose wall clock was turned wrote another time. A world lives for less than half of
+    ``CLOCK_TURNED``, so which one it was is seen from how far the time is from now.
+    """
     wall = SystemClock().now().timestamp() - SystemClock().boottime()
-    return datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp() - wall
+    said = datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp() - wall
+    turned = CLOCK_TURNED * 3600.0
+    return said - turned * round((said - SystemClock().boottime()) / turned)
 
 
 def copy_code(package: Path, folder: Path) -> None:
