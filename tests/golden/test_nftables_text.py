@@ -17,6 +17,7 @@ import pytest
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, PublicPort, TransportProtocol
+from bascule.drivers.linux.unanswered import Repeated
 from bascule.drivers.nftables import parse, render, rules
 from bascule.drivers.nftables.layout import (
     ALWAYS,
@@ -161,6 +162,8 @@ def test_what_the_kernel_shows_reads_back_as_the_rule_set() -> None:
         ("behind_adopted4", ("203.0.113.8", "50023", "10.1.0.10", "22")): timedelta(minutes=9),
     }
     assert [each.words[0] for each in table.elements["seen4"]] == ["203.0.113.9"]
+    asked = Repeated(ip_address("203.0.113.7"), SSH.behind(APP), packets=3, ago=2.0)
+    assert rules.repeated(table) == [asked]
     target = ip_address("172.17.0.2"), SSH
     assert (
         rules.published_in(table) == rules.published_elements([target], ["docker0", "br-4f"]).keys()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,9 +23,20 @@ from bascule.domain.desired import RuleSet
 from bascule.domain.net import PortKey
 from tests.netns.driver_process import ROOT, DriverProcess
 from tests.netns.gateway import APP, APP6, SQL, Gateway
-from tests.netns.network import CLIENT, CLIENT6, INNER_GATEWAY, STRANGER, Network, Space
+from tests.netns.network import (
+    CLIENT,
+    CLIENT6,
+    HOST,
+    INNER_GATEWAY,
+    PATIENCE,
+    STRANGER,
+    Network,
+    Space,
+    is_alive,
+    reached,
+)
 from tests.netns.other_programs import Programs, need, program, unpacked
-from tests.netns.rulesets import closed, make_so, tcp
+from tests.netns.rulesets import closed, make_so, openings, tcp
 
 ON_LINK = "10.77.0.50"  # of a machine on the bridge that the clients are on
 SSH = tcp(22)
@@ -298,6 +311,66 @@ def test_a_machine_whose_answers_go_another_way_is_found(world: World) -> None:
     assert world.doctor()[1]["findings"] == []
     status, told = world.doctor_on(app)
     assert (told["findings"], status) == ([], 0)
+
+
+def test_a_connection_that_was_let_through_and_got_no_answer_is_found(world: World) -> None:
+    """One machine's default route leads elsewhere, one drops what comes, one is off. A machine that is
+    reached by the gateway and answers past it is no finding, nor a port on which nobody listens, nor one
+    that is closed for who asks.
+    """
+    app, sql = world.gateway.app, world.gateway.sql
+    client, host, off = world.network.client, world.network.host, "10.78.0.77"
+    lead = ("ip", "route", "replace", "default", "via")
+    app.run(*lead, "10.78.0.99")
+    sql.nft(
+        "table ip own {\nchain in {\ntype filter hook input priority 0\ntcp dport 22 drop\n}\n}\n"
+    )
+    for each in ("all", "br0"):
+        host.run("sysctl", "-q", "-w", f"net.ipv4.conf.{each}.send_redirects=0")
+    host.run("sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0", check=False)
+    client.run("ip", "route", "add", f"{ON_LINK}/32", "via", HOST)
+    ports = {at: SSH.behind(ip_address(at)) for at in (APP, SQL, ON_LINK, off)}
+    unserved, unopened = (tcp(each).behind(ip_address(ON_LINK)) for each in (23, 24))
+    closed_ = closed(*ports.values(), unserved, unopened)
+    opened = openings(*((CLIENT, each, 60.0) for each in (*ports.values(), unserved)))
+    make_so(world.driver, RuleSet(closed_, opened))
+    answered = client.connect(22, ON_LINK, wait=PATIENCE)
+    assert answered is not None
+    assert is_alive(answered, PATIENCE), "its answers come past the gateway"
+    probes = [(client, 22, each) for each in (APP, SQL, off)]
+    probes += [(client, 23, ON_LINK), (client, 24, ON_LINK)]
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(reached, probes, 14.0)
+        while not asked.done():
+            world.driver.tidy()
+            time.sleep(0.5)
+    assert asked.result() == [False] * len(probes)
+
+    def told() -> set[tuple[str, str]]:
+        found = world.driver.condition().weaknesses
+        looked_for = ("Unanswered", "NoNeighbour")
+        return {(e.code, e.arguments["port"]) for e in found if e.code in looked_for}
+
+    expected = {
+        ("Unanswered", str(ports[APP])),
+        ("Unanswered", str(ports[SQL])),
+        ("NoNeighbour", str(ports[off])),
+    }
+    assert told() == expected
+    app.run(*lead, INNER_GATEWAY)
+    assert client.lets_in(22, APP)
+    left = client.connect(22, APP, wait=PATIENCE)
+    world.driver.tidy()
+    time.sleep(2.0)
+    world.driver.tidy()
+    assert told() == expected - {("Unanswered", str(ports[APP]))}, "an answer takes it back"
+    for made in (answered, left):
+        assert made is not None
+        made.close()
+    sql.run("nft", "delete", "table", "ip", "own")
+    client.run("ip", "route", "del", f"{ON_LINK}/32")
+    host.run("sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=1", check=False)
+    world.close()
 
 
 def _another_proxy(world: World) -> None:

@@ -11,7 +11,16 @@ from tests.portal.test_how_to_firewall import ask_and_open, leading
 from tests.portal.visiting import owner, text_of
 from tests.wire.house import House
 from tests.wire.test_firewalls import FIRST, Gateway
-from tests.wire.test_gateway_faces import CLOSED, PROXY, prepare, report, tell, uid_of
+from tests.wire.test_gateway_faces import (
+    CLOSED,
+    PROXY,
+    UNANSWERED,
+    prepare,
+    report,
+    tell,
+    uid_of,
+)
+from tests.wire.test_parallel import request
 
 pytestmark = pytest.mark.sockets  # asking asks the kernel which addresses are this host's own
 
@@ -86,6 +95,23 @@ def test_the_portal_says_of_the_machine_what_is_found_at_its_gateway(gated: Hous
     report(gated)
     assert "app-1" not in text_of(olga.page("/portal/jit?state=openPastUs"))
     assert "Closed at gw-1" in text_of(olga.page("/portal/jit"))
+
+
+def test_a_request_says_that_no_answer_comes_back(gated: House) -> None:
+    """Its page names the gateway and what may be wrong at the machine, in the reader's language."""
+    grant = request(gated)
+    agent = gated.client_of(gated.agent_token(uid_of(gated, "gw-1")))
+    tell(gated, agent, "gw-1", "app-1", grant, **CLOSED)
+    tell(gated, agent, "gw-1", "gw-1", weaknesses=[UNANSWERED])
+    (found,) = live(gated)
+    olga = owner(gated)
+    page = text_of(olga.page(f"/portal/requests/{found.request_id}"))
+    assert "No answer through gw-1: Connections to 22/tcp" in page
+    french = text_of(olga.page(f"/portal/requests/{found.request_id}", language="fr"))
+    assert "Aucune réponse à travers gw-1" in french
+    assert "Connections to" not in french
+    tell(gated, agent, "gw-1", "gw-1")
+    assert "No answer" not in text_of(olga.page(f"/portal/requests/{found.request_id}"))
 
 
 # -- led by the gateway -------------------------------------------------------------------------

@@ -179,6 +179,10 @@ PROXY: dict[str, Any] = {
         "rule": "/etc/haproxy/haproxy.cfg: server app 10.1.0.10:22",
     },
 }
+OF_80: dict[str, Any] = {
+    "code": "Unanswered",
+    "arguments": {"port": "80/tcp of 10.1.0.10", "address": "10.1.0.10"},
+}
 UNREAD: dict[str, Any] = {
     "code": "OtherRulesNotRead",
     "arguments": {"unread": "the tables of iptables-legacy"},
@@ -235,6 +239,12 @@ def test_what_is_found_at_the_gateway_is_said_of_the_machine_behind(
     report(desk.house)
     for face, said in faces(desk).items():
         assert words not in said, face
+
+
+UNANSWERED: dict[str, Any] = {
+    "code": "Unanswered",
+    "arguments": {"port": AT, "address": "10.1.0.10"},
+}
 
 
 @pytest.mark.parametrize("weakness", [OWN, ELSEWHERE])

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 LEAST_LEFT = timedelta(seconds=30)
 
 
+class Way(NamedTuple):
+    """Where to connect to, and what lets us in there."""
+
+    door: Door
+    port: GrantedPort
+
+
 class Wish(NamedTuple):
     """What was said about the access, all of it optional."""
 
@@ -37,7 +44,7 @@ class Wish(NamedTuple):
     is_live_only: bool = False  # ask for nothing new
 
 
-def reach(connection: Connection, machine: Located, wish: Wish) -> Door:
+def reach(connection: Connection, machine: Located, wish: Wish) -> Way:
     """Make sure that the port is open for us, and say where to connect to.
 
     Raises RequestDenied, EnforcementFailed, NotFound when no address fits.
@@ -46,7 +53,7 @@ def reach(connection: Connection, machine: Located, wish: Wish) -> Door:
     granted = _fitting(connection, mine, machine, wish.port or SSH_PORT, wish.family)
     if granted is None:
         granted = _by_policies(connection, mine, machine, wish)
-    return door_to(machine.name, machine.addresses, granted, wish.family)
+    return Way(door_to(machine.name, machine.addresses, granted, wish.family), granted)
 
 
 def _by_policies(

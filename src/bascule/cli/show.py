@@ -66,6 +66,10 @@ def _port_json(port: GrantedPort) -> Mapping[str, object]:
             {"name": each.name, "state": each.state, "why": each.why or None}
             for each in port.points
         ]
+    if port.unanswered:
+        optional["unanswered"] = [
+            {"gateway": each.gateway, "why": each.why} for each in port.unanswered
+        ]
     return {
         "number": port.number,
         "protocol": port.protocol,
@@ -97,6 +101,7 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
                 "then they are cut"
             )
         lines += points_lines(port)
+        lines += [f"  {line}" for line in unanswered_lines(port)]
         lines += way_in_lines(machine, port)
     lines.append(
         f"  request {short_id(request)}; to close it early: bascule revoke {short_id(request)}"
@@ -117,6 +122,11 @@ def points_lines(port: GrantedPort) -> list[str]:
             is_silent = each.state == "silent"
             lines.append(f"  {each.name} {'is silent' if is_silent else 'has not answered yet'}")
     return lines
+
+
+def unanswered_lines(port: GrantedPort) -> list[str]:
+    """Through which gateways whoever came so far got no answer, and why."""
+    return [f"no answer through {each.gateway}: {each.why}" for each in port.unanswered]
 
 
 def way_in_lines(machine: GrantedMachine, port: GrantedPort) -> list[str]:

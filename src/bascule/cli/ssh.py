@@ -85,7 +85,7 @@ Examples:
     shell_complete=complete_destination,
 )
 @click.pass_context
-def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
     """Connect to MACHINE with ssh. Requests access first if you have none.
 
     Known hosts are stored under the machine's name, whatever its address. Nothing is printed
@@ -94,7 +94,7 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     line = parse_ssh_line(arguments)
     if line.is_help:
         click.echo(ctx.get_help())
-        return
+        return 0
     if not line.machine:
         raise click.UsageError("Give a machine: bascule ssh MACHINE", ctx)
     wish = Wish(
@@ -107,7 +107,12 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     with connect() as connection:
         machine = find_located(connection, line.machine)
         way = reach(connection, machine, wish)
-    become(ssh_command(line, way, machine.name))
+    command = ssh_command(line, way.door, machine.name)
+    if not way.port.gateways:
+        become(command)
+    from bascule.cli.ssh_behind import run_and_tell  # noqa: PLC0415  # reason: most machines are behind no gateway
+
+    return run_and_tell(command, machine, way.port)
 
 
 def ssh_command(line: SshLine, way: Door, name: str) -> list[str]:

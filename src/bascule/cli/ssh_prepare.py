@@ -33,7 +33,7 @@ def ssh_prepare(machine: str, port: int | None, family: str | None, live_only: b
         found = find_located(connection, machine)
         wish = Wish(port=port, is_live_only=live_only)
         try:
-            way = reach(connection, found, wish)
+            way = reach(connection, found, wish).door
         except BasculeError as error:
             if live_only:
                 return error.exit_code  # the first block has said it

@@ -148,7 +148,8 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 
 def _render(picture: Picture, now: datetime) -> str:
-    parts = [_open_part(picture, now), _ways_part(picture), _ended_part(picture, now)]
+    parts = [_open_part(picture, now), _ways_part(picture), _unanswered_part(picture)]
+    parts.append(_ended_part(picture, now))
     parts.append(past_us_table(picture.machines))
     parts.append(_unnamed_part(picture))
     parts.append(_claimed_part(picture))
@@ -224,6 +225,21 @@ def _ways_part(picture: Picture) -> str:
         if port.public and port.row.may_admit
     ]
     return render_table(["TO CONNECT", "PORT", "AT", "WITH"], rows) if rows else ""
+
+
+def _unanswered_part(picture: Picture) -> str:
+    rows = [
+        [
+            machine.id.name,
+            port_words(port.number, port.protocol),
+            each.gateway,
+            each.why,
+        ]
+        for request in picture.requests
+        for machine, port in request.ports()
+        for each in port.unanswered
+    ]
+    return render_table(["NO ANSWER", "PORT", "THROUGH", "WHY"], rows) if rows else ""
 
 
 def _unnamed_part(picture: Picture) -> str:

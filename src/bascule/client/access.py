@@ -49,6 +49,13 @@ class PointShown(NamedTuple):
     why: str  # empty, unless it was withdrawn
 
 
+class NoAnswer(NamedTuple):
+    """Who came through a gateway got no answer through it."""
+
+    gateway: str
+    why: str
+
+
 class GrantedPort(NamedTuple):
     """One opened port of a request."""
 
@@ -67,6 +74,8 @@ class GrantedPort(NamedTuple):
     public: tuple[LedPort, ...] = ()  # the one to name first; empty: it is not led
     points: tuple[PointShown, ...] = ()  # where there are several, or one was withdrawn
     drains_until: datetime | None = None  # when connections are cut that may stay beyond its end
+    gateways: tuple[str, ...] = ()  # in front of it
+    unanswered: tuple[NoAnswer, ...] = ()
 
     @property
     def row(self) -> Row:
@@ -261,6 +270,11 @@ def _read_port(data: Data) -> GrantedPort:
         points=tuple(
             PointShown(text(each, "name"), text(each, "state"), text(each, "why", ""))
             for each in objects(ours, "points")
+        ),
+        gateways=texts(ours, "gateways"),
+        unanswered=tuple(
+            NoAnswer(text(each, "gateway"), text(each, "why"))
+            for each in objects(ours, "unanswered")
         ),
     )
 

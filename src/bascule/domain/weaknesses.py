@@ -117,6 +117,11 @@ class Weakness:
         return str(sentence(self.kind.manager, **self.arguments)) if self.kind is not None else ""
 
     @property
+    def is_unanswered(self) -> bool:
+        """Did whoever was let through to a machine behind get no answer?"""
+        return self.is_of(UNANSWERED) or self.is_of(NO_NEIGHBOUR)
+
+    @property
     def _port(self) -> str:
         return self.arguments.get("port", "")
 
@@ -440,6 +445,21 @@ ROUTE_ELSEWHERE = WeaknessKind(
     "The default route of this machine ({route}) does not lead to gateway {gateway}: answers to whoever "
     "comes through that gateway do not go back through it. So access that it opens does not work.",
     "On this machine: ip route replace default via {gateway}, and in its network configuration.",
+    shadow=Shadow.BLOCKS,
+)
+UNANSWERED = WeaknessKind(
+    "Unanswered",
+    Gravity.LIMITED,
+    "Connections to {port} that Bascule let through this gateway got no answer through it: the default "
+    "route of {address} leads elsewhere, or its own firewall drops them.",
+    "On {address}, set the default route and admit {port}; bascule doctor on this gateway tells which.",
+    shadow=Shadow.BLOCKS,
+)
+NO_NEIGHBOUR = WeaknessKind(
+    "NoNeighbour",
+    Gravity.LIMITED,
+    "{address} does not answer this gateway on their link: the machine is off, or has another address. "
+    "So access to {port} that Bascule opens there does not work.",
     shadow=Shadow.BLOCKS,
 )
 SOURCE_BLOCKED = WeaknessKind(

@@ -37,6 +37,7 @@ from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventFilter, EventReads
 from bascule.interfaces.requests import RequestReads
+from bascule.sentences import Sentence
 from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced, is_heard_part
@@ -99,6 +100,14 @@ class ShownPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Who came through a gateway got no answer through it (EDGES G7)."""
+
+    gateway: str  # its name
+    why: Sentence
+
+
+@dataclass(frozen=True, slots=True)
 class ShownGrant:
     """What is really so of a grant (ARCHITECTURE "A grant's life")."""
 
@@ -108,6 +117,8 @@ class ShownGrant:
     sessions_alive: int | None = None  # None: not closed yet, not looked up, or not to be counted
     lacks: tuple[str, ...] = ()  # what its enforcement point cannot do (``Capabilities``)
     points: tuple[ShownPoint, ...] = ()  # where there are several, or one was withdrawn
+    gateways: tuple[str, ...] = ()  # names of those in front of it, while it lives
+    unanswered: tuple[NoAnswer, ...] = ()  # while it lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +150,27 @@ class RequestView:
         able = point.capabilities if point is not None else None
         lacks = able.missing if able is not None else ()
         points = tuple(self._points(grant, point))
+        through = (self._gateways(grant, point), tuple(self._unanswered(grant, point)))
         if state == NOT_CONFIRMED:
             known = (point.not_enforced_since or point.last_contact_at) if point else None
             known = known or grant.started_at
-            return ShownGrant(state, known, opened_at, lacks=lacks, points=points)
+            return ShownGrant(state, known, opened_at, None, lacks, points, *through)
         alive = self.sessions_alive.get(grant.id)
-        return ShownGrant(state, None, opened_at, alive, lacks, points)
+        return ShownGrant(state, None, opened_at, alive, lacks, points, *through)
+
+    def _gateways(self, grant: Grant, point: EnforcementPoint | None) -> tuple[str, ...]:
+        if point is None or not grant.is_live:
+            return ()
+        return tuple(self.names.get(uid, uid) for uid in point.gateways)
+
+    def _unanswered(self, grant: Grant, point: EnforcementPoint | None) -> Iterable[NoAnswer]:
+        """A gateway that was withdrawn, or no longer guards the machine, says nothing of it."""
+        if point is None or not grant.is_live:
+            return
+        for each in point.weaknesses:
+            is_meant = each.is_unanswered and any(map(each.concerns, grant.port_keys))
+            if is_meant and each.gateway not in grant.withdrawn:
+                yield NoAnswer(self.names.get(each.gateway, each.gateway), each.text)
 
     def _points(self, grant: Grant, point: EnforcementPoint | None) -> Iterable[ShownPoint]:
         parts = {each.uid: each for each in point.parts} if point is not None else {}
@@ -350,8 +376,10 @@ def _names_of_points(
     reader: MachineReads, points: Iterable[EnforcementPoint], grants: Iterable[Grant]
 ) -> Mapping[str, str]:
     """By uid, of those that are told apart."""
-    several = {part.uid for each in points if len(each.parts) > 1 for part in each.parts}
-    wanted = several.union(*(each.withdrawn for each in grants))
+    known = tuple(points)
+    several = {part.uid for each in known if len(each.parts) > 1 for part in each.parts}
+    before = {uid for each in known for uid in each.gateways}
+    wanted = several.union(before, *(each.withdrawn for each in grants))
     if not wanted:  # nearly always
         return {}
     return {uid: each.id.name for uid, each in reader.machines_of(sorted(wanted)).items()}

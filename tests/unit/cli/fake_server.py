@@ -117,6 +117,7 @@ class FakeServer:
     own_name: str = "administrator"  # of the program that calls; empty: it is not told
     filters_names: bool = True
     shows_closing: bool = False  # are closing grants among those that are live?
+    behind: Json = field(default_factory=dict)  # what a grant behind a gateway says more
     subscriptions: list[str] = field(default_factory=lambda: [SUBSCRIPTION])
     machines: dict[str, Json] = field(default_factory=dict)  # by path
     policies: dict[str, dict[str, list[Json]]] = field(
@@ -538,6 +539,8 @@ class FakeServer:
         for port in ports if self.public else ():
             port["mappedPort"] = self.public[0]["mappedPort"]
             port["bascule"]["publicPorts"] = self.public
+        for port in ports if self.behind else ():
+            port["bascule"] |= self.behind
         addresses = self.machines[machine]["properties"]["bascule"]["addresses"]
         made: Json = {
             "name": str(uuid.uuid4()),

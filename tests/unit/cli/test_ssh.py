@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -265,6 +267,82 @@ class TestSsh:
             raise FileNotFoundError(2, "No such file or directory")
 
         monkeypatch.setattr("os.execvp", missing)
+        result = cli("ssh", "web-1")
+        assert result.code == 2
+        assert "Install the OpenSSH client" in result.err
+
+
+class TestBehindAGateway:
+    """ssh is a process of its own there: when it fails, what the gateway has seen is said."""
+
+    SEEN = "the default route of 10.1.0.10 leads elsewhere."
+
+    @pytest.fixture(autouse=True)
+    def behind(self, server: FakeServer, web: str) -> None:
+        seen = [{"gateway": "gw", "why": self.SEEN}]
+        server.behind = {"gateways": ["gw"], "unanswered": seen}
+
+    def ssh(self, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+        (folder / "ssh").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "ssh").chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+    @pytest.mark.parametrize(
+        ("script", "code", "is_told"),
+        [
+            ("exit 255", 255, True),
+            ("exit 0", 0, False),
+            ("exit 3", 3, False),  # the remote command's
+            ("kill -KILL $$", 137, False),
+        ],
+    )
+    def test_what_the_gateway_has_seen_is_said_when_ssh_fails(
+        self,
+        cli: Cli,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        script: str,
+        code: int,
+        is_told: bool,
+    ) -> None:
+        self.ssh(tmp_path, monkeypatch, script)
+        result = cli("ssh", "web-1")
+        assert (result.code, cli.became) == (code, [])
+        said = f"web-1 port 22: no answer through gw: {self.SEEN}"
+        assert (said in result.err) is is_told
+        assert self.SEEN not in result.out
+
+    def test_where_nothing_was_seen_ssh_alone_speaks(
+        self, cli: Cli, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server.behind = {"gateways": ["gw"]}
+        self.ssh(tmp_path, monkeypatch, "exit 255")
+        result = cli("ssh", "web-1")
+        assert (result.code, result.err) == (255, "")
+
+    def test_who_ends_it_ends_ssh(
+        self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A signal to this process goes on to ssh, and its handlers are put back."""
+        before = signal.getsignal(signal.SIGTERM)
+        self.ssh(tmp_path, monkeypatch, "kill -TERM $PPID; exec sleep 60")
+        assert cli("ssh", "web-1").code == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_one_that_is_stopped_stops_the_command(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that the shell goes on, as with ``~^Z``."""
+        self.ssh(tmp_path, monkeypatch, "kill -STOP $$; exit 7")
+        code = "import sys; from bascule.cli.ssh_behind import run; sys.exit(run(['ssh']))"
+        with subprocess.Popen([sys.executable, "-c", code]) as ran:
+            _, status = os.waitpid(ran.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            ran.send_signal(signal.SIGCONT)
+            assert ran.wait(30) == 7
+
+    def test_ssh_that_is_not_there(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "/nowhere")
         result = cli("ssh", "web-1")
         assert result.code == 2
         assert "Install the OpenSSH client" in result.err

@@ -273,6 +273,12 @@ def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
             {"name": each.name, "state": str(each.stands), "why": each.why or None}
             for each in shown.points
         ]
+    if shown.gateways:
+        extra["gateways"] = list(shown.gateways)
+    if shown.unanswered:
+        extra["unanswered"] = [
+            {"gateway": each.gateway, "why": each.why} for each in shown.unanswered
+        ]
     if shown.lacks:
         extra["pointLacks"] = [to_camel(name) for name in shown.lacks]
     return extra

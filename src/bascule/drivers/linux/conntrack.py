@@ -30,6 +30,7 @@ _ORIG_FLAGS, _REPLY_FLAGS = 1, 2  # CTA_FILTER_*
 # CTA_FILTER_F_CTA_PROTO_NUM, CTA_FILTER_F_CTA_PROTO_SRC_PORT; by IPv6 addresses kernels filter wrong
 _BY_SOURCE_PORT = 1 << 3 | 1 << 4
 _FEW = 4  # up to so many numbers the kernel filters, two dumps each
+_IS_ANSWERED = 1 << 1  # IPS_SEEN_REPLY
 _IS_TRANSLATED = 1 << 5  # IPS_DST_NAT
 _TCP = TransportProtocol.TCP
 _PROTOCOLS = {
@@ -67,6 +68,28 @@ def forwarded_connections(ports: Collection[PortBehind]) -> Sequence[Connection]
                 each for each in _ways(reply) if (each.address, each.port) in wanted
             )
     return list(found)
+
+
+def answered(ports: Collection[PortBehind]) -> set[tuple[Address, PortBehind]]:
+    """The clients of TCP connections to these ports to which the machine has sent something through
+    this host. Raises OSError when the kernel cannot be asked.
+    """
+    wanted = {(each.address, each.number): each for each in ports if each.protocol is _TCP}
+    found: set[tuple[Address, PortBehind]] = set()
+    for body in _questions({(address.version, number) for address, number in wanted}):
+        for reply in netlink.dump(_NETFILTER, _CT_GET, body):
+            entry = dict(netlink.attributes(reply[4:]))
+            asked, answering = _tuple(entry.get(_TUPLE_ORIG)), _tuple(entry.get(_TUPLE_REPLY))
+            if asked is None or answering is None or asked.protocol != socket.IPPROTO_TCP:
+                continue
+            port = wanted.get((answering.source, answering.source_port))
+            if port is not None and _number(entry, _STATUS) & _IS_ANSWERED:
+                found.add((asked.source, port))
+    return found
+
+
+def _number(entry: dict[int, bytes], kind: int) -> int:
+    return int.from_bytes(entry.get(kind, b""), "big")
 
 
 def _questions(numbers: Collection[tuple[int, int]]) -> list[bytes]:
@@ -153,7 +176,7 @@ def _translated() -> Sequence[bytes]:
 
 def _connection(reply: bytes) -> Connection | None:
     entry = dict(netlink.attributes(reply[4:]))
-    status = int.from_bytes(entry.get(_STATUS, b""), "big")
+    status = _number(entry, _STATUS)
     state = _STATES.get(_tcp_state(entry.get(_PROTOINFO, b"")))
     if not status & _IS_TRANSLATED or state is None:  # older kernels do not filter
         return None

@@ -24,7 +24,9 @@ from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.desired import RuleSet
 from bascule.domain.net import PortKey, PortMapped
 from bascule.domain.plan import Observed, Operation
+from bascule.drivers.linux.shadows import bounded
 from bascule.drivers.linux.sockets import Connection
+from bascule.drivers.linux.unanswered import Unanswered
 from bascule.drivers.nftables import existing, parse, render, rules
 from bascule.drivers.nftables.change import Change, gather
 from bascule.drivers.nftables.drift import drift
@@ -79,6 +81,7 @@ class NftablesDriver:
         self._missed: set[PortKey] = set()  # closed while connections could not be listed
         self._published = Published(has_conntrack=features.has_conntrack)
         self._shadowed = Shadowed(context)
+        self._unanswered = Unanswered()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -100,6 +103,7 @@ class NftablesDriver:
             *self._published.weaknesses,
             *offloaded(self._known),
             *self._shadowed.weaknesses,
+            *bounded(self._unanswered.weaknesses),
         )
         known = self._features
         return Condition(known.is_owned, weaknesses, known.facts, known.flushed_by)
@@ -276,6 +280,7 @@ class NftablesDriver:
                 self._follow(table)
                 self._tidy(held, rules.adopted_left(table), rules.adopted_again(table))
                 self._shadowed.look(held)
+                self._unanswered.look(rules.repeated(table), time.monotonic)
 
     def _follow(self, table: Table) -> None:
         """Update the targets of closed published ports: containers come and go."""

@@ -61,6 +61,8 @@ LEARNING = {4: "behind_learning4", 6: "behind_learning6"}  # address and TCP por
 # agent's transactions find room.
 LEARNT = {4: "behind_learnt4", 6: "behind_learnt6"}
 SEEN_BEHIND = {4: "behind_seen4", 6: "behind_seen6"}
+# Connections whose client repeats its first packet: it was let through, and no answer came back.
+REPEATED = {4: "behind_repeated4", 6: "behind_repeated6"}
 
 _MAPPED = "mapped_"
 CLOSED_MAPPED = {4: "mapped_closed4", 6: "mapped_closed6"}
@@ -80,11 +82,13 @@ PORT_SETS = {**CLOSED_SETS, **KILL_SETS}
 ADOPTED_SETS = _versions(ADOPTED.values(), ADOPTED_BEHIND)
 LEARNT_SETS = _versions((), LEARNT)
 SEEN_SETS = _versions(SEEN.values(), SEEN_BEHIND)
+REPEATED_SETS = _versions((), REPEATED)
 
 ADOPTED_FOR = timedelta(minutes=10)
 AGAIN = "again"  # comment of a connection found when its port was closed again: a cut ends it
 LEARN_FOR = timedelta(minutes=2)  # after a first closing: connections tracked by nobody are adopted
 ENDED_FOR = timedelta(minutes=2)
+REPEATED_FOR = timedelta(minutes=10)  # after the last repetition
 MAX_GRANTS = 65536  # elements of one set; the kernel makes room for them at once
 MAX_LEARNT = 16384
 MAX_SEEN = 4096
@@ -237,9 +241,9 @@ def connection_words(source: str, source_port: str, port: PortKey) -> tuple[str,
 
 
 def connection_port(name: str, words: tuple[str, ...]) -> PortKey:
-    """The port of an adopted connection's element. Raises ValueError for what we never write."""
+    """The port of a connection's element. Raises ValueError for what we never write."""
     _, _, *at, number = words
-    return read_port({**ADOPTED_SETS, **LEARNT_SETS}[name], (*at, "tcp", number))
+    return read_port({**ADOPTED_SETS, **LEARNT_SETS, **REPEATED_SETS}[name], (*at, "tcp", number))
 
 
 def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from bascule.drivers.nftables.layout import (
     LEARNING,
     LEARNT_SETS,
     PORT_SETS,
+    REPEATED_SETS,
     SEEN_SETS,
     TABLE,
     TARGETS,
@@ -43,7 +44,7 @@ _JUDGING = ("by_number", "guard", "granted")
 _JUDGING_BEHIND = (*_JUDGING, "translated")
 _CHAINS = frozenset({"published", "delivered", "routed", "arrived", *_JUDGING})
 _OTHERS = frozenset({f"counter {BLOCKED}", "counter cut"})
-_CONNECTION_SETS = frozenset({*ADOPTED_SETS, *LEARNING.values(), *LEARNT_SETS})
+_CONNECTION_SETS = frozenset({*ADOPTED_SETS, *LEARNING.values(), *LEARNT_SETS, *REPEATED_SETS})
 PUBLISHED_SETS = frozenset({INSIDE, *TARGETS.values()})
 _CLOSING_SETS = PUBLISHED_SETS | PORT_SETS.keys()
 _PLAIN_SETS = frozenset({*PORT_SETS, *PUBLISHED_SETS, *_CONNECTION_SETS, *SEEN_SETS})

@@ -51,6 +51,8 @@ from bascule.drivers.nftables.layout import (
     MAX_GRANTS,
     MAX_LEARNT,
     MAX_SEEN,
+    REPEATED,
+    REPEATED_FOR,
     SEEN,
     SEEN_BEHIND,
     TARGETS,
@@ -79,6 +81,7 @@ _EARLY = "mangle - 10"  # the kernel translates later, whatever priority a chain
 _BEFORE_OTHERS = "dstnat - 1"  # of the chains that translate
 _LAST = 2**31 - 1  # of chains with one priority those that came later look first
 _ADOPTED_TIMEOUT = f"timeout {int(ADOPTED_FOR.total_seconds())}s"
+_REPEATED_TIMEOUT = f"timeout {int(REPEATED_FOR.total_seconds())}s"
 _BY_NUMBER = (33, 132, 136)  # DCCP, SCTP, UDP-Lite
 # Look such a packet up as if it were TCP or UDP: the mask takes its own protocol away.
 _AS_TCP_OR_UDP = ("meta l4proto & 0x0 ^ 0x6", "meta l4proto & 0x0 ^ 0x11")
@@ -246,8 +249,8 @@ def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
         yield from _seen(name, f"type {_ADDRESS[version]} . inet_proto . inet_service")
 
 
-def _seen(name: str, key: str) -> list[str]:
-    lines = "flags dynamic,timeout", "timeout 10m", f"size {MAX_SEEN}", "counter"
+def _seen(name: str, key: str, timeout: str = "timeout 10m") -> list[str]:
+    lines = "flags dynamic,timeout", timeout, f"size {MAX_SEEN}", "counter"
     return _set(name, key, *lines)
 
 
@@ -263,6 +266,7 @@ def _sets_behind() -> Iterator[str]:
         learning = f"type {address} . inet_service"
         yield from _set(LEARNING[version], learning, "flags timeout", "timeout 1s")
         yield from _seen(SEEN_BEHIND[version], f"type {address} . {port.removeprefix('type ')}")
+        yield from _seen(REPEATED[version], key, _REPEATED_TIMEOUT)
 
 
 def _sets_mapped() -> Iterator[str]:
@@ -377,6 +381,7 @@ def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
     )
     yield from _chain(
         "behind_guard",
+        *_repeated(),
         "tcp flags & (syn | ack) == syn goto behind_granted",
         *(
             f"{header} saddr . tcp sport . {header} daddr . tcp dport @{names[version]} accept"
@@ -399,6 +404,18 @@ def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
         ),
         f"counter name {BLOCKED_BEHIND} drop",
     )
+
+
+def _repeated() -> Iterator[str]:
+    """Count the first packets that come again although the one before was let through: conntrack has
+    *confirmed* a connection when its first packet has left this host. It judges nothing.
+    """
+    for version, header in HEADER.items():
+        connection = f"{header} saddr . tcp sport . {header} daddr . tcp dport"
+        yield (
+            "tcp flags & (syn | ack) == syn ct status & (seen-reply | confirmed) == confirmed "
+            f"update @{REPEATED[version]} {{ {connection} }}"
+        )
 
 
 def _reset_translated(behind: Sequence[SourceSet]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, PortBehind, PortKey, PortMapped, TransportProtocol
 from bascule.drivers.linux.sockets import Connection
+from bascule.drivers.linux.unanswered import Repeated
 from bascule.drivers.nftables.layout import (
     ADOPTED,
     ADOPTED_BEHIND,
@@ -34,6 +35,8 @@ from bascule.drivers.nftables.layout import (
     LEARNT,
     LEARNT_SETS,
     PORT_SETS,
+    REPEATED_FOR,
+    REPEATED_SETS,
     SEEN_SETS,
     TARGETS,
     TO,
@@ -337,4 +340,17 @@ def knocks(table: Table) -> list[Blocked]:
                 port = read_port(version, tuple(words))
                 seen = Blocked(str(ip_address(source)), port, element.packets, _left(element))
                 found.append(seen)
+    return found
+
+
+def repeated(table: Table) -> list[Repeated]:
+    """Connections whose clients repeat their first packet, as far as the kernel remembers them."""
+    found = []
+    for name in REPEATED_SETS:
+        for element in table.elements.get(name, ()):
+            with suppress(TypeError, ValueError):  # not of our form
+                port = connection_port(name, element.words)
+                if isinstance(port, PortBehind):
+                    ago = (REPEATED_FOR - _left(element)).total_seconds()
+                    found.append(Repeated(ip_address(element.words[0]), port, element.packets, ago))
     return found
