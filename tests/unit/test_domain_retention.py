@@ -62,3 +62,19 @@ def test_many_reboots_with_short_absences_are_no_leap() -> None:
         mark = mark.followed(mark.at + 2 * HOUR, 60.0)  # off for two hours, less a minute
         mark = mark.followed(mark.at + HOUR, 60.0 + 3600.0)
     assert not mark.has_leapt
+
+
+@pytest.mark.parametrize("up", [60.0, 400 * 86_400.0])
+def test_the_mark_of_another_host_says_nothing_of_what_this_one_counted(up: float) -> None:
+    """Servers take turns at marking: one that has been up for a year sees no year in it."""
+    mark = ClockMark(NOW, 5000.0, boot="a")
+    assert not mark.followed(NOW + HOUR, up, "b").has_leapt
+    assert mark.followed(NOW + HOUR, up, "b").boot == "b"
+    assert mark.followed(NOW - 2 * DAY, up, "b").has_leapt, "back is back, whoever looks"
+    assert mark.followed(NOW + 3 * DAY, 60.0, "b").has_leapt, "it was not up for as long"
+    assert not mark.followed(NOW + 3 * DAY, 400 * 86_400.0, "b").has_leapt
+
+
+def test_the_same_host_counts_within_its_boot() -> None:
+    mark = ClockMark(NOW, 5000.0, boot="a")
+    assert mark.followed(NOW + 3 * DAY, 5060.0, "a").has_leapt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -318,3 +319,36 @@ def test_the_mark_is_written_now_and_then(world: World) -> None:
     world.clock.pass_time(1)
     asyncio.run(watch_clock(world.services))
     assert at() == world.clock.wall
+
+
+# -- servers on several hosts, which go by one wall clock ------------------------------------------
+
+
+def test_servers_that_mark_in_turn_see_no_leap_in_each_others_uptime(world: World) -> None:
+    services = [replace(world.services, boot=boot) for boot in ("a", "b")]
+    for _ in range(4):
+        for each, up in zip(services, (0.0, 300 * DAY), strict=True):
+            world.clock.pass_time(retention.MARK_SECONDS)
+            world.clock.boot += up
+            asyncio.run(watch_clock(each))
+            world.clock.boot -= up
+    assert not facts(world, "ClockLeapt")
+    mark = world.see(lambda r: r.clock_mark())
+    assert mark is not None
+    assert mark.boot == "b"
+
+
+def test_a_leap_that_only_another_server_could_see_is_told_by_that(world: World) -> None:
+    """The mark is of one that marked and stopped; what was up all the time has counted."""
+    sign(world)
+    marked, watching = (replace(world.services, boot=boot) for boot in ("a", "b"))
+    world.clock.boot += 300 * DAY
+    asyncio.run(watch_clock(marked))
+    seen = asyncio.run(watch_clock(watching))
+    world.clock.pass_time(60)
+    world.clock.wall += timedelta(days=100)
+    seen = asyncio.run(watch_clock(watching, seen))
+    assert refused(world) == "ClockNotConfirmed"
+    assert len(facts(world, "ClockLeapt")) == 1
+    asyncio.run(watch_clock(watching, seen))
+    assert len(facts(world, "ClockLeapt")) == 1, "once"

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from bascule.api.app import build_app
 from bascule.api.origin import Names
+from bascule.api.routes import health
 from bascule.errors import EnforcementFailed, Unavailable
 from tests.wire.house import BASCULE, CALLER, JIT, PROXY, House
 from tests.wire.swagger import check
@@ -149,6 +150,17 @@ def test_health_and_the_ca_need_no_token(house: House) -> None:
     assert ssl.PEM_cert_to_DER_cert(pem)
     house.services.hub.close()
     assert stranger.get("/readyz").status_code == 503
+
+
+def test_a_host_whose_clock_is_wrong_says_so_to_a_monitor(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes by the database's clock, and works: only certificates and its log are in doubt."""
+    words = "this host's clock is 600 s behind the database's"
+    monkeypatch.setattr(health, "apart_words", lambda _: words)
+    answer = house.client_of(None).get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "database": "ok", "clock": words}
 
 
 def test_another_host_is_misdirected(house: House) -> None:

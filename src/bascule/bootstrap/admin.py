@@ -38,7 +38,7 @@ def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
     """The use cases over an installation's record. Unless the server ``is_stopped``, which the
     lock makes sure of, the record is used as it is: upgrading is for the server.
     """
-    from bascule.clocks import SystemClock
+    from bascule.clocks import SystemClock, boot_id
     from bascule.services.act import Services
     from bascule.services.hub import Hub
 
@@ -51,7 +51,8 @@ def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
         record = Record(data)
         store = record.open(is_server=is_stopped)
         kept.callback(store.close)
-        services = Services(store, SystemClock(), Hub())
+        boot = "" if store.clock is None else boot_id()
+        services = Services(store, store.clock or SystemClock(), Hub(), boot=boot)
         asyncio.run(services.read(record.adopt))
         yield services
 
@@ -191,7 +192,9 @@ def prune(data: Path, before: str, yes: bool) -> None:
 )
 @_DATA
 def confirm_clock(data: Path) -> None:
-    """Confirm that this host's clock is right. The server may be running.
+    """Confirm that this host's clock is right, or the database's on PostgreSQL.
+
+    The server may be running.
 
     If the clock jumped by more than a day, or the server was off for that long, nothing is
     deleted from the record until you confirm. Run this command as the server's own account.
@@ -202,7 +205,7 @@ def confirm_clock(data: Path) -> None:
     with _services(data, is_stopped=False) as services:
         clock = services.clock
         was_in_doubt = asyncio.run(
-            services.perform(lambda tx, act: confirm(tx, act, clock.boottime()))
+            services.perform(lambda tx, act: confirm(tx, act, clock.boottime(), services.boot))
         )
     said = "is confirmed" if was_in_doubt else "was not in doubt"
     click.echo(f"The time {clock.now():%Y-%m-%d %H:%M:%S} UTC {said}.")

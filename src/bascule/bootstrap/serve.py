@@ -18,7 +18,7 @@ import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
-from bascule.clocks import SystemClock
+from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
     ALWAYS_NAMED,
     DEFAULT_ANCHORS,
@@ -247,8 +247,7 @@ def _serve(
 
     ports = [each.getsockname()[1] for each in listeners]
     record_key, sealer = RecordKey(settings.data), Sealer(settings.data)
-    place, clock = ServerPlace(frozenset(ports), is_own_address), SystemClock()
-    services = Services(store, clock, Hub(), place, serving_since=clock.now())
+    services = _services(store, ServerPlace(frozenset(ports), is_own_address))
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
     is_first_start = not admin_path.exists()
@@ -257,7 +256,7 @@ def _serve(
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
         record.begin(tx)
-        mark_clock(tx, act, services.clock.boottime())
+        mark_clock(tx, act, services.clock.boottime(), services.boot)
         is_fresh = tx.installation() is None
         made = admin_file.ensure(tx, act, endpoint, keeper.ca_file)
         record.remember(tx)
@@ -317,6 +316,12 @@ def _serve(
     )
 
 
+def _services(store: Store, place: ServerPlace) -> Services:
+    clock = store.clock or SystemClock()
+    boot = "" if store.clock is None else boot_id()
+    return Services(store, clock, Hub(), place, serving_since=clock.now(), boot=boot)
+
+
 async def remember_networks(state: AppState) -> None:
     """Where agents were before this start: they come back first (EDGES H8)."""
     from bascule.api.networks import AGENTS_KNOWN_FOR
@@ -335,16 +340,19 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
     """What runs beside the API as long as it serves."""
     from bascule.services.delivery import deliver
     from bascule.services.seal import keep_record
+    from bascule.services.shared_clock import follow_clock
     from bascule.services.watch import watch
 
     services = state.services
     await remember_networks(state)
-    watching = (
+    watching = [
         asyncio.create_task(state.lines.run()),
         asyncio.create_task(watch(services)),
         asyncio.create_task(keep_record(services, state.record_key)),
         asyncio.create_task(deliver(services, state.way_out)),
-    )
+    ]
+    if services.store.clock is not None:
+        watching.append(asyncio.create_task(follow_clock(services)))
     if host is not None:
         await host.start(state.installation)
     collector = Collector(asyncio.get_running_loop().call_soon_threadsafe)

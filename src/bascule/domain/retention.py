@@ -10,7 +10,7 @@ LONGEST_LEAP blocks retention until the host's administrator confirms the time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bascule.errors import InvalidInput
@@ -40,19 +40,24 @@ class ClockMark:
     boottime: float  # seconds since boot, at the same moment
     stepped: timedelta = timedelta()  # ahead of the other clock since this boot, or behind it
     has_leapt: bool = False  # and nobody confirmed the time since
+    boot: str = ""  # which boot, where several hosts share one wall clock
 
-    def followed(self, now: datetime, boottime: float) -> ClockMark:
+    def followed(self, now: datetime, boottime: float, boot: str = "") -> ClockMark:
         """The mark for this moment. A jump stays until it is confirmed.
 
         Steps add up within one boot. At a new boot the time that the host was off looks like
         a step: at most LONGEST_LEAP of it is believed, and is not added to later steps.
+        A boot of another host may have begun before the mark: how much of its time has passed
+        since is not known.
         """
-        is_new_boot = boottime < self.boottime
+        is_new_boot = boottime < self.boottime or boot != self.boot
         passed = timedelta(seconds=boottime if is_new_boot else boottime - self.boottime)
+        if boot != self.boot:
+            passed = min(passed, max(now - self.at, timedelta()))
         stepped = self.stepped + (now - self.at - passed)
         has_leapt = self.has_leapt or abs(stepped) > LONGEST_LEAP
         kept = timedelta() if is_new_boot and not has_leapt else stepped
-        return ClockMark(now, boottime, kept, has_leapt)
+        return ClockMark(now, boottime, kept, has_leapt, boot)
 
-    def confirmed(self, now: datetime, boottime: float) -> ClockMark:
-        return replace(self, at=now, boottime=boottime, stepped=timedelta(), has_leapt=False)
+    def confirmed(self, now: datetime, boottime: float, boot: str = "") -> ClockMark:
+        return ClockMark(now, boottime, boot=boot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 
@@ -21,4 +21,12 @@ class Clock(Protocol):
 
     def boottime(self) -> float:
         """Seconds since boot, suspended time included (CLOCK_BOOTTIME); never goes back."""
+        ...
+
+
+class SharedClock(Clock, Protocol):
+    """The clock of the database that several servers share."""
+
+    def own_is_ahead(self) -> timedelta:
+        """By how much this host's wall clock is ahead of it; negative: behind it."""
         ...

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from bascule.interfaces.activity import ActivityReads
 from bascule.interfaces.asked import AskedReads
 from bascule.interfaces.callers import CallerReads
+from bascule.interfaces.clock import SharedClock
 from bascule.interfaces.closed_ports import (
     ClosedPortReads,
     ClosedPortWrites,
@@ -134,6 +135,15 @@ class Transaction(
 
 class Store(Protocol):
     """The database behind one writer; functions run in its thread, callers await."""
+
+    @property
+    def clock(self) -> SharedClock | None:
+        """The clock of all servers that share the database; None: nobody else uses it."""
+        ...
+
+    def measure_clock(self) -> Awaitable[None]:
+        """Compare ``clock`` with the database's again. Raises Unavailable."""
+        ...
 
     def write(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> Awaitable[T]:
         """Run ``work`` in one durable transaction: it is on disk when this returns.

@@ -131,6 +131,7 @@ class Services:
     verified: Verified = field(default_factory=Verified)
     serving_since: datetime | None = None  # when this server was started
     contacts: Contacts = field(default_factory=Contacts)  # of points, not stored yet
+    boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
 
     async def perform(
         self,

@@ -11,7 +11,7 @@ pointed elsewhere, and an event that an operator passed over, are held by themse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -52,7 +52,9 @@ class Pruned:
     kept: Untaken | None = None  # older than was asked for, and kept for a sink
 
 
-def prune(tx: PruneWrites, act: Act, before: datetime, floor: timedelta, boottime: float) -> Pruned:
+def prune(
+    tx: PruneWrites, act: Act, before: datetime, floor: timedelta, boottime: float, boot: str = ""
+) -> Pruned:
     """Delete the checkpointed spans that are wholly from before that instant, on record; and
     what exposure could be told of the time before it.
 
@@ -68,7 +70,7 @@ def prune(tx: PruneWrites, act: Act, before: datetime, floor: timedelta, boottim
             code="BelowRecordFloor",
             advice="The floor is set on the server's host: bascule serve --record-floor.",
         )
-    _check_clock(tx, act, boottime)
+    _check_clock(tx, act, boottime, boot)
     return _delete(tx, act, before, tx.first_untaken(youngest - SINK_GRACE))
 
 
@@ -124,9 +126,9 @@ def _check_past(act: Act, before: datetime) -> None:
         )
 
 
-def _check_clock(tx: RetentionReads, act: Act, boottime: float) -> None:
+def _check_clock(tx: RetentionReads, act: Act, boottime: float, boot: str) -> None:
     mark = tx.clock_mark()
-    if mark is None or mark.followed(act.now, boottime).has_leapt:
+    if mark is None or mark.followed(act.now, boottime, boot).has_leapt:
         raise Conflict(
             "The server's clock jumped by more than a day, or the server was off for that long. "
             "The age of events is uncertain, so nothing is deleted.",
@@ -138,10 +140,19 @@ def _check_clock(tx: RetentionReads, act: Act, boottime: float) -> None:
 # -- the clock ---------------------------------------------------------------------------------
 
 
-def mark_clock(tx: ClockWrites, act: Act, boottime: float) -> None:
-    """Write down how both clocks stand; a leap is an event, once."""
+def mark_clock(
+    tx: ClockWrites, act: Act, boottime: float, boot: str = "", seen: ClockMark | None = None
+) -> None:
+    """Write down how both clocks stand; a leap is an event, once.
+
+    ``seen`` is what this process saw of them since it started: whoever wrote the mark may be on
+    another host, and says nothing of what this one's clock has counted.
+    """
     was = tx.clock_mark()
-    now = ClockMark(act.now, boottime) if was is None else was.followed(act.now, boottime)
+    fresh = ClockMark(act.now, boottime, boot=boot)
+    now = fresh if was is None else was.followed(act.now, boottime, boot)
+    if was is not None and seen is not None and _says_so(seen, was):
+        now = replace(now, has_leapt=True)
     tx.put_clock_mark(now)
     if was is not None and now.has_leapt and not was.has_leapt:
         seconds = int((act.now - was.at).total_seconds())
@@ -149,30 +160,49 @@ def mark_clock(tx: ClockWrites, act: Act, boottime: float) -> None:
         act.record(tx, ClockLeapt(format_utc(was.at), seconds))
 
 
-def confirm_clock(tx: ClockWrites, act: Act, boottime: float) -> bool:
+def confirm_clock(tx: ClockWrites, act: Act, boottime: float, boot: str = "") -> bool:
     """Take the clock as right from now on; False when nothing was in doubt."""
     mark = tx.clock_mark()
     if mark is None:
-        tx.put_clock_mark(ClockMark(act.now, boottime))
+        tx.put_clock_mark(ClockMark(act.now, boottime, boot=boot))
         return False
-    was_in_doubt = mark.followed(act.now, boottime).has_leapt
-    tx.put_clock_mark(mark.confirmed(act.now, boottime))
+    was_in_doubt = mark.followed(act.now, boottime, boot).has_leapt
+    tx.put_clock_mark(mark.confirmed(act.now, boottime, boot))
     if was_in_doubt:
         act.record(tx, ClockConfirmed(format_utc(act.now)))
     return was_in_doubt
 
 
-async def watch_clock(services: Services) -> None:
-    """One look at the clocks; written down when it is news, or MARK_SECONDS after the last."""
+def _says_so(seen: ClockMark, mark: ClockMark) -> bool:
+    """Did this host see a leap of which the mark of another host knows nothing?"""
+    return seen.has_leapt and seen.boot != mark.boot
+
+
+async def watch_clock(services: Services, seen: ClockMark | None = None) -> ClockMark:
+    """One look at the clocks; written down when it is news, or MARK_SECONDS after the last.
+
+    Returns what is ``seen`` at the next look.
+    """
+    now, boottime, boot = services.clock.now(), services.clock.boottime(), services.boot
+    fresh = ClockMark(now, boottime, boot=boot)
+    own = fresh if seen is None else seen.followed(now, boottime, boot)
 
     def is_due(reader: RetentionReads) -> bool:
-        mark, boottime = reader.clock_mark(), services.clock.boottime()
-        if mark is None or not 0 <= boottime - mark.boottime < MARK_SECONDS:
+        mark = reader.clock_mark()
+        if mark is None:
             return True
-        return mark.followed(services.clock.now(), boottime).has_leapt != mark.has_leapt
+        if boot == mark.boot:
+            is_old = not 0 <= boottime - mark.boottime < MARK_SECONDS
+        else:
+            is_old = abs((now - mark.at).total_seconds()) >= MARK_SECONDS
+        leapt = mark.followed(now, boottime, boot).has_leapt or _says_so(own, mark)
+        return is_old or leapt != mark.has_leapt
 
     if await services.read(is_due):
-        await services.perform(lambda tx, act: mark_clock(tx, act, services.clock.boottime()))
+        await services.perform(
+            lambda tx, act: mark_clock(tx, act, services.clock.boottime(), boot, own)
+        )
+    return fresh if own.has_leapt else own
 
 
 # -- what sinks have not taken -------------------------------------------------------------------

@@ -19,6 +19,7 @@ import structlog
 from bascule.domain.chain import ChainHead, Checkpoint, Link, link_after
 from bascule.domain.facts.record import RecordBroken
 from bascule.domain.proof import Break
+from bascule.domain.retention import ClockMark
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, InvalidInput
 from bascule.interfaces.record import ChainReads, ChainWrites, EventWrites
@@ -93,10 +94,16 @@ def _is_old(link: Link, now: datetime) -> bool:
 
 async def keep_record(services: Services, signer: Signer) -> None:
     """Seal, sign and look at the chain and the clocks, until cancelled."""
+    seen: ClockMark | None = None
+
+    async def look() -> None:
+        nonlocal seen
+        seen = await watch_clock(services, seen)
+
     await asyncio.gather(
         _repeat(lambda: _round(services, signer), timedelta(), ROUND_SECONDS),
         _repeat(lambda: verify_all(services, signer), FIRST_VERIFY, VERIFY_EVERY.total_seconds()),
-        _repeat(lambda: watch_clock(services), timedelta(), CLOCK_SECONDS),
+        _repeat(look, timedelta(), CLOCK_SECONDS),
     )
 
 

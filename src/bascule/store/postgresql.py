@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import cast
 
 import psycopg
@@ -29,7 +30,9 @@ from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlalchemy.pool import NullPool
 
+from bascule.clocks import FollowedClock
 from bascule.errors import ConfigurationError, Unavailable
+from bascule.interfaces.clock import Clock
 from bascule.store.engine import Engine, enter
 from bascule.store.failures import log
 from bascule.store.postgresql_failures import FAILURES, translate
@@ -162,8 +165,10 @@ def place_of(url: str, password: str = "", *, may_be_unverified: bool = False) -
 class Database:
     """Makes connections to one place. Each belongs to whoever holds it; one thread at a time."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, own: Clock | None = None) -> None:
+        """``own`` is this host's clock."""
         self.name = place.name
+        self.clock = FollowedClock(own)  # the database's; set by the first connection
         self._place = place
         self._identity: tuple[int, int] | None = None  # of the first that was connected to
         # Nothing is pooled, and a broken connection is thrown away whole.
@@ -214,10 +219,20 @@ class Database:
                     advice="Start the server again, if the record was moved or restored.",
                 )
             opened.execute(_SET)
+            measure(self.clock, opened)
         except BaseException:
             opened.close()
             raise
         return opened
+
+
+def measure(clock: FollowedClock, driver: psycopg.Connection) -> None:
+    """Have the clock follow the database's."""
+    began = clock.boottime()
+    row = driver.execute("SELECT clock_timestamp()").fetchone()
+    ended = clock.boottime()
+    if row is not None:
+        clock.note(row[0].astimezone(UTC), began, ended)
 
 
 def _said_to_strangers(connect: Callable[[], Connection]) -> Connection:

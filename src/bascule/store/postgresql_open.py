@@ -11,9 +11,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import ConfigurationError
+from bascule.interfaces.clock import Clock
 from bascule.store.new import fill
 from bascule.store.open import BASELINE, REVISION
-from bascule.store.postgresql import POSTGRESQL, Database, Place, driver_of
+from bascule.store.postgresql import POSTGRESQL, Database, Place, driver_of, measure
 from bascule.store.postgresql_failures import FAILURES, translate
 from bascule.store.readers import Readers
 from bascule.store.rows import raise_translated
@@ -27,14 +28,16 @@ _TABLES = text(
 )
 
 
-def open_postgresql(place: Place, *, is_server: bool = True, may_fill: bool = True) -> SqlStore:
+def open_postgresql(
+    place: Place, *, is_server: bool = True, may_fill: bool = True, own: Clock | None = None
+) -> SqlStore:
     """Open the store in this database.
 
     ``is_server``: alone, and with the right to upgrade; others use it beside the server.
-    ``may_fill``: such a one makes the tables when it is empty. Raises ConfigurationError when the
-    database cannot be used, with what to do.
+    ``may_fill``: such a one makes the tables when it is empty. ``own``: this host's clock. Raises
+    ConfigurationError when the database cannot be used, with what to do.
     """
-    database = Database(place)
+    database = Database(place, own)
     connection = _connect(database, is_server=is_server)
     try:
         _bring_up_to_date(connection, place.name, may_upgrade=is_server, may_fill=may_fill)
@@ -51,7 +54,11 @@ def open_postgresql(place: Place, *, is_server: bool = True, may_fill: bool = Tr
         readers.make_anew()
         return made
 
-    return SqlStore(Writer(connection, connect_again), readers)
+    def measure_again() -> None:
+        readers.use(lambda connection: measure(database.clock, driver_of(connection)))
+
+    writer = Writer(connection, connect_again)
+    return SqlStore(writer, readers, database.clock, measure_again)
 
 
 def _connect(database: Database, *, is_server: bool) -> Connection:

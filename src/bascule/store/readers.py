@@ -53,12 +53,15 @@ class Readers:
                 each.close()
 
     def read(self, work: Callable[[Reader], T]) -> T:
+        return self.use(lambda connection: work(SqlReader(connection)))
+
+    def use(self, work: Callable[[Connection], T]) -> T:
         began = self._round
         connection, driver = self._begin()
         is_sound = False
         try:
             try:
-                return work(SqlReader(connection))
+                return work(connection)
             finally:
                 driver.execute(self._engine.end_read)
                 is_sound = True

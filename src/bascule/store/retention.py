@@ -25,7 +25,7 @@ class RetentionReads(Rows):
         row = self._first(select(record_clock))
         if row is None:
             return None
-        return ClockMark(row.at, row.boottime, row.stepped, row.has_leapt)
+        return ClockMark(row.at, row.boottime, row.stepped, row.has_leapt, row.boot)
 
     def first_untaken(self, since: datetime) -> Untaken | None:
         found = [*self._untaken_by_sinks(since), *self._held(since)]
@@ -69,6 +69,7 @@ class RetentionWrites(RetentionReads):
                 "boottime": mark.boottime,
                 "stepped": mark.stepped,
                 "has_leapt": mark.has_leapt,
+                "boot": mark.boot,
             },
         )
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from bascule.errors import Unavailable
+from bascule.interfaces.clock import SharedClock
 from bascule.interfaces.store import Reader, Transaction
 from bascule.store import tables as t
 from bascule.store.engine import driver_of, engine_of
@@ -23,8 +24,18 @@ CHECK_WITHIN = 30.0  # seconds
 class SqlStore:
     """``interfaces.store.Store``."""
 
-    def __init__(self, writer: Writer, readers: Readers | None) -> None:
-        """Without readers, reads take their turn with the writes."""
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers | None,
+        clock: SharedClock | None = None,
+        measure: Callable[[], None] | None = None,
+    ) -> None:
+        """Without readers, reads take their turn with the writes. ``measure`` reads the ``clock``
+        of the database, if it has its own.
+        """
+        self.clock = clock
+        self._measure = measure
         self._writer = writer
         self._readers = readers
 
@@ -46,6 +57,10 @@ class SqlStore:
 
     async def read_few(self, work: Callable[[Reader], T]) -> T:
         return await self.read(work)
+
+    async def measure_clock(self) -> None:
+        if self._measure is not None:
+            await asyncio.to_thread(self._measure)
 
     async def check_writable(self) -> None:
         """A COMMIT may wait for a standby without end; nobody has to wait here for longer."""

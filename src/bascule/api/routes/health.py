@@ -13,6 +13,7 @@ from bascule.api.context import AppState, state_of
 from bascule.api.entries import admits_anybody
 from bascule.api.envelope import CompactJson
 from bascule.errors import Unavailable
+from bascule.services.shared_clock import apart_words
 
 FRESH_SECONDS = 1.0  # how long an answer of /readyz stands
 
@@ -34,7 +35,10 @@ async def readyz(request: Request) -> Response:
     if state.services.hub.is_closing:
         raise Unavailable("The server is stopping.")
     await state.part(Readiness).check()
-    return CompactJson({"status": "ok", "database": "ok"})
+    body = {"status": "ok", "database": "ok"}
+    if words := apart_words(state.services):
+        body["clock"] = words
+    return CompactJson(body)
 
 
 class Readiness:

@@ -110,9 +110,11 @@ async def prune_record(call: CurrentCall, body: PruneBody) -> Response:
     Events younger than the floor are never deleted. No call can change the floor.
     """
     await _sign(call)
-    floor, clock = call.state.record_floor, call.state.services.clock
+    floor, services = call.state.record_floor, call.state.services
     done = await call.perform(
-        lambda tx, act: prune(tx, act, body.before.at, floor, clock.boottime())
+        lambda tx, act: prune(
+            tx, act, body.before.at, floor, services.clock.boottime(), services.boot
+        )
     )
     return CompactJson(pruned_json(done))
 

@@ -6,7 +6,7 @@ was pointed elsewhere, or an operator passed over an event.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Float, Integer, Table
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Float, Integer, Table, Text
 
 from bascule.store.columns import Instant, Span
 from bascule.store.tables.metadata import metadata
@@ -19,6 +19,7 @@ record_clock = Table(
     Column("boottime", Float, nullable=False),
     Column("stepped", Span, nullable=False),
     Column("has_leapt", Boolean, nullable=False),
+    Column("boot", Text, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
 
