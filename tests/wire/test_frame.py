@@ -163,6 +163,15 @@ def test_a_host_whose_clock_is_wrong_says_so_to_a_monitor(
     assert answer.json() == {"status": "ok", "database": "ok", "clock": words}
 
 
+def test_events_that_wait_to_be_sealed_are_told_to_a_monitor(house: House) -> None:
+    """Nobody seals here."""
+    stranger = house.client_of(None)
+    house.clock.pass_time(60)
+    answer = stranger.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["sealing"].endswith("events are not sealed yet, the oldest for 60 s")
+
+
 def test_another_host_is_misdirected(house: House) -> None:
     answer = house.call("GET", house.machine("web-1"), headers={"Host": "evil.example"})
     assert answer.status_code == 421

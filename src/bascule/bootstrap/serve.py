@@ -34,11 +34,13 @@ from bascule.domain.net import parse_address
 from bascule.domain.retention import DEFAULT_FLOOR, check_floor
 from bascule.domain.security_rules import Anchors
 from bascule.domain.times import format_duration, parse_duration
+from bascule.errors import BasculeError
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import HostParts
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.store import Store, Transaction
-from bascule.services.act import Act, ServerPlace, Services
+from bascule.services.act import Act, ServerPlace, Services, new_id
+from bascule.services.duties import Duties
 from bascule.services.hub import Hub
 from bascule.telemetry import set_up_logging
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from bascule.services.delivery import WayOut
 
 log = structlog.get_logger("bascule.server")
+GIVING_SECONDS = 2.0  # a database that is away keeps no server from stopping
 
 
 @click.command(
@@ -319,7 +322,8 @@ def _serve(
 def _services(store: Store, place: ServerPlace) -> Services:
     clock = store.clock or SystemClock()
     boot = "" if store.clock is None else boot_id()
-    return Services(store, clock, Hub(), place, serving_since=clock.now(), boot=boot)
+    duties = Duties(None if store.clock is None else new_id())
+    return Services(store, clock, Hub(), place, serving_since=clock.now(), duties=duties, boot=boot)
 
 
 async def remember_networks(state: AppState) -> None:
@@ -366,6 +370,15 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+        await _give_back(services)
+
+
+async def _give_back(services: Services) -> None:
+    """Another server need not wait until this one's duties are over."""
+    if services.duties.is_shared:
+        giving = services.perform(lambda tx, act: services.duties.give_back(tx, act.now))
+        with contextlib.suppress(BasculeError, TimeoutError):
+            await asyncio.wait_for(giving, GIVING_SECONDS)
 
 
 def _way_out(settings: ServeSettings, clock: Clock) -> WayOut:

@@ -50,6 +50,14 @@ class EventWrites(EventReads, Protocol):
     def record(self, event: Event) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Events that are committed and not in the chain yet."""
+
+    events: int = 0
+    oldest: datetime | None = None  # when the first of them was recorded
+
+
 class ChainReads(Protocol):
     def chain_head(self) -> ChainHead:
         """The last sealed event's place; position 0 when nothing was ever sealed."""
@@ -83,6 +91,16 @@ class ChainReads(Protocol):
         """(sequence, record) of committed events that are not in the chain yet, in order; the
         record is empty when it cannot be read.
         """
+        ...
+
+    def sealable(self, limit: int = 1000) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        """Those of ``unsealed`` that may be sealed now: up to the first one for which a running
+        transaction may commit an event with a lower number.
+        """
+        ...
+
+    def backlog(self) -> Backlog:
+        """What is not sealed."""
         ...
 
     def checkpoint(self, position: int) -> Checkpoint | None: ...

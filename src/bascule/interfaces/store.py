@@ -22,6 +22,7 @@ from bascule.interfaces.closed_ports import (
     ToldPortReads,
 )
 from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
+from bascule.interfaces.duties import DutyReads, DutyWrites
 from bascule.interfaces.exposure import ExposureReads, ExposureWrites
 from bascule.interfaces.grants import GrantReads, GrantWrites, ToldGrantReads
 from bascule.interfaces.inventory import (
@@ -92,6 +93,7 @@ class Reader(
     CallerReads,
     ProviderReads,
     DeliveryReads,
+    DutyReads,
     RetentionReads,
     ActivityReads,
     ExposureReads,
@@ -125,6 +127,7 @@ class Transaction(
     TokenWrites,
     ProviderWrites,
     DeliveryWrites,
+    DutyWrites,
     RetentionWrites,
     ExposureWrites,
     KnockWrites,

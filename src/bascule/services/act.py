@@ -27,6 +27,7 @@ from bascule.interfaces.record import EventWrites
 from bascule.interfaces.store import Reader, Store, Transaction
 from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
+from bascule.services.duties import Duties
 from bascule.services.hub import Hub
 
 T = TypeVar("T")
@@ -131,6 +132,7 @@ class Services:
     verified: Verified = field(default_factory=Verified)
     serving_since: datetime | None = None  # when this server was started
     contacts: Contacts = field(default_factory=Contacts)  # of points, not stored yet
+    duties: Duties = field(default_factory=Duties)
     boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
 
     async def perform(
@@ -181,6 +183,19 @@ class Services:
             self.hub.wake(act.touched, act.settled)
         await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result
+
+    async def on_duty(self, name: str, work: Callable[[Transaction, Act], T], otherwise: T) -> T:
+        """``perform``, unless another server has this duty."""
+        duties, now = self.duties, self.clock.now()
+        if not duties.is_shared:
+            return await self.perform(work)
+        if not await self.read(lambda reader: duties.may_enter(reader, name, now)):
+            return otherwise
+
+        def fenced(tx: Transaction, act: Act) -> T:
+            return otherwise if duties.enter(tx, name, act.now) is None else work(tx, act)
+
+        return await self.perform(fenced)
 
     async def store_contacts(self) -> None:
         """Store what was heard of points; what cannot be stored now is stored by the next call.

@@ -45,13 +45,16 @@ from bascule.domain.grant import Grant
 from bascule.domain.proof import link_line
 from bascule.errors import BasculeError, Unavailable
 from bascule.interfaces.delivery import Carrier, DeliveryReads, DeliveryWrites, Parcel
+from bascule.interfaces.duties import DutyWrites
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.record import ChainReads, EventWrites
 from bascule.services.act import Act, Services, new_id
 from bascule.services.cloudevents import webhook_parcel
+from bascule.services.duties import DELIVERING
 from bascule.services.messages import DAMAGED, GAP, TEST, message
 from bascule.services.ocsf import kind_of_record, ocsf_event
+from bascule.services.posts import Post
 from bascule.services.sinks import known_sink, sink_id
 from bascule.services.syslog_text import syslog_message
 
@@ -60,7 +63,7 @@ class ParcelReads(ChainReads, DeliveryReads, GrantReads, InventoryReads, Protoco
     """What is sent to a sink, and what stands around it."""
 
 
-class SinkNoteWrites(DeliveryWrites, EventWrites, InventoryReads, Protocol):
+class SinkNoteWrites(DeliveryWrites, DutyWrites, EventWrites, InventoryReads, Protocol):
     """What became of a delivery."""
 
 
@@ -221,20 +224,23 @@ async def send_test(services: Services, way_out: WayOut, name: str) -> Outcome:
 async def deliver(
     services: Services, way_out: WayOut, chance: Callable[[], float] = _DICE.random
 ) -> None:
-    """Deliver to every active sink until cancelled."""
+    """Deliver to every active sink until cancelled, while no other server does."""
+    post = Post(services, DELIVERING)
     workers: dict[str, asyncio.Task[None]] = {}
     turn = asyncio.Lock()
     try:
         while True:
             try:
                 active = set(await services.read(_active))
+                if active and not await post.keep():
+                    active = set()  # what was begun ends: another server goes on from its notes
             except BasculeError as error:
                 log.error("sinks cannot be read", why=error.message)
             else:
                 await _follow(
                     workers,
                     active,
-                    lambda each: _Worker(services, way_out, each, turn, chance),
+                    lambda each: _Worker(services, way_out, each, post, turn, chance),
                     way_out,
                 )
             await asyncio.sleep(ROUND_SECONDS)
@@ -278,6 +284,7 @@ class _Worker:
         services: Services,
         way_out: WayOut,
         own_id: str,
+        post: Post,
         turn: asyncio.Lock,
         chance: Callable[[], float],
     ) -> None:
@@ -285,6 +292,7 @@ class _Worker:
         self._carrier = way_out.carrier
         self._host = way_out.host
         self._sink_id = own_id
+        self._post = post
         self._turn = turn
         self._chance = chance
         self._noted: Progress | None = None  # as the store has it
@@ -315,9 +323,9 @@ class _Worker:
         """What is read and cannot be written out is not passed over; its sink says where it is."""
         said = f"an event behind this position cannot be written out ({type(error).__name__})"
 
-        def work(tx: DeliveryWrites, act: Act) -> None:
+        def work(tx: SinkNoteWrites, act: Act) -> None:
             was = tx.sink_progress(self._sink_id)
-            if was is not None:
+            if was is not None and self._post.is_ours(tx, act.now):
                 trouble = Outcome(Answer.LATER, said)
                 to = fall_back(was, Stretch(was.position), trouble, act.now, self._chance())
                 tx.move_progress(was, to)
@@ -342,6 +350,8 @@ class _Worker:
         elif step.parcel is None:
             self._ahead = advance(step.progress, step.stretch, now)
             await self._note_if_due()
+        elif not self._post.is_held:  # by a clock that counts while this process is paused
+            await asyncio.sleep(IDLE_SECONDS)
         else:
             outcome = await self._carrier.carry(step.sink, step.parcel)
             await self._settle(step, outcome)
@@ -379,7 +389,7 @@ class _Worker:
             return
 
         def work(tx: SinkNoteWrites, act: Act) -> bool:
-            is_moved = tx.move_progress(was, to)
+            is_moved = self._post.is_ours(tx, act.now) and tx.move_progress(was, to)
             sink = tx.sink_by_id(to.sink_id)
             if is_moved and fact is not None and sink is not None:
                 act.record(tx, fact, sink_id(tx, sink.name))

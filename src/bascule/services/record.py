@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link, checkpoint_json, export_statement
@@ -37,6 +37,7 @@ class RecordReads(ChainReads, GrantReads, Protocol):
     """The chain, and the grants that its events tell of."""
 
 
+SLOW = timedelta(seconds=10)  # from an event to its place in the chain
 PAGE = 500  # events read and written at a time
 _REST = 9  # times as long as a page took, where there is no hurry
 
@@ -65,6 +66,7 @@ class Bounds:
     stub: Checkpoint | None  # the checkpoint at ``begin``; None at the very beginning
     end: ChainHead
     signed: int  # position of the last checkpoint; after the end only if events were taken away
+    unsealed: int = 0  # events that are not in the chain yet, and so not in the export
 
 
 def bounds(reader: ChainReads) -> Bounds:
@@ -73,7 +75,8 @@ def bounds(reader: ChainReads) -> Bounds:
     end = reader.chain_head()
     newest = reader.checkpoints(limit=1)
     signed = newest[0].head.position if newest else 0
-    return Bounds(begin, stub, end, max(end.position, signed))
+    unsealed = reader.backlog().events
+    return Bounds(begin, stub, end, max(end.position, signed), unsealed)
 
 
 def export_header(
@@ -92,7 +95,18 @@ def export_header(
         "begin": checkpoint_json(found.stub) if found.stub is not None else begin,
         "end": {"position": found.end.position, "hash": found.end.hash},
     }
+    if found.unsealed:
+        header["unsealed"] = found.unsealed
     return {**header, "signature": signer.sign(export_statement(header))}
+
+
+def backlog_words(reader: ChainReads, now: datetime) -> str:
+    """Empty unless events wait for longer than sealing ever takes by itself."""
+    backlog = reader.backlog()
+    age = timedelta() if backlog.oldest is None else now - backlog.oldest
+    if age <= SLOW:
+        return ""
+    return f"{backlog.events} events are not sealed yet, the oldest for {age.total_seconds():.0f} s"
 
 
 async def export_pages(services: Services, signer: Signer) -> AsyncIterator[list[bytes]]:

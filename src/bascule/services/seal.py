@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -22,8 +23,11 @@ from bascule.domain.proof import Break
 from bascule.domain.retention import ClockMark
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, InvalidInput
+from bascule.interfaces.duties import DutyReads, DutyWrites
 from bascule.interfaces.record import ChainReads, ChainWrites, EventWrites
 from bascule.services.act import Act, Services
+from bascule.services.duties import PROVING, SEALING
+from bascule.services.posts import Post
 from bascule.services.record import Signer, verify_record
 from bascule.services.retention import watch_clock
 
@@ -37,14 +41,23 @@ CHECKPOINT_AFTER = timedelta(minutes=10)
 VERIFY_EVERY = timedelta(hours=24)
 FIRST_VERIFY = timedelta(minutes=1)  # after a start, which has better things to do at first
 CLOCK_SECONDS = 60.0  # between looks at the clocks
+TURN_SECONDS = 30.0  # between looks whether another server has finished
 VERIFY_PAUSE = 0.05  # seconds between pages, so that nobody's request waits for it
+
+
+class SealingReads(ChainReads, DutyReads, Protocol):
+    """The chain, and whose duty it is."""
+
+
+class SealingWrites(ChainWrites, DutyWrites, Protocol):
+    """The chain, and whose duty it is."""
 
 
 def seal(tx: ChainWrites, limit: int = BATCH) -> int:
     """Chain up to ``limit`` events that are not in the chain yet; how many there were."""
     head = tx.chain_head()
     seals: list[tuple[int, ChainHead]] = []
-    for sequence, record in tx.unsealed(limit):
+    for sequence, record in tx.sealable(limit):
         if not record:  # damaged in its first second; the chain goes on
             log.error("an event cannot be read; it is sealed as empty", sequence=sequence)
         head = link_after(head, record).head
@@ -102,7 +115,9 @@ async def keep_record(services: Services, signer: Signer) -> None:
 
     await asyncio.gather(
         _repeat(lambda: _round(services, signer), timedelta(), ROUND_SECONDS),
-        _repeat(lambda: verify_all(services, signer), FIRST_VERIFY, VERIFY_EVERY.total_seconds()),
+        _repeat(
+            lambda: _verify_in_turn(services, signer), FIRST_VERIFY, VERIFY_EVERY.total_seconds()
+        ),
         _repeat(look, timedelta(), CLOCK_SECONDS),
     )
 
@@ -126,16 +141,26 @@ async def _repeat(
 
 
 async def _round(services: Services, signer: Signer) -> None:
-    def has_work(reader: ChainReads) -> bool:
-        return bool(reader.unsealed(1)) or is_checkpoint_due(reader, services.clock.now())
+    def has_work(reader: SealingReads) -> bool:
+        now = services.clock.now()
+        is_due = bool(reader.sealable(1)) or is_checkpoint_due(reader, now)
+        return is_due and services.duties.may_enter(reader, SEALING, now)
 
-    def work(tx: ChainWrites, act: Act) -> None:
+    def work(tx: SealingWrites, act: Act) -> None:
+        if services.duties.enter(tx, SEALING, act.now) is None:
+            return
         seal(tx)
         if is_checkpoint_due(tx, act.now):
             sign_head(tx, act, signer)
 
     while await services.read(has_work):
         await services.perform(work)
+
+
+async def _verify_in_turn(services: Services, signer: Signer) -> None:
+    """One server at a time, so that the database is read once and not by all together."""
+    async with Post(services, PROVING).held(TURN_SECONDS):
+        await verify_all(services, signer)
 
 
 async def verify_all(services: Services, signer: Signer) -> None:

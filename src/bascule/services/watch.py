@@ -19,6 +19,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
 from bascule.interfaces.listing import RECENT
 from bascule.services.act import Services
+from bascule.services.duties import SWEEPING
 from bascule.services.knocks import forget_old_knocks
 from bascule.services.owners import ending_credentials
 from bascule.services.sweep import (
@@ -34,6 +35,7 @@ log = structlog.get_logger("bascule.server")
 
 LONGEST_WAIT = timedelta(seconds=1)
 SHORTEST_WAIT = timedelta(milliseconds=5)
+OTHERS_WAIT = timedelta(milliseconds=200)  # while another server does what is due
 SILENCE_ROUND = timedelta(seconds=5)
 CONTACTS_ROUND = timedelta(seconds=3)
 RECENT_ROUND = timedelta(minutes=1)
@@ -59,13 +61,13 @@ async def watch(services: Services) -> None:
         nonlocal noted
         services.contacts.begin_counting()
         await services.store_contacts()  # who was heard since is not silent
-        noted = await services.perform(lambda tx, act: note_silence(tx, act, noted))
+        noted = await services.on_duty(SWEEPING, lambda tx, act: note_silence(tx, act, noted), None)
 
     began = services.clock.boottime()
     # While no server ran nobody could report: silence counts from our own start.
     heard = began + SILENCE_BOUND.total_seconds()
-    orphans = partial(services.perform, close_orphans)
-    knocks = partial(services.perform, forget_old_knocks)
+    orphans = partial(services.on_duty, SWEEPING, close_orphans, 0)
+    knocks = partial(services.on_duty, SWEEPING, forget_old_knocks, 0)
     parts = (
         _Part("storing contacts", services.store_contacts, CONTACTS_ROUND, began),
         _Part("closing orphaned grants", orphans, SILENCE_ROUND, heard),
@@ -129,8 +131,11 @@ async def _round(services: Services) -> tuple[timedelta, bool]:
         now = services.clock.now()
         due = await services.read(lambda reader: next_due(reader, now))
         if due is not None and due <= now:
-            if await services.perform(sweep):
+            done = await services.on_duty(SWEEPING, sweep, None)
+            if done:
                 wait = SHORTEST_WAIT
+            elif done is None:
+                wait = OTHERS_WAIT
             else:
                 is_stuck = True  # what is damaged is due for ever, and ends nothing
         elif due is not None:
@@ -139,7 +144,7 @@ async def _round(services: Services) -> tuple[timedelta, bool]:
     if not await _is_done("all", whole):
         is_stuck = True
         for part in SWEEPS:
-            await _is_done(part.__name__, partial(services.perform, part))
+            await _is_done(part.__name__, partial(services.on_duty, SWEEPING, part, 0))
     return wait, is_stuck
 
 
@@ -147,4 +152,5 @@ async def _recent_round(services: Services) -> None:
     """Requests grow old by the minute; many at once only after an upgrade or a long stop."""
     before = services.clock.now() - RECENT
     while await services.read(lambda reader: reader.has_old_requests(before)):
-        await services.perform(forget_old_requests)
+        if await services.on_duty(SWEEPING, forget_old_requests, None) is None:
+            return

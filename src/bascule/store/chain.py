@@ -4,24 +4,28 @@ Links are given as the event was written, never built anew from its type: a type
 gained a field since would not have the hash that was sealed. A damaged one is handed on as
 an empty record, which has not that hash either: the proof names it, and the rest is read.
 
-Here one writer seals, so the next position and what is not sealed yet are two look-ups.
-With several replicas on one PostgreSQL: an advisory lock lets one of them seal, and
-"not sealed" is asked by a join, because a lower sequence may be committed later.
+One transaction at a time seals, so the next position and what is not sealed yet are two look-ups.
+What has a higher number than the last sealed event is not sealed. So an event is sealed only when
+no transaction is running that may have taken a lower number: ours take turns, but a program that
+takes none (somebody's psql) may commit later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, func, select, union_all
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
+from bascule.interfaces.record import Backlog
 from bascule.store import tables as t
 from bascule.store.activity import ActivityWrites
 from bascule.store.record import RAW, record_of
 from bascule.store.rows import Rows, slices
+from bascule.store.spelling import is_before_all_running
 
 _SEALS = t.event_seals.c
 _CHECKPOINTS = t.checkpoints.c
@@ -45,6 +49,10 @@ _UNSEALED = (
     .order_by(t.events.c.sequence)
     .limit(bindparam("most"))
 )
+_SEALABLE = _UNSEALED.add_columns(is_before_all_running().label("is_before"))
+_BACKLOG = select(
+    func.count(t.events.c.sequence).label("events"), func.min(t.events.c.at).label("oldest")
+).where(t.events.c.sequence > bindparam("sealed"))
 _NEWEST_CHECKPOINT = select(t.checkpoints).order_by(_CHECKPOINTS.position.desc()).limit(1)
 
 
@@ -97,10 +105,21 @@ class ChainReads(Rows):
         }
 
     def unsealed(self, limit: int = 1000) -> Sequence[tuple[int, Mapping[str, Any]]]:
-        last = self._first(_LAST_SEALED)
-        sealed = 0 if last is None or last.sequence is None else last.sequence
-        found = self._all(_UNSEALED, {"sealed": sealed, "most": limit})
+        found = self._all(_UNSEALED, {"sealed": self._last_sealed(), "most": limit})
         return [(row.sequence, record_of(row.raw)) for row in found]
+
+    def sealable(self, limit: int = 1000) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        found = self._all(_SEALABLE, {"sealed": self._last_sealed(), "most": limit})
+        ready = takewhile(lambda row: row.is_before, found)
+        return [(row.sequence, record_of(row.raw)) for row in ready]
+
+    def backlog(self) -> Backlog:
+        row = self._all(_BACKLOG, {"sealed": self._last_sealed()})[0]
+        return Backlog(row.events, row.oldest)
+
+    def _last_sealed(self) -> int:
+        last = self._first(_LAST_SEALED)
+        return 0 if last is None or last.sequence is None else int(last.sequence)
 
     def checkpoint(self, position: int) -> Checkpoint | None:
         row = self._first(select(t.checkpoints).where(_CHECKPOINTS.position == position))

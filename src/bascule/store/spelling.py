@@ -38,6 +38,36 @@ class _CanLookInto(FunctionElement[bool]):
     inherit_cache = True
 
 
+class _IsBeforeAllRunning(FunctionElement[bool]):
+    """Was this row of the record written before all transactions that are still running?"""
+
+    name = "is_before_all_running"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_IsBeforeAllRunning, "sqlite")
+def _is_before_all_running_sqlite(*_: Any, **__: Any) -> str:  # noqa: ANN401  # reason: SQLAlchemy's
+    return "1"  # there is one writer
+
+
+@compiles(_IsBeforeAllRunning, "postgresql")
+def _is_before_all_running_postgresql(*_: Any, **__: Any) -> str:  # noqa: ANN401  # reason: SQLAlchemy's
+    """Running for this snapshot, and not known to be of another database of the cluster.
+
+    A row's ``xmin`` has 32 bits that wrap around; the halves of the circle are before and after.
+    """
+    return (
+        "(SELECT coalesce(bool_and((((id::text::bigint & 4294967295) - events.xmin::text::bigint)"
+        " & 4294967295) BETWEEN 1 AND 2147483647), true)"
+        " FROM pg_snapshot_xip(pg_current_snapshot()) AS running (id)"
+        " WHERE NOT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity AS other"
+        " ON other.pid = pg_locks.pid WHERE locktype = 'transactionid' AND granted"
+        " AND mode = 'ExclusiveLock' AND transactionid = id::xid AND other.datid <>"
+        " (SELECT oid FROM pg_database WHERE datname = current_database())))"
+    )
+
+
 @compiles(_EachOf, "sqlite")
 def _each_of_sqlite(element: _EachOf, compiler: SQLCompiler, **more: Any) -> str:  # noqa: ANN401  # reason: SQLAlchemy's
     return f"json_each({compiler.process(element.clauses, **more)})"
@@ -81,3 +111,8 @@ def raw_of(column: ColumnElement[Any]) -> ColumnElement[bytes]:
 
 def can_look_into(column: ColumnElement[Any]) -> ColumnElement[bool]:
     return _CanLookInto(column)
+
+
+def is_before_all_running() -> ColumnElement[bool]:
+    """Of a row of ``events``."""
+    return _IsBeforeAllRunning()

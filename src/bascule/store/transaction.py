@@ -7,6 +7,7 @@ from bascule.store.asked import AskedReads
 from bascule.store.callers import CallerReads
 from bascule.store.chain import ChainReads, ChainWrites
 from bascule.store.delivery import DeliveryReads, DeliveryWrites
+from bascule.store.duties import DutyReads, DutyWrites
 from bascule.store.exposure import ExposureReads
 from bascule.store.exposure_writes import ExposureWrites
 from bascule.store.fleet import FleetReads, FleetWrites
@@ -53,6 +54,7 @@ class SqlReader(
     ChainReads,
     ActivityReads,
     DeliveryReads,
+    DutyReads,
     RetentionReads,
     ExposureReads,
     KnockReads,
@@ -85,6 +87,7 @@ class SqlTransaction(
     ChainWrites,
     ActivityWrites,
     DeliveryWrites,
+    DutyWrites,
     RetentionWrites,
     ExposureWrites,
     KnockWrites,

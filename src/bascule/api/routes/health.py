@@ -13,6 +13,7 @@ from bascule.api.context import AppState, state_of
 from bascule.api.entries import admits_anybody
 from bascule.api.envelope import CompactJson
 from bascule.errors import Unavailable
+from bascule.services.record import backlog_words
 from bascule.services.shared_clock import apart_words
 
 FRESH_SECONDS = 1.0  # how long an answer of /readyz stands
@@ -34,8 +35,9 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     if state.services.hub.is_closing:
         raise Unavailable("The server is stopping.")
-    await state.part(Readiness).check()
     body = {"status": "ok", "database": "ok"}
+    if words := await state.part(Readiness).check():
+        body["sealing"] = words
     if words := apart_words(state.services):
         body["clock"] = words
     return CompactJson(body)
@@ -46,21 +48,24 @@ class Readiness:
 
     def __init__(self, state: AppState) -> None:
         self._services = state.services
-        self._checking: asyncio.Future[None] | None = None
+        self._checking: asyncio.Future[str] | None = None
         self._looked_at = -FRESH_SECONDS
 
-    async def check(self) -> None:
+    async def check(self) -> str:
+        """What waits to be sealed, if that is worth a word. Raises Unavailable."""
         now = time.monotonic()
         if self._checking is None or (
             self._checking.done() and now - self._looked_at >= FRESH_SECONDS
         ):
             self._looked_at = now
             self._checking = asyncio.ensure_future(self._check())
-        await asyncio.shield(self._checking)
+        return await asyncio.shield(self._checking)
 
-    async def _check(self) -> None:
-        await self._services.read(lambda reader: reader.installation())
+    async def _check(self) -> str:
+        now = self._services.clock.now()
+        words = await self._services.read(lambda reader: backlog_words(reader, now))
         await self._services.store.check_writable()
+        return words
 
 
 @router.get("/bascule/ca.pem")

@@ -45,6 +45,7 @@ from bascule.store.columns import Instant, Json, Key, Sequence, Span
 from bascule.store.tables import access as access
 from bascule.store.tables import activity as activity
 from bascule.store.tables import delivery as delivery
+from bascule.store.tables import duties as duties
 from bascule.store.tables import exposure as exposure
 from bascule.store.tables import knocks as knocks
 from bascule.store.tables import listing as listing
