@@ -36,7 +36,7 @@ def programs() -> Path | None:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: each.parent.name)
     found = shutil.which("initdb")
     if found is not None:
-        return Path(found).parent
+        return Path(found).resolve().parent
     return next((each for each in reversed(folders) if (each / "initdb").exists()), None)
 
 
@@ -103,6 +103,28 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             cwd=self.folder,
         )
+
+    def standby(self) -> Cluster:
+        """A copy that follows this one, with its own socket; it is removed as any other."""
+        made = Cluster.__new__(Cluster)
+        made._programs, made._account = self._programs, self._account
+        made.folder = Path(tempfile.mkdtemp(prefix=self.folder.name, dir=self.folder.parent))
+        if made._account is not None:
+            account = pwd.getpwnam(made._account)
+            os.chown(made.folder, account.pw_uid, account.pw_gid)
+        made.data = made.folder / "data"
+        made.run(
+            "pg_basebackup", "-D", str(made.data), "-h", str(self.folder), "-U", "bascule",
+            "-R", "-c", "fast",
+        )  # fmt: skip
+        with (made.data / "postgresql.conf").open("a") as file:
+            file.write(f"unix_socket_directories = '{made.folder}'\n")
+        made.start()
+        atexit.register(made.remove)
+        return made
+
+    def promote(self) -> None:
+        self.run("pg_ctl", "-D", str(self.data), "-w", "-s", "promote")
 
     def start(self) -> None:
         log = self.folder / "log"

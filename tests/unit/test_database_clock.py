@@ -107,7 +107,7 @@ def test_without_the_database_the_time_goes_on(
         raise Unavailable("The database is away.")
 
     monkeypatch.setattr(ahead, "measure_clock", away)
-    monkeypatch.setattr(shared_clock.asyncio, "sleep", no_pause)
+    monkeypatch.setattr("bascule.services.shared_clock.asyncio.sleep", no_pause)
     before = services.clock.now()
     with capture_logs() as lines, pytest.raises(asyncio.CancelledError):
         asyncio.run(shared_clock.follow_clock(services))

@@ -211,6 +211,28 @@ def confirm_clock(data: Path) -> None:
     click.echo(f"The time {clock.now():%Y-%m-%d %H:%M:%S} UTC {said}.")
 
 
+@admin.command(
+    "accept-database",
+    short_help="Accept the database after a restore or a move.",
+    epilog="Example:\n\n\b\n  bascule admin accept-database --data /var/lib/bascule",
+)
+@_DATA
+def accept_database(data: Path) -> None:
+    """Accept the PostgreSQL database as it is now. The server may be running.
+
+    A server refuses a database in another cluster, or on a lower timeline than it has seen,
+    because what it acknowledged may be missing there. Run this on each server's host if the
+    database is the right one. Agents that have seen more are shown as restored.
+    """
+    require_installation(data)
+    check_own(data)
+    found = Record(data).accept()
+    if found is None:
+        click.echo("The record is in SQLite: there is nothing to accept.")
+        return
+    click.echo(f"Known:    {found[0]}.\nAccepted: {found[1]}.")
+
+
 def _endpoint(previous: dict[str, object]) -> str:
     return str(previous.get("endpoint") or "https://localhost:8443")
 

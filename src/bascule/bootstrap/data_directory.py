@@ -26,13 +26,14 @@ from bascule.services.installation import ensure_installation, set_administrator
 ADMIN_FILE = "admin.json"
 DATABASE = "bascule.db"
 DATABASE_FILE = "database.json"  # where the record is, if that is PostgreSQL
+TIMELINE_FILE = "timeline.json"  # what this server has seen of its cluster
 LOCK = "lock"
 # What may be there without a database: all that a start makes, since one that was killed made only
 # some of it; and what a disk brings that is mounted for it. A test holds this to what a start makes.
 OURS = frozenset(
     {LOCK, ADMIN_FILE, "set-up-link", "ca.key", "ca.pem", "server.pem", "this-host", "lost+found"}
     | {"token-signing.key", "token-retired-keys.json", "record-signing.key"}
-    | {"sign-in-sealing.key", DATABASE_FILE}
+    | {"sign-in-sealing.key", DATABASE_FILE, TIMELINE_FILE}
 )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bascule.bootstrap.data_directory import (
     DATABASE,
     DATABASE_FILE,
+    TIMELINE_FILE,
     has_database,
     names_installation,
 )
@@ -66,13 +67,29 @@ class Record:
             from bascule.store.open import open_store
 
             return open_store(self._data / DATABASE, may_upgrade=is_server)
+        from bascule.store.lineage import Lineage
         from bascule.store.postgresql_open import open_postgresql
 
         return open_postgresql(
             self._place(self._chosen),
             is_server=is_server,
+            lineage=Lineage(self._data / TIMELINE_FILE),
             may_fill=may_begin and not self._is_made,
         )
+
+    def accept(self) -> tuple[str, str] | None:
+        """Take the database that is there now as the right one: what was known, and what is.
+
+        None: it is in SQLite. Raises ConfigurationError when it cannot be used.
+        """
+        if self._chosen is None:
+            return None
+        from bascule.store.lineage import Lineage
+        from bascule.store.postgresql import lineage_of
+
+        found = lineage_of(self._place(self._chosen))
+        was = Lineage(self._data / TIMELINE_FILE).accept(found)
+        return "unknown" if was is None else str(was), str(found)
 
     def begin(self, tx: Reader) -> None:
         """``adopt``, and ``remember`` before admin.json is written."""

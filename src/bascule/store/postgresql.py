@@ -33,8 +33,10 @@ from sqlalchemy.pool import NullPool
 from bascule.clocks import FollowedClock
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.interfaces.clock import Clock
+from bascule.store import lineage as lineages
 from bascule.store.engine import Engine, enter
 from bascule.store.failures import log
+from bascule.store.lineage import Lineage
 from bascule.store.postgresql_failures import FAILURES, translate
 from bascule.store.prepared import Forms
 
@@ -71,7 +73,10 @@ _ASK = (
     "set_config('synchronous_commit', current_setting('synchronous_commit'), false), "
     "current_setting('server_encoding'), pg_backend_pid(), "
     "(SELECT system_identifier FROM pg_control_system()), "
-    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    "(SELECT oid FROM pg_database WHERE datname = current_database()), "
+    "CASE WHEN pg_is_in_recovery() THEN 0 ELSE "  # of the log that is written now
+    "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END, "
+    "current_setting('synchronous_standby_names')"
 )
 
 
@@ -165,9 +170,14 @@ def place_of(url: str, password: str = "", *, may_be_unverified: bool = False) -
 class Database:
     """Makes connections to one place. Each belongs to whoever holds it; one thread at a time."""
 
-    def __init__(self, place: Place, own: Clock | None = None) -> None:
-        """``own`` is this host's clock."""
+    def __init__(
+        self, place: Place, own: Clock | None = None, lineage: Lineage | None = None
+    ) -> None:
+        """``own`` is this host's clock. ``lineage`` is what this server has seen before."""
         self.name = place.name
+        self.is_kept_elsewhere = False  # does a standby have what is acknowledged?
+        self._lineage = lineage or Lineage()
+        self.seen: lineages.Place | None = None  # by the newest connection
         self.clock = FollowedClock(own)  # the database's; set by the first connection
         self._place = place
         self._identity: tuple[int, int] | None = None  # of the first that was connected to
@@ -211,13 +221,17 @@ class Database:
         opened = psycopg.connect(self._place.reach, autocommit=True, **more)  # type: ignore[arg-type]  # reason: of libpq, whatever it is
         try:
             opened.prepared_max = _PREPARED
-            identity = _check(opened, self.name)
+            found = _check(opened, self.name)
+            identity = found.system, found.number
             self._identity = self._identity or identity
             if identity != self._identity:
                 raise ConfigurationError(
                     f"The database {self.name} is another one than when this program started.",
                     advice="Start the server again, if the record was moved or restored.",
                 )
+            self.seen = found.lineage
+            self._lineage.follow(self.seen, self.name)
+            self.is_kept_elsewhere = found.is_kept_elsewhere
             opened.execute(_SET)
             measure(self.clock, opened)
         except BaseException:
@@ -250,14 +264,33 @@ def driver_of(connection: Connection) -> psycopg.Connection:
     return cast("psycopg.Connection", connection.connection.dbapi_connection)
 
 
-def _check(driver: psycopg.Connection, name: str) -> tuple[int, int]:
-    """Which database it is: its standbys have the same.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Which database it is. Its standbys have the same ``system`` and ``number``."""
 
-    Raises ConfigurationError unless this server keeps what it acknowledges.
-    """
-    ((version, is_standby, read_only, fsync, commit, encoding, pid, system, number),) = (
-        driver.execute(_ASK).fetchall()
-    )
+    system: int
+    number: int
+    timeline: int
+    is_kept_elsewhere: bool
+
+    @property
+    def lineage(self) -> lineages.Place:
+        return lineages.Place(str(self.system), self.timeline)
+
+
+def lineage_of(place: Place) -> lineages.Place:
+    """Of the primary that is there now, whatever was there before."""
+    database = Database(place)
+    database.connect().close()
+    assert database.seen is not None  # noqa: S101  # reason: what connected has seen it
+    return database.seen
+
+
+def _check(driver: psycopg.Connection, name: str) -> _Found:
+    """Raises ConfigurationError unless this server keeps what it acknowledges."""
+    (row,) = driver.execute(_ASK).fetchall()
+    version, is_standby, read_only, fsync, commit, encoding, pid, system, number, *rest = row
+    timeline, standbys = rest
     if version < OLDEST:
         raise ConfigurationError(
             f"The server of the database {name} is PostgreSQL {version}. Bascule needs {OLDEST} "
@@ -288,4 +321,5 @@ def _check(driver: psycopg.Connection, name: str) -> tuple[int, int]:
             f"The database {name} has the encoding {encoding}. Bascule needs UTF8.",
             advice="Create it with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.",
         )
-    return system, number
+    is_kept_elsewhere = bool(standbys.strip()) and commit != "local"
+    return _Found(system, number, timeline, is_kept_elsewhere)

@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import ConfigurationError
 from bascule.interfaces.clock import Clock
+from bascule.store.failures import log
+from bascule.store.lineage import Lineage
 from bascule.store.new import fill
 from bascule.store.open import BASELINE, REVISION
 from bascule.store.postgresql import POSTGRESQL, Database, Place, driver_of, measure
@@ -29,7 +31,12 @@ _TABLES = text(
 
 
 def open_postgresql(
-    place: Place, *, is_server: bool = True, may_fill: bool = True, own: Clock | None = None
+    place: Place,
+    *,
+    is_server: bool = True,
+    may_fill: bool = True,
+    own: Clock | None = None,
+    lineage: Lineage | None = None,
 ) -> SqlStore:
     """Open the store in this database.
 
@@ -37,7 +44,7 @@ def open_postgresql(
     ``may_fill``: such a one makes the tables when it is empty. ``own``: this host's clock. Raises
     ConfigurationError when the database cannot be used, with what to do.
     """
-    database = Database(place, own)
+    database = Database(place, own, lineage)
     connection = _connect(database, is_server=is_server)
     try:
         _bring_up_to_date(connection, place.name, may_upgrade=is_server, may_fill=may_fill)
@@ -47,6 +54,11 @@ def open_postgresql(
     except BaseException:
         connection.close()
         raise
+    if is_server and not database.is_kept_elsewhere:
+        log.warning(
+            "changes that were acknowledged may be lost over a failover",
+            why="the database server commits to no synchronous standby",
+        )
     readers = Readers(POSTGRESQL, database.connect_later)
 
     def connect_again() -> Connection:

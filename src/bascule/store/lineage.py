@@ -1,0 +1,97 @@
+"""Which cluster a server's database is in, and on which timeline of it (EDGES H5).
+
+A standby that is promoted begins a new timeline of the same cluster. So a higher timeline is a
+failover, and is followed. A lower one is a primary that was replaced and runs again, or a copy from
+before: it lacks what was acknowledged since. Another cluster is another database, or a restored
+one. Both are refused until the host's owner accepts them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.errors import ConfigurationError
+from bascule.files import write_atomically
+from bascule.store.failures import log
+
+ADVICE = (
+    "Name the current primary with --database. If this is the right database, such as a restored "
+    "backup, run on each server's host: bascule admin accept-database --data DIR"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a primary is in the life of its cluster."""
+
+    system: str  # the cluster's identifier
+    timeline: int
+
+    def __str__(self) -> str:
+        return f"cluster {self.system}, timeline {self.timeline}"
+
+
+class Lineage:
+    """What one server remembers of it, in a file of its own."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """Without a file it is remembered as long as the process runs."""
+        self._file = file
+        self._known: Place | None = None
+        self._gate = threading.Lock()  # connections are made by several threads
+
+    def follow(self, found: Place, name: str) -> None:
+        """Raise ConfigurationError if it lacks what this server has seen acknowledged."""
+        with self._gate:
+            known = self._known or self._read()
+            if known is not None and found.system != known.system:
+                raise ConfigurationError(
+                    f"The database {name} is in another cluster than before.", advice=ADVICE
+                )
+            if known is not None and found.timeline < known.timeline:
+                raise ConfigurationError(
+                    f"The database {name} is on timeline {found.timeline} of its cluster, and was "
+                    f"on {known.timeline}: it lacks what was stored since.",
+                    advice=ADVICE,
+                )
+            if known is not None and found.timeline > known.timeline:
+                log.warning(
+                    "a standby of the database was promoted",
+                    timeline=found.timeline,
+                    before=known.timeline,
+                    lost="what was acknowledged and had not reached it, unless it was synchronous",
+                )
+            if found != known:
+                self._write(found)
+            self._known = found
+
+    def accept(self, found: Place) -> Place | None:
+        """Take it as the right one from now on; returns what was known."""
+        with self._gate, suppress(ConfigurationError):
+            self._known = self._read()
+        was, self._known = self._known, found
+        self._write(found)
+        return was
+
+    def _read(self) -> Place | None:
+        if self._file is None or not self._file.exists():
+            return None
+        try:
+            known = json.loads(self._file.read_text())
+            return Place(str(known["system"]), int(known["timeline"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"{self._file} cannot be read: {error}.",
+                advice="Restore it from a backup. Without it, the server does not know whether "
+                "this is its database. To take it as the right one: bascule admin accept-database "
+                "--data DIR",
+            ) from None
+
+    def _write(self, found: Place) -> None:
+        if self._file is not None:
+            told = {"system": found.system, "timeline": found.timeline}
+            write_atomically(self._file, json.dumps(told) + "\n")

@@ -1,0 +1,168 @@
+"""A standby in the place of its primary, and what is not a failover (EDGES H5): real clusters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from structlog.testing import capture_logs
+
+from bascule.bootstrap.admin import admin
+from bascule.errors import BasculeError, ConfigurationError, Unavailable
+from bascule.store.lineage import Lineage
+from bascule.store.lineage import Place as Seen
+from bascule.store.postgresql import Place, place_of
+from bascule.store.postgresql_open import open_postgresql
+from bascule.store.sql_store import SqlStore
+from tests.contracts.store.samples import close, read, write
+from tests.support import postgresql
+from tests.support.postgresql import Cluster
+
+pytestmark = pytest.mark.skipif(
+    postgresql.programs() is None, reason="PostgreSQL's server is missing"
+)
+
+
+@pytest.fixture
+def primary() -> Iterator[Cluster]:
+    made = Cluster()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def standby(primary: Cluster) -> Iterator[Cluster]:
+    primary.do("CREATE DATABASE ours")
+    made = primary.standby()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "timeline.json"
+
+
+def _either(primary: Cluster, standby: Cluster) -> Place:
+    folders = f"{primary.folder},{standby.folder}"
+    return place_of(f"host={folders} dbname=ours user=bascule")
+
+
+def _opened(place: Place, file: Path) -> SqlStore:
+    return open_postgresql(place, lineage=Lineage(file))
+
+
+def _timeline(file: Path) -> int:
+    found = json.loads(file.read_text())["timeline"]
+    assert isinstance(found, int)
+    return found
+
+
+def test_a_promoted_standby_is_taken_up_and_the_old_primary_is_not(
+    primary: Cluster, standby: Cluster, file: Path
+) -> None:
+    """Without a restart; and the old one lacks what was stored since, whoever starts on it."""
+    place = _either(primary, standby)
+    with capture_logs() as lines:
+        store = _opened(place, file)
+    assert [each for each in lines if "may be lost over a failover" in each["event"]]
+    write(store, lambda tx: tx.advance_generation("u"))
+    assert _timeline(file) == 1
+    postgresql.wait(lambda: _has_all(primary, standby))
+    primary.stop()
+    with pytest.raises(Unavailable):
+        write(store, lambda tx: tx.advance_generation("u"))
+    standby.promote()
+    with capture_logs() as lines:
+        postgresql.wait(lambda: _is_written(store))
+    assert [each for each in lines if each["event"] == "a standby of the database was promoted"]
+    assert read(store, lambda r: r.generation("u")) == 2
+    assert _timeline(file) == 2
+    # Both run, and the old primary is named first, as it was before.
+    standby.stop()
+    primary.start()
+    with pytest.raises(Unavailable) as refusal:
+        write(store, lambda tx: tx.advance_generation("u"))
+    assert str(primary.folder) not in refusal.value.message, "the log has the reason"
+    close(store)
+    old = primary.place("ours")
+    with pytest.raises(ConfigurationError, match="on timeline 1 of its cluster, and was on 2"):
+        _opened(old, file)
+    data = file.parent / "data"
+    data.mkdir(mode=0o700)
+    known = {"database": old.reach, "tenant_id": "t", "is_made": True}
+    (data / "database.json").write_text(json.dumps(known))
+    file.rename(data / file.name)
+    done = CliRunner().invoke(admin, ["accept-database", "--data", str(data)])
+    assert done.exit_code == 0, done.output
+    assert "timeline 2" in done.output.splitlines()[0]
+    assert "timeline 1" in done.output.splitlines()[1]
+    again = _opened(old, data / file.name)
+    assert read(again, lambda r: r.generation("u")) == 1, "the owner said so"
+    close(again)
+
+
+def _has_all(primary: Cluster, standby: Cluster) -> bool:
+    ((sent,),) = primary.do("SELECT pg_current_wal_lsn()::text")
+    ((there,),) = standby.do("SELECT pg_last_wal_replay_lsn()::text")
+    return sent == there
+
+
+def _is_written(store: SqlStore) -> bool:
+    try:
+        write(store, lambda tx: tx.advance_generation("u"))
+    except Unavailable:
+        return False
+    return True
+
+
+def test_with_a_synchronous_standby_nothing_is_said_to_be_in_danger(
+    primary: Cluster, standby: Cluster, file: Path
+) -> None:
+    """Unless a session commits without waiting for it."""
+    primary.do("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    primary.do("SELECT pg_reload_conf()")
+    postgresql.wait(lambda: primary.do("SHOW synchronous_standby_names") == [("*",)])
+    for commit, is_said in (("on", False), ("local", True)):
+        primary.do(f"ALTER DATABASE ours SET synchronous_commit = {commit}")
+        with capture_logs() as lines:
+            close(_opened(primary.place("ours"), file))
+        found = [each for each in lines if "may be lost over a failover" in each["event"]]
+        assert bool(found) is is_said, commit
+
+
+def test_a_database_of_another_cluster_is_refused(file: Path) -> None:
+    """Such as one that was restored elsewhere: it may be older than what was acknowledged."""
+    name = postgresql.cluster().make(postgresql.blank())
+    place = postgresql.cluster().place(name)
+    close(_opened(place, file))
+    real = json.loads(file.read_text())
+    Lineage(file).accept(Seen("1", real["timeline"]))
+    with pytest.raises(ConfigurationError, match="another cluster than before") as refusal:
+        _opened(place, file)
+    assert "accept-database" in refusal.value.advice
+    assert json.loads(file.read_text())["system"] == "1", "a start that is refused changes nothing"
+    postgresql.cluster().drop(name)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"system":"1"}', '{"system":"1","timeline":"x"}'])
+def test_a_file_that_says_nothing_is_not_taken_for_none(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(BasculeError, match="cannot be read"):
+        Lineage(file).follow(Seen("1", 1), "ours")
+    assert file.read_text() == text
+    Lineage(file).accept(Seen("1", 1))
+    Lineage(file).follow(Seen("1", 1), "ours")
+
+
+def test_what_a_server_has_seen_counts_without_a_file_too() -> None:
+    seen = Lineage()
+    seen.follow(Seen("1", 4), "ours")
+    seen.follow(Seen("1", 5), "ours")
+    for other in (Seen("1", 4), Seen("2", 5)):
+        with pytest.raises(ConfigurationError):
+            seen.follow(other, "ours")
+    seen.follow(Seen("1", 5), "ours")
