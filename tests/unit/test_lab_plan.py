@@ -48,8 +48,11 @@ INFO: dict[str, Any] = {
     ],
     "users": [{"name": "reader", "password": "hushhush", "role": "Reader"}],
     "inventory": [{"name": "legacy-1"}],
+    "servers": [{"name": "server"}],
+    "balancer": None,
+    "database": None,
     "pids": {
-        "server": 11,
+        "servers": {"server": 11},
         "agents": {"web-1": 12, "db-1": 13},
         "sshd": {"web-1": 14, "db-1": 15},
         "supervisor": 10,
@@ -310,7 +313,12 @@ def test_table_tells_the_pids_and_no_secret() -> None:
 
 def test_table_tells_what_is_behind_the_gateway() -> None:
     machines = [BEHIND, {**BEHIND, "name": "sql-1", "agent": True}, {"name": "gw", "gateway": None}]
-    pids = {"server": 11, "agents": {"gw": 12}, "sshd": {"gw": 14, "app-1": 15}, "supervisor": 10}
+    pids = {
+        "servers": {"server": 11},
+        "agents": {"gw": 12},
+        "sshd": {"gw": 14, "app-1": 15},
+        "supervisor": 10,
+    }
     text = render_table({**INFO, "machines": machines, "pids": pids})
     assert "app-1 (no agent) is reached through gateway gw: its port 22 by 10.203.0.23:2200" in text
     assert "sql-1 (its own agent too) is reached through gateway gw" in text
@@ -318,7 +326,12 @@ def test_table_tells_what_is_behind_the_gateway() -> None:
 
 
 def test_table_says_that_a_machine_has_no_agent_any_more() -> None:
-    pids = {"server": 11, "agents": {"web-1": None}, "sshd": {"web-1": 14}, "supervisor": 10}
+    pids = {
+        "servers": {"server": 11},
+        "agents": {"web-1": None},
+        "sshd": {"web-1": 14},
+        "supervisor": 10,
+    }
     assert "agent ended, sshd 14" in render_table({**INFO, "pids": pids})
 
 

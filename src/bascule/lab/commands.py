@@ -1,4 +1,4 @@
-"""``bascule lab up|info|exec|shell|down``.
+"""``bascule lab up|info|exec|shell|stop|start|down``.
 
 What is not here: how it is done (``lifecycle``, ``launch``, ``info``).
 """
@@ -10,12 +10,15 @@ import os
 import shutil
 import signal
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from bascule.interfaces.driver import HostParts
-from bascule.lab.topology import DEFAULT_LAB, SERVER_PORT
+from bascule.lab.topology import DEFAULT_LAB, MOST_REPLICAS, SERVER_PORT, Shape
+
+if TYPE_CHECKING:
+    from bascule.lab.state import LabState
 
 _NAME = click.option(
     "--name", default=DEFAULT_LAB, show_default=True, metavar="LAB", help="Which lab."
@@ -42,7 +45,8 @@ def lab() -> None:
     epilog="""\b
 Examples:
   bascule lab up
-  bascule lab up --detach --name second --port 9443"""
+  bascule lab up --detach --name second --port 9443
+  bascule lab up --detach --replicas 3 --postgresql"""
 )
 @_NAME
 @click.option(
@@ -52,14 +56,37 @@ Examples:
     show_default=True,
     help="Port on 127.0.0.1 of this machine for the lab's server.",
 )
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, MOST_REPLICAS),
+    default=1,
+    show_default=True,
+    help="Number of servers, behind a balancer; more than one need --postgresql.",
+)
+@click.option(
+    "--postgresql",
+    is_flag=True,
+    help="Keep the record in a PostgreSQL of the lab's own; installs Debian's package if missing.",
+)
 @click.option("--detach", is_flag=True, help="Return when the lab is up, and leave it running.")
 @click.pass_obj
-def up(parts: HostParts, name: str, port: int, detach: bool) -> None:
+def up(
+    parts: HostParts, name: str, port: int, replicas: int, postgresql: bool, detach: bool
+) -> None:
     """Start a lab and print what to try. Without --detach, Ctrl-C stops it."""
     from bascule.lab import lifecycle
 
+    if replicas > 1 and not postgresql:
+        raise click.UsageError(
+            "--replicas needs --postgresql: a file of SQLite belongs to one server alone."
+        )
     launched = lifecycle.launch(
-        name, port, parts.firewall().needs.tools, is_tied=not detach, tell=_tell
+        name,
+        port,
+        Shape(replicas, postgresql),
+        parts.firewall().needs.tools,
+        is_tied=not detach,
+        tell=_tell,
     )
     if launched is None:
         lifecycle.wait_until_running(name, _tell)
@@ -144,6 +171,43 @@ def shell(name: str, host: str) -> None:
 
 @lab.command(
     epilog="""\b
+Examples:
+  bascule lab stop server-2
+  bascule lab stop database --kill"""
+)
+@_NAME
+@click.argument("program")
+@click.option("--kill", is_flag=True, help="With SIGKILL, as in a crash.")
+def stop(name: str, program: str, kill: bool) -> None:
+    """Stop a PROGRAM of the lab, such as server, server-1, database or web-1/agent.
+
+    Unlike one that was killed otherwise, it is not started again before `bascule lab start`.
+    """
+    from bascule.lab import stopping
+    from bascule.lab.folder import lab_folder
+
+    stopping.stop(lab_folder(name), _state(name), program, is_killed=kill)
+    click.echo(f"{program} is stopped; to start it: bascule lab start {program}")
+
+
+@lab.command(
+    epilog="""\b
+Example:
+  bascule lab start server-2"""
+)
+@_NAME
+@click.argument("program")
+def start(name: str, program: str) -> None:
+    """Start a PROGRAM of the lab that `bascule lab stop` stopped."""
+    from bascule.lab import stopping
+    from bascule.lab.folder import lab_folder
+
+    pid = stopping.start(lab_folder(name), _state(name), program)
+    click.echo(f"{program} runs as process {pid}")
+
+
+@lab.command(
+    epilog="""\b
 Example:
   bascule lab down"""
 )
@@ -160,13 +224,18 @@ def _tell(text: str) -> None:
     click.echo(text, err=True)
 
 
+def _state(name: str) -> LabState:
+    from bascule.lab.lifecycle import running_state
+
+    return running_state(name)
+
+
 def _info(name: str) -> dict[str, object]:
     from bascule.lab.folder import lab_folder
     from bascule.lab.info import current_state, lab_info
     from bascule.lab.person import current_person
-    from bascule.lab.topology import default_topology
 
-    topology = default_topology(name)
+    topology = _state(name).topology
     state = current_state(name, topology)
     return lab_info(state, topology, lab_folder(name), current_person())
 

@@ -40,6 +40,28 @@ class LabFolder:
     def data(self) -> Path:  # of `bascule serve`
         return self.root / "data"
 
+    def data_of(self, server: str, *, is_first: bool) -> Path:
+        """Of one of several; the first makes the installation."""
+        return self.data if is_first else self.root / f"data-{server}"
+
+    @property
+    def database(self) -> Path:
+        """The cluster of PostgreSQL: its data and its socket."""
+        return self.root / "database"
+
+    @property
+    def database_tls(self) -> Path:
+        """The cluster's own CA, whose certificate the servers trust."""
+        return self.root / "database-tls"
+
+    @property
+    def database_password(self) -> Path:
+        return self.root / "database-password"
+
+    def stopped(self, unit: str) -> Path:
+        """There: the unit is not started again until somebody says so."""
+        return self.root / "stopped" / unit.replace("/", "-")
+
     @property
     def admin(self) -> Path:
         return self.data / "admin.json"
@@ -80,7 +102,12 @@ class LabFolder:
     def create(self, hosts: list[str]) -> None:
         """Make the folder and those below it."""
         self.root.mkdir(mode=0o700)
-        for folder in (self.root / "logs", self.root / "agents", *map(self.home, hosts)):
+        for folder in (
+            self.root / "logs",
+            self.root / "agents",
+            self.root / "stopped",
+            *map(self.home, hosts),
+        ):
             folder.mkdir(mode=0o700, parents=True)
         for host in hosts:
             self.ssh(host).mkdir(mode=0o755)

@@ -28,6 +28,7 @@ from bascule.lab.processes import NETNS_FOLDER, mark_of
 from bascule.lab.topology import LabHost, Topology
 
 NOTIFY_FOLDER = Path("/run/notify")
+DATABASE_FOLDER = Path("/run/database")  # where its host shows the lab's folder for the cluster
 # Of the network namespace of whoever opens them (namespaces(7)).
 FORWARDING = (
     Path("/proc/sys/net/ipv4/ip_forward"),
@@ -85,6 +86,8 @@ def account_files(person: Person) -> dict[str, str]:
 def write_host_files(plan: HostPlan) -> None:
     """Write the files that become the host's /etc/hosts and so on."""
     place = plan.folder.host(plan.host.name)
+    if plan.host.role == "database":
+        plan.folder.database.mkdir(mode=0o700)
     files = {
         "hosts": plan.topology.hosts_file(plan.host),
         "hostname": plan.host.name + "\n",
@@ -161,6 +164,9 @@ def _arrange(plan: HostPlan) -> None:
         # The copy of the machine's own register below goes: it would keep everybody's network
         # namespaces alive for as long as the lab stands.
         linux.unmount(register)
+    if plan.host.role == "database":
+        DATABASE_FOLDER.mkdir()
+        linux.bind(plan.folder.database, DATABASE_FOLDER)
     own_runtime = Path("/run/user", str(plan.person.uid))
     own_runtime.mkdir(mode=0o700, exist_ok=True)
     cover(Path("/var/log"), plan.kept, "tmpfs", "tmpfs")

@@ -15,7 +15,7 @@ from bascule.lab.folder import LabFolder
 from bascule.lab.lifecycle import running_state
 from bascule.lab.person import Person
 from bascule.lab.state import LabState
-from bascule.lab.topology import PUBLIC_PORTS, SSH_PORT, LabHost, Topology
+from bascule.lab.topology import PUBLIC_PORTS, SERVER_PORT, SSH_PORT, LabHost, Topology
 
 _PATIENCE_SECONDS = 5.0  # longer than a restart takes
 _PAUSE = 0.05
@@ -25,7 +25,10 @@ PORTAL_PATH = "/portal"
 def pids_of(state: LabState, topology: Topology) -> dict[str, Any]:
     """Pids by what they are; None where nothing runs now."""
     return {
-        "server": state.pid(units.SERVER),
+        "server": state.pid(units.SERVER),  # None where there are replicas
+        "servers": {host.name: state.pid(host.name) for host in topology.servers},
+        "balancer": state.pid(units.BALANCER),
+        "database": state.pid(units.DATABASE),
         "agents": {
             machine.name: state.pid(units.agent_unit(machine.name)) for machine in topology.agents
         },
@@ -45,7 +48,7 @@ def current_state(name: str, topology: Topology) -> LabState:
     while True:
         state = running_state(name)
         pids = pids_of(state, topology)
-        alive = [pids["server"], *pids["agents"].values(), *pids["sshd"].values()]
+        alive = [*pids["servers"].values(), *pids["agents"].values(), *pids["sshd"].values()]
         if (state.phase == "running" and all(alive)) or time.monotonic() > deadline:
             return state
         time.sleep(_PAUSE)
@@ -83,6 +86,16 @@ def lab_info(
         ],
         "users": resources.read_users(folder),
         "data_dir": str(folder.data),
+        "servers": [
+            {
+                "name": host.name,
+                "url": f"https://{host.name}:{SERVER_PORT}",
+                "data_dir": str(folder.data_of(host.name, is_first=host == topology.servers[0])),
+            }
+            for host in topology.servers
+        ],
+        "balancer": topology.server.name if topology.replicas else None,
+        "database": None if topology.database is None else _database(topology.database, folder),
         "pids": pids_of(state, topology),
         "name": state.lab,
         "phase": state.phase,
@@ -97,6 +110,15 @@ def lab_info(
             }
             for host in topology.hosts
         ],
+    }
+
+
+def _database(host: LabHost, folder: LabFolder) -> dict[str, Any]:
+    return {
+        "host": host.name,
+        "url": units.database_url(host, folder),
+        "password_file": str(folder.database_password),
+        "folder": str(folder.database),
     }
 
 
@@ -122,7 +144,11 @@ def render_table(info: Mapping[str, Any]) -> str:
     The passwords of the lab's people are there: whoever reads this signs in as them.
     """
     pids = info["pids"]
-    programs = {info["server"].split("//")[1].split(":")[0]: f"server {pids['server']}"}
+    programs = {name: f"server {pid or 'stopped'}" for name, pid in pids["servers"].items()}
+    if info["balancer"]:
+        programs[info["balancer"]] = f"balancer {pids['balancer']}"
+    if info["database"]:
+        programs[info["database"]["host"]] = f"postgres {pids['database'] or 'stopped'}"
     for name, sshd in pids["sshd"].items():
         agent = f"agent {pids['agents'][name] or 'ended'}" if name in pids["agents"] else "no agent"
         programs[name] = f"{agent}, sshd {sshd}"
@@ -143,6 +169,7 @@ def render_table(info: Mapping[str, Any]) -> str:
         f"portal     {info['portal']} here, {info['server']}{PORTAL_PATH} inside",
         f"CA file    {info['ca_file']}",
         f"folder     {info['folder']}",
+        *_database_words(info),
     ]
     people = [
         f"user       {each['name']} ({each['role']}), password {each['password']}"
@@ -151,6 +178,15 @@ def render_table(info: Mapping[str, Any]) -> str:
     behind = [_behind_words(each) for each in info["machines"] if each.get("gateway")]
     inventory = [f"inventory  {each['name']} (no host, no agent)" for each in info["inventory"]]
     return "\n".join([*head, *people, *behind, *inventory, "", *table])
+
+
+def _database_words(info: Mapping[str, Any]) -> list[str]:
+    database = info["database"]
+    if not database:
+        return []
+    names = ", ".join(each["name"] for each in info["servers"])
+    lines = [f"database   {database['url']}"]
+    return [*lines, f"replicas   {names}, behind the balancer"] if info["balancer"] else lines
 
 
 def _behind_words(machine: Mapping[str, Any]) -> str:

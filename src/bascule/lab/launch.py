@@ -25,7 +25,13 @@ from bascule.lab.person import Person
 from bascule.lab.state import LabState
 
 _ABOVE_ALL = 512  # descriptors are first moved up there, so that placing one covers no other
-_OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)  # the supervisor's
+_OURS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGCHLD,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+)  # the supervisor's
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # which exec would pass on
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # the shell's exit codes
 

@@ -22,6 +22,7 @@ from bascule.lab import preflight
 from bascule.lab.environment import find_tool
 from bascule.lab.folder import LabFolder, lab_folder, remove, sole_access
 from bascule.lab.network import remove_network
+from bascule.lab.packages import ensure_postgresql
 from bascule.lab.processes import (
     NETNS_FOLDER,
     ProcessId,
@@ -31,7 +32,7 @@ from bascule.lab.processes import (
     registered_networks,
 )
 from bascule.lab.state import LabState, read_state
-from bascule.lab.topology import DEFAULT_LAB, Topology, default_topology
+from bascule.lab.topology import DEFAULT_LAB, Shape, Topology, default_topology, widest_topology
 
 _PAUSE = 0.05
 _END_SECONDS = 20.0  # a supervisor gives its programs five, then kills
@@ -74,7 +75,7 @@ def _registered(topology: Topology) -> list[str]:
 
 def clear(name: str) -> None:
     """End and remove all that belongs to a lab, running or left over. The lock is held."""
-    folder, topology = lab_folder(name), default_topology(name)
+    folder, topology = lab_folder(name), widest_topology(name)
     state = read_state(folder.state)
     if state is not None and state.is_held():
         _end_supervisor(state.supervisor)
@@ -97,7 +98,7 @@ def _end_supervisor(process: ProcessId) -> None:
 
 
 def launch(
-    name: str, port: int, tools: Mapping[str, str], *, is_tied: bool, tell: Tell
+    name: str, port: int, shape: Shape, tools: Mapping[str, str], *, is_tied: bool, tell: Tell
 ) -> Launched | None:
     """Start a lab's supervisor; None when the lab runs already.
 
@@ -107,12 +108,20 @@ def launch(
     preflight.check_tools(tools, is_rootless=is_rootless)
     if is_rootless:
         preflight.check_user_namespaces()
+    if shape.has_database:
+        ensure_postgresql(tell)
     with sole_access():
-        folder, topology = lab_folder(name), default_topology(name)
+        folder, topology = lab_folder(name), default_topology(name, shape)
         state = read_state(folder.state)
         if state is not None and state.is_held() and state.phase in {"starting", "running"}:
+            if shape not in (Shape(), Shape.parse(state.shape)):
+                option = "" if name == DEFAULT_LAB else f" --name {name}"
+                raise Conflict(
+                    f"the lab {name} is running already, with other servers",
+                    advice=f"remove it first: bascule lab down{option}",
+                )
             return None
-        if is_left(folder, topology):
+        if is_left(folder, widest_topology(name)):
             tell(f"removing what an earlier lab {name} left")
             clear(name)
         with preflight.listen_on_loopback(port) as listener:
@@ -132,7 +141,7 @@ def _spawn(
         reader, tether = os.pipe()  # when the writing end is closed, the reader hangs up
         handed.append(reader)
     argv = [sys.executable, "-m", "bascule.lab.supervisor", str(folder.root), topology.lab]
-    argv += [str(port), *map(str, handed)]
+    argv += [str(topology.shape), str(port), *map(str, handed)]
     if os.geteuid() != 0:
         argv = [find_tool("unshare") or "unshare", *preflight.UNSHARE, "--", *argv]
     with folder.supervisor_log.open("ab") as log:
@@ -218,7 +227,7 @@ def let_go(launched: Launched) -> None:
 def take_down(name: str) -> bool:
     """Remove a lab; answer whether there was one."""
     with sole_access():
-        if not is_left(lab_folder(name), default_topology(name)):
+        if not is_left(lab_folder(name), widest_topology(name)):
             return False
         clear(name)
         return True

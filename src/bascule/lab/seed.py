@@ -1,6 +1,6 @@
 """The lab's first machines and rules, made over the wire as an administrator would make them.
 
-Run by the supervisor in the client's host as ``python -m bascule.lab.seed STEP FOLDER LAB``.
+Run by the supervisor in the client's host as ``python -m bascule.lab.seed STEP FOLDER LAB SHAPE``.
 Step ``seed`` waits for the server, puts the machines, the rules of those that are configured,
 an enrolment token for each agent, and a machine that is in the inventory alone, and signs the
 client's command line in. Step ``await`` makes the people, has the gateway's agent guard the machines
@@ -41,7 +41,7 @@ from bascule.lab.resources import (
     machine_id,
     read_admin,
 )
-from bascule.lab.topology import SSH_PORT, LabHost, Topology, default_topology
+from bascule.lab.topology import SERVER_PORT, SSH_PORT, LabHost, Shape, Topology, default_topology
 
 TOKEN_MINUTES = 15
 _WAIT_SECONDS = 140.0  # less than the lab's own, so that what was awaited is told
@@ -54,13 +54,14 @@ class Seeder:
     def __init__(self, topology: Topology, folder: LabFolder) -> None:
         self._topology = topology
         self._folder = folder
-        self._deadline = time.monotonic() + _WAIT_SECONDS
+        self._patience = _WAIT_SECONDS * (1 if topology.database is None else 2)
+        self._deadline = time.monotonic() + self._patience
         self._admin = self._wait_for_admin()
-        self._connection = self._connect()
+        self._connection = self._connect(topology.server_url)
 
     def _pause(self, what: str) -> None:
         if time.monotonic() > self._deadline:
-            raise Unavailable(f"{what} within {_WAIT_SECONDS:.0f} s")
+            raise Unavailable(f"{what} within {self._patience:.0f} s")
         time.sleep(_PAUSE)
 
     def _wait_for_admin(self) -> dict[str, str]:
@@ -70,11 +71,11 @@ class Seeder:
             except (OSError, ValueError):  # not there, or not whole yet
                 self._pause(f"{self._folder.admin} was not written by the server")
 
-    def _connect(self) -> Connection:
+    def _connect(self, url: str) -> Connection:
         """Sign in as soon as the server answers."""
         names = ("tenant_id", "client_id", "client_secret")
         connection = Connection(
-            self._topology.server_url,
+            url,
             self._admin["subscription_id"],
             Credentials(*(self._admin[name] for name in names)),
             trust_file(Path(self._admin["ca_file"])),
@@ -142,6 +143,11 @@ class Seeder:
             rule = replace(_port_rule(), public_port=self._topology.public_port(machine))
             put_machine_rules(self._connection, self._machine_id(machine), [rule], POLICY_NAME)
 
+    def wait_for_replicas(self) -> None:
+        """Return when each of them answers by itself."""
+        for replica in self._topology.replicas:
+            self._connect(f"https://{replica.name}:{SERVER_PORT}").close()
+
     def wait_for_agents(self) -> None:
         """Return when what guards each machine is online and up to date."""
         while waiting := [m.name for m in self._topology.known if not self._is_guarded(m)]:
@@ -162,12 +168,13 @@ def _port_rule() -> PortRule:
 
 
 def main(arguments: list[str]) -> int:
-    step, root, lab = arguments
+    step, root, lab, shape = arguments
     try:
-        seeder = Seeder(default_topology(lab), LabFolder(Path(root)))
+        seeder = Seeder(default_topology(lab, Shape.parse(shape)), LabFolder(Path(root)))
         if step == "seed":
             seeder.plant()
         else:
+            seeder.wait_for_replicas()
             seeder.plant_people()
             seeder.bind_behind()
             seeder.wait_for_agents()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bascule.lab.processes import ProcessId, boot_id, identify
+from bascule.lab.topology import Shape, Topology, default_topology
 
 Phase = Literal["starting", "running", "stopping", "failed"]
 
@@ -45,6 +46,11 @@ class LabState:
     hosts: dict[str, HostEntry] = field(default_factory=dict)
     processes: dict[str, ProcessId] = field(default_factory=dict)  # unit: process, when it runs
     boot: str = field(default_factory=boot_id)
+    shape: str = str(Shape())
+
+    @property
+    def topology(self) -> Topology:
+        return default_topology(self.lab, Shape.parse(self.shape))
 
     def is_held(self) -> bool:
         """Tell whether the supervisor that wrote this lives."""

@@ -31,6 +31,7 @@ from bascule.lab.folder import LabFolder
 from bascule.lab.host import BuiltHost, HostPlan, build_host, prepare_run, receive
 from bascule.lab.launch import Start, start_in
 from bascule.lab.network import make_network, remove_network
+from bascule.lab.packages import postgresql_programs
 from bascule.lab.person import Person, current_person
 from bascule.lab.processes import (
     NETNS_FOLDER,
@@ -39,15 +40,15 @@ from bascule.lab.processes import (
     mark_of,
     registered_networks,
 )
-from bascule.lab.resources import read_tokens
+from bascule.lab.resources import read_tokens, share_keys
 from bascule.lab.sshd import write_ssh_files
 from bascule.lab.state import HostEntry, LabState, write_state
-from bascule.lab.topology import Topology, default_topology
+from bascule.lab.topology import Shape, Topology, default_topology
 from bascule.lab.units import Unit
 
 RESTART_SECONDS = 1.0
 TOO_MANY_DEATHS = 3  # of one unit before the lab stands: then it never will
-START_SECONDS = 150.0
+START_SECONDS = 150.0  # twice that with a cluster of PostgreSQL
 STOP_SECONDS = 5.0
 
 
@@ -89,6 +90,7 @@ class Supervisor:
         if own is None:
             raise LabFailure("/proc does not show this process: is it mounted?")
         self.state = LabState(topology.lab, port, own, is_rootless=not self._person.is_root)
+        self.state.shape = str(topology.shape)
 
     # -- telling --------------------------------------------------------------------------
 
@@ -135,11 +137,32 @@ class Supervisor:
         sshd = find_tool("sshd") or "sshd"
         for machine in self._topology.known:
             self._add(units.sshd(machine, sshd))
-        self._add(units.server(self._topology, self._folder, self._bascule))
+        if self._topology.database is None:
+            self._serve()
+            return
+        programs = postgresql_programs()
+        if programs is None:
+            raise LabFailure("PostgreSQL's programs are gone")
+        host = self._topology.database
+        self._add(units.database(self._topology, host, self._folder, sys.executable, programs))
+        self._add(units.database_ready(host, programs))
+
+    def _serve(self) -> None:
+        """Start the first server, which makes the installation, and what is done to it."""
+        if self._topology.replicas:
+            self._add(units.balancer(self._topology, self._folder, sys.executable))
+        first = self._topology.servers[0]
+        self._add(units.server(self._topology, self._folder, self._bascule, first))
         self._add(units.seed(self._topology, sys.executable, self._folder, units.SEED))
+
+    def _add_replicas(self) -> None:
+        for host in self._topology.servers[1:]:
+            share_keys(self._folder, self._folder.data_of(host.name, is_first=False))
+            self._add(units.server(self._topology, self._folder, self._bascule, host))
 
     def _seeded(self) -> None:
         """The server knows the machines: start their agents."""
+        self._add_replicas()
         self._step(
             f"server: {self._topology.server_url}, on this machine https://localhost:"
             f"{self.state.port}"
@@ -206,7 +229,9 @@ class Supervisor:
             raise LabFailure(
                 f"{name} keeps failing (exit code {code}):\n" + self._folder.tail(name)
             )
-        if running.may_restart():
+        if self._folder.stopped(name).exists():
+            running.restart_at = 0.0
+        elif running.may_restart():
             running.restart_at = time.monotonic() + RESTART_SECONDS
         else:
             running.store.clear()
@@ -215,7 +240,10 @@ class Supervisor:
     def _oneshot_ended(self, name: str, code: int) -> None:
         if code != 0:
             raise LabFailure(f"{name} failed (exit code {code}):\n{self._folder.tail(name)}")
-        if name == units.SEED:
+        if name == units.DATABASE_READY:
+            self._step(f"database: PostgreSQL in {units.DATABASE}")
+            self._serve()
+        elif name == units.SEED:
             self._seeded()
         else:
             self._stands()
@@ -268,7 +296,7 @@ class Supervisor:
         """Have signals wake the loop through a pipe, so that none comes between two steps."""
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1):
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
@@ -276,15 +304,28 @@ class Supervisor:
             numbers = os.read(reader, 4096)
             self._is_stopping |= signal.SIGTERM in numbers or signal.SIGINT in numbers
             self._reap()
+            if signal.SIGUSR1 in numbers:
+                self._start_again()
 
         self._watch(reader, woken)
+
+    def _start_again(self) -> None:
+        """Start what was stopped by word and is wanted again (``stopping``)."""
+        for name, running in self._running.items():
+            if (
+                running.pid == 0
+                and running.may_restart()
+                and not self._folder.stopped(name).exists()
+            ):
+                self._start(running)
 
     def _turn(self) -> None:
         """Wait for the next thing to happen and do it."""
         now = time.monotonic()
-        if self.state.phase == "starting" and now - self._began_at > START_SECONDS:
+        patience = START_SECONDS * (1 if self._topology.database is None else 2)
+        if self.state.phase == "starting" and now - self._began_at > patience:
             raise LabFailure(
-                f"the lab was not up within {START_SECONDS:.0f} s. The last step that was done: "
+                f"the lab was not up within {patience:.0f} s. The last step that was done: "
                 f"{self.state.steps[-1] if self.state.steps else 'none'}. See the logs in "
                 f"{self._folder.root / 'logs'}"
             )
@@ -331,12 +372,13 @@ class Supervisor:
 
 
 def main(arguments: list[str]) -> int:
-    """FOLDER LAB PORT LISTENER [TETHER]: the last two are inherited descriptors."""
-    root, lab, port, listener, *tether = arguments
+    """FOLDER LAB SHAPE PORT LISTENER [TETHER]: the last two are inherited descriptors."""
+    root, lab, shape, port, listener, *tether = arguments
     os.umask(0o022)
     os.set_inheritable(int(listener), False)
     folder = LabFolder(Path(root))
-    supervisor = Supervisor(folder, default_topology(lab), int(listener), int(port))
+    topology = default_topology(lab, Shape.parse(shape))
+    supervisor = Supervisor(folder, topology, int(listener), int(port))
     for fd in map(int, tether):
         os.set_inheritable(fd, False)
         supervisor.watch_tether(fd)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from bascule.errors import InvalidInput, NotFound
 
-Role = Literal["server", "client", "machine", "gateway", "behind"]
+Role = Literal["server", "replica", "database", "client", "machine", "gateway", "behind"]
 
 IPV4_NETWORK = "10.203.0"
 IPV6_NETWORK = "fd20:3:"
@@ -26,6 +26,7 @@ DEFAULT_LAB = "demo"
 SERVER_PORT = 8443  # inside the lab, and on the host unless --port says otherwise
 SSH_PORT = 22
 
+MOST_REPLICAS = 5  # as many numbers are free for their addresses
 PUBLIC_PORTS = (2200, 2299)  # of the gateway, both ends inclusive
 
 _LAB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
@@ -40,6 +41,22 @@ def check_lab_name(name: str) -> str:
             target="name",
         )
     return name
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the server of a lab is made of."""
+
+    replicas: int = 1  # more than one: behind a balancer
+    has_database: bool = False  # of PostgreSQL, in a host of its own; else SQLite
+
+    def __str__(self) -> str:
+        return f"{self.replicas}{'+postgresql' if self.has_database else ''}"
+
+    @classmethod
+    def parse(cls, text: str) -> Shape:
+        number, plus, _ = text.partition("+")
+        return cls(int(number), bool(plus))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,10 @@ class Topology:
     configured: frozenset[str]  # machines that get a rule for port 22 at once
 
     @property
+    def shape(self) -> Shape:
+        return Shape(len(self.servers), self.database is not None)
+
+    @property
     def bridge_namespace(self) -> str:
         return f"bascule-{self.lab}-bridge"
 
@@ -94,7 +115,22 @@ class Topology:
 
     @property
     def server(self) -> LabHost:
+        """What agents, clients and people call: the server, or the balancer before its replicas."""
         return next(self.with_role("server"))
+
+    @property
+    def replicas(self) -> tuple[LabHost, ...]:
+        """The servers behind the balancer; none: there is no balancer."""
+        return tuple(self.with_role("replica"))
+
+    @property
+    def servers(self) -> tuple[LabHost, ...]:
+        """Where a server runs; the first makes the installation."""
+        return self.replicas or (self.server,)
+
+    @property
+    def database(self) -> LabHost | None:
+        return next(self.with_role("database"), None)
 
     @property
     def machines(self) -> tuple[LabHost, ...]:
@@ -164,12 +200,15 @@ class Topology:
         return f"# {own.name} in the lab {self.lab}\n" + "\n".join(lines) + "\n"
 
 
-def default_topology(lab: str) -> Topology:
+def default_topology(lab: str, shape: Shape = Shape()) -> Topology:
     """The lab that the documents speak of."""
+    numbers = range(1, shape.replicas + 1) if shape.replicas > 1 else ()
     return Topology(
         lab=check_lab_name(lab),
         hosts=(
             LabHost("server", "server", 2),
+            *([LabHost("database", "database", 3)] if shape.has_database else ()),
+            *(LabHost(f"server-{number}", "replica", 3 + number) for number in numbers),
             LabHost("client", "client", 10),
             LabHost("stranger", "client", 11),
             LabHost("web-1", "machine", 21),
@@ -180,3 +219,8 @@ def default_topology(lab: str) -> Topology:
         ),
         configured=frozenset({"web-1", "app-1", "sql-1"}),
     )
+
+
+def widest_topology(lab: str) -> Topology:
+    """All hosts that a lab of this name may have: to find what is left of it."""
+    return default_topology(lab, Shape(MOST_REPLICAS, has_database=True))

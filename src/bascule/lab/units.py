@@ -1,4 +1,4 @@
-"""What runs in a lab, and where: the server, an agent and an sshd on each machine. Pure.
+"""What runs in a lab, and where: the server or its replicas, an agent and an sshd on each machine. Pure.
 
 The words are systemd.service(5)'s: a unit is one program that the supervisor starts; a one-shot
 unit does its work and ends.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bascule.client.host_agent import TOKEN_VARIABLE
 from bascule.lab.folder import LabFolder
@@ -16,8 +17,12 @@ from bascule.lab.host import notify_path
 from bascule.lab.sshd import CONFIG as SSHD_CONFIG
 from bascule.lab.topology import SERVER_PORT, LabHost, Topology
 
+DATABASE_NAME = "bascule"  # of the role, too
 LISTEN_NAME = "listen"  # FileDescriptorName= of the socket on the host's 127.0.0.1
-SERVER = "server"
+SERVER = "server"  # or each replica, by the name of its host
+BALANCER = "balancer"
+DATABASE = "database"
+DATABASE_READY = "database-ready"
 SEED = "seed"
 AWAIT = "await"
 
@@ -49,15 +54,58 @@ def sshd_unit(machine: str) -> str:
     return f"{machine}/sshd"
 
 
-def server(topology: Topology, folder: LabFolder, bascule: Sequence[str]) -> Unit:
-    """The server listens in its host; its socket on the machine's loopback is handed to it."""
-    host = topology.server
-    argv = [*bascule, "serve", "--data", str(folder.data)]
+def server(
+    topology: Topology, folder: LabFolder, bascule: Sequence[str], host: LabHost | None = None
+) -> Unit:
+    """The server listens in its host; its socket on the machine's loopback is handed to it, or to the
+    balancer. Behind that, each replica has the balancer's names and its own.
+    """
+    host = host or topology.server
+    data = folder.data_of(host.name, is_first=host == topology.servers[0])
+    argv = [*bascule, "serve", "--data", str(data)]
     for address in ("0.0.0.0", "[::]"):  # noqa: S104  # reason: all addresses of a namespace of ours
         argv += ["--listen", f"{address}:{SERVER_PORT}"]
-    for name in (host.name, *host.addresses):
-        argv += ["--name", name]
-    return Unit(SERVER, host, tuple(argv), takes_listen_socket=True)
+    for each in dict.fromkeys((topology.server, host)):
+        for name in (each.name, *each.addresses):
+            argv += ["--name", name]
+    if topology.replicas:
+        for address in topology.server.addresses:
+            argv += ["--balancer", address]
+    if topology.database is not None:
+        argv += ["--database", database_url(topology.database, folder)]
+        argv += ["--database-password-file", str(folder.database_password)]
+    return Unit(host.name, host, tuple(argv), takes_listen_socket=not topology.replicas)
+
+
+def database_url(host: LabHost, folder: LabFolder) -> str:
+    return f"postgresql://{DATABASE_NAME}@{host.name}/{DATABASE_NAME}?sslrootcert={folder.database_tls / 'ca.pem'}"
+
+
+def balancer(topology: Topology, folder: LabFolder, python: str) -> Unit:
+    argv = [python, "-m", "bascule.lab.balancer", str(folder.data / "ca.pem")]
+    argv += [each.name for each in topology.replicas]
+    return Unit(BALANCER, topology.server, tuple(argv), takes_listen_socket=True)
+
+
+def database(
+    topology: Topology, host: LabHost, folder: LabFolder, python: str, programs: Path
+) -> Unit:
+    """The cluster admits the hosts of servers alone."""
+    argv = [python, "-m", "bascule.lab.database", str(programs), str(folder.database_tls)]
+    argv += [str(folder.database_password), ",".join((host.name, *host.addresses))]
+    argv += [address for each in topology.servers for address in each.addresses]
+    return Unit(DATABASE, host, tuple(argv))
+
+
+def database_ready(host: LabHost, programs: Path) -> Unit:
+    """Ends when the cluster takes connections by its network."""
+    script = f'until "$0" -q -h {host.name}; do sleep 0.05; done'
+    return Unit(
+        DATABASE_READY,
+        host,
+        ("/bin/sh", "-c", script, str(programs / "pg_isready")),
+        is_oneshot=True,
+    )
 
 
 def agent(
@@ -79,7 +127,7 @@ def sshd(machine: LabHost, program: str) -> Unit:
 def seed(topology: Topology, python: str, folder: LabFolder, step: str) -> Unit:
     """The first machines and rules are made from the client, as anybody would make them."""
     argv = (python, "-m", "bascule.lab.seed", step, str(folder.root), topology.lab)
-    return Unit(step, topology.client, argv, is_oneshot=True)
+    return Unit(step, topology.client, (*argv, str(topology.shape)), is_oneshot=True)
 
 
 def notify_units(topology: Topology, host: LabHost) -> tuple[str, ...]:
