@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from bascule.client.failures import failure
 from bascule.client.private_file import write_private
 from bascule.client.reading import Data, number, text
 from bascule.domain.times import format_utc, parse_instant
-from bascule.errors import AuthenticationFailed, BasculeError, InvalidInput
+from bascule.errors import AuthenticationFailed, InvalidInput
 
 RENEW_BEFORE = timedelta(seconds=60)
 
@@ -147,16 +148,18 @@ class TokenFile(NamedTuple):
 
 
 def read_token(status: int, answer: Data, asked_at: datetime) -> Token:
-    """The token of an answer; raises AuthenticationFailed with the server's own words."""
+    """The token of an answer; raises AuthenticationFailed with the server's own words, or what a server
+    that is in trouble answered to any call.
+    """
     if status == 200:
         return Token(
             text(answer, "access_token"),
             asked_at + timedelta(seconds=number(answer, "expires_in")),
             text(answer, "refresh_token", ""),
         )
-    words = str(answer.get("error_description") or answer.get("error") or f"HTTP {status}")
     if status >= 500:
-        raise BasculeError(f"The server issued no token: {words}")
+        raise failure(status, answer)
+    words = str(answer.get("error_description") or answer.get("error") or f"HTTP {status}")
     raise AuthenticationFailed(
         f"The server did not accept these credentials: {words}",
         code=str(answer.get("error") or ""),

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 import structlog
 
-from bascule.client.tokens import Credentials, Token
+from bascule.client.tokens import Credentials, Token, read_token
+from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,24 @@ def test_no_log_and_no_repr_shows_a_secret(holder: object) -> None:
     logged = structlog.processors.JSONRenderer()(None, "info", {"event": "x", "holder": holder})
     assert json.loads(logged)["event"] == "x"
     assert "a-secret" not in f"{logged!s}{holder!r}{holder}"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind"),
+    [
+        (503, {"error": {"code": "ServiceUnavailable", "message": "away"}}, Unavailable),
+        (503, {"error": "temporarily_unavailable", "error_description": "away"}, Unavailable),
+        (500, {"error": {"code": "InternalError", "message": "away"}}, BasculeError),
+        (400, {"error": "invalid_client", "error_description": "away"}, AuthenticationFailed),
+    ],
+)
+def test_why_there_is_no_token(
+    status: int, answer: dict[str, object], kind: type[BasculeError]
+) -> None:
+    """A server that is away for a moment is not taken for one that refuses, nor for a broken one: who
+    can ask again does.
+    """
+    with pytest.raises(BasculeError, match="away") as caught:
+        read_token(status, answer, datetime(2030, 1, 1, tzinfo=UTC))
+    assert type(caught.value) is kind
+    assert "{" not in caught.value.message
