@@ -7,14 +7,20 @@ import random
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from bascule.lab.topology import Shape
 from tests.e2e.small_world import rule
 from tests.faults.planted import PLANTED, is_seen
-from tests.faults.schedule import make_schedule
+from tests.faults.schedule import Schedule, make_schedule, on_replicas
 from tests.faults.series import fault_lab, run
+from tests.faults.settle import WITHIN
 from tests.faults.steps import PointsWorld, all_cases, arrange, try_case
+from tests.faults.world import World
 
+THREE = Shape(3, has_database=True)
+WITHIN_ON_REPLICAS = 60.0  # seconds to settle
 ALL_STEPS = 100  # runs from which on every step is tried; a quarter of an hour
 SOME_STEPS = 12
 
@@ -23,6 +29,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument(
+        "--postgresql",
+        choices=("none", "half", "all"),
+        default="half",
+        help="seeds that run on three replicas over PostgreSQL; half: the even ones",
+    )
     parser.add_argument("--no-planted", action="store_true", help="leave the planted bugs out")
     parser.add_argument("--no-steps", action="store_true", help="leave the steps of a request out")
     parser.add_argument("--show", action="store_true", help="print the schedules and go")
@@ -31,24 +43,14 @@ def main() -> int:
     if given.show:
         for seed in seeds:
             say(f"seed {seed}\n{make_schedule(seed).describe()}")
+            say(f"on replicas\n{on_replicas(make_schedule(seed)).describe()}")
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken down in either case
         signal.signal(number, signal.default_int_handler)
-    failed: list[int] = []
-    blind: list[str] = []
-    with fault_lab() as world:
-        # Planted bugs come first: a source that a run has cut stays looked up for two minutes.
-        for name in () if given.no_planted else PLANTED:
-            verdict = is_seen(world, name)
-            words = verdict.findings[0] if verdict.findings else "NOT SEEN"
-            say(f"planted {name}: {words}")
-            if not verdict.findings:
-                blind.append(name)
-        for seed in seeds:
-            verdict = run(world, make_schedule(seed))
-            say(str(verdict))
-            if verdict.findings:
-                failed.append(seed)
+    on_sqlite, on_postgresql = _shared_out(seeds, given.postgresql)
+    planted = () if given.no_planted else tuple(PLANTED)
+    blind, failed = _on_sqlite(planted, [make_schedule(seed) for seed in on_sqlite])
+    failed += _on_postgresql([on_replicas(make_schedule(seed)) for seed in on_postgresql])
     wrong = [] if given.no_steps else _try_steps(given.seed, given.runs)
     say(f"{given.runs} runs, seeds {seeds.start} to {seeds.stop - 1}: {len(failed)} with findings")
     if failed:
@@ -56,6 +58,51 @@ def main() -> int:
     if blind:
         say(f"planted bugs that were not seen: {', '.join(blind)}")
     return int(bool(failed or blind or wrong))
+
+
+def _shared_out(seeds: range, word: str) -> tuple[list[int], list[int]]:
+    """Which run on SQLite, and which on replicas."""
+    wanted = {"none": (), "half": (0,), "all": (0, 1)}[word]
+    shared = [seed for seed in seeds if seed % 2 in wanted]
+    return [seed for seed in seeds if seed not in shared], shared
+
+
+def _on_sqlite(
+    planted: Sequence[str], schedules: Sequence[Schedule]
+) -> tuple[list[str], list[int]]:
+    """Which planted bugs were not seen, and the seeds with findings."""
+    if not planted and not schedules:
+        return [], []
+    blind: list[str] = []
+    with fault_lab() as world:
+        # Planted bugs come first: a source that a run has cut stays looked up for two minutes.
+        for name in planted:
+            verdict = is_seen(world, name)
+            words = verdict.findings[0] if verdict.findings else "NOT SEEN"
+            say(f"planted {name}: {words}")
+            if not verdict.findings:
+                blind.append(name)
+        return blind, _run_all(world, schedules, WITHIN)
+
+
+def _on_postgresql(schedules: Sequence[Schedule]) -> list[int]:
+    if not schedules:
+        return []
+    with fault_lab(shape=THREE) as world:
+        return _run_all(world, schedules, WITHIN_ON_REPLICAS, "replicas, ")
+
+
+def _run_all(
+    world: World, schedules: Sequence[Schedule], within: float, word: str = ""
+) -> list[int]:
+    """The seeds with findings."""
+    failed = []
+    for schedule in schedules:
+        verdict = run(world, schedule, within)
+        say(f"{word}{verdict}")
+        if verdict.findings:
+            failed.append(schedule.seed)
+    return failed
 
 
 def _try_steps(seed: int, runs: int) -> list[str]:

@@ -1,4 +1,5 @@
-"""Several people, who sign in as service principals of their own, before the server's start.
+"""Several people, who sign in as service principals of their own, before the server's start; on
+PostgreSQL, where replicas share one store, the administrator makes them when the lab is up.
 
 ``python -m tests.faults.accounts DATA ENDPOINT``. They are written into the store of a data
 directory that no server runs on, with the administrator that the server would have made, and
@@ -14,6 +15,9 @@ import sys
 from pathlib import Path
 
 from bascule.bootstrap.data_directory import ADMIN_FILE, DATABASE, AdminFile, open_data_directory
+from bascule.client.connection import Connection
+from bascule.client.principals import SERVICES, add_credential, create_principal, credential_body
+from bascule.client.roles import assign
 from bascule.clocks import SystemClock
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
@@ -59,6 +63,17 @@ def make_people(data: Path, endpoint: str, names: tuple[str, ...]) -> None:
     store.close()
     os.close(lock)
     (data.parent / FILE).write_text(json.dumps(made))
+
+
+def ask_for_people(admin: Connection, folder: Path) -> None:
+    whole = subscription_scope(admin.subscription_id)
+    made = {}
+    for name in PEOPLE:
+        service = create_principal(admin, SERVICES, {"displayName": name})
+        secret = add_credential(admin, service.id, credential_body("faults", None)).secret
+        assign(admin, whole, OWNER.id, service.id)
+        made[name] = {"client_id": service.id, "client_secret": secret}
+    (folder / FILE).write_text(json.dumps(made))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from tests.faults.history import Disturbed, History, boottime, told_by
 from tests.faults.people import Person, parted
 from tests.faults.schedule import (
     LINK,
+    REPLICAS,
     Continue,
     Cut,
     Fault,
@@ -69,7 +70,7 @@ class Faults:
         self._world = world
         self._history = history
         self._stopped: dict[str, tuple[ProcessId, Disturbed]] = {}
-        self._cut: dict[str, Disturbed] = {}
+        self._cut: dict[tuple[str, str], Disturbed] = {}
         self._foreign: set[str] = set()
         self._turned: set[str] = set()
         self._mender = Person("who waits for what is rebooted")
@@ -83,10 +84,10 @@ class Faults:
                 self._stop(unit)
             case Continue(unit):
                 self._continue(unit)
-            case Cut(host):
-                self._sever(host)
-            case Heal(host):
-                self._mend(host)
+            case Cut(host, other):
+                self._sever(host, other)
+            case Heal(host, other):
+                self._mend(host, other)
             case Flush(machine):
                 self._world.nft(machine, "flush", "ruleset")
             case Tamper(machine):
@@ -103,8 +104,8 @@ class Faults:
     def heal(self) -> None:
         for unit in list(self._stopped):
             self._continue(unit)
-        for host in list(self._cut):
-            self._mend(host)
+        for host, other in list(self._cut):
+            self._mend(host, other)
         for machine in list(self._foreign):
             self._set_foreign(machine, False)
         for machine in list(self._turned):
@@ -135,17 +136,26 @@ class Faults:
                     os.kill(process.pid, signal.SIGCONT)
             disturbed.healed = boottime()
 
-    def _sever(self, host: str) -> None:
-        if host not in self._cut:
-            self._cut[host] = self._begin(host, f"cut {host}")
-            self._cut[host].cuts_watchers = host not in (SERVER, LINK)
+    def _sever(self, host: str, other: str) -> None:
+        if (host, other) in self._cut:
+            return
+        made = self._begin(host, f"cut {host} {other}".strip())
+        made.cuts_watchers = host not in (SERVER, *REPLICAS, LINK)
+        self._cut[host, other] = made
+        if other:
+            self._world.part(host, other, is_parted=True)
+        else:
             self._world.set_cable(host, is_up=False)
 
-    def _mend(self, host: str) -> None:
-        disturbed = self._cut.pop(host, None)
-        if disturbed is not None:
+    def _mend(self, host: str, other: str) -> None:
+        disturbed = self._cut.pop((host, other), None)
+        if disturbed is None:
+            return
+        if other:
+            self._world.part(host, other, is_parted=False)
+        else:
             self._world.set_cable(host, is_up=True)
-            disturbed.healed = boottime()
+        disturbed.healed = boottime()
 
     def _reboot(self, machine: str) -> None:
         with parted(self._world, self._history, machine):

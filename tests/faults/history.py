@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from bascule.lab.units import SERVER
-from tests.faults.schedule import BEHIND, GATEWAY, LINK, MACHINES
+from tests.faults.schedule import BEHIND, DATABASE, GATEWAY, LINK, MACHINES, REPLICAS
 
 Rules = dict[int, tuple[str, ...]]  # port -> sources
 
@@ -78,7 +78,9 @@ class Disturbed:
 def told_by(unit: str) -> tuple[str, ...]:
     """The machines that are told of changes by a unit, or by a link to one."""
     through = (GATEWAY, *BEHIND)
-    return {SERVER: MACHINES, GATEWAY: through, LINK: through}.get(unit, (unit,))
+    if unit in (SERVER, DATABASE, *REPLICAS):
+        return MACHINES
+    return {GATEWAY: through, LINK: through}.get(unit, (unit,))
 
 
 @dataclass(slots=True)

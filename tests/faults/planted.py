@@ -181,7 +181,7 @@ def plant(file: Path, bug: Bug) -> None:
 def change_code(world: World, code: Path) -> None:
     """Kill server and agents: they come back with other code, and have done so at the end."""
     world.use_code(code)
-    for unit in (SERVER, *AGENTS):
+    for unit in (*world.servers, *AGENTS):
         world.send(unit, signal.SIGKILL)
     for machine in AGENTS:
         assert until(lambda: not world.is_ready(machine), 60)  # noqa: B023  # reason: called at once

@@ -9,12 +9,14 @@ What is not here: doing any of it (``people``, ``faults``).
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GATEWAY = "gw"
 BEHIND = ("app-1", "sql-1")  # the first has no agent, the second has one too
 MACHINES = ("web-1", "db-1", GATEWAY, *BEHIND)
 AGENTS = ("web-1", "db-1", GATEWAY, "sql-1")
+SERVER, DATABASE = "server", "database"
+REPLICAS = ("server-1", "server-2", "server-3")  # behind the balancer, which is then called server
 LINK = "link"  # between the server and the gateway's agent; machines are reached as before
 # Only these are deleted: who was at a gateway's address is closed there for whoever comes next.
 DELETED = ("web-1", "db-1")
@@ -30,6 +32,7 @@ PUBLIC = {
 LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
 CLOCK_TURNED = 3  # hours, either way: what a wall clock is wrong by
 RARE = 0.4  # the share of the others in which the gateway loses more than its agent
+TWO = 0.5  # the share of runs on replicas in which a second of them dies, or the database
 CALM = 0.3  # the share of runs in which nothing dies: how quick a revocation is shows there
 
 # Sources by who is meant; the addresses are the lab's.
@@ -117,7 +120,7 @@ class ReplaceAgent:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    unit: str  # "server" or a machine: its agent
+    unit: str  # "server", a replica, "database"; or a machine: its agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,13 @@ class Continue:
 @dataclass(frozen=True, slots=True)
 class Cut:
     host: str  # "server" or a machine: its cable; or LINK
+    other: str = ""  # a replica hears nothing of this host: the database, or the balancer
 
 
 @dataclass(frozen=True, slots=True)
 class Heal:
     host: str
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,44 @@ def make_schedule(seed: int, seconds: float = 3.5) -> Schedule:
         if chance.random() < RARE:
             steps.append(_of_the_gateway(chance, seconds))
     return Schedule(seed, seconds, tuple(sorted(steps, key=lambda step: step.at)))
+
+
+def on_replicas(schedule: Schedule) -> Schedule:
+    """The same on three replicas: what was done to the server is done to one of them, and more."""
+    chance = random.Random(f"replicas {schedule.seed}")
+    one = chance.choice(REPLICAS)
+    steps = [replace(step, action=_instead(step.action, one)) for step in schedule.steps]
+    if any(isinstance(step.action, Fault) for step in steps):
+        for _ in range(1 + (chance.random() < TWO)):
+            steps.extend(_of_replicas(chance, schedule.seconds))
+    return replace(schedule, steps=tuple(sorted(steps, key=lambda step: step.at)))
+
+
+def _instead(action: Action, one: str) -> Action:
+    match action:
+        case Kill("server") | Stop("server") | Continue("server"):
+            return replace(action, unit=one)
+        case Cut("server", "") | Heal("server", ""):
+            return replace(action, host=one)
+    return action
+
+
+def _of_replicas(chance: random.Random, seconds: float) -> list[Step]:
+    one, other = chance.sample(REPLICAS, 2)
+    at = round(chance.uniform(0, seconds - 0.5), 2)
+    later = round(min(seconds, at + chance.uniform(0.3, 2)), 2)
+    kind = chance.choices(("database", "two", "no database", "no callers", "stop"), (3, 2, 2, 2, 2))
+    match kind[0]:
+        case "database":
+            return [Step(at, Kill(DATABASE))]
+        case "two":
+            return [Step(at, Kill(one)), Step(later, Kill(other))]
+        case "no database":
+            return [Step(at, Cut(one, DATABASE)), Step(later, Heal(one, DATABASE))]
+        case "no callers":
+            return [Step(at, Cut(one, SERVER)), Step(later, Heal(one, SERVER))]
+        case _:
+            return [Step(at, Stop(one)), Step(seconds, Continue(one))]
 
 
 def _of_the_gateway(chance: random.Random, seconds: float) -> Step:

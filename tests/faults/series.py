@@ -7,24 +7,25 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bascule.lab.topology import Shape
 from tests.e2e.lab_world import LabWorld
 from tests.faults.history import History, boottime
 from tests.faults.people import Owner
 from tests.faults.run import Run, Verdict
 from tests.faults.schedule import MACHINES, Schedule
 from tests.faults.settle import WITHIN, settle
-from tests.faults.world import World
+from tests.faults.world import PLAIN, World
 from tests.support.own import mark
 
 
 @contextlib.contextmanager
-def fault_lab(name: str = "") -> Iterator[World]:
+def fault_lab(name: str = "", shape: Shape = PLAIN) -> Iterator[World]:
     """A lab of its own with the base rules in force; gone afterwards."""
     # In memory where there is such a place: a disk that stalls is none of the faults made here.
     memory = Path("/dev/shm")
     place = memory if memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="bascule-faults-", dir=place) as folder:
-        world = World(LabWorld(name or mark("f"), Path(folder)))
+        world = World(LabWorld(name or mark("f"), Path(folder)), shape)
         try:
             world.up()
             prepare(world)
@@ -40,7 +41,9 @@ def prepare(world: World) -> None:
         for name in MACHINES:
             owner.set_rules(name, "base")
 
-        left = settle(world, admin, None, seconds=30)
+        left = settle(
+            world, admin, None, seconds=30 * (1 if world.topology.database is None else 2)
+        )
         assert not left, left
 
 

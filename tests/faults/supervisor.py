@@ -1,4 +1,4 @@
-"""The lab's supervisor with other programs: ``python -m tests.faults.supervisor FOLDER LAB PORT FD``.
+"""The lab's supervisor with other programs: ``python -m tests.faults.supervisor FOLDER LAB SHAPE PORT FD``.
 
 Where it differs: plain listeners stand where sshd stood, there are several people, a program
 is started again sooner, an agent reads its enrolment token anew at each start (as a host does
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bascule.lab import supervisor, units
 from bascule.lab.folder import LabFolder
-from bascule.lab.topology import LabHost, default_topology
+from bascule.lab.topology import LabHost, Shape, default_topology
 from bascule.lab.units import Unit
 from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT
 
@@ -67,9 +67,10 @@ class FaultSupervisor(supervisor.Supervisor):
 
     def _add(self, unit: Unit) -> None:
         folder = self._folder
-        if unit.name == units.SERVER:
-            make = [sys.executable, "-m", "tests.faults.accounts"]
-            subprocess.run([*make, str(folder.data), self._topology.server_url], check=True)
+        if unit.name in [host.name for host in self._topology.servers]:
+            if self._topology.database is None:
+                make = [sys.executable, "-m", "tests.faults.accounts"]
+                subprocess.run([*make, str(folder.data), self._topology.server_url], check=True)
             unit = _chosen_code(unit, folder)
         elif unit.name == units.sshd_unit(unit.host.name):
             argv = (sys.executable, "-m", "tests.faults.listeners", *map(str, PORTS))
@@ -108,12 +109,13 @@ def _chosen_code(unit: Unit, folder: LabFolder) -> Unit:
 
 
 def main(arguments: list[str]) -> int:
-    root, lab, port, listener = arguments
+    root, lab, shape, port, listener = arguments
     os.umask(0o022)
     os.set_inheritable(int(listener), False)
     supervisor.RESTART_SECONDS = 0.3
     folder = LabFolder(Path(root))
-    return FaultSupervisor(folder, default_topology(lab), int(listener), int(port)).run()
+    topology = default_topology(lab, Shape.parse(shape))
+    return FaultSupervisor(folder, topology, int(listener), int(port)).run()
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ from bascule.lab.lifecycle import Launched, follow
 from bascule.lab.processes import ProcessId
 from bascule.lab.resources import LOCATION, POLICY_NAME, RESOURCE_GROUP, machine_id, read_admin
 from bascule.lab.state import read_state
-from bascule.lab.topology import Topology, default_topology
-from bascule.lab.units import SERVER, agent_unit
+from bascule.lab.topology import Shape, Topology, default_topology
+from bascule.lab.units import BALANCER, DATABASE, agent_unit
 from tests.e2e.lab_world import LabWorld
 from tests.faults import accounts
 from tests.faults.history import boottime
@@ -58,6 +58,7 @@ from tests.faults.supervisor import (
     token_file,
 )
 
+PLAIN = Shape()
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVERY = 0.008  # seconds between two knocks of one watcher
 WATCHERS = ("client", "stranger")
@@ -65,6 +66,15 @@ LOST_WITHIN = 10.0  # seconds for a dead agent to be followed by the next
 TABLE = ("inet", "bascule")
 _CONNECTED = '"event": "connected"'  # lines of an agent's log, which say where it is
 _SHUT = '"event": "rules are in place"'
+PARTED = """\
+table inet parted_{other} {{
+    chain heard {{
+        type filter hook input priority 0; policy accept;
+        ip saddr {ipv4} drop
+        ip6 saddr {ipv6} drop
+    }}
+}}
+"""
 _TURNS = (_CONNECTED, _SHUT, '"server away', '"key refused')
 
 
@@ -90,13 +100,14 @@ class Kernel:
 @dataclass
 class World:
     lab: LabWorld
+    shape: Shape = PLAIN
     topology: Topology = field(init=False)
     folder: LabFolder = field(init=False)
     _watchers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _launched: Launched | None = None
 
     def __post_init__(self) -> None:
-        self.topology = default_topology(self.lab.name)
+        self.topology = default_topology(self.lab.name, self.shape)
         self.folder = LabFolder(self.lab.folder)
 
     # -- up and down --------------------------------------------------------------------
@@ -109,7 +120,7 @@ class World:
         self.use_code(code)
         with preflight.listen_on_loopback(self.lab.port) as listener:
             argv = [sys.executable, "-m", "tests.faults.supervisor", str(self.folder.root)]
-            argv += [self.lab.name, str(self.lab.port), str(listener.fileno())]
+            argv += [self.lab.name, str(self.shape), str(self.lab.port), str(listener.fileno())]
             with self.folder.supervisor_log.open("ab") as log:
                 process = subprocess.Popen(
                     argv,
@@ -125,6 +136,9 @@ class World:
             while process.poll() is None and not self.folder.state.exists():
                 time.sleep(0.02)
         follow(self._launched, lambda _: None)
+        if self.topology.database is not None:
+            with self.connection() as admin:
+                accounts.ask_for_people(admin, self.folder.root)
         self._watch()
 
     def down(self) -> None:
@@ -164,11 +178,26 @@ class World:
     # -- processes and cables -----------------------------------------------------------
 
     def process(self, unit: str) -> ProcessId | None:
-        """The process of the server or of a machine's agent; None between two of them."""
+        """The process of a server, the balancer, the database, or a machine's agent; None between two
+        of them.
+        """
         state = read_state(self.folder.state)
-        name = SERVER if unit == SERVER else agent_unit(unit)
+        name = unit if unit in (*self.servers, BALANCER, DATABASE) else agent_unit(unit)
         found = state.processes.get(name) if state is not None else None
         return found if found is not None and found.is_alive() else None
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return tuple(host.name for host in self.topology.servers)
+
+    def part(self, replica: str, other: str, *, is_parted: bool) -> None:
+        """It hears nothing of the other, which is not told so: nothing is refused."""
+        found = self.topology.host(other)
+        text = PARTED.format(ipv4=found.ipv4, ipv6=found.ipv6, other=other)
+        if not is_parted:
+            text = f"delete table inet parted_{other}\n"
+        code, said = self.nft(replica, "-f", "-", text=text)
+        assert code == 0, said
 
     def send(self, unit: str, number: signal.Signals) -> ProcessId | None:
         """Signal a unit's process, if there is one now."""
