@@ -34,10 +34,11 @@ demo-down:  ## take the demo's network down again
 test: install-dev  ## the whole suite; says at the end what was not run here, and why
 	@tools/test.sh "$(BIN)"
 
-test-all: install-dev  ## what takes longer than the suite, and nothing of it: faults by chance, mutants
+test-all: install-dev  ## what takes longer than the suite, and nothing of it: faults by chance, mutants, replicas
 	@code=0; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" mutants || code=1; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" faults SEED=21 || code=1; \
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q tests/e2e/replicas.py || code=1; \
 	exit $$code
 
 check: install-dev  ## lint, form, types, import contracts, every branch of domain/
