@@ -179,9 +179,10 @@ Examples:
 @click.argument("program")
 @click.option("--kill", is_flag=True, help="With SIGKILL, as in a crash.")
 def stop(name: str, program: str, kill: bool) -> None:
-    """Stop a PROGRAM of the lab, such as server, server-1, database or web-1/agent.
+    """Stop a PROGRAM of the lab until `bascule lab start`.
 
-    Unlike one that was killed otherwise, it is not started again before `bascule lab start`.
+    A program is server, server-1, balancer, database, web-1/agent or web-1/sshd. One that ends otherwise is
+    started again after a second.
     """
     from bascule.lab import stopping
     from bascule.lab.folder import lab_folder
@@ -198,7 +199,7 @@ Example:
 @_NAME
 @click.argument("program")
 def start(name: str, program: str) -> None:
-    """Start a PROGRAM of the lab that `bascule lab stop` stopped."""
+    """Start a PROGRAM that `bascule lab stop` stopped."""
     from bascule.lab import stopping
     from bascule.lab.folder import lab_folder
 
