@@ -56,13 +56,13 @@ def _remove_left(parent: Path) -> None:
 class Cluster:
     """Anybody on this machine who can enter the folder may do anything in it."""
 
-    def __init__(self, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, settings: dict[str, str] | None = None, parent: Path | None = None) -> None:
         found = programs()
         assert found is not None, "PostgreSQL's server is missing: make install as root"
         self._programs = found
         memory = Path("/dev/shm")  # reason: a folder in it is made by mkdtemp
         has_room = memory.exists() and shutil.disk_usage(memory).free > 2 * 2**30
-        parent = memory if has_room else Path(tempfile.gettempdir())
+        parent = parent or (memory if has_room else Path(tempfile.gettempdir()))
         _remove_left(parent)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
         self._account = self._other_account()

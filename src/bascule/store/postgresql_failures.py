@@ -52,6 +52,13 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     "58": ("the disk of its server reports an error", "See the log of the database server."),
     "XX": ("it is damaged", "See the log of the database server, or restore the last backup."),
 }
+# What refuses a connection has no SQLSTATE in libpq, only these words.
+_SAID = {
+    "too many clients": "53300",
+    "connection slots are reserved": "53300",
+    "too many connections": "53300",
+    "the database system is": "57P",  # starting up, shutting down, in recovery
+}
 _OURS = ("42", "0A", "25", "26", "34")  # a statement of ours is wrong; what is above goes first
 _REFUSALS = {"23505": IS_THERE, "23503": REFERS_TO_NOTHING}
 
@@ -63,7 +70,7 @@ def translate(error: Exception, doing: str) -> Exception:
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, psycopg.Error):
         return error
-    state = original.sqlstate or ""
+    state = original.sqlstate or _state_said(str(original))
     if state in _CONTENDED:
         return Contended(
             f"The database cannot be {doing}: other transactions were in the way.", advice=_AGAIN
@@ -82,6 +89,10 @@ def translate(error: Exception, doing: str) -> Exception:
     log.warning("database unavailable", state=state, why=_first_line(original))
     # What PostgreSQL says is for the log alone: it names addresses, and callers may be strangers.
     return Unavailable(f"The database cannot be {doing}: {cause}.", advice=advice)
+
+
+def _state_said(words: str) -> str:
+    return next((state for said, state in _SAID.items() if said in words), "")
 
 
 def _first_line(error: psycopg.Error) -> str:
