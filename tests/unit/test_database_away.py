@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from bascule.errors import Unavailable
+from bascule.store.postgresql import place_of
 from bascule.store.postgresql_open import open_postgresql
 from bascule.store.sql_store import SqlStore
 from tests.contracts.store.samples import close, read, write
@@ -42,7 +43,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def store(cluster: Cluster) -> Iterator[SqlStore]:
-    opened = open_postgresql(postgresql.place_of(cluster.address("ours", "ours")))
+    opened = open_postgresql(place_of(cluster.address("ours", "ours")))
     yield opened
     close(opened)
 
@@ -162,7 +163,7 @@ def test_a_disk_that_is_full() -> None:
 
 def _fill_and_free(cluster: Cluster, disk: Path) -> None:
     cluster.do("CREATE DATABASE ours")
-    store = open_postgresql(postgresql.place_of(cluster.address("ours")))
+    store = open_postgresql(place_of(cluster.address("ours")))
     try:
         kept = _advance(store)
         ballast = disk / "ballast"
@@ -194,6 +195,6 @@ def _until_it_fails(store: SqlStore, done: int) -> int:
         for _ in range(100_000):
             done = write(store, lambda tx: [tx.advance_generation("u") for _ in range(MANY)][-1])
 
-    with pytest.raises(Unavailable, match="disk|server"):
+    with pytest.raises(Unavailable, match=r"disk|server"):
         advance()
     return done
