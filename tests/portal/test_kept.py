@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bascule import portal
 from bascule.api.oauth.browser import SESSION
+from bascule.domain.principals import User
+from bascule.interfaces.kept_forms import KeptForm
 from bascule.portal import kept
 from bascule.portal.forms import Form
 from bascule.portal.guard import PortalRoute
-from bascule.portal.kept import COOKIE, KEPT_PATH, KeptForms
+from bascule.portal.kept import COOKIE, KEPT_PATH
+from bascule.store.tables.kept_forms import kept_forms as t
 from tests.portal.asking import filled, form_path, guard, live
 from tests.portal.visiting import Person, csrf_of, owner, text_of
 from tests.wire.browsing import PASSWORD, Browser
@@ -273,7 +279,9 @@ def test_secrets_are_not_kept(house: House) -> None:
     fields = {**form_of(olga, path), "name": "corp", "client_secret": secret}
     end_session(olga)
     interrupted(olga, path, fields)
-    assert secret not in str(kept_forms(house)._forms)
+    texts = [each.text for each in kept_forms(house)]
+    assert len(texts) == 1
+    assert secret not in texts[0]
     sign_in_again(olga, olga.user.name)
     html = olga.page(KEPT_PATH, 400)
     assert 'value="corp"' in html
@@ -286,7 +294,7 @@ def test_forms_that_hold_a_password_do_not_come_back(house: House) -> None:
     end_session(olga)
     answer = olga.client.post("/portal/account/password", data=fields, follow_redirects=False)
     assert answer.headers["location"] == "/signin?next=%2Fportal"
-    assert len(kept_forms(house)._forms) == 0
+    assert kept_forms(house) == []
 
 
 def test_signing_in_leads_back_to_the_page_of_a_form_that_is_not_kept(house: House) -> None:
@@ -312,29 +320,63 @@ def test_signing_in_leads_back_to_the_page_of_a_form_that_is_not_kept(house: Hou
 # -- bounds -----------------------------------------------------------------------------------
 
 
-def kept_forms(house: House) -> KeptForms:
-    return house.state.part(KeptForms)
+def kept_forms(house: House) -> list[KeptForm]:
+    def read(reader: Any) -> list[KeptForm]:
+        rows = reader._all(select(t.c.ticket_hash))
+        found = [reader.kept_form(row.ticket_hash) for row in rows]
+        return [each for each in found if each is not None]
+
+    return house.see(read)
 
 
 def test_what_is_kept_is_bounded_in_number_size_and_time(house: House) -> None:
-    forms, now = KeptForms(house.state), house.clock.now()
+    now = house.clock.now()
+    ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(kept.MOST_FORMS + 10)]
+
+    def add(tx: Any, _: Any) -> None:
+        for each in ids:
+            tx.put_user(User(each, each, "", True, now))
+
+    house.do(add)
 
     def keep(number: int, **fields: str) -> str | None:
-        user_id = f"00000000-0000-4000-8000-{number:012}"
-        whose = {"whose": [forms.whose(user_id)]}
-        return forms.keep(ASK, Form({**whose, **{k: [v] for k, v in fields.items()}}), now)
+        whose = {"whose": [kept.whose(house.state, ids[number], house.clock.now())]}
+        form = Form({**whose, **{k: [v] for k, v in fields.items()}})
+        return asyncio.run(kept.keep(house.state, ASK, form))
 
-    texts = [keep(number) for number in range(kept.MOST_FORMS + 10)]
+    def find(text: str, number: int, at: datetime) -> KeptForm | None:
+        return asyncio.run(kept.find(house.state, text, ids[number], at))
+
+    texts = [keep(number) for number in range(len(ids))]
     assert all(texts)
-    assert len(forms._forms) == kept.MOST_FORMS
+    assert len(kept_forms(house)) == kept.MOST_FORMS
     for _ in range(20):
         keep(1)
-    assert len(forms._forms) == kept.MOST_FORMS
+    assert len(kept_forms(house)) == kept.MOST_FORMS
     assert keep(2, why="x" * kept.LONGEST) is None
-    text, user_id = keep(3), f"00000000-0000-4000-8000-{3:012}"
+    text = keep(3)
     assert text is not None
-    assert forms.find(text, user_id, now + kept.KEPT_FOR / 2) is not None
-    assert forms.find(text, user_id, now + kept.KEPT_FOR) is None
+    assert find(text, 3, now + kept.KEPT_FOR / 2) is not None
+    assert find(text, 3, now + kept.KEPT_FOR) is None
+    house.clock.pass_time(kept.KEPT_FOR.total_seconds())
+    keep(4)
+    assert len(kept_forms(house)) == 1, "what is over goes"
+
+
+def test_a_page_says_whose_its_form_is_for_two_days(house: House) -> None:
+    """What says it is not for ever: whoever has seen one leaves no form in a browser years later."""
+    user_id, now = "00000000-0000-4000-8000-000000000001", house.clock.now()
+    said = kept.whose(house.state, user_id, now)
+
+    def owner_after(days: float, text: str = said) -> str:
+        return kept.owner_of(house.state, Form({"whose": [text]}), now + timedelta(days=days))
+
+    assert owner_after(0) == owner_after(2) == user_id
+    assert owner_after(3) == owner_after(-1) == ""
+    later = kept.whose(house.state, user_id, now + timedelta(days=3))
+    made_up = ".".join((*later.split(".")[:2], said.split(".")[2]))
+    for text in (made_up, "", user_id, f"{user_id}.", f"{user_id}.x.y", f"{user_id}.{'9' * 400}.y"):
+        assert owner_after(3, text) == ""
 
 
 def test_a_form_without_a_session_is_read_no_further_than_its_bound(house: House) -> None:

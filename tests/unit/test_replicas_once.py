@@ -34,6 +34,7 @@ from bascule.services import assertions, external_sign_in, tokens
 from bascule.services.act import Act, Services
 from bascule.services.hub import Hub
 from bascule.services.second_factors import take_passkey, take_recovery_code, take_totp
+from bascule.services.sign_in_limits import PAIR, Admitted, Attempt, SignInLimits
 from bascule.services.tokens import Issued, hash_of
 from bascule.store.postgresql_open import open_postgresql
 from tests.contracts.store.samples import a_machine, an_enrolment, close
@@ -226,3 +227,17 @@ def test_a_set_up_link(replicas: Replicas) -> None:
     replicas.do(lambda tx, act: tx.put_set_up_link(SetUpLink("link", act.now)))
     taken = replicas.together(lambda tx, *_: tx.take_set_up_link("link"))
     assert sorted(taken) == [False, False, True]
+
+
+def test_the_limit_of_sign_in_holds_over_all_of_them(replicas: Replicas) -> None:
+    """Not once, but so many times: tries at three servers at once are counted together."""
+    key = replicas.proofs[0].count_key
+    limits = [SignInLimits(each, key, "sign-in") for each in replicas.services]
+    tried = Attempt("anna", "198.51.100.7/32", "")
+
+    async def run() -> list[Admitted | timedelta]:
+        return list(await asyncio.gather(*(each.try_password(tried) for each in limits * 5)))
+
+    assert {each.count_key for each in replicas.proofs} == {key}
+    found = asyncio.run(run())
+    assert [isinstance(each, Admitted) for each in found].count(True) == PAIR.burst

@@ -18,12 +18,13 @@ import pytest
 from bascule.domain.principals import User
 from bascule.domain.tokens import MARK_LIFE
 from bascule.identity.proofs import IdentityProofs
-from bascule.services.act import Services, new_id
+from bascule.services.act import new_id
 from bascule.services.own_sign_in import set_password
 from bascule.services.sign_in import Proof, Refusal, SignedIn, SignInRefused, Visit
 from bascule.services.sign_in_limits import ACCOUNT, KNOWN, NETWORK, PAIR
 from bascule.services.tokens import sign_out_everywhere
 from bascule.services.users import UserDraft, change_user
+from bascule.store.transaction import SqlReader
 from tests.unit.test_services_sign_in import HOME, PASSWORD, People, refused
 
 
@@ -70,13 +71,8 @@ def test_whoever_has_to_wait_is_answered_before_the_name_is_looked_up(
 ) -> None:
     """So that the time of the answer says nothing, however often it is measured."""
     flood(people)
-    looked: list[Any] = []
-
-    async def read(_: Services, work: Any) -> Any:
-        looked.append(work)
-
-    monkeypatch.setattr(Services, "read", read)
-    monkeypatch.setattr(Services, "read_few", read)
+    looked: list[str] = []
+    monkeypatch.setattr(SqlReader, "user_by_name", lambda _, name: looked.append(name))
     refused(people.begin("anna", "guess", HOME), Refusal.TOO_OFTEN)
     refused(people.begin("nobody-has-this", "guess", HOME), Refusal.TOO_OFTEN)
     assert looked == []

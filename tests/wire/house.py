@@ -7,6 +7,7 @@ No socket and no TLS: the application is called as ASGI. What is not here: a run
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -56,6 +57,28 @@ PUBLIC_KEY = "A" * 43  # 32 zero bytes, base64url
 JIT, COMPUTE, BASCULE = "2020-01-01", "2024-07-01", "2026-11-01"
 
 
+REPLICAS = int(os.environ.get("BASCULE_TEST_REPLICAS", "1"))
+
+
+class Balancer:
+    """An application that gives each call to the next of several; of two alike in a row, one goes
+    elsewhere too.
+    """
+
+    def __init__(self, apps: Sequence[Any]) -> None:
+        self._apps = apps
+        self._next = 0
+        self._last: dict[tuple[str, str], int] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        alike = scope["method"], scope["path"]
+        if self._last.get(alike) == self._next:
+            self._next = (self._next + 1) % len(self._apps)
+        self._last[alike] = chosen = self._next
+        self._next = (chosen + 1) % len(self._apps)
+        await self._apps[chosen](scope, receive, send)
+
+
 @cache
 def issuer_of(data_dir: Path) -> TokenIssuer:
     """One for all houses of a folder: a private key is slow to read, being checked."""
@@ -66,9 +89,15 @@ class House:
     """One installation and a client for each kind of caller."""
 
     def __init__(
-        self, data_dir: Path, faces: Sequence[APIRouter] = (), database: Path | None = None
+        self,
+        data_dir: Path,
+        faces: Sequence[APIRouter] = (),
+        database: Path | None = None,
+        replicas: int = REPLICAS,
     ) -> None:
-        """``database`` is a file to be made; None: in memory."""
+        """``database`` is a file to be made; None: in memory. Of several ``replicas``, each with a
+        memory of its own, every call goes to the next one.
+        """
         self.clock = SetClock()
         self.store = new_store(database)
         self.services = Services(self.store, self.clock, Hub())
@@ -78,8 +107,19 @@ class House:
         self.do(lambda tx, act: set_administrator(tx, act, self.administrator, SECRET_HASH))
         keeper = CertificateKeeper(data_dir, NAMES)
         keeper.ensure(self.clock.now())
-        self.state = AppState(
-            services=self.services,
+        several = [Services(self.store, self.clock, Hub()) for _ in range(replicas - 1)]
+        self.states = [self._state_of(each, data_dir, keeper) for each in (self.services, *several)]
+        self.state = self.states[0]
+        apps = [build_app(each, faces=faces) for each in self.states]
+        self.app: Any = apps[0] if replicas == 1 else Balancer(apps)
+        self.subscription = f"/subscriptions/{self.installation.subscription_id}"
+        self.group = f"{self.subscription}/resourceGroups/default"
+        self.client = self.client_of(self.service_token())
+
+    def _state_of(self, services: Services, data_dir: Path, keeper: CertificateKeeper) -> AppState:
+        sealer = Sealer(data_dir)
+        return AppState(
+            services=services,
             installation=self.installation,
             tokens=issuer_of(data_dir),
             names=Names(NAMES),
@@ -87,16 +127,13 @@ class House:
             ca_file=keeper.ca_file,
             record_key=RecordKey(data_dir),
             sign_in=SignIn(
-                self.services,
+                services,
                 IdentityProofs(data_dir, NAMES[0], Argon2Passwords(QUICK)),
                 Denials(),
             ),
-            relying_party=RelyingParty(HttpsProvider(), Sealer(data_dir), self.clock),
+            relying_party=RelyingParty(HttpsProvider(), sealer, self.clock),
+            form_key=sealer.derive("forms"),
         )
-        self.app = build_app(self.state, faces=faces)
-        self.subscription = f"/subscriptions/{self.installation.subscription_id}"
-        self.group = f"{self.subscription}/resourceGroups/default"
-        self.client = self.client_of(self.service_token())
 
     def close(self) -> None:
         self.store.close()

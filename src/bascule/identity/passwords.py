@@ -63,6 +63,9 @@ class Argon2Passwords:
     async def verify(self, stored: str | None, password: str, *, is_known: bool) -> PasswordVerdict:
         return await self._run(lambda: self._verdict(stored, password), is_known=is_known)
 
+    def has_room(self, *, is_known: bool) -> bool:
+        return self._under_way < self._room + (self._kept if is_known else 0)
+
     def _verdict(self, stored: str | None, password: str) -> PasswordVerdict:
         is_possible = stored is not None and len(password) <= LONGEST
         given = password if len(password) <= LONGEST else ""
@@ -75,7 +78,7 @@ class Argon2Passwords:
         return PasswordVerdict(is_possible, is_possible and is_outdated)
 
     async def _run(self, work: Callable[[], T], *, is_known: bool) -> T:
-        if self._under_way >= self._room + (self._kept if is_known else 0):
+        if not self.has_room(is_known=is_known):
             raise TooManyRequests(
                 "Too many passwords are being checked at the moment.",
                 advice="Try again in a few seconds.",

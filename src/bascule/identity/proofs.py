@@ -28,6 +28,7 @@ class IdentityProofs:
         self.totp = TotpCodes(self._sealer)
         self.recovery = RecoveryCodeBook()
         self.marks = SealedMarks(self._sealer)
+        self.count_key = self._sealer.derive("sign-in counts")
 
     @cached_property
     def passkeys(self) -> WebAuthnPasskeys:

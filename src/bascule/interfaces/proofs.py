@@ -31,6 +31,10 @@ class PasswordHasher(Protocol):
         """
         ...
 
+    def has_room(self, *, is_known: bool) -> bool:
+        """Would ``verify`` take one more now?"""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class NewTotp:
@@ -133,3 +137,8 @@ class Proofs(Protocol):
 
     @property
     def marks(self) -> BrowserMarks: ...
+
+    @property
+    def count_key(self) -> bytes:
+        """Of this installation: names what the database counts (``services.sign_in_limits``)."""
+        ...

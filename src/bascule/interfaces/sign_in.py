@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.sign_in import Passkey, RecoveryCodes, StoredPassword, TotpFactor
 
 
-class SignInReads(Protocol):
+class SignInCountReads(Protocol):
+    """Buckets of limits (``services.sign_in_limits``), by names that say nothing."""
+
+    def sign_in_counts(self, places: Collection[str]) -> Mapping[str, datetime]:
+        """When each is full again; one that is not kept is full."""
+        ...
+
+    def sign_in_counts_filling(self, now: datetime) -> int:
+        """How many are not full yet."""
+        ...
+
+
+class SignInCountWrites(SignInCountReads, Protocol):
+    def put_sign_in_counts(self, full_at: Mapping[str, datetime]) -> None: ...
+
+    def forget_sign_in_counts(self, now: datetime) -> None:
+        """Forget those that are full."""
+        ...
+
+
+class SignInReads(SignInCountReads, Protocol):
     def password(self, user_id: str) -> StoredPassword | None: ...
 
     def has_sign_in(self, user_id: str) -> bool:
@@ -39,7 +59,7 @@ class SignInReads(Protocol):
         ...
 
 
-class SignInWrites(SignInReads, Protocol):
+class SignInWrites(SignInReads, SignInCountWrites, Protocol):
     def put_password(self, password: StoredPassword) -> None: ...
 
     def put_totp(self, factor: TotpFactor) -> None: ...

@@ -31,6 +31,7 @@ from bascule.interfaces.inventory import (
     MachineReads,
     MachineWrites,
 )
+from bascule.interfaces.kept_forms import KeptFormReads, KeptFormWrites
 from bascule.interfaces.knocks import KnockReads, KnockWrites
 from bascule.interfaces.listing import ListingReads, ListingWrites
 from bascule.interfaces.openings import OpeningReads
@@ -98,6 +99,7 @@ class Reader(
     ActivityReads,
     ExposureReads,
     KnockReads,
+    KeptFormReads,
     Protocol,
 ):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
@@ -131,6 +133,7 @@ class Transaction(
     RetentionWrites,
     ExposureWrites,
     KnockWrites,
+    KeptFormWrites,
     Protocol,
 ):
     """Reads and writes of one transaction: all of it is kept, or none."""

@@ -29,7 +29,7 @@ from starlette.routing import Match
 from bascule.api.auth import Handler, forget, note_caller
 from bascule.api.body_limit import allow_body
 from bascule.api.caller import Caller
-from bascule.api.context import AppState, state_of
+from bascule.api.context import state_of
 from bascule.api.denials import client_of, record_denial
 from bascule.api.entries import Where, entry_of
 from bascule.api.envelope import forget_frames
@@ -40,16 +40,15 @@ from bascule.api.pages.look import Look, look_of
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
+from bascule.interfaces.kept_forms import KeptForm
 from bascule.interfaces.store import Reader, Transaction
-from bascule.portal import look, problems
-from bascule.portal.forms import Form, read_form
+from bascule.portal import kept, look, problems
+from bascule.portal.forms import Form, form_of, read_form
 from bascule.portal.kept import (
     COOKIE,
     KEPT_FOR,
     KEPT_PATH,
     LONGEST,
-    Kept,
-    KeptForms,
     does_come_back,
     unsent,
     without_secrets,
@@ -90,7 +89,7 @@ class Visit(Caller):
     @property
     def whose(self) -> str:
         """The field that says of a form that it is this user's."""
-        return kept_forms(self.state).whose(self.subject.principal_id)
+        return kept.whose(self.state, self.subject.principal_id, self.now)
 
     @property
     def words(self) -> Words:
@@ -244,14 +243,14 @@ async def _with_form(visit: Visit, endpoint: Callable[..., Any]) -> Visit:
     did. One of the same user's session before is taken to be shown again.
     """
     request = visit.request
-    if (kept := request.scope.get(_KEPT)) is not None:
-        return replace(visit, form=kept.form, is_unsent=True)
+    if (waiting := request.scope.get(_KEPT)) is not None:
+        return replace(visit, form=form_of(waiting.text), is_unsent=True)
     form = await read_form(request)
     given = form.text("csrf") or request.headers.get(CSRF_HEADER, "")
     if _is_from_here(request):
         if is_csrf_token(given, visit.session_text, PURPOSE):
             return replace(visit, form=form)
-        owner = kept_forms(visit.state).owner_of(form)
+        owner = kept.owner_of(visit.state, form, visit.now)
         if owner == visit.subject.principal_id and does_come_back(endpoint):
             return replace(visit, form=without_secrets(form), is_unsent=True)
     raise Forbidden(
@@ -304,7 +303,7 @@ async def _keep(request: Request, form: Form | None) -> str | None:
         found = form if form is not None else await read_form(request, LONGEST)
     except (BasculeError, HTTPException, ClientDisconnect):  # no form, or not all of one
         return None
-    return kept_forms(state).keep(request.url.path, found, state.services.clock.now())
+    return await kept.keep(state, request.url.path, found)
 
 
 def _page_of(request: Request) -> str:
@@ -325,29 +324,25 @@ def _to_sign_in(request: Request, path: str) -> Response:
 _KEPT = "bascule.kept"  # in the scope of a request that shows one; no client can set it
 
 
-def kept_forms(state: AppState) -> KeptForms:
-    return state.part(KeptForms)
-
-
 async def show_kept(visit: Visit) -> Response:
     """The form that waits for this visitor, shown by the page that it was sent to."""
     text = visit.request.cookies.get(COOKIE, "")
-    kept = kept_forms(visit.state).find(text, visit.subject.principal_id, visit.now)
-    response = await _show_unsent(visit.request, kept) if kept is not None else None
+    form = await kept.find(visit.state, text, visit.subject.principal_id, visit.now)
+    response = await _show_unsent(visit.request, form) if form is not None else None
     if response is None:
         response = visit.go("/portal")
         response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
     return response
 
 
-async def _show_unsent(request: Request, kept: Kept) -> Response | None:
+async def _show_unsent(request: Request, form: KeptForm) -> Response | None:
     scope = {
         **request.scope,
         "method": "POST",
-        "path": kept.path,
-        "raw_path": kept.path.encode(),
+        "path": form.path,
+        "raw_path": form.path.encode(),
         "query_string": b"",
-        _KEPT: kept,
+        _KEPT: form,
     }
     for route in request.app.routes:
         match, more = route.matches(scope)

@@ -140,7 +140,8 @@ class SetUp:
     ) -> None:
         """``on_used`` is called after the link was taken: whatever else shows it can go."""
         self._services, self._proofs, self._on_used = services, proofs, on_used
-        self._limits, self._denials = SignInLimits(), of_strangers()
+        self._limits = SignInLimits(services, proofs.count_key, "set-up")
+        self._denials = of_strangers()
 
     async def find(self, text: str, visit: Visit) -> SetUpLink | SetUpEnded:
         """The link, if it opens anything; raise TooManyRequests for whoever tries on and on."""
@@ -185,7 +186,7 @@ class SetUp:
             return found
         network, wide = network_of(visit.address), wide_network_of(visit.address)
         attempt = Attempt("", network, wide)
-        admitted = self._limits.try_key(attempt, self._services.clock.boottime())
+        admitted = await self._limits.try_key(attempt)
         if isinstance(admitted, timedelta):
             seconds = ceil(admitted.total_seconds())
             raise TooManyRequests(

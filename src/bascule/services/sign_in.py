@@ -42,7 +42,7 @@ from bascule.services.second_factors import (
     take_recovery_code,
     take_totp,
 )
-from bascule.services.sign_in_limits import Attempt, SignInLimits
+from bascule.services.sign_in_limits import Admitted, Attempt, SignInLimits
 
 
 class WayInReads(PrincipalReads, SignInReads, Protocol):
@@ -58,6 +58,7 @@ T = TypeVar("T")
 LONGEST_NAME = 256  # characters; a longer one is nobody's
 LONGEST_KEY_ID = 1366  # characters of a passkey's id (identity.passkeys)
 PASSWORD_COUNTS_FOR = timedelta(minutes=10)  # to show the second factor
+HASHING_TAKES = timedelta(seconds=3)  # what whoever finds no room is told to wait
 
 
 class Refusal(StrEnum):
@@ -133,6 +134,13 @@ class _Account:
     password: StoredPassword | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    seen: _Account
+    verdict: PasswordVerdict
+    admitted: Admitted
+
+
 _METHODS: Mapping[FactorKind | None, tuple[Method, ...]] = {  # after what was shown first
     FactorKind.TOTP: (Method.ONE_TIME_PASSWORD, Method.SEVERAL),
     FactorKind.RECOVERY_CODE: (Method.ONE_TIME_PASSWORD, Method.SEVERAL),
@@ -144,17 +152,11 @@ _METHODS: Mapping[FactorKind | None, tuple[Method, ...]] = {  # after what was s
 class SignIn:
     """What the sign-in page asks. Use from one event loop."""
 
-    def __init__(
-        self,
-        services: Services,
-        proofs: Proofs,
-        denials: Denials,
-        limits: SignInLimits | None = None,
-    ) -> None:
+    def __init__(self, services: Services, proofs: Proofs, denials: Denials) -> None:
         """``denials`` counts refusals by source, which has its share of events."""
         self.services, self.proofs = services, proofs
         self._denials = denials
-        self._limits = limits or SignInLimits()
+        self._limits = SignInLimits(services, proofs.count_key, "sign-in")
         self._owed = Denials()  # its own: who has a factor uses up no refusals
 
     async def begin(
@@ -165,13 +167,14 @@ class SignIn:
         tried = await self._try_password(user_name, password, visit, is_known=is_known)
         if isinstance(tried, SignInRefused):
             return tried
-        seen, verdict = tried
-        shown = seen.password
+        shown = tried.seen.password
+        seen, verdict = tried.seen, tried.verdict
         if shown is None or not verdict.is_right:
             return await self._refuse(visit, Refusal.WRONG, "password", seen.user)
         new_hash = await self._renewed(password) if verdict.is_outdated else ""
 
         def work(tx: SignInTryWrites, act: Act) -> PasswordAccepted | None:
+            self._limits.give_back_in(tx, tried.admitted)
             user = tx.user(shown.user_id)
             if user is None or not user.is_enabled or tx.password(user.id) != shown:
                 return None
@@ -235,15 +238,17 @@ class SignIn:
         tried = await self._try_password(user.name, proof.text, visit, is_known=True)
         if isinstance(tried, SignInRefused):
             return tried
-        seen, verdict = tried
-        is_right = verdict.is_right and seen.user is not None and seen.user.id == user.id
+        if tried.verdict.is_right:
+            await self._limits.give_back(tried.admitted)
+        seen = tried.seen.user
+        is_right = tried.verdict.is_right and seen is not None and seen.id == user.id
         return None if is_right else await self._refuse(visit, Refusal.WRONG, "password", user)
 
     async def _by_key_alone(self, key: KeyAnswer, visit: Visit) -> SignedIn | SignInRefused:
         attempt = _attempt("", visit)
         if (owner := await self._marked_owner(key, visit)) is not None:
             attempt = _attempt(owner.id, visit, is_known=True)
-        admitted = self._limits.try_key(attempt, self._boottime())
+        admitted = await self._limits.try_key(attempt)
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "passkey", None, admitted)
 
@@ -251,6 +256,7 @@ class SignIn:
             user = take_passkey(self.proofs, tx, act, "", key.ticket, key.answer, key.origin)
             if user is None or not user.is_enabled:
                 return None
+            self._limits.give_back_in(tx, admitted)
             act.actor = actor_of(subject_of(user, visit))  # known only now
             let_in(tx, act, user, _METHODS[None], visit)
             return SignedIn(user, _METHODS[None])
@@ -258,7 +264,6 @@ class SignIn:
         signed_in = await self._as(None, visit, work)
         if signed_in is None:
             return await self._refuse(visit, Refusal.WRONG, "passkey", None)
-        self._limits.give_back(admitted)
         return signed_in
 
     async def _second(
@@ -268,7 +273,7 @@ class SignIn:
         is_known = not is_entry or await self._is_known(accepted.user.name, visit)
         attempt = _attempt(accepted.user.id, visit, is_known=is_known)
         count = self._limits.try_code if kind is FactorKind.TOTP else self._limits.try_key
-        admitted = count(attempt, self._boottime())
+        admitted = await count(attempt)
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, kind, accepted.user, admitted)
 
@@ -278,6 +283,7 @@ class SignIn:
                 return Refusal.STALE
             if not self._take(tx, act, user, proof):
                 return Refusal.WRONG
+            self._limits.give_back_in(tx, admitted)
             methods = (accepted.first, *_METHODS[kind])
             if is_entry:
                 let_in(tx, act, user, methods, visit)
@@ -286,7 +292,6 @@ class SignIn:
         outcome = await self._as(accepted.user, visit, work)
         if isinstance(outcome, Refusal):
             return await self._refuse(visit, outcome, kind, accepted.user)
-        self._limits.give_back(admitted)
         return outcome
 
     def _take(self, tx: SignInTryWrites, act: Act, user: User, proof: Proof) -> bool:
@@ -302,25 +307,27 @@ class SignIn:
 
     async def _try_password(
         self, account: str, password: str, visit: Visit, *, is_known: bool
-    ) -> tuple[_Account, PasswordVerdict] | SignInRefused:
-        """Count the try, then look the account up, then hash.
+    ) -> _Tried | SignInRefused:
+        """Count the try, then look the account up, then hash. Of a right one the caller gives the
+        count back.
 
         In this order the answer to whoever has to wait comes as fast for any name.
         """
+        passwords = self.proofs.passwords
+        if not passwords.has_room(is_known=is_known):  # a flood keeps no writer busy
+            return SignInRefused(Refusal.BUSY, HASHING_TAKES)
         attempt = _attempt(account, visit, is_known=is_known)
-        admitted = self._limits.try_password(attempt, self._boottime())
+        admitted = await self._limits.try_password(attempt)
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "password", account, admitted)
         seen = await self.services.read(lambda reader: _account_of(reader, account))
         stored = seen.password.hash if seen.password else None
         try:
-            verdict = await self.proofs.passwords.verify(stored, password, is_known=is_known)
+            verdict = await passwords.verify(stored, password, is_known=is_known)
         except TooManyRequests as error:
-            self._limits.give_back(admitted)
+            await self._limits.give_back(admitted)
             return SignInRefused(Refusal.BUSY, timedelta(seconds=error.retry_after))
-        if verdict.is_right:
-            self._limits.give_back(admitted)
-        return seen, verdict
+        return _Tried(seen, verdict, admitted)
 
     async def marked(self, visit: Visit) -> User | None:
         """Whose mark the browser brings, if it still holds: no proof that this is the user."""
@@ -347,9 +354,6 @@ class SignIn:
             lambda reader: reader.passkey(given[:LONGEST_KEY_ID])
         )
         return user if passkey is not None and passkey.user_id == user.id else None
-
-    def _boottime(self) -> float:
-        return self.services.clock.boottime()
 
     async def _renewed(self, password: str) -> str:
         """A hash with today's parameters; empty when the server has no time for it now."""

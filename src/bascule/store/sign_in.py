@@ -1,8 +1,8 @@
-"""Rows of signing in: passwords, second factors, used challenges, known networks."""
+"""Rows of signing in: passwords, second factors, used challenges, known networks, counts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Row, bindparam, delete, exists, func, insert, or_, select
 from bascule.domain.sign_in import Passkey, RecoveryCodes, StoredPassword, TotpFactor
 from bascule.store.rows import Rows
 from bascule.store.tables import sign_in as t
+from bascule.store.upsert import insert_or_set
 
 MOST_KNOWN_NETWORKS = 20  # of one user
 MOST_AT_ONCE = 500  # values of one IN
@@ -23,9 +24,26 @@ _PASSKEYS = (
 )
 _KNOWN = select(t.known_networks.c.network).where(t.known_networks.c.user_id == bindparam("wanted"))
 
+_COUNTS = select(t.sign_in_counts).where(
+    t.sign_in_counts.c.place.in_(bindparam("wanted", expanding=True))
+)
+_FILLING = select(func.count().label("filling")).where(
+    t.sign_in_counts.c.full_at > bindparam("now")
+)
+_FORGET_FULL = delete(t.sign_in_counts).where(t.sign_in_counts.c.full_at <= bindparam("now"))
+_PUT_COUNT = insert_or_set(t.sign_in_counts, "full_at")
+
 
 class SignInReads(Rows):
     __slots__ = ()
+
+    def sign_in_counts(self, places: Collection[str]) -> Mapping[str, datetime]:
+        rows = self._all(_COUNTS, {"wanted": list(places)})
+        return {row.place: row.full_at for row in rows}
+
+    def sign_in_counts_filling(self, now: datetime) -> int:
+        row = self._first(_FILLING, {"now": now})
+        return int(row.filling) if row is not None else 0
 
     def password(self, user_id: str) -> StoredPassword | None:
         row = self._first(_PASSWORD, {"wanted": user_id.lower()})
@@ -84,6 +102,14 @@ class SignInReads(Rows):
 
 class SignInWrites(SignInReads):
     __slots__ = ()
+
+    def put_sign_in_counts(self, full_at: Mapping[str, datetime]) -> None:
+        rows = [{"place": place, "full_at": at} for place, at in full_at.items()]
+        if rows:
+            self._run(_PUT_COUNT, rows)
+
+    def forget_sign_in_counts(self, now: datetime) -> None:
+        self._run(_FORGET_FULL, {"now": now})
 
     def put_password(self, password: StoredPassword) -> None:
         self._put(

@@ -13,6 +13,7 @@ from bascule.store.exposure_writes import ExposureWrites
 from bascule.store.fleet import FleetReads, FleetWrites
 from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites
+from bascule.store.kept_forms import KeptFormReads, KeptFormWrites
 from bascule.store.knocks import KnockReads, KnockWrites
 from bascule.store.listing import ListingReads, ListingWrites
 from bascule.store.openings import OpeningReads
@@ -58,6 +59,7 @@ class SqlReader(
     RetentionReads,
     ExposureReads,
     KnockReads,
+    KeptFormReads,
 ):
     """``interfaces.store.Reader`` on one connection."""
 
@@ -91,6 +93,7 @@ class SqlTransaction(
     RetentionWrites,
     ExposureWrites,
     KnockWrites,
+    KeptFormWrites,
 ):
     """``interfaces.store.Transaction`` on one connection; its owner begins and ends it."""
 

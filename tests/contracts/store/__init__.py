@@ -17,6 +17,7 @@ from tests.contracts.store.exposure import ExposureContract
 from tests.contracts.store.fleet import FleetContract
 from tests.contracts.store.grants import GrantContract
 from tests.contracts.store.inventory import InventoryContract
+from tests.contracts.store.kept_forms import KeptFormContract
 from tests.contracts.store.knocks import KnockContract
 from tests.contracts.store.listing import ListingContract
 from tests.contracts.store.openings import OpeningContract
@@ -44,6 +45,7 @@ class StoreContract(
     CallerContract,
     InventoryContract,
     ListingContract,
+    KeptFormContract,
     KnockContract,
     OpeningContract,
     PlanContract,

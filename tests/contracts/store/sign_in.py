@@ -141,3 +141,15 @@ class SignInContract:
         assert read(store, lambda r: r.totp(ANNA, is_active=True)) is None
         assert read(store, lambda r: r.recovery_codes(ANNA)) is None
         assert read(store, lambda r: r.known_networks(ANNA)) == frozenset()
+
+    def test_counts_of_tries_are_kept_until_they_are_full(self, store: Store) -> None:
+        later = NOW + HOUR
+        write(store, lambda tx: tx.put_sign_in_counts({"a": NOW, "b": NOW}))
+        write(store, lambda tx: tx.put_sign_in_counts({"b": later, "c": later + HOUR}))
+        write(store, lambda tx: tx.put_sign_in_counts({}))
+        found = read(store, lambda r: r.sign_in_counts(["a", "b", "d"]))
+        assert found == {"a": NOW, "b": later}
+        assert read(store, lambda r: r.sign_in_counts([])) == {}
+        assert read(store, lambda r: r.sign_in_counts_filling(NOW)) == 2
+        write(store, lambda tx: tx.forget_sign_in_counts(later))
+        assert read(store, lambda r: r.sign_in_counts(["a", "b", "c"])) == {"c": later + HOUR}

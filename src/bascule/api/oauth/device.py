@@ -105,7 +105,8 @@ async def _read(state: AppState, tenant: str, request: Request) -> tuple[str, st
 class _DevicePage:
     def __init__(self, state: AppState) -> None:
         self._state = state
-        self._guesses = SignInLimits()
+        key = state.sign_in.proofs.count_key
+        self._guesses = SignInLimits(state.services, key, "device code")
 
     async def ask(self, browser: Browser, user_code: str, problem: str = "") -> Response:
         """The form to type a code into; one that a link brings is only filled in."""
@@ -138,7 +139,7 @@ class _DevicePage:
     async def _look_up(self, browser: Browser, visitor: Visitor, user_code: str) -> Response:
         network, wide = network_of(browser.address), wide_network_of(browser.address)
         attempt = Attempt(visitor.user.id, network, wide, is_known=True)  # by the session
-        admitted = self._guesses.try_password(attempt, self._state.services.clock.boottime())
+        admitted = await self._guesses.try_password(attempt)
         if isinstance(admitted, timedelta):
             response = await self.ask(browser, "", "tooOften")
             response.status_code = 429
@@ -147,7 +148,7 @@ class _DevicePage:
         code = await self._state.services.read(lambda reader: reader.device_code_of(user_code))
         if code is None or not code.is_waiting(self._state.services.clock.now()):
             return await self.ask(browser, "", "wrong")
-        self._guesses.give_back(admitted)
+        await self._guesses.give_back(admitted)
         return self._confirm(browser, visitor, code)
 
     def _confirm(self, browser: Browser, visitor: Visitor, code: DeviceCode) -> Response:

@@ -1,4 +1,4 @@
-"""Signing in: passwords, second factors, used challenges, networks that people came from."""
+"""Signing in: passwords, second factors, used challenges, networks, counts of tries."""
 
 from __future__ import annotations
 
@@ -69,4 +69,12 @@ known_networks = Table(
     Column("network", Key, primary_key=True),
     Column("last_at", Instant, nullable=False),
     Index(None, "network"),
+)
+
+sign_in_counts = Table(
+    "sign_in_counts",
+    metadata,
+    Column("place", Key, primary_key=True),
+    Column("full_at", Instant, nullable=False),
+    Index(None, "full_at"),
 )
