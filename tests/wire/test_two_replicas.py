@@ -6,6 +6,8 @@ of the portal's.
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +16,21 @@ from typing import Any
 import pytest
 
 from bascule.api.app import build_app
+from bascule.api.oauth import external
+from bascule.api.oauth.external import ASKING_TAKES, Renewals
 from bascule.domain.builtin_roles import READER
+from bascule.domain.clients import AZURE_CLI
+from bascule.domain.principals import User
+from bascule.domain.providers import ExternalIdentity, IdentityProvider
+from bascule.domain.tokens import Flow, Origin, SignIn
+from bascule.errors import AuthenticationFailed
+from bascule.identity.oidc import Tokens
+from bascule.interfaces.store import Transaction
 from bascule.services import tokens
+from bascule.services.act import Act
+from bascule.services.external_sign_in import METHODS
 from bascule.services.sign_in_limits import PAIR
+from bascule.services.tokens import Issued, NotIssued
 from tests.wire import test_oauth_code, test_oauth_device, test_oauth_refresh
 from tests.wire.browsing import PASSWORD, Browser, Program, add_user
 from tests.wire.house import Balancer, House
@@ -134,3 +148,85 @@ def test_whoever_signs_out_everywhere_is_out_of_both(house: House) -> None:
     assert refused(program.refresh(body["refresh_token"])) == GONE
     for _ in house.states:
         assert browser.get(program.url()).headers["location"].startswith("/signin?")
+
+
+# -- asking an identity provider again ----------------------------------------------------------
+
+
+class Corp:
+    """A provider whose refresh tokens work once; a second use would end the sign-in there."""
+
+    def __init__(self) -> None:
+        self.given, self.asked = "r-0", list[str]()
+
+    def seal(self, text: str, _: str) -> str:
+        return f"sealed {text}"
+
+    def open(self, sealed: str, _: str) -> str:
+        return sealed.removeprefix("sealed ")
+
+    async def renew(self, _: IdentityProvider, token: str, subject: str) -> Tokens:
+        self.asked.append(token)
+        if token != self.given:
+            raise AuthenticationFailed("used twice")
+        await asyncio.sleep(0.3)  # the other server asks meanwhile
+        self.given = f"r-{len(self.asked)}"
+        return Tokens({"sub": subject}, self.given)
+
+
+def at_corp(house: House) -> str:
+    """A user whom a provider vouches for, signed in to a program: her refresh token."""
+    now = house.clock.now()
+    eva = User(str(uuid.uuid4()), "eva@corp.example", "Eva", True, now)
+    corp = IdentityProvider(str(uuid.uuid4()), "corp", "Corp", "https://corp.example", "b", now)
+    identity = ExternalIdentity(corp.issuer, "eva", corp.id, eva.id, now, "", None, "sealed r-0")
+    origin = Origin("192.0.2.1", "a program")
+
+    def work(tx: Transaction, act: Act) -> Issued | NotIssued:
+        tx.put_user(eva)
+        tx.put_identity_provider(corp)
+        tx.put_external_identity(identity)
+        sign_in = SignIn(eva.id, eva.epoch, now, tuple(map(str, METHODS)))
+        return tokens.open_family(tx, act, sign_in, AZURE_CLI, Flow.BROWSER, origin)
+
+    opened = house.do(work)
+    assert isinstance(opened, Issued)
+    return opened.refresh_token
+
+
+def test_one_of_them_asks_a_provider_at_a_time(house: House) -> None:
+    token, corp = at_corp(house), Corp()
+    states = [replace(each, relying_party=corp) for each in house.states]  # type: ignore[arg-type]  # reason: what is used of it
+
+    async def both() -> None:
+        await asyncio.gather(*(Renewals(each).before_refresh(token) for each in states * 2))
+
+    asyncio.run(both())
+    assert corp.asked == ["r-0"]
+    house.clock.pass_time(400)
+    asyncio.run(both())
+    assert corp.asked == ["r-0", "r-1"]
+    family = house.see(lambda reader: tokens.family_of(reader, token))
+    assert family is not None
+    assert not family.is_revoked
+
+
+def test_a_server_that_dies_while_it_asks_keeps_the_others_waiting_for_a_minute(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, corp = at_corp(house), Corp()
+    now = house.clock.now()
+    house.do(lambda tx, _: tx.begin_asking("https://corp.example", "eva", now + ASKING_TAKES, now))
+    monkeypatch.setattr(external, "LOOK_AGAIN", 0.01)
+    state = replace(house.states[1], relying_party=corp)  # type: ignore[arg-type]  # reason: as above
+
+    async def wait() -> list[str]:
+        asking = asyncio.create_task(Renewals(state).before_refresh(token))
+        await asyncio.sleep(0.2)
+        before = list(corp.asked)
+        house.clock.pass_time(ASKING_TAKES.total_seconds())
+        await asking
+        return before
+
+    assert asyncio.run(wait()) == []
+    assert corp.asked == ["r-0"]

@@ -88,7 +88,8 @@ class RelyingParty:
 
     def __init__(self, http: ProviderHttp, sealer: Sealer, clock: Clock) -> None:
         self._http, self._sealer, self._clock = http, sealer, clock
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        # By what it depends on: a setting that was changed at another server is another one here.
+        self._kept: dict[tuple[str, str, str], _Kept] = {}
 
     # -- going there and coming back -----------------------------------------------------
 
@@ -238,7 +239,7 @@ class RelyingParty:
 
     def forget(self, provider: IdentityProvider) -> None:
         """Ask it anew the next time: its settings were changed, or somebody tests it."""
-        self._kept.pop((provider.id, provider.issuer), None)
+        self._kept.pop((provider.id, provider.issuer, provider.ca), None)
 
     async def keys(self, provider: IdentityProvider) -> Sequence[Mapping[str, Any]]:
         """Its key set, kept as long as its discovery document."""
@@ -262,7 +263,7 @@ class RelyingParty:
         return keys
 
     def _of(self, provider: IdentityProvider) -> _Kept:
-        key = (provider.id, provider.issuer)
+        key = (provider.id, provider.issuer, provider.ca)
         if key not in self._kept and len(self._kept) >= MOST_KEPT:
             self._kept.pop(next(iter(self._kept)))
         return self._kept.setdefault(key, _Kept())

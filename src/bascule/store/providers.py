@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, or_, select, update
 
 from bascule.domain.places import TakenPlace
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
@@ -122,6 +122,19 @@ class ProviderWrites(ProviderReads):
                 "sealed_refresh": identity.sealed_refresh,
             },
         )
+
+    def begin_asking(self, issuer: str, subject: str, until: datetime, now: datetime) -> bool:
+        c = t.external_identities.c
+        is_free = or_(c.asked_until.is_(None), c.asked_until <= now, c.asked_until > until)
+        mine = update(t.external_identities).where(
+            c.issuer == issuer, c.subject == subject, is_free
+        )
+        return self._run(mine.values(asked_until=until)) == 1
+
+    def end_asking(self, issuer: str, subject: str) -> None:
+        c = t.external_identities.c
+        mine = update(t.external_identities).where(c.issuer == issuer, c.subject == subject)
+        self._run(mine.values(asked_until=None))
 
     def delete_external_identity(self, issuer: str, subject: str) -> None:
         table = t.external_identities

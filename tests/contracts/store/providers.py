@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -100,6 +101,26 @@ class ProviderContract:
         assert read(store, lambda r: r.external_identities_of(ADA.id)) == [IDENTITY]
         with pytest.raises(Conflict):
             write(store, lambda tx: tx.put_external_identity(replace(first, user_id="none")))
+
+    def test_one_asks_a_provider_at_a_time(self, store: Store) -> None:
+        fill(store)
+        write(store, lambda tx: tx.put_external_identity(IDENTITY))
+        own = IDENTITY.issuer, IDENTITY.subject
+        soon = NOW + HOUR / 60
+
+        def begin(until: datetime, now: datetime) -> bool:
+            return write(store, lambda tx: tx.begin_asking(*own, until, now))
+
+        assert begin(soon, NOW)
+        assert not begin(soon + HOUR, NOW)
+        write(store, lambda tx: tx.put_external_identity(IDENTITY))
+        assert not begin(soon + HOUR, soon - HOUR / 3600), "what is put leaves it alone"
+        assert begin(soon + HOUR, soon), "whoever asked has taken too long"
+        assert begin(soon, NOW), "a clock was set back"
+        write(store, lambda tx: tx.end_asking(*own))
+        assert begin(soon, NOW)
+        assert not write(store, lambda tx: tx.begin_asking(own[0], "nobody", soon, NOW))
+        assert read(store, lambda r: r.external_identity(*own)) == IDENTITY
 
     def test_an_invitation(self, store: Store) -> None:
         fill(store)

@@ -62,6 +62,8 @@ log = structlog.get_logger("bascule.oauth")
 MOST_LEAVING = 20  # of one network, a minute
 MOST_LEAVING_WIDE = 60  # of an IPv6 /48
 RENEWED = timedelta(minutes=5)  # a word younger than this is not asked for again
+ASKING_TAKES = timedelta(minutes=1)  # at most, unless the server that asks was stopped
+LOOK_AGAIN = 0.2  # seconds, while another asks
 WITHOUT_WORD = timedelta(hours=12)  # tokens of a sign-in whose provider cannot be asked again
 
 
@@ -265,12 +267,20 @@ def _end_family(tx: Transaction, act: Act, family_id: str) -> None:
         tokens.revoke_family(tx, act, family, NOT_VOUCHED)
 
 
+def _disown(tx: Transaction, act: Act, identity: ExternalIdentity, asked_with: str) -> bool:
+    """Unless somebody has another token of the provider's by now: is its word still good?"""
+    present = tx.external_identity(identity.issuer, identity.subject)
+    if present is not None and present.sealed_refresh != asked_with:
+        return True
+    external_sign_in.disown(tx, act, identity)
+    return False
+
+
 class Renewals:
     """Asks providers anew when a program refreshes the tokens of somebody they vouched for."""
 
     def __init__(self, state: AppState) -> None:
         self._state = state
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def before_refresh(self, refresh_token: str) -> None:
         """Call before a refresh token is taken.
@@ -293,15 +303,30 @@ class Renewals:
             await services.perform(lambda tx, act: _end_family(tx, act, family.id))
 
     async def _renew(self, identity: ExternalIdentity, provider: IdentityProvider) -> bool:
-        """Is the provider's word still good, as far as it can be asked?"""
-        key = (identity.issuer, identity.subject)
-        lock = self._locks.setdefault(key, asyncio.Lock())
+        """Is the provider's word still good, as far as it can be asked?
+
+        One server asks at a time: a refresh token may work once, and a second use of it may cost
+        the person her sign-in there.
+        """
+        services, clock = self._state.services, self._state.services.clock
+        issuer, subject = identity.issuer, identity.subject
+        while True:
+            fresh = await services.read_few(
+                lambda reader: reader.external_identity(issuer, subject)
+            )
+            if fresh is None:
+                return False
+            if fresh.vouched_at is not None and clock.now() - fresh.vouched_at < RENEWED:
+                return True
+            if await services.perform(
+                lambda tx, act: tx.begin_asking(issuer, subject, act.now + ASKING_TAKES, act.now)
+            ):
+                break
+            await asyncio.sleep(LOOK_AGAIN)
         try:
-            async with lock:  # a refresh token may work once
-                return await self._ask(identity, provider)
+            return await self._ask(identity, provider)
         finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+            await services.perform(lambda tx, _: tx.end_asking(issuer, subject))
 
     async def _ask(self, identity: ExternalIdentity, provider: IdentityProvider) -> bool:
         services, party = self._state.services, self._state.relying_party
@@ -323,8 +348,9 @@ class Renewals:
             return True
         except AuthenticationFailed as error:
             log.info("external identity disowned", provider=provider.name, why=error.message)
-            await services.perform(lambda tx, act: external_sign_in.disown(tx, act, identity))
-            return False
+            return await services.perform(
+                lambda tx, act: _disown(tx, act, identity, fresh.sealed_refresh)
+            )
         returned = _returned(self._state, provider, found)
         return await services.perform(
             lambda tx, act: external_sign_in.renew(tx, act, identity, returned)
