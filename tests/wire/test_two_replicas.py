@@ -1,4 +1,4 @@
-"""Two servers behind a balancer that gives every second call to the other (ADR 26, EDGES H2, H3).
+"""Two servers behind a balancer that gives every second call to the other (ADR 26, EDGES H1, H2).
 
 Each has a memory of its own. ``BASCULE_TEST_REPLICAS=2`` does the same for every test of this folder and
 of the portal's.
