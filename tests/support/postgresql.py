@@ -204,6 +204,15 @@ def end_connections(store: SqlStore) -> None:
     wait(lambda: cluster().do(f"SELECT count(*) {here}") == [(0,)])
 
 
+def connections(name: str) -> int:
+    """To this database."""
+    ((count,),) = cluster().do(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608  # reason: a name of ours
+    )
+    assert isinstance(count, int)
+    return count
+
+
 def reload(setting: str, value: str) -> None:
     cluster().do("SELECT pg_reload_conf()")
     wait(lambda: cluster().do(f"SHOW {setting}") == [(value,)])

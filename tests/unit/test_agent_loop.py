@@ -575,3 +575,52 @@ def test_a_loop_tells_what_its_driver_can_do_and_goes_on_without_the_rest(
     loop.step()
     assert told[-1].in_force <= {each.id for each in told[-1].held_locally or ()}
     assert (told[-1].sessions is None) == (not able.counts_sessions)
+
+
+def test_a_retired_server_opens_nothing_until_root_accepts_it(tmp_path: Path) -> None:
+    """The server from before a move to another database comes back (EDGES H7)."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Listening()
+    loop = loop_of(driver, line, clock, tmp_path)
+    ssh = grant_ssh(line, timedelta(minutes=20))
+    assert line.state is not None
+    granted, shut = line.state, replace(line.state, leases=(), installation=2)
+    line.state = shut
+    loop.step()
+    assert loop.accept_server() is None
+    line.state = replace(
+        granted, generation=9, installation=1
+    )  # it grants what the new one does not
+    for _ in range(3):
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    observed = driver.observe().rules
+    assert observed is not None
+    assert (observed.closed, dict(observed.openings)) == (frozenset({ssh}), {})
+    (said,) = [each for each in line.told[-1].weaknesses if each.code == "ServerRetired"]
+    assert (said.arguments["told"], said.arguments["known"]) == ("1", "2")
+    assert any("installation number 1" in each for each in loop.status()["weaknesses"])
+    assert loop.accept_server() == 1
+    clock.pass_time(LONGEST_RETRY)
+    loop.step()
+    observed = driver.observe().rules
+    assert observed is not None
+    assert len(observed.openings) == 2, "IPv4 and IPv6"
+    clock.pass_time(LONGEST_RETRY)
+    loop.step()
+    assert not line.told[-1].weaknesses
+    assert any("root accepted the server" in note for each in line.told for note in each.notes)
+
+
+def test_a_retired_server_is_not_the_one_that_answers_again(tmp_path: Path) -> None:
+    clock = SetClock()
+    line = Listening()
+    loop = loop_of(FakeDriver(FakeFirewall(clock)), line, clock, tmp_path)
+    for number in (2, 1, 2):
+        grant_ssh(line, timedelta(minutes=20))
+        assert line.state is not None
+        line.state = replace(line.state, installation=number)
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    assert not [each for each in line.told[-1].weaknesses if each.code == "ServerRetired"]

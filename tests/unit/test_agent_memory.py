@@ -309,3 +309,13 @@ def test_a_file_of_before_there_were_gateways_is_read(tmp_path: Path, clock: Clo
     checksum = hashlib.sha256(text.encode()).hexdigest()
     (tmp_path / NEWEST).write_text(json.dumps({"checksum": checksum, "body": text}))
     assert memory(tmp_path, clock).load() == HELD
+
+
+def test_the_number_of_the_installation_is_in_both_files(tmp_path: Path, clock: Clock) -> None:
+    """A server that is retired is not believed after a reboot, or with one file damaged."""
+    file = HeldFile(tmp_path, clock, "boot")
+    file.save(Held(generation=3, installation=1))
+    file.save(Held(generation=3, installation=2))
+    assert file.load().installation == 2
+    (tmp_path / NEWEST).write_text("torn")
+    assert HeldFile(tmp_path, clock, "boot").load().installation == 2

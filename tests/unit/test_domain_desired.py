@@ -570,3 +570,34 @@ def test_cuts_are_held_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (every.sources, every.deadline) == (ANYWHERE, T + 100)
     later = hold(held, state(), T + 101, T + 101)
     assert later.cuts == {}, "what is over takes no room"
+
+
+def _told(number: int, generation: int = 1, *leased: Lease) -> DesiredState:
+    return DesiredState("uid", generation, SHUT, {RDP: 1}, leased, installation=number)
+
+
+LEASE = Lease("g", (SSH,), ANYWHERE, HOUR)
+
+
+def test_a_server_whose_record_was_moved_opens_releases_and_ends_nothing() -> None:
+    """It came back: from a backup, or because somebody started it again (EDGES H7)."""
+    held = hold(Held(closed=frozenset({ClosedPort(RDP)}), generation=1), _told(2, 1), T, T)
+    assert held.installation == 2
+    held = hold(held, _told(2, 2, LEASE), T, T)
+    for number in (0, 1):
+        assert hold(held, _told(number, 9, replace(LEASE, grant_id="other")), T, T) == held
+        assert hold(held, _told(number, 9), T, T) == held, "leases last to their ends"
+    assert hold(held, _told(2, 3), T, T).leases == {}
+    assert hold(held, _told(3, 3), T, T).installation == 3
+
+
+def test_the_number_counts_before_the_generation_does() -> None:
+    """The record that the installation went back to has lower generations for a moment."""
+    held = hold(Held(), _told(2, 7, LEASE), T, T)
+    known = hold(held, _told(3, 4), T, T)
+    assert known == replace(held, installation=3)
+    assert hold(known, _told(2, 9), T, T) == known
+
+
+def test_another_installation_counts_anew() -> None:
+    assert begin_anew(hold(Held(), _told(5), T, T)).installation == 0

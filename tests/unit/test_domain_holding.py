@@ -425,3 +425,16 @@ def test_public_ports_are_kept_with_what_is_let_go_later() -> None:
     moved = fresh(saved, Whereabouts((SQL,), mapped={SSH: (PUBLIC,)}), state(2))
     kept = none_let_go_yet(moved, saved)
     assert kept.behind["app"].mapped == {SSH: (PUBLIC,)}
+
+
+def test_a_retired_server_changes_nothing_of_a_machine_behind() -> None:
+    """Not of one that the gateway has never heard of either."""
+    new = replace(state(), where=HERE, installation=2)
+    held = hold_behind(Held(), "app", new, T, T)
+    old = replace(state(9), where=Whereabouts((NEW,)), installation=1)
+    assert hold_behind(held, "app", old, T, T) == held
+    gateway = Held(installation=2)
+    assert hold_behind(gateway, "app", old, T, T) == gateway
+    lower = hold_behind(held, "app", replace(state(0), where=HERE, installation=3), T, T)
+    assert lower.behind["app"].held == replace(held.behind["app"].held, installation=3)
+    assert only_closed(lower).behind["app"].held.installation == 3

@@ -61,9 +61,9 @@ class StatesBehind:
         self._next.clear()
 
     def keep_named(self) -> None:
-        """End at once the leases of machines that the server names no more."""
+        """End at once the leases of machines that the server names no more; a retired one ends none."""
         named = self._link.named()
-        if named is not None:
+        if named is not None and self._reconciler.retired.number is None:
             self._reconciler.keep_named(named)
             self._next = {uid: each for uid, each in self._next.items() if uid in named}
 

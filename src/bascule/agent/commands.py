@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bascule.agent.accept_command import accept_server
 from bascule.agent.open_commands import close_command, open_command
 from bascule.agent.options import (
     control_at,
@@ -58,6 +59,7 @@ def agent() -> None:
 
 agent.add_command(open_command)
 agent.add_command(close_command)
+agent.add_command(accept_server)
 
 
 @agent.command()

@@ -112,7 +112,7 @@ def _has_hung_up(connection: socket.socket) -> bool:
 
 
 def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handler:
-    """What the socket understands: status, open, close, uninstall."""
+    """What the socket understands: status, open, close, acceptServer, uninstall."""
 
     def handle(message: Mapping[str, Any]) -> Mapping[str, Any]:
         what = message["command"]
@@ -130,6 +130,8 @@ def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handle
         if what == "close":
             port, sources, machine = _port(message), _sources(message), _machine(message)
             return {"closed": loop.ask(lambda: loop.by_root.close(port, sources, machine))}
+        if what == "acceptServer":
+            return {"number": loop.ask(loop.accept_server)}
         if what == "uninstall":
             return {**loop.ask(uninstall)}
         raise InvalidInput(f"The agent does not know the command {what!r}.")

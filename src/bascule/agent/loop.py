@@ -118,6 +118,21 @@ class AgentLoop:
         self._stopping.set()
         self._inbox.wake()
 
+    def accept_server(self) -> int | None:
+        """Root says that the server is the right one; by ``ask``. Its number, None as of
+        ``Reconciler.accept_server``.
+        """
+        accepted = self._reconciler.accept_server()
+        if accepted is not None:
+            log.warning("server accepted by root", installation=accepted)
+            self._reconciler.note(
+                "", f"root accepted the server with installation number {accepted}"
+            )
+            self._reconciler.save()
+            self._behind.forget_asked()
+            self._hint()
+        return accepted
+
     def abandon(self) -> None:
         """Stop and leave nothing behind: the rules and the state were just removed."""
         self._is_abandoned = True

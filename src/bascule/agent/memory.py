@@ -109,7 +109,10 @@ class HeldFile:
                 "the saved state is damaged: the ports of the previous one are closed; no grant is restored"
             )
             old = self._sound(previous)
-            return everywhere(old, lambda each: Held(each.generation, each.closed))
+            return everywhere(
+                old,
+                lambda each: Held(each.generation, each.closed, installation=each.installation),
+            )
         self.notes.append("no saved state can be read: the management ports are closed")
         return Held(closed=FALLBACK)
 
@@ -256,6 +259,7 @@ def _machine_to_json(held: Held) -> dict[str, Any]:
         "cuts": {key: _lease_to_json(cut) for key, cut in held.cuts.items()},
         "ended": {key: _lease_to_json(lease) for key, lease in held.ended.items()},
         "isRefused": held.is_refused,
+        "installation": held.installation,
         "drains": {key: _lease_to_json(drain) for key, drain in held.drains.items()},
     }
 
@@ -302,6 +306,7 @@ def _machine(data: Mapping[str, Any]) -> Held:
         ended={key: _lease(lease) for key, lease in data["ended"].items()},
         is_refused=bool(data.get("isRefused")),  # of before it was kept
         drains={key: _lease(drain) for key, drain in data.get("drains", {}).items()},  # likewise
+        installation=int(data.get("installation", 0)),  # likewise
     )
 
 

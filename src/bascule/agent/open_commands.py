@@ -21,7 +21,7 @@ machine_option = click.option(
 )
 
 
-@click.command(name="open")
+@click.command(name="open", short_help="Open a port of this host for a limited time.")
 @click.option("-p", "--port", required=True, help="22, 22/tcp or 53/udp; a number alone is TCP.")
 @click.option("--for", "duration", default="15m", show_default=True, help="How long: 90s, 15m, 2h.")
 @click.option(

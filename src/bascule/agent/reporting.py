@@ -149,6 +149,7 @@ class Reports:
         """What the owner should know; some come and go with other programs' rules."""
         return (
             *((NOT_ENFORCED(problem=fault),) if fault else ()),
+            *self._reconciler.retired.weaknesses(self._reconciler.held),
             *self._reconciler.guard_weaknesses(),
             *self._driver.condition().weaknesses,
             *self._own_weaknesses(),

@@ -11,6 +11,7 @@ transactions (``services.lines``).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ async def _answer_ask(lines: Lines, line: Line, ask: Ask, received: float) -> No
 
     wanted, record = await lines.services.read_few(read)
     line.was_told(wanted.desired.machine_uid, wanted.desired.generation)
-    line.send(_told(wanted, ask.nonce, at - received, record))
+    line.send(_told(lines, wanted, ask.nonce, at - received, record))
 
 
 async def _answer_report(lines: Lines, line: Line, message: Reported, received: float) -> None:
@@ -129,21 +130,24 @@ async def tell_news(lines: Lines, line: Line) -> None:
         if told.get(uid) == number:
             continue
         wanted = found.states.get(uid)
-        if wanted is None or not _is_pushed(line, wanted, nonce, at - received):
+        if wanted is None or not _is_pushed(lines, line, wanted, nonce, at - received):
             line.send(Hint(uid, number))
 
 
-def _is_pushed(line: Line, wanted: use.Wanted, nonce: str, age: float) -> bool:
+def _is_pushed(lines: Lines, line: Line, wanted: use.Wanted, nonce: str, age: float) -> bool:
     """Send the state in answer to the nonce, unless it is too large for that."""
-    text = write(_told(wanted, nonce, age, None))
+    text = write(_told(lines, wanted, nonce, age, None))
     if len(text) > LARGEST_PUSH:
         return False
     line.write(frame(Opcode.TEXT, text))
     return True
 
 
-def _told(wanted: use.Wanted, nonce: str, age: float, record: RecordMark | None) -> Told:
+def _told(
+    lines: Lines, wanted: use.Wanted, nonce: str, age: float, record: RecordMark | None
+) -> Told:
     """``age``: seconds from the receipt of the nonce to ``wanted.now``."""
     desired = counted_from_before(wanted.desired, timedelta(seconds=age))
+    desired = replace(desired, installation=lines.services.number.value)
     state = State(desired, wanted.machine_name, wanted.now, record)
     return Told(wanted.desired.machine_uid, nonce, state)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bascule.bootstrap.admin_database import database
 from bascule.bootstrap.data_directory import (
     ADMIN_FILE,
     AdminFile,
@@ -60,6 +61,9 @@ def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
 @click.group()
 def admin() -> None:
     """Maintain an installation on the machine where the server runs."""
+
+
+admin.add_command(database)
 
 
 @admin.command(

@@ -1,7 +1,8 @@
 """Which database an installation's record is in: a file in its data directory, or PostgreSQL.
 
 Of PostgreSQL the data directory remembers where it is and whose record it has, in ``database.json``:
-keys and record belong together. Passwords are in no file of ours.
+keys and record belong together. Passwords are in no file of ours. After a move (``moving``) that file
+decides, and says where the record was before.
 """
 
 from __future__ import annotations
@@ -23,33 +24,45 @@ from bascule.bootstrap.data_directory import (
 from bascule.config import DatabaseSettings
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
-from bascule.interfaces.store import Reader, Store
+from bascule.interfaces.inventory import Installation
+from bascule.interfaces.store import Reader, Store, Transaction
 
 if TYPE_CHECKING:
     from bascule.store.postgresql import Place
 
 
+SQLITE = "sqlite"  # in database.json, after a move to it
+
+
 class Record:
     """Where the record of the installation in ``data`` is; ``chosen`` is what the start names."""
 
-    def __init__(self, data: Path, chosen: DatabaseSettings | None = None) -> None:
+    def __init__(
+        self, data: Path, chosen: DatabaseSettings | None = None, *, is_sqlite: bool = False
+    ) -> None:
+        """``is_sqlite``: the file in ``data``, whatever is known."""
         self._data = data
         self._known = _known(data / DATABASE_FILE)
-        self._chosen = chosen or _chosen_before(self._known)
+        self._chosen = None if is_sqlite else chosen or _chosen_before(self._known)
 
     def check(self, chosen: DatabaseSettings | None) -> None:
         """Raise ConfigurationError when a server would begin with another record than it had."""
-        if chosen is None and self._known:
+        is_in_postgresql = bool(self._known) and self._known.get("database") != SQLITE
+        if chosen is None and is_in_postgresql:
             raise ConfigurationError(
                 f"The record of the installation in {self._data} is in PostgreSQL.",
                 advice="Start the server with the same --database as before. "
                 f"{self._data / DATABASE_FILE} says where it is.",
             )
-        if chosen is not None and has_database(self._data):
+        if (
+            chosen is not None
+            and has_database(self._data)
+            and not (is_in_postgresql and self._is_made)
+        ):
             raise ConfigurationError(
                 f"The record of the installation in {self._data} is in SQLite ({DATABASE}).",
-                advice="Start the server without --database, or give an empty data directory. "
-                "Moving a record to PostgreSQL is not supported yet.",
+                advice="Start the server without --database, or move the record first: bascule "
+                f"admin database copy --data {self._data} --to postgresql://USER@HOST/DATABASE",
             )
         if not self._known and not has_database(self._data) and names_installation(self._data):
             raise ConfigurationError(
@@ -91,16 +104,40 @@ class Record:
         was = Lineage(self._data / TIMELINE_FILE).accept(found)
         return "unknown" if was is None else str(was), str(found)
 
-    def begin(self, tx: Reader) -> None:
+    @property
+    def where(self) -> Path | Place:
+        return self._data / DATABASE if self._chosen is None else self._place(self._chosen)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return str(where) if isinstance(where := self.where, Path) else where.name
+
+    @property
+    def kind(self) -> str:
+        return "SQLite" if self._chosen is None else "PostgreSQL"
+
+    def is_at(self, other: Record) -> bool:
+        """Do both name the same place, as far as their texts say?"""
+        return self._reach == other._reach
+
+    def begin(self, tx: Transaction) -> None:
         """``adopt``, and ``remember`` before admin.json is written."""
         self.adopt(tx)
+        installation = tx.installation()
+        if installation is not None and installation.is_arriving:  # a move that was not finished
+            tx.move_installation(installation.number, is_arriving=False)
         self.remember(tx)
 
     def adopt(self, tx: Reader) -> None:
-        """Before anything is written: refuse a record whose keys are not in the data directory."""
+        """Before anything is written: refuse a record whose keys are not in the data directory, and
+        one that is retired or not whole yet.
+        """
+        installation = tx.installation()
+        if installation is not None:
+            self.check_current(installation)
         if self._chosen is None:
             return
-        installation = tx.installation()
         known = str(self._known.get("tenant_id", ""))
         if installation is not None and installation.tenant_id != known:
             raise ConfigurationError(
@@ -118,6 +155,22 @@ class Record:
                 "or give an empty data directory for a new installation.",
             )
 
+    def check_current(self, installation: Installation) -> None:
+        """Raise ConfigurationError when this database is not, or not any more, the record."""
+        if installation.moved_to:
+            raise ConfigurationError(
+                f"The database {self.name} is retired: the record of its installation moved to "
+                f"{installation.moved_to}.",
+                advice="Start the server on that one. To go back to this one, and lose what was "
+                f"recorded since: bascule admin database undo-copy --data {self._data}",
+            )
+        if installation.is_arriving and self._known.get("database") != self._named:
+            raise ConfigurationError(
+                f"The database {self.name} has a copy of the record that was not finished.",
+                advice="Run bascule admin database copy again, or start the server on the database "
+                "that it was copied from.",
+            )
+
     def remember(self, tx: Reader) -> None:
         """Before the commit that makes an installation: a start that is killed between the two
         finds an empty database, and makes it anew.
@@ -127,6 +180,7 @@ class Record:
             return
         file = self._chosen.password_file
         told = {
+            **self._known,
             "database": self._reach,
             "password_file": "" if file is None else str(file),
             "may_be_unverified": self._chosen.may_be_unverified,
@@ -140,6 +194,53 @@ class Record:
         if self._chosen is not None:
             self._keep({**self._known, "is_made": True})
 
+    # -- moves -------------------------------------------------------------------------
+
+    def take_over(self, tenant_id: str, number: int, before: Mapping[str, object]) -> None:
+        """From now on the record is here, and was there ``before`` (``place``)."""
+        told = {"tenant_id": tenant_id, "is_made": True, "number": number}
+        (self._data / TIMELINE_FILE).unlink(missing_ok=True)  # of the cluster that is left
+        self._keep({**self.place, **told, "previous": before, "is_retiring": True})
+
+    @property
+    def place(self) -> Mapping[str, object]:
+        """As database.json names it."""
+        if self._chosen is None:
+            return {"database": SQLITE}
+        file = self._chosen.password_file
+        return {
+            "database": self._chosen.url,
+            "password_file": "" if file is None else str(file),
+            "may_be_unverified": self._chosen.may_be_unverified,
+        }
+
+    @property
+    def tenant_id(self) -> str:
+        return str(self._known.get("tenant_id", ""))
+
+    @property
+    def number(self) -> int:
+        """Of the installation, as the last move left it."""
+        found = self._known.get("number")
+        return found if isinstance(found, int) else 0
+
+    @property
+    def before(self) -> Record | None:
+        """Where the record was before the last move."""
+        found = self._known.get("previous")
+        if not isinstance(found, dict) or not isinstance(found.get("database"), str):
+            return None
+        is_sqlite = found["database"] == SQLITE
+        return Record(self._data, _chosen_before(found), is_sqlite=is_sqlite)
+
+    @property
+    def is_retiring(self) -> bool:
+        """Is the place before the last move not marked as retired yet?"""
+        return self._known.get("is_retiring") is True
+
+    def forget_retiring(self) -> None:
+        self._keep({key: each for key, each in self._known.items() if key != "is_retiring"})
+
     def _keep(self, told: Mapping[str, object]) -> None:
         if told != self._known:
             write_atomically(self._data / DATABASE_FILE, json.dumps(told, indent=2) + "\n")
@@ -148,6 +249,10 @@ class Record:
     @property
     def _is_made(self) -> bool:
         return self._known.get("is_made") is True
+
+    @property
+    def _named(self) -> str:
+        return self._reach or SQLITE
 
     @property
     def _reach(self) -> str:
@@ -210,7 +315,7 @@ def _damaged(file: Path, why: str) -> ConfigurationError:
 
 
 def _chosen_before(known: Mapping[str, object]) -> DatabaseSettings | None:
-    if not known:
+    if not known or known.get("database") == SQLITE:
         return None
     file = str(known.get("password_file") or "")
     return DatabaseSettings(

@@ -269,7 +269,7 @@ def _serve(
         return made, None
 
     installation, link = asyncio.run(services.perform(prepare))
-    record.note_made()
+    _note_begun(record, services, installation)
     admin_file.carry(keeper.ca_file)
     state = AppState(
         services=services,
@@ -324,6 +324,11 @@ def _services(store: Store, place: ServerPlace) -> Services:
     boot = "" if store.clock is None else boot_id()
     duties = Duties(None if store.clock is None else new_id())
     return Services(store, clock, Hub(), place, serving_since=clock.now(), duties=duties, boot=boot)
+
+
+def _note_begun(record: Record, services: Services, installation: Installation) -> None:
+    record.note_made()
+    services.number.value = installation.number
 
 
 async def remember_networks(state: AppState) -> None:

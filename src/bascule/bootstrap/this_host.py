@@ -9,6 +9,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -96,7 +97,8 @@ class LocalLink(WithoutLine):
 
     def _state(self, reader: Reader, now: datetime) -> DesiredState:
         self._check_is_ours(reader)
-        return state_for(reader, self._uid, now)[1]
+        wanted = state_for(reader, self._uid, now)[1]
+        return replace(wanted, installation=self._services.number.value)
 
     def send_report(self, report: Report) -> int:
         def take(tx: Transaction, act: Act) -> int:

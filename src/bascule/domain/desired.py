@@ -80,6 +80,7 @@ class DesiredState:
     cuts: tuple[Cut, ...] = ()
     where: Whereabouts | None = None  # None: it is the point's own, or nobody has said where
     drains: tuple[Drain, ...] = ()  # those of leases, and of grants whose time is over
+    installation: int = 0  # number of the installation that says so; moves of its record raise it
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Held:
     drains: Mapping[str, HeldLease] = field(
         default_factory=dict
     )  # by grant id; ends of connections
+    installation: int = 0  # the highest number of an installation that told a state
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,12 @@ class HeldBehind:
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
     """Merge a state from the server; ``asked_at`` and ``now`` are seconds of CLOCK_BOOTTIME.
 
-    A state of a lower generation changes nothing. A state that took longer than STALE_AFTER still
-    closes ports and ends leases. It opens, lengthens and releases nothing, and its generation is
-    not taken over, so the point must ask again. A removed lease stays in ``ended`` and returns
-    only by a recorded extension, because a server whose clock went back, or from an older backup,
-    may still list it as live.
+    A state of a lower generation changes nothing, and neither does one of an installation with a
+    lower number: its record was moved, and what comes now is from the place that it left (EDGES
+    H7). A state that took longer than STALE_AFTER still closes ports and ends leases. It opens,
+    lengthens and releases nothing, and its generation is not taken over, so the point must ask
+    again. A removed lease stays in ``ended`` and returns only by a recorded extension, because a
+    server whose clock went back, or from an older backup, may still list it as live.
 
     A drain is taken with its lease alone, and outlives it; who had none when the lease ended gets
     none. One that the state does not name ends at once.
@@ -107,8 +109,11 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
     A release counts once, for a point that has not yet taken over its generation: a server from
     an older backup may still list a release that was followed by a closing (A8, A10).
     """
-    if state.generation < held.generation:
+    if state.installation < held.installation:
         return held
+    if state.generation < held.generation:
+        is_new = state.installation > held.installation
+        return replace(held, installation=state.installation) if is_new else held
     is_stale = now - asked_at > STALE_AFTER
     named = {closed.port for closed in state.closed}
     kept = frozenset(
@@ -147,6 +152,7 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         ended=_last_ended(ended),
         behind=held.behind,
         drains={grant_id: drain for grant_id, drain in drains.items() if drain is not None},
+        installation=state.installation,
     )
 
 

@@ -29,8 +29,13 @@ def hold_behind(held: Held, uid: str, state: DesiredState, asked_at: float, now:
     not add to.
     """
     known = held.behind.get(uid, HeldBehind())
-    if state.generation < known.held.generation:
+    if state.installation < max(held.installation, known.held.installation):
         return held
+    if state.generation < known.held.generation:
+        if state.installation == known.held.installation:
+            return held
+        left = replace(known.held, installation=state.installation)
+        return replace(held, behind={**held.behind, uid: replace(known, held=left)})
     where = state.where or Whereabouts(known.addresses, mapped=known.mapped)
     known = _with_found(held, known, where)
     everywhere = known.former | where.former | {*known.addresses}
@@ -168,7 +173,7 @@ def keep_found(held: Held, kernel: RuleSet) -> Held:
 
 def only_closed(held: Held) -> Held:
     """What is closed, and where; and nothing of what may be open."""
-    return everywhere(held, lambda each: Held(closed=each.closed))
+    return everywhere(held, lambda each: Held(closed=each.closed, installation=each.installation))
 
 
 def all_leases(held: Held) -> Iterator[tuple[str, str, HeldLease]]:

@@ -306,6 +306,14 @@ RECORD_CHANGED = WeaknessKind(
     "is in {file} in the agent’s state directory; check it with bascule audit verify --witness. "
     "When the reason is known, remove the file and restart the agent.",
 )
+SERVER_RETIRED = WeaknessKind(
+    "ServerRetired",
+    Gravity.SEVERE,
+    "The server has the installation number {told}, and one with {known} told this agent what to do "
+    "before: the record was moved to another database, and this server has the one from before. "
+    "Nothing that it says is taken; open access ends on time, and closed ports stay closed. Stop that "
+    "server. If it is the right one, run bascule agent accept-server on this host as root.",
+)
 PORT_IN_OWN_RANGE = WeaknessKind(
     "PortInLocalRange",
     Gravity.LIMITED,

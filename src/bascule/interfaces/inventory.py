@@ -18,6 +18,9 @@ class Installation:
     subscription_id: str
     location: str
     created_at: datetime
+    number: int = 1  # raised when the record moves to another database
+    moved_to: str = ""  # where the record is now; empty: here
+    is_arriving: bool = False  # copied whole, and not the record yet
 
 
 class InventoryReads(Protocol):
@@ -32,6 +35,10 @@ class InventoryReads(Protocol):
 
 class InventoryWrites(InventoryReads, Protocol):
     def create_installation(self, installation: Installation) -> None: ...
+
+    def move_installation(self, number: int, *, moved_to: str = "", is_arriving: bool) -> None:
+        """Say whether this database has the record: it has if neither is so."""
+        ...
 
     def add_resource_group(self, name: str) -> None: ...
 

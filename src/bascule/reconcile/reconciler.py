@@ -66,11 +66,11 @@ from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver, HeldStore
 from bascule.reconcile.read_back import ReadBack, networks, outlasts, read_back
+from bascule.reconcile.retired import RetiredServer
 from bascule.reconcile.tampering import name_edits
 
 MOST_NOTED = 256  # that wait to be told, and single events that are not told again
-MOST_REASONS = 8  # told of one condition until it is over
-MOST_REFUSALS = 64  # told of one state
+MOST_REASONS, MOST_REFUSALS = 8, 64  # told of one condition until it is over; of one state
 NOT_KEPT = "the agent's state cannot be saved, so it would be lost at a reboot"
 NOT_OPENED = "the firewall refused a change: only the part that closes ports was applied"
 NOT_FREE = "whether public ports are free cannot be read, so they stand for no machine's"
@@ -123,6 +123,7 @@ class Reconciler:
         self._saved = self.held
         self._has_loaded = False
         self._seen: tuple[Observed, float] | None = None  # a look ahead, and when
+        self.retired = RetiredServer()
         self._settled: Held | None = None  # what the last pass brought about
         # By machine and grant, what left, when, and the machine's addresses; still counted.
         self._ended: dict[tuple[str, str], tuple[HeldLease, float, tuple[Address, ...]]] = {}
@@ -136,7 +137,6 @@ class Reconciler:
         The guard may be another than when it was saved: what it no longer admits is ended.
         """
         now, notes = self._clock.boottime(), list[str]()
-
         saved = self._memory.load()
         if not self._driver.capabilities.drains:
             saved = everywhere(saved, lambda each: replace(each, drains={}))
@@ -152,7 +152,9 @@ class Reconciler:
             self.held = keep_found(self.held, kernel)
 
     def take(self, state: DesiredState, asked_at: float) -> bool:
-        """Hold a state that the server sent; False when it was too old to be taken in."""
+        """Hold a state that the server sent; False when it was too old, or of a retired server."""
+        if self.retired.tells("", state, self.held):
+            return False
         state = self._possible(state)
         bounded = bound(state, self.guard, ends_leases=self._ends_leases)
         self._tell("", state, bounded, asked_at)
@@ -161,6 +163,8 @@ class Reconciler:
 
     def take_behind(self, uid: str, state: DesiredState, asked_at: float) -> bool:
         """As ``take``, of a machine behind."""
+        if self.retired.tells(uid, state, self.held):
+            return False
         state = self._possible(state)
         place = self.held.behind.get(uid, HeldBehind())
         where = state.where or Whereabouts(place.addresses, mapped=place.mapped)
@@ -170,6 +174,11 @@ class Reconciler:
         now = self._clock.boottime()
         self._replace(hold_behind(self.held, uid, bounded.state, asked_at, now))
         return self.held.behind[uid].held.generation == state.generation
+
+    def accept_server(self) -> int | None:
+        number, held = self.retired.accept(self.held)
+        self._replace(held)
+        return number
 
     def _possible(self, state: DesiredState) -> DesiredState:
         """Where nothing can drain, connections end with their lease."""

@@ -120,6 +120,15 @@ class Verified:
     newest: Verdict | None = None
 
 
+@dataclass(slots=True)
+class Number:
+    """Of the installation, as points are told it; 0: not read yet. It is raised only while no server
+    runs (EDGES H7).
+    """
+
+    value: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Where faces run use cases."""
@@ -134,6 +143,8 @@ class Services:
     contacts: Contacts = field(default_factory=Contacts)  # of points, not stored yet
     duties: Duties = field(default_factory=Duties)
     boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
+
+    number: Number = field(default_factory=Number)
 
     async def perform(
         self,

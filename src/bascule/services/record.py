@@ -26,7 +26,7 @@ from bascule.domain.proof import (
 )
 from bascule.domain.times import format_utc
 from bascule.interfaces.grants import GrantReads
-from bascule.interfaces.inventory import Installation
+from bascule.interfaces.inventory import Installation, InventoryReads
 from bascule.interfaces.record import ChainReads
 from bascule.services.act import Services
 from bascule.services.messages import DAMAGED, GAP, message
@@ -38,6 +38,12 @@ class RecordReads(ChainReads, GrantReads, Protocol):
 
 
 SLOW = timedelta(seconds=10)  # from an event to its place in the chain
+
+
+class SnapshotReads(ChainReads, InventoryReads, Protocol):
+    """The chain, and whose it is."""
+
+
 PAGE = 500  # events read and written at a time
 _REST = 9  # times as long as a page took, where there is no hurry
 
@@ -123,9 +129,7 @@ async def export_pages(services: Services, signer: Signer) -> AsyncIterator[list
         yield lines
 
 
-def _page_after(
-    after: int, found: Bounds
-) -> Callable[[RecordReads], tuple[list[bytes], int, bool]]:
+def _page_after(after: int, found: Bounds) -> Callable[[ChainReads], tuple[list[bytes], int, bool]]:
     """The next lines, the position that they end at, and whether they are the last."""
 
     def read(reader: ChainReads) -> tuple[list[bytes], int, bool]:
@@ -200,6 +204,21 @@ async def verify_record(services: Services, signer: Signer, pause: float = 0.0) 
         began = services.clock.boottime()
     services.verified.newest = proof.verdict()
     return services.verified.newest
+
+
+def verify_snapshot(
+    reader: SnapshotReads, signer: Signer, now: datetime, on_events: Callable[[int], None]
+) -> Verdict:
+    """``verify_record`` in one transaction, for commands on the host."""
+    proof, found = Proof(signer.check), bounds(reader)
+    header = export_header(found, signer, reader.installation(), now)
+    proof.take(line_of({"header": header}))
+    after, is_last = found.begin.position, False
+    while not is_last:
+        lines, after, is_last = _page_after(after, found)(reader)
+        _take_all(proof, lines)
+        on_events(after - found.begin.position)
+    return proof.verdict()
 
 
 def _take_all(proof: Proof, lines: Sequence[bytes]) -> None:

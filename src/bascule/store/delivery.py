@@ -27,18 +27,18 @@ class DeliveryReads(Rows):
 
     def sink(self, name: str) -> Sink | None:
         row = self._first(select(t.sinks).where(_SINKS.name_key == name.casefold()))
-        return None if row is None else _sink(row)
+        return None if row is None else sink_of_row(row)
 
     def sink_by_id(self, sink_id: str) -> Sink | None:
         row = self._first(select(t.sinks).where(_SINKS.id == sink_id))
-        return None if row is None else _sink(row)
+        return None if row is None else sink_of_row(row)
 
     def sinks(self) -> Sequence[Sink]:
-        return [_sink(row) for row in self._all(select(t.sinks).order_by(_SINKS.name_key))]
+        return [sink_of_row(row) for row in self._all(select(t.sinks).order_by(_SINKS.name_key))]
 
     def sink_progress(self, sink_id: str) -> Progress | None:
         row = self._first(select(t.sink_progress).where(_PROGRESS.sink_id == sink_id))
-        return None if row is None else _progress(row)
+        return None if row is None else progress_of_row(row)
 
     def sink_secrets(self, sink_id: str) -> SinkSecrets | None:
         table = t.sink_secrets
@@ -100,7 +100,7 @@ def _values(progress: Progress) -> dict[str, Any]:
     return values
 
 
-def _sink(row: Row[Any]) -> Sink:
+def sink_of_row(row: Row[Any]) -> Sink:
     return Sink(
         row.id,
         row.name,
@@ -114,7 +114,7 @@ def _sink(row: Row[Any]) -> Sink:
     )
 
 
-def _progress(row: Row[Any]) -> Progress:
+def progress_of_row(row: Row[Any]) -> Progress:
     return Progress(
         row.sink_id,
         row.position,

@@ -142,7 +142,7 @@ class FleetReads(Rows):
         found = self._agents_of(machine_uids)
         bound: dict[str, list[EnforcementPoint]] = {}
         for some in slices(machine_uids):
-            rows = [_binding(row) for row in self._all(_BINDINGS, {"wanted": some})]
+            rows = [binding_of_row(row) for row in self._all(_BINDINGS, {"wanted": some})]
             for each, point in self._with_points(rows):
                 bound.setdefault(each.machine_uid, []).append(each.at(point))
         return {**found, **{uid: together(points) for uid, points in bound.items()}}
@@ -154,7 +154,7 @@ class FleetReads(Rows):
             found
             for some in slices(machine_uids)
             for row in self._all(_BINDINGS, {"wanted": some})
-            if not (found := _binding(row)).is_own
+            if not (found := binding_of_row(row)).is_own
         ]
         return self._with_points(rows)
 
@@ -163,10 +163,10 @@ class FleetReads(Rows):
         return [(each, points[each.point_uid]) for each in bindings]
 
     def bindings_of(self, machine_uid: str) -> Sequence[Binding]:
-        return [_binding(row) for row in self._all(_BINDINGS_OF, {"wanted": machine_uid})]
+        return [binding_of_row(row) for row in self._all(_BINDINGS_OF, {"wanted": machine_uid})]
 
     def bound_to(self, point_uid: str) -> Sequence[Binding]:
-        return [_binding(row) for row in self._all(_BOUND, {"wanted": point_uid})]
+        return [binding_of_row(row) for row in self._all(_BOUND, {"wanted": point_uid})]
 
     def enforcement_points(
         self, after: str = "", limit: int | None = None
@@ -357,7 +357,7 @@ def _shown_behind(point: EnforcementPoint) -> tuple[object, ...]:
     )
 
 
-def _binding(row: Row[Any]) -> Binding:
+def binding_of_row(row: Row[Any]) -> Binding:
     return Binding(
         row.machine_uid,
         row.point_uid,

@@ -86,7 +86,15 @@ class InventoryReads(Rows):
         row = self._first(select(t.installation))
         if row is None:
             return None
-        return Installation(row.tenant_id, row.subscription_id, row.location, row.created_at)
+        return Installation(
+            row.tenant_id,
+            row.subscription_id,
+            row.location,
+            row.created_at,
+            row.number,
+            row.moved_to or "",
+            row.is_arriving,
+        )
 
     def resource_groups(self) -> Sequence[str]:
         return [row.name for row in self._all(_GROUPS)]
@@ -187,7 +195,16 @@ class InventoryWrites(InventoryReads, Generations, Listed):
                 "subscription_id": installation.subscription_id,
                 "location": installation.location,
                 "created_at": installation.created_at,
+                "number": installation.number,
+                "moved_to": None,
+                "is_arriving": False,
             },
+        )
+
+    def move_installation(self, number: int, *, moved_to: str = "", is_arriving: bool) -> None:
+        self._run(
+            t.installation.update(),
+            {"number": number, "moved_to": moved_to or None, "is_arriving": is_arriving},
         )
 
     def add_resource_group(self, name: str) -> None:

@@ -17,7 +17,8 @@ from bascule.store.tables import access
 
 def fill(connection: Connection, revision: str) -> None:
     """Fill an empty database, in the caller's transaction, and mark it with its revision."""
-    _create_tables(connection)
+    create_tables(connection)
+    create_indexes(connection)
     for table, moves in (
         (t.grant_transitions, GRANT_TRANSITIONS),
         (t.request_transitions, REQUEST_TRANSITIONS),
@@ -25,6 +26,11 @@ def fill(connection: Connection, revision: str) -> None:
         rows = [{"from_state": str(old), "to_state": str(new)} for old, new in moves]
         connection.execute(insert(table), rows)
     connection.execute(insert(access.access_stamp).values(id=1, stamp=secrets.token_hex(16)))
+    mark(connection, revision)
+
+
+def mark(connection: Connection, revision: str) -> None:
+    """Say which revision the tables have."""
     # Alembic's own table, as it makes it: the first upgrade finds the revision there.
     connection.execute(
         text(
@@ -37,13 +43,18 @@ def fill(connection: Connection, revision: str) -> None:
     )
 
 
-def _create_tables(connection: Connection) -> None:
-    """Every table, and its indexes in one order, by their names from the last one.
+def create_tables(connection: Connection) -> None:
+    """Every table, without its indexes and rows."""
+    for table in t.metadata.sorted_tables:
+        connection.execute(CreateTable(table))
+
+
+def create_indexes(connection: Connection) -> None:
+    """Of each table its indexes in one order, by their names from the last one.
 
     Of two indexes that promise as much, SQLite reads by the one that was made later. ``create_all``
     makes them in the order of a set, which is another one in each process.
     """
     for table in t.metadata.sorted_tables:
-        connection.execute(CreateTable(table))
         for index in sorted(table.indexes, key=lambda each: str(each.name), reverse=True):
             connection.execute(CreateIndex(index))

@@ -106,7 +106,7 @@ def _make_file(path: Path) -> None:
 
 def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade: bool) -> None:
     driver = driver_of(connection)
-    if _revision(driver, path) == REVISION:
+    if revision(driver, path) == REVISION:
         driver.execute("BEGIN IMMEDIATE")  # what cannot be written is found out at the start
         driver.execute("ROLLBACK")
         return
@@ -120,7 +120,7 @@ def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade:
     driver.execute("PRAGMA foreign_keys = OFF")
     with connection.begin():  # Alembic leaves a transaction alone that is not its own
         driver.execute("BEGIN EXCLUSIVE")
-        found = _revision(driver, path)  # another process may have been quicker
+        found = revision(driver, path)  # another process may have been quicker
         if found != REVISION:
             if found is None:
                 fill(connection, REVISION)
@@ -145,10 +145,10 @@ def _check_references(driver: sqlite3.Connection, path: Path | None) -> None:
 
 def _revision_at(file: Path, path: Path, how: str) -> str | None:
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as driver:
-        return _revision(driver, path)
+        return revision(driver, path)
 
 
-def _revision(driver: sqlite3.Connection, path: Path | None) -> str | None:
+def revision(driver: sqlite3.Connection, path: Path | None) -> str | None:
     """The revision that the database is at, None when it is empty."""
     names = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     tables = {name for (name,) in names}

@@ -59,14 +59,14 @@ class PlanReads(ListScopes):
 
     def plan_setting(self, scope: Scope) -> PlanSetting | None:
         row = self._first(select(plans).where(plans.c.scope_key == scope.key))
-        return None if row is None else _setting(row)
+        return None if row is None else setting_of_row(row)
 
     def plan_settings(self) -> Sequence[PlanSetting]:
-        return [_setting(row) for row in self._all(select(plans).order_by(plans.c.scope_key))]
+        return [setting_of_row(row) for row in self._all(select(plans).order_by(plans.c.scope_key))]
 
     def plan_settings_at(self, scope_keys: Collection[str]) -> Mapping[str, PlanSetting]:
         return {
-            row.scope_key: _setting(row)
+            row.scope_key: setting_of_row(row)
             for some in slices(sorted(scope_keys))
             for row in self._all(_SETTINGS_AT, {"keys": some})
         }
@@ -145,7 +145,7 @@ class PlanWrites(PlanReads):
         self._run(delete(held_rules).where(held_rules.c.machine_uid == machine_uid))
 
 
-def _setting(row: Row[Any]) -> PlanSetting:
+def setting_of_row(row: Row[Any]) -> PlanSetting:
     return PlanSetting(Scope(row.scope), Tier(row.tier), row.set_at, row.is_enforced)
 
 

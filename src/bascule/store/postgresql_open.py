@@ -23,7 +23,7 @@ from bascule.store.rows import raise_translated
 from bascule.store.sql_store import SqlStore
 from bascule.store.writer import Writer
 
-_LOCK_OF_REVISIONS = int.from_bytes(b"bascule0")
+LOCK_OF_REVISIONS = int.from_bytes(b"bascule0")
 _TABLES = text(
     "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace "
     "AND c.relkind IN ('r', 'p') ORDER BY c.relname"
@@ -73,6 +73,11 @@ def open_postgresql(
     return SqlStore(writer, readers, database.clock, measure_again)
 
 
+def connect_to(place: Place) -> Connection:
+    """A connection of a command's own; raises as ``open_postgresql``."""
+    return _connect(Database(place), is_server=False)
+
+
 def _connect(database: Database, *, is_server: bool) -> Connection:
     try:
         return database.connect_alone() if is_server else database.connect()
@@ -106,7 +111,7 @@ def _not_reached(name: str, error: Exception) -> Exception:
 def _bring_up_to_date(
     connection: Connection, name: str, *, may_upgrade: bool, may_fill: bool
 ) -> None:
-    if _revision(connection, name) == REVISION:
+    if revision(connection, name) == REVISION:
         return
     if not may_upgrade:
         raise ConfigurationError(
@@ -117,8 +122,8 @@ def _bring_up_to_date(
     driver = driver_of(connection)
     driver.execute("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'")
     try:
-        driver.execute(f"SELECT pg_advisory_xact_lock({_LOCK_OF_REVISIONS})")
-        found = _revision(connection, name)  # another process may have been quicker
+        driver.execute(f"SELECT pg_advisory_xact_lock({LOCK_OF_REVISIONS})")
+        found = revision(connection, name)  # another process may have been quicker
         if found is None and not may_fill:
             raise ConfigurationError(
                 f"The database {name} is empty: there is no record of Bascule in it.",
@@ -138,7 +143,7 @@ def _bring_up_to_date(
         raise
 
 
-def _revision(connection: Connection, name: str) -> str | None:
+def revision(connection: Connection, name: str) -> str | None:
     """The revision that the database is at, None when it is empty."""
     tables = {row.relname for row in connection.execute(_TABLES)}
     if "alembic_version" in tables and "installation" in tables:

@@ -54,11 +54,13 @@ class PublicPortReads(Rows):
 
     def public_ports_of(self, machine_uids: Sequence[str]) -> Sequence[Claim]:
         return [
-            _claim(row) for some in slices(machine_uids) for row in self._all(_OF, {"uids": some})
+            claim_of_row(row)
+            for some in slices(machine_uids)
+            for row in self._all(_OF, {"uids": some})
         ]
 
     def public_ports_at(self, point_uid: str) -> Sequence[Claim]:
-        return [_claim(row) for row in self._all(_AT, {"point": point_uid})]
+        return [claim_of_row(row) for row in self._all(_AT, {"point": point_uid})]
 
 
 class PublicPortWrites(PublicPortReads):
@@ -102,7 +104,7 @@ def _values(claim: Claim) -> dict[str, Any]:
     }
 
 
-def _claim(row: Row[Any]) -> Claim:
+def claim_of_row(row: Row[Any]) -> Claim:
     return Claim(
         row.point_uid,
         PublicPort(ip_address(row.address), row.number),

@@ -84,11 +84,11 @@ class RequestReads(Rows):
 
     def request(self, request_id: str) -> AccessRequest | None:
         row = self._first(_REQUEST, {"wanted": request_id})
-        return None if row is None else _request(row)
+        return None if row is None else request_of_row(row)
 
     def requests_of(self, request_ids: Sequence[str]) -> Mapping[str, AccessRequest]:
         return {
-            row.id: _request(row)
+            row.id: request_of_row(row)
             for some in slices(request_ids)
             for row in self._all(_REQUESTS, {"wanted": some})
         }
@@ -120,7 +120,9 @@ class RequestReads(Rows):
             place = tuple_(t.requests.c.started_at, t.requests.c.id)
             wanted = wanted.where(place < after)
         newest_first = (t.requests.c.started_at.desc(), t.requests.c.id.desc())
-        return [_request(row) for row in self._all(wanted.order_by(*newest_first).limit(limit))]
+        return [
+            request_of_row(row) for row in self._all(wanted.order_by(*newest_first).limit(limit))
+        ]
 
 
 class RequestStates(Rows):
@@ -196,7 +198,7 @@ def request_values(request: AccessRequest) -> dict[str, Any]:
     }
 
 
-def _request(row: Row[Any]) -> AccessRequest:
+def request_of_row(row: Row[Any]) -> AccessRequest:
     return AccessRequest(
         id=row.id,
         policy_id=resource_id(row.policy_id),

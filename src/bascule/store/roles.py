@@ -26,21 +26,21 @@ class RoleReads(AccessStamp):
     def custom_role(self, role_id: str) -> RoleDefinition | None:
         table = t.role_definitions
         row = self._first(select(table).where(table.c.id == role_id.lower()))
-        return None if row is None else _role(row)
+        return None if row is None else role_of_row(row)
 
     def custom_roles(self) -> Sequence[RoleDefinition]:
         table = t.role_definitions
-        return [_role(row) for row in self._all(select(table).order_by(table.c.name_key))]
+        return [role_of_row(row) for row in self._all(select(table).order_by(table.c.name_key))]
 
     def role_assignment(self, assignment_id: str) -> RoleAssignment | None:
         table = t.role_assignments
         row = self._first(select(table).where(table.c.id == assignment_id.lower()))
-        return None if row is None else _assignment(row)
+        return None if row is None else assignment_of_row(row)
 
     def role_assignments(self, after: str = "", limit: int = 1000) -> Sequence[RoleAssignment]:
         table = t.role_assignments
         wanted = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
-        return [_assignment(row) for row in self._all(wanted)]
+        return [assignment_of_row(row) for row in self._all(wanted)]
 
     def role_assignments_about(
         self,
@@ -59,22 +59,24 @@ class RoleReads(AccessStamp):
             wanted = wanted.where(
                 columns.principal_id.in_([each.lower() for each in principal_ids])
             )
-        return [_assignment(row) for row in self._all(wanted.order_by(columns.id).limit(limit))]
+        return [
+            assignment_of_row(row) for row in self._all(wanted.order_by(columns.id).limit(limit))
+        ]
 
     def role_assignments_within(self, scope: Scope) -> Sequence[RoleAssignment]:
         columns = t.role_assignments.c
         where = or_(columns.scope_key == scope.key, _is_below(scope.key))
         wanted = select(t.role_assignments).where(where).order_by(columns.id)
-        return [_assignment(row) for row in self._all(wanted)]
+        return [assignment_of_row(row) for row in self._all(wanted)]
 
     def role_assignments_of(self, principal_ids: Sequence[str]) -> Sequence[RoleAssignment]:
         wanted = [each.lower() for each in principal_ids]
-        return [_assignment(row) for row in self._all(_ASSIGNMENTS_OF, {"wanted": wanted})]
+        return [assignment_of_row(row) for row in self._all(_ASSIGNMENTS_OF, {"wanted": wanted})]
 
     def role_assignments_with(self, role_id: str) -> Sequence[RoleAssignment]:
         table = t.role_assignments
         wanted = select(table).where(table.c.role_id == role_id.lower())
-        return [_assignment(row) for row in self._all(wanted.order_by(table.c.id))]
+        return [assignment_of_row(row) for row in self._all(wanted.order_by(table.c.id))]
 
 
 class RoleWrites(RoleReads):
@@ -155,7 +157,7 @@ def _permission(row: Mapping[str, Any]) -> Permission:
     )
 
 
-def _role(row: Row[Any]) -> RoleDefinition:
+def role_of_row(row: Row[Any]) -> RoleDefinition:
     return RoleDefinition(
         row.id,
         row.name,
@@ -170,7 +172,7 @@ def _role(row: Row[Any]) -> RoleDefinition:
     )
 
 
-def _assignment(row: Row[Any]) -> RoleAssignment:
+def assignment_of_row(row: Row[Any]) -> RoleAssignment:
     return RoleAssignment(
         row.id,
         Scope(row.scope),

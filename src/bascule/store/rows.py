@@ -31,7 +31,7 @@ T = TypeVar("T")
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 # What a row raises that says what none of ours does: somebody wrote it by hand.
-_UNREADABLE = (BasculeError, ValueError, TypeError, AttributeError, OverflowError)
+UNREADABLE = (BasculeError, ValueError, TypeError, AttributeError, OverflowError)
 _SLICE = 500  # values of one IN (...): far below every database's bound on parameters
 
 
@@ -105,7 +105,7 @@ class Rows:
                     if (row := found.fetchone()) is None:
                         return made, wrong
                     made.append(read(row if form is None else form.row(row)))
-                except _UNREADABLE as error:
+                except UNREADABLE as error:
                     wrong.append(error)
         except self._engine.failures as error:
             raise_translated(self._engine, error, "read")

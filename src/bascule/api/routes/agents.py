@@ -7,6 +7,7 @@ alone needs no token, its body's one-use token is the proof (A12). No api-versio
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -135,6 +136,7 @@ async def state(
         wanted = fleet.state_of(reader, found, now, known)
         record = record_mark(reader, seen, floor, told)
         guards = lines.guards(reader, found) if found.is_own else None
+        wanted = replace(wanted, installation=call.state.services.number.value)
         return State(wanted, found.machine.id.name, now, record, guards)
 
     return CompactJson(encode(await call.read_few(read)))

@@ -25,6 +25,21 @@ class AdministratorRecovered(Fact):
 
 
 @fact(
+    "Bascule.Audit/installations/move/action",
+    "Move record to another database",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
+class InstallationMoved(Fact):
+    """The record was copied whole, and the database that it was in is retired."""
+
+    database: Text  # SQLite or PostgreSQL: the kind that it moved to
+    number: Number  # of the installation, from then on
+    is_undone: Flag = False  # somebody went back to the place before, and to what it had
+
+
+@fact(
     "Bascule.Identity/setUpLinks/write",
     "Create set-up link",
     Activity.CREATE,

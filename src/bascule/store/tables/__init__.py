@@ -69,6 +69,9 @@ installation = Table(
     Column("subscription_id", String, nullable=False),
     Column("location", String, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("number", BigInteger, nullable=False),  # raised by each move to another database
+    Column("moved_to", String),  # null: this is the record; else it is retired, and that is
+    Column("is_arriving", Boolean, nullable=False),  # copied, and not the record yet
     CheckConstraint("id = 1", name="one_row"),
 )
 

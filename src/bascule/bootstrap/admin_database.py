@@ -1,0 +1,189 @@
+"""``bascule admin database``: read the database whole, move it, bring it up to date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.bootstrap.data_directory import check_own, require_installation
+from bascule.bootstrap.progress import Progress
+from bascule.cli.printing import emit_json, note, output_option, say
+
+SQLITE = "sqlite"
+
+if TYPE_CHECKING:
+    from bascule.bootstrap.checking import Found
+
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
+
+
+@click.group()
+def database() -> None:
+    """Read, move and upgrade the database of an installation."""
+
+
+@database.command(
+    short_help="Read the whole database and say what is wrong.",
+    epilog="Examples:\n\n\b\n  bascule admin database check --data /var/lib/bascule\n"
+    "  bascule admin database check --data /var/lib/bascule -o json",
+)
+@DATA
+@output_option
+def check(data: Path, output: str) -> None:
+    """Read the whole database and say what is wrong with it. The server may be running.
+
+    Its revision and tables, each row, each reference between tables, the numbers that the
+    database gives, and the chain of the record. Nothing is written. The exit code is 1 if
+    anything is wrong.
+    """
+    from bascule.bootstrap.checking import check as check_all
+    from bascule.bootstrap.database import Record
+    from bascule.store.long_work import reading
+
+    require_installation(data)
+    check_own(data)
+    record = Record(data)
+    progress = Progress("checking", is_silent=output == "json")
+    with reading(record.where) as connection:
+        found = check_all(connection, record.name, data, progress)
+    progress.end()
+    if output == "json":
+        emit_json(found.as_json())
+    else:
+        _print(found)
+    sys.exit(1 if found.problems else 0)
+
+
+@database.command(
+    short_help="Bring the database to this program's revision.",
+    epilog="Examples:\n\n\b\n  bascule admin database migrate --data /var/lib/bascule --dry-run\n"
+    "  bascule admin database migrate --data /var/lib/bascule",
+)
+@DATA
+@click.option("--dry-run", is_flag=True, help="Show the revisions; change nothing.")
+def migrate(data: Path, dry_run: bool) -> None:
+    """Bring the database to this program's revision. The server must be stopped.
+
+    The next start of the server does the same. It is one transaction: all or nothing. Another
+    run at the same time is waited for. Make a backup first.
+    """
+    from bascule.bootstrap.migrating import migrate as bring_up_to_date
+    from bascule.bootstrap.migrating import missing
+
+    found, steps = missing(data)
+    if not steps:
+        say(f"The database has revision {found}, which is this program's. Nothing is to be done.")
+        return
+    say(f"The database has revision {found}.")
+    for each in steps:
+        say(f"{'To be run' if dry_run else 'Running'}: {each.revision}  {each.what}")
+    if not dry_run:
+        bring_up_to_date(data)
+        say(f"The database has revision {steps[-1].revision} now.")
+
+
+@database.command(
+    short_help="Move the record to another database.",
+    epilog="Examples:\n\n\b\n  bascule admin database copy --data /var/lib/bascule \\\n"
+    "      --to 'postgresql://bascule@db.example/bascule'\n"
+    "  bascule admin database copy --data /var/lib/bascule --to sqlite",
+)
+@DATA
+@click.option("--to", required=True, metavar="URL|sqlite", help="Where the record is to be.")
+@click.option(
+    "--database-password-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="File with the password of the database.",
+)
+@click.option(
+    "--allow-unverified-database",
+    is_flag=True,
+    help="Allow an sslmode that does not verify the database server.",
+)
+@output_option
+def copy(
+    data: Path,
+    to: str,
+    database_password_file: Path | None,
+    allow_unverified_database: bool,
+    output: str,
+) -> None:
+    """Move the record of DATA to PostgreSQL, or back to SQLite. The server must be stopped.
+
+    Everything is copied into an empty database and compared, and the record is verified before
+    and after. Then DATA/database.json names the new place, and the old one is retired: no server
+    starts on it. A run that is stopped earlier changes nothing; run it again. This is recorded.
+    """
+    from bascule.bootstrap.moving import copy as move
+    from bascule.config import parse_database
+
+    settings = parse_database(
+        None if to == SQLITE else to,
+        database_password_file,
+        may_be_unverified=allow_unverified_database,
+    )
+    moved = move(data, settings, is_silent=output == "json")
+    if moved is None:
+        note("The record is there already.")
+        return
+    if output == "json":
+        emit_json(moved.as_json())
+        return
+    rows = sum(each.rows for each in moved.tables.values())
+    say(f"Moved {rows} rows in {len(moved.tables)} tables, {moved.events} sealed events.")
+    say(f"From {moved.source}, which is retired, to {moved.target}.")
+    say(f"Installation number: {moved.number}. Agents take no opening from a lower one.")
+    option = "" if settings is None else f" --database '{to}'"
+    note(f"Next: bascule serve --data {data}{option}")
+
+
+@database.command(
+    "undo-copy",
+    short_help="Go back to the database before the last move.",
+    epilog="Example:\n\n\b\n  bascule admin database undo-copy --data /var/lib/bascule",
+)
+@DATA
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def undo_copy(data: Path, yes: bool) -> None:
+    """Go back to the database that the last copy retired. The server must be stopped.
+
+    It has nothing of what was recorded since: live grants end, as after restoring a backup. To
+    keep that, use bascule admin database copy instead. This is recorded.
+    """
+    from bascule.bootstrap.moving import undo
+
+    if not yes:
+        click.confirm(
+            "What was recorded since the last move will be lost. Continue?", abort=True, err=True
+        )
+    record, number = undo(data)
+    say(f"The record is in {record.name} again. Installation number: {number}.")
+
+
+def _print(found: Found) -> None:
+    say(f"Database      {found.database}")
+    say(f"Revision      {found.revision or 'none'} (this program: {found.program_revision})")
+    if found.installation is not None:
+        say(f"Installation  {found.installation.tenant_id}, number {found.installation.number}")
+        if found.installation.moved_to:
+            say(f"Retired       the record is in {found.installation.moved_to} now")
+        elif found.installation.is_arriving:
+            say("Not finished  a copy into this database did not finish")
+    if found.rows:
+        say(f"Rows          {sum(found.rows.values())} in {len(found.rows)} tables")
+    if found.verdict is not None:
+        state = "intact" if found.verdict.is_intact else "broken"
+        say(
+            f"Record        events {found.verdict.begin.position + 1} to "
+            f"{found.verdict.head.position}, {found.verdict.checkpoints} checkpoints: {state}"
+        )
+    for problem in found.problems:
+        say(f"problem: {problem}")
+    note("Nothing is wrong." if not found.problems else f"{len(found.problems)} problems.")

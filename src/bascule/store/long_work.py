@@ -1,0 +1,138 @@
+"""Connections of commands that read or write a whole database in one transaction.
+
+What ends a transaction that takes long is put off for them: they are run by somebody who watches.
+What is not here: what they read and write (``whole``, ``faults``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from bascule.errors import ConfigurationError
+from bascule.store.connections import connect
+from bascule.store.engine import driver_of, engine_of
+from bascule.store.rows import raise_translated
+
+if TYPE_CHECKING:
+    from bascule.store.postgresql import Place
+
+_LONG = (
+    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '15min'; "
+    "SET LOCAL lock_timeout = '30s'"
+)
+
+
+@contextmanager
+def reading(where: Path | Place) -> Iterator[Connection]:
+    """A snapshot that nobody waits for."""
+    with _connected(where, is_reader=True) as connection:
+        yield _begun(connection, engine_of(connection).begin_read)
+
+
+@contextmanager
+def holding(where: Path | Place) -> Iterator[Connection]:
+    """The right to write, which nobody else has until the transaction ends. Whoever does not commit
+    it leaves the database as it was.
+    """
+    with _connected(where, is_reader=False) as connection:
+        yield _begun(connection, engine_of(connection).begin_write)
+
+
+@contextmanager
+def holding_empty(where: Place) -> Iterator[Connection]:
+    """A transaction to make the tables of PostgreSQL in; committed unless something is raised."""
+    from bascule.store.postgresql_open import LOCK_OF_REVISIONS  # noqa: PLC0415  # reason: psycopg
+
+    with _connected(where, is_reader=False) as connection:
+        _begun(connection, "BEGIN")
+        driver_of(connection).execute(f"SELECT pg_advisory_xact_lock({LOCK_OF_REVISIONS})")
+        yield connection
+        commit(connection)
+
+
+@contextmanager
+def filling(path: Path) -> Iterator[Connection]:
+    """A new file, on disk whole unless something is raised. Nothing is kept safe before: it has
+    another name until then, and one that was not finished is begun anew.
+    """
+    beside = [path.with_name(f"{path.name}-{end}") for end in ("journal", "wal", "shm")]
+    for each in (path, *beside):
+        each.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    with _connected(path, is_reader=False) as connection:
+        driver = driver_of(connection)
+        for setting in ("journal_mode = MEMORY", "synchronous = OFF", "cache_size = -64000"):
+            driver.execute(f"PRAGMA {setting}")
+        driver.execute("BEGIN EXCLUSIVE")
+        yield connection
+        commit(connection)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def commit(connection: Connection) -> None:
+    driver_of(connection).execute("COMMIT")
+
+
+def check_unused(connection: Connection, name: str) -> None:
+    """Raise ConfigurationError while another program uses this database of PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        return
+    found = driver_of(connection).execute(
+        "SELECT count(*), max(application_name) FROM pg_stat_activity WHERE datname = "
+        "current_database() AND usename = current_user AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"
+    )
+    ((count, program),) = found.fetchall()
+    if count:
+        who = f" ({program})" if program else ""
+        raise ConfigurationError(
+            f"Another program{who} uses the database {name}.",
+            advice="Stop every server on it, and wait until no connection is left.",
+        )
+
+
+@contextmanager
+def _connected(where: Path | Place, *, is_reader: bool) -> Iterator[Connection]:
+    if isinstance(where, Path):
+        connection = connect(where, is_reader=is_reader)
+    else:
+        from bascule.store.postgresql_open import connect_to  # noqa: PLC0415  # reason: psycopg
+
+        connection = connect_to(where)
+    engine = engine_of(connection)
+    try:
+        yield connection
+    except engine.failures as error:
+        raise_translated(engine, error, "read")
+    finally:
+        _let_go(connection)
+
+
+def _begun(connection: Connection, begin: str) -> Connection:
+    driver = driver_of(connection)
+    if connection.dialect.name == "postgresql":
+        head, _, lock = begin.partition(";")
+        begin = f"{head}; {_LONG}; {lock}" if lock else f"{head}; {_LONG}"
+    driver.execute(begin)
+    return connection
+
+
+def _let_go(connection: Connection) -> None:
+    engine, driver = engine_of(connection), driver_of(connection)
+    try:
+        if engine.is_in_transaction(driver):
+            driver.execute("ROLLBACK")
+    except engine.failures:
+        pass  # lost: the database rolls it back
+    finally:
+        connection.close()
