@@ -24,6 +24,9 @@ _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 
 
+JOIN_VARIABLE = "BASCULE_JOIN_TOKEN"
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     """A database of PostgreSQL."""

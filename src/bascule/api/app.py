@@ -41,6 +41,7 @@ from bascule.api.routes import (
     principal_groups,
     providers,
     record,
+    replicas,
     resources,
     service_principals,
     sign_ins,
@@ -81,6 +82,7 @@ def build_app(
     for module in (
         health,
         agents,
+        replicas,
         jit,
         compute,
         network,

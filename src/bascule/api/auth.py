@@ -142,7 +142,7 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     request.state.challenge = _challenge(request, state)
     bearer = bearer_token(request.headers.get("authorization"))
     try:
-        token = state.tokens.verify(bearer, state.realm, now, is_for_graph=is_for_graph)
+        token = await _verified(state, bearer, now, is_for_graph=is_for_graph)
     except AuthenticationFailed as error:
         await record_stranger(request, error)
         raise
@@ -163,6 +163,17 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
         raise
     group = await check_arm(request, state, found.rights, found.group)
     return Call(state, request, subject, found.rights, entry, token, group, found.location)
+
+
+async def _verified(
+    state: AppState, bearer: str, now: datetime, *, is_for_graph: bool
+) -> AccessToken:
+    try:
+        return state.tokens.verify(bearer, state.realm, now, is_for_graph=is_for_graph)
+    except AuthenticationFailed:
+        if not await state.has_new_key_of(bearer):
+            raise
+    return state.tokens.verify(bearer, state.realm, now, is_for_graph=is_for_graph)
 
 
 def note_caller(request: Request, principal_id: str) -> None:

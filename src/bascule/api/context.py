@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from bascule.api.lines import Lines
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.origin import Names, Proxies
+from bascule.api.replica_keys import ReplicaKeys
 from bascule.api.sampling import Sampler
 from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
@@ -63,6 +64,7 @@ class AppState:
     proved: ProvedAddresses = field(default_factory=ProvedAddresses)  # by session
     known_networks: KnownNetworks = field(default_factory=KnownNetworks)
     agent_networks: AgentNetworks = field(default_factory=AgentNetworks)
+    replica_keys: ReplicaKeys | None = None  # None: the data directory's alone, with SQLite
     stranger_lines: Sampler = field(
         default_factory=lambda: Sampler("calls without identity")
     )  # in the log
@@ -98,6 +100,13 @@ class AppState:
     @cached_property
     def set_up(self) -> SetUp:
         return SetUp(self.services, self.sign_in.proofs, self.on_set_up)
+
+    async def has_new_key_of(self, bearer: str) -> bool:
+        """Does the token name a key that another replica has made since we last looked?"""
+        if self.replica_keys is None or not self.tokens.names_unknown_key(bearer):
+            return False
+        await self.replica_keys.read_soon()
+        return not self.tokens.names_unknown_key(bearer)
 
     @cached_property
     def ca_fingerprint(self) -> str:

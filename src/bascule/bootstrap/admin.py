@@ -23,6 +23,7 @@ from bascule.bootstrap.data_directory import (
     require_installation,
 )
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.replica_commands import replica
 from bascule.errors import ConfigurationError
 from bascule.interfaces.store import Transaction
 
@@ -35,7 +36,7 @@ _DATA = click.option(
 
 
 @contextmanager
-def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
+def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
     """The use cases over an installation's record. Unless the server ``is_stopped``, which the
     lock makes sure of, the record is used as it is: upgrading is for the server.
     """
@@ -64,6 +65,7 @@ def admin() -> None:
 
 
 admin.add_command(database)
+admin.add_command(replica)
 
 
 @admin.command(
@@ -88,14 +90,14 @@ def recover(data: Path) -> None:
                 f"The first start of the server in {data} did not finish.",
                 advice="Start it again with bascule serve, which creates the administrator.",
             )
-        previous = _previous(data / ADMIN_FILE)
-        client_id, secret = str(previous.get("client_id") or uuid.uuid4()), AdminFile.new_secret()
+        known = previous(data)
+        client_id, secret = str(known.get("client_id") or uuid.uuid4()), AdminFile.new_secret()
         recover_administrator(tx, act, client_id, hash_token(secret))
         ca_file = CertificateKeeper(data, ()).ca_file
         file = AdminFile(data / ADMIN_FILE)
-        file.write(installation, _endpoint(previous), ca_file, client_id, secret)
+        file.write(installation, _endpoint(known), ca_file, client_id, secret)
 
-    with _services(data, is_stopped=True) as services:
+    with services_of(data, is_stopped=True) as services:
         asyncio.run(services.perform(work))
     click.echo(f"New administrator credentials are in {data / ADMIN_FILE}.")
     click.echo(
@@ -112,15 +114,29 @@ def recover(data: Path) -> None:
 @_DATA
 @click.option("--now", is_flag=True, help="Immediately reject tokens signed by the previous key.")
 def rotate_signing_key(data: Path, now: bool) -> None:
-    """Make a new key for signing tokens. The server must be stopped.
+    """Make a new key for signing tokens. The server must be stopped, except with PostgreSQL.
 
-    Tokens signed by the previous key stay valid until they expire, at most an hour. If the key
-    was stolen, use --now; then everybody must sign in again. This is recorded.
+    With PostgreSQL all replicas use it within two seconds. Tokens signed by the previous key
+    stay valid until they expire, at most an hour. If the key was stolen, use --now; then
+    everybody must sign in again. This is recorded.
     """
-    from bascule.identity.signing_keys import SigningKeys
+    from bascule.identity.shared_keys import SharedKeys
+    from bascule.identity.signing_keys import KeyIds, SigningKeys, new_key
+    from bascule.services.tokens import rotate_shared_key
     from bascule.services.tokens import rotate_signing_key as rotate_key
 
-    with _services(data, is_stopped=True) as services:
+    require_installation(data)
+    if Record(data).is_shared:
+        made = new_key()
+
+        def put(tx: Transaction, act: Act) -> KeyIds:
+            return SharedKeys(data).rotate(tx, made, act.now, forget=now)
+
+        with services_of(data, is_stopped=False) as services:
+            _, kid = asyncio.run(rotate_shared_key(services.perform, put, is_forgotten=now))
+        click.echo(f"Tokens are now signed with the key {kid}, by each replica within two seconds.")
+        return
+    with services_of(data, is_stopped=True) as services:
         rotate = partial(SigningKeys(data).rotate, forget=now)
         _, kid = asyncio.run(rotate_key(services.perform, rotate, is_forgotten=now))
     click.echo(f"Tokens are now signed with the key {kid}.")
@@ -142,8 +158,8 @@ def set_up_link(data: Path) -> None:
     """
     from bascule.bootstrap.set_up_file import SetUpFile
 
-    with _services(data, is_stopped=False) as services:
-        file, endpoint = SetUpFile(data), _endpoint(_previous(data / ADMIN_FILE))
+    with services_of(data, is_stopped=False) as services:
+        file, endpoint = SetUpFile(data), _endpoint(previous(data))
         made = asyncio.run(services.perform(lambda tx, act: file.make(tx, act, endpoint)))
     click.echo(made.url)
     click.echo(f"{made.terms} It is also in {file.path}.", err=True)
@@ -183,7 +199,7 @@ def prune(data: Path, before: str, yes: bool) -> None:
         await seal_all(services, RecordKey(data))
         return await services.perform(lambda tx, act: prune_on_host(tx, act, instant))
 
-    with _services(data, is_stopped=True) as services:
+    with services_of(data, is_stopped=True) as services:
         done = asyncio.run(work(services))
     click.echo(f"Deleted {done.fact.events} events, up to event {done.fact.through}.")
     click.echo("Next: start the server (bascule serve).")
@@ -206,7 +222,7 @@ def confirm_clock(data: Path) -> None:
     """
     from bascule.services.retention import confirm_clock as confirm
 
-    with _services(data, is_stopped=False) as services:
+    with services_of(data, is_stopped=False) as services:
         clock = services.clock
         was_in_doubt = asyncio.run(
             services.perform(lambda tx, act: confirm(tx, act, clock.boottime(), services.boot))
@@ -237,13 +253,14 @@ def accept_database(data: Path) -> None:
     click.echo(f"Known:    {found[0]}.\nAccepted: {found[1]}.")
 
 
-def _endpoint(previous: dict[str, object]) -> str:
-    return str(previous.get("endpoint") or "https://localhost:8443")
+def _endpoint(known: dict[str, object]) -> str:
+    return str(known.get("endpoint") or "https://localhost:8443")
 
 
-def _previous(path: Path) -> dict[str, object]:
+def previous(data: Path) -> dict[str, object]:
+    """What ``admin.json`` says; empty when it is not there, or damaged."""
     try:
-        data = json.loads(path.read_text())
-        return data if isinstance(data, dict) else {}
+        found = json.loads((data / ADMIN_FILE).read_text())
+        return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}

@@ -117,6 +117,16 @@ class Record:
     def kind(self) -> str:
         return "SQLite" if self._chosen is None else "PostgreSQL"
 
+    @property
+    def settings(self) -> DatabaseSettings | None:
+        """None: SQLite."""
+        return self._chosen
+
+    @property
+    def is_shared(self) -> bool:
+        """May several servers use it?"""
+        return self._chosen is not None
+
     def is_at(self, other: Record) -> bool:
         """Do both name the same place, as far as their texts say?"""
         return self._reach == other._reach
@@ -144,7 +154,8 @@ class Record:
                 f"The database {self._place(self._chosen).name} has the record of an installation "
                 f"whose keys are not in {self._data}.",
                 advice="Give the data directory of that installation with --data, or an empty "
-                "database.",
+                "database. To add a server to that installation, run on a host where one runs: "
+                "bascule admin replica invite --data DATA.",
             )
         is_elsewhere = self._known.get("database", self._reach) != self._reach
         if installation is None and (self._is_made or is_elsewhere):

@@ -24,6 +24,7 @@ from bascule.config import (
     DEFAULT_ANCHORS,
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
+    JOIN_VARIABLE,
     ServeSettings,
     parse_database,
     parse_listen,
@@ -47,8 +48,10 @@ from bascule.telemetry import set_up_logging
 if TYPE_CHECKING:
     from bascule.api.context import AppState
     from bascule.bootstrap.database import Record
+    from bascule.bootstrap.keys import Keys
     from bascule.bootstrap.this_host import ThisHost
     from bascule.identity.tls import CertificateKeeper
+    from bascule.identity.tokens import TokenIssuer
     from bascule.services.delivery import WayOut
 
 log = structlog.get_logger("bascule.server")
@@ -93,6 +96,14 @@ GIVING_SECONDS = 2.0  # a database that is away keeps no server from stopping
     "--balancer",
     multiple=True,
     help="Balancer whose connections begin with the PROXY protocol (v1, v2); repeatable.",
+)
+@click.option(
+    "--join-file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True, readable=False),
+    default=None,
+    metavar="FILE",
+    help="Become a replica, once, by the token of 'bascule admin replica invite' in this file; "
+    "'-' is stdin. Default: BASCULE_JOIN_TOKEN.",
 )
 @click.option("--this-host", is_flag=True, help="Protect this machine too (needs root).")
 @click.option(
@@ -151,6 +162,7 @@ def serve(
     name: tuple[str, ...],
     proxy: tuple[str, ...],
     balancer: tuple[str, ...],
+    join_file: Path | None,
     this_host: bool,
     certificate_life: str,
     record_floor: str,
@@ -184,7 +196,16 @@ def serve(
             database, database_password_file, may_be_unverified=allow_unverified_database
         ),
     )
-    sys.exit(run(settings, passed, parts))
+    sys.exit(run(joined(settings, join_file), passed, parts))
+
+
+def joined(settings: ServeSettings, join_file: Path | None) -> ServeSettings:
+    """The settings of a start that first becomes a replica, if a token says so."""
+    if join_file is None and JOIN_VARIABLE not in os.environ:
+        return settings
+    from bascule.bootstrap.join import join_once
+
+    return join_once(settings, join_file)
 
 
 def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
@@ -201,6 +222,7 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
     from bascule.api.listening import bind_to, take_over
     from bascule.bootstrap.data_directory import check_data_directory, open_data_directory
     from bascule.bootstrap.database import Record
+    from bascule.bootstrap.keys import Keys
     from bascule.identity.tls import CertificateKeeper
 
     check_data_directory(settings.data)
@@ -214,10 +236,12 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
         keeper = CertificateKeeper(
             settings.data, settings.names, lifetime=settings.certificate_life
         )
-        keeper.ensure(SystemClock().now())
         store = record.open(is_server=True, may_begin=True)
         kept.callback(store.close)
-        return _serve(settings, listeners, parts, keeper, store, record)
+        keys = Keys(settings.data, record)
+        tokens = keys.take(store)
+        keeper.ensure(SystemClock().now())
+        return _serve(settings, listeners, parts, keeper, store, record, keys, tokens)
 
 
 def _serve(
@@ -227,6 +251,8 @@ def _serve(
     keeper: CertificateKeeper,
     store: Store,
     record: Record,
+    keys: Keys,
+    tokens: TokenIssuer,
 ) -> int:
     from bascule import portal
     from bascule.api.app import build_app
@@ -243,7 +269,6 @@ def _serve(
     from bascule.identity.provider_http import HttpsProvider
     from bascule.identity.record_key import RecordKey
     from bascule.identity.sealing import Sealer
-    from bascule.identity.tokens import TokenIssuer
     from bascule.services.denials import of_strangers
     from bascule.services.retention import mark_clock
     from bascule.services.sign_in import SignIn
@@ -263,6 +288,7 @@ def _serve(
         is_fresh = tx.installation() is None
         made = admin_file.ensure(tx, act, endpoint, keeper.ca_file)
         record.remember(tx)
+        keys.put(tx, act.now)
         if is_fresh:
             return made, set_up_file.make(tx, act, endpoint)
         set_up_file.tidy(tx, act.now)
@@ -274,7 +300,7 @@ def _serve(
     state = AppState(
         services=services,
         installation=installation,
-        tokens=TokenIssuer(settings.data),
+        tokens=tokens,
         names=Names(keeper.names),
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
@@ -291,6 +317,7 @@ def _serve(
         way_out=_way_out(settings, services.clock),
         allows_password_grant=settings.allows_password_grant,
         on_set_up=set_up_file.forget,
+        replica_keys=keys.at_replica(services, tokens),
     )
     app = build_app(state, lambda: _background(state, host), [portal.router()])
 
@@ -362,6 +389,8 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
     ]
     if services.store.clock is not None:
         watching.append(asyncio.create_task(follow_clock(services)))
+    if state.replica_keys is not None:
+        watching.append(asyncio.create_task(state.replica_keys.watch()))
     if host is not None:
         await host.start(state.installation)
     collector = Collector(asyncio.get_running_loop().call_soon_threadsafe)

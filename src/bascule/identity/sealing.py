@@ -28,9 +28,12 @@ NONCE_BYTES = 12  # chance: at one key, safe for 2**32 seals (SP 800-38D section
 
 
 class Sealer:
-    def __init__(self, data_dir: Path) -> None:
-        """Read the key, made on the first start; raise ConfigurationError."""
-        self._key = _read_or_make(data_dir / SEALING_KEY)
+    def __init__(self, source: Path | bytes) -> None:
+        """``source``: a data directory, whose key is made on the first start; or another key.
+
+        Raises ConfigurationError.
+        """
+        self._key = source if isinstance(source, bytes) else _read_or_make(source / SEALING_KEY)
         self._cipher = AESGCM(self._key)
 
     def derive(self, purpose: str) -> bytes:
@@ -51,10 +54,14 @@ class Sealer:
             return None
 
 
+def new_key() -> bytes:
+    return AESGCM.generate_key(KEY_BYTES * 8)
+
+
 def _read_or_make(path: Path) -> bytes:
     found = read_if_present(path)
     if found is None:
-        found = AESGCM.generate_key(KEY_BYTES * 8)
+        found = new_key()
         write_atomically(path, found, PRIVATE)
     if len(found) != KEY_BYTES:
         raise ConfigurationError(

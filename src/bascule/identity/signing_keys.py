@@ -25,6 +25,7 @@ from bascule.identity.files import read_if_present
 
 SIGNING_KEY = "token-signing.key"
 RETIRED_KEYS = "token-retired-keys.json"
+KeyIds = tuple[str, str]  # of the key before and of the new one
 ALGORITHM = "RS256"
 KEY_BITS = 2048
 # The longest life of a token, and what clocks may differ by.
@@ -48,11 +49,18 @@ class SigningKeys:
         self._data_dir = data_dir
         self._read()
 
+    def read_again(self) -> None:
+        """What was written into the data directory since. Raises ConfigurationError; then the keys
+        of before stay.
+        """
+        self._read()
+
     def _read(self) -> None:
-        self.signing = _read_or_make_key(self._data_dir / SIGNING_KEY)
-        self.kid = self.signing.thumbprint()
-        retired = _read_retired(self._data_dir / RETIRED_KEYS)
-        self._retired = {kid: each for kid, each in retired.items() if kid != self.kid}
+        signing = _read_or_make_key(self._data_dir / SIGNING_KEY)
+        kid, path = signing.thumbprint(), self._data_dir / RETIRED_KEYS
+        retired = _read_retired(read_if_present(path), path)
+        self.signing, self.kid = signing, kid
+        self._retired = {each: key for each, key in retired.items() if each != kid}
 
     def find(self, kid: object, now: datetime) -> RSAKey | None:
         """The key by which a token of this kid is verified now."""
@@ -74,19 +82,39 @@ class SigningKeys:
         ``forget``: the keys of before verify nothing from now on (one of them was stolen).
         """
         before = self.kid
-        retired = {} if forget else {**self._retired, before: _Retired(self.signing, now)}
-        kept = [
-            {**_public(each.key, kid), "retired_at": format_utc(each.at)}
-            for kid, each in retired.items()
-            if each.verifies_at(now)
-        ]
-        write_atomically(
-            self._data_dir / RETIRED_KEYS, json.dumps({"keys": kept}, indent=2) + "\n", PRIVATE
-        )
-        made = RSAKey.generate_key(KEY_BITS, private=True)
+        kept = _retire(self.signing, self._retired, now, forget=forget)
+        write_atomically(self._data_dir / RETIRED_KEYS, kept, PRIVATE)
+        made = new_key()
         write_atomically(self._data_dir / SIGNING_KEY, made.as_pem(private=True), PRIVATE)
         self._read()
         return before, self.kid
+
+
+def new_key() -> RSAKey:
+    return RSAKey.generate_key(KEY_BITS, private=True)
+
+
+def rotated(
+    signing: bytes, retired: bytes | None, made: RSAKey, now: datetime, *, forget: bool
+) -> tuple[KeyIds, bytes]:
+    """``SigningKeys.rotate`` by the contents of its files: the kids, and the list of retired keys."""
+    key = RSAKey.import_key(signing)
+    known = _read_retired(retired, Path(RETIRED_KEYS))
+    kept = _retire(key, known, now, forget=forget)
+    return (key.thumbprint(), made.thumbprint()), kept.encode()
+
+
+def _retire(
+    signing: RSAKey, retired: Mapping[str, _Retired], now: datetime, *, forget: bool
+) -> str:
+    """The list of retired keys once ``signing`` is one of them, those that are over left out."""
+    all_ = {} if forget else {**retired, signing.thumbprint(): _Retired(signing, now)}
+    kept = [
+        {**_public(each.key, kid), "retired_at": format_utc(each.at)}
+        for kid, each in all_.items()
+        if each.verifies_at(now)
+    ]
+    return json.dumps({"keys": kept}, indent=2) + "\n"
 
 
 def _public(key: RSAKey, kid: str) -> dict[str, Any]:
@@ -96,7 +124,7 @@ def _public(key: RSAKey, kid: str) -> dict[str, Any]:
 def _read_or_make_key(path: Path) -> RSAKey:
     pem = read_if_present(path)
     if pem is None:
-        key = RSAKey.generate_key(KEY_BITS, private=True)
+        key = new_key()
         write_atomically(path, key.as_pem(private=True), PRIVATE)
         return key
     try:
@@ -114,8 +142,7 @@ def _read_or_make_key(path: Path) -> RSAKey:
     return key
 
 
-def _read_retired(path: Path) -> dict[str, _Retired]:
-    content = read_if_present(path)
+def _read_retired(content: bytes | None, path: Path) -> dict[str, _Retired]:
     if content is None:
         return {}
     try:

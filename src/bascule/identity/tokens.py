@@ -93,6 +93,20 @@ class TokenIssuer:
         """Sign with a new key from now on; ``SigningKeys.rotate`` says how."""
         return self._keys.rotate(now, forget=forget)
 
+    def read_again(self) -> None:
+        """Other keys may be in the data directory; ``SigningKeys.read_again`` says how."""
+        self._keys.read_again()
+
+    def names_unknown_key(self, token: str) -> bool:
+        """Does it name a key that is none of ours, as far as is known here?"""
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            return False
+        try:
+            kid = jws.extract_compact(token.encode()).headers().get("kid")
+        except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
+            return False
+        return isinstance(kid, str) and self._keys.find(kid, _EVER) is None
+
     def issue(
         self,
         principal_id: str,

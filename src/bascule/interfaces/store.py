@@ -31,7 +31,9 @@ from bascule.interfaces.inventory import (
     MachineReads,
     MachineWrites,
 )
+from bascule.interfaces.invites import InviteReads, InviteWrites
 from bascule.interfaces.kept_forms import KeptFormReads, KeptFormWrites
+from bascule.interfaces.keys import KeyReads, KeyWrites
 from bascule.interfaces.knocks import KnockReads, KnockWrites
 from bascule.interfaces.listing import ListingReads, ListingWrites
 from bascule.interfaces.openings import OpeningReads
@@ -100,6 +102,8 @@ class Reader(
     ExposureReads,
     KnockReads,
     KeptFormReads,
+    KeyReads,
+    InviteReads,
     Protocol,
 ):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
@@ -134,6 +138,8 @@ class Transaction(
     ExposureWrites,
     KnockWrites,
     KeptFormWrites,
+    KeyWrites,
+    InviteWrites,
     Protocol,
 ):
     """Reads and writes of one transaction: all of it is kept, or none."""

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.clients import client_name
@@ -36,6 +36,8 @@ from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.tokens import TokenReads, TokenWrites
 from bascule.services.act import Act, actor_of, new_id
+
+T = TypeVar("T", bound=EventWrites)
 
 
 class TokenUseWrites(EventWrites, PrincipalReads, TokenWrites, Protocol):
@@ -250,6 +252,22 @@ def actor_of_user(user: User, origin: Origin) -> Actor:
 # -- the key that signs -----------------------------------------------------------------
 
 KeyIds = tuple[str, str]  # of the key before and of the new one
+
+
+async def rotate_shared_key(
+    perform: Callable[[Callable[[T, Act], KeyIds]], Awaitable[KeyIds]],
+    put: Callable[[T, Act], KeyIds],
+    *,
+    is_forgotten: bool,
+) -> KeyIds:
+    """Sign with a new key that is in the database (``put``): one commit with its event."""
+
+    def work(tx: T, act: Act) -> KeyIds:
+        before, made = put(tx, act)
+        act.record(tx, installation.SigningKeyRotated(before, made, is_forgotten))
+        return before, made
+
+    return await perform(work)
 
 
 async def rotate_signing_key(

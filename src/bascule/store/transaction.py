@@ -13,7 +13,9 @@ from bascule.store.exposure_writes import ExposureWrites
 from bascule.store.fleet import FleetReads, FleetWrites
 from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites
+from bascule.store.invites import InviteReads, InviteWrites
 from bascule.store.kept_forms import KeptFormReads, KeptFormWrites
+from bascule.store.keys import KeyReads, KeyWrites
 from bascule.store.knocks import KnockReads, KnockWrites
 from bascule.store.listing import ListingReads, ListingWrites
 from bascule.store.openings import OpeningReads
@@ -60,6 +62,8 @@ class SqlReader(
     ExposureReads,
     KnockReads,
     KeptFormReads,
+    KeyReads,
+    InviteReads,
 ):
     """``interfaces.store.Reader`` on one connection."""
 
@@ -94,6 +98,8 @@ class SqlTransaction(
     ExposureWrites,
     KnockWrites,
     KeptFormWrites,
+    KeyWrites,
+    InviteWrites,
 ):
     """``interfaces.store.Transaction`` on one connection; its owner begins and ends it."""
 

@@ -18,6 +18,7 @@ from tests.contracts.store.fleet import FleetContract
 from tests.contracts.store.grants import GrantContract
 from tests.contracts.store.inventory import InventoryContract
 from tests.contracts.store.kept_forms import KeptFormContract
+from tests.contracts.store.keys import KeyContract
 from tests.contracts.store.knocks import KnockContract
 from tests.contracts.store.listing import ListingContract
 from tests.contracts.store.openings import OpeningContract
@@ -46,6 +47,7 @@ class StoreContract(
     InventoryContract,
     ListingContract,
     KeptFormContract,
+    KeyContract,
     KnockContract,
     OpeningContract,
     PlanContract,

@@ -32,13 +32,21 @@ class RotateBody(Body):
 async def rotate_signing_key(call: CurrentCall, body: RotateBody | None = None) -> Response:
     """Sign tokens with a new key. The answer has the ids of both keys."""
     is_forgotten = body is not None and body.forget
-    rotate = partial(call.state.tokens.rotate, forget=is_forgotten)
+    state = call.state
+    if state.replica_keys is not None:
+        before, made = await state.replica_keys.rotate(call.perform, forget=is_forgotten)
+        return _answer(before, made)
+    rotate = partial(state.tokens.rotate, forget=is_forgotten)
     try:
         before, made = await tokens.rotate_signing_key(
             call.perform, rotate, is_forgotten=is_forgotten
         )
     finally:
-        call.state.services.hub.wake_all()  # waits end whose key is forgotten
+        state.services.hub.wake_all()  # waits end whose key is forgotten
+    return _answer(before, made)
+
+
+def _answer(before: str, made: str) -> Response:
     return CompactJson({"properties": {"keyId": made, "previousKeyId": before}})
 
 

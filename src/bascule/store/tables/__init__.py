@@ -47,7 +47,9 @@ from bascule.store.tables import activity as activity
 from bascule.store.tables import delivery as delivery
 from bascule.store.tables import duties as duties
 from bascule.store.tables import exposure as exposure
+from bascule.store.tables import invites as invites
 from bascule.store.tables import kept_forms as kept_forms
+from bascule.store.tables import keys as keys
 from bascule.store.tables import knocks as knocks
 from bascule.store.tables import listing as listing
 from bascule.store.tables import plans as plans

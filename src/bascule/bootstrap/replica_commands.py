@@ -1,0 +1,100 @@
+"""``bascule admin replica``: hosts that may be servers of an installation over PostgreSQL (EDGES H7)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.bootstrap.data_directory import require_installation
+from bascule.bootstrap.database import Record
+from bascule.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from bascule.interfaces.invites import ReplicaInvite
+    from bascule.interfaces.store import Transaction
+    from bascule.services.act import Act
+
+_DATA = click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
+
+
+@click.group()
+def replica() -> None:
+    """Servers that share one PostgreSQL database."""
+
+
+@replica.command(
+    short_help="Let one more host become a replica.",
+    epilog="Examples:\n\n\b\n  bascule admin replica invite --data /var/lib/bascule > token\n"
+    "  bascule serve --data DIR --join-file token --name b.example   # on that host",
+)
+@_DATA
+@click.option(
+    "--endpoint",
+    multiple=True,
+    metavar="URL",
+    help="Where the new host reaches a running replica; repeatable. Default: that of admin.json.",
+)
+def invite(data: Path, endpoint: tuple[str, ...]) -> None:
+    """Make a one-time token that lets one host become a replica. The server is running.
+
+    The token works once, for 15 minutes. It gives that host the installation's keys: bring it
+    there in secret. It is printed once. Run this command as the server's own account. This is
+    recorded.
+    """
+    from bascule.bootstrap.admin import previous, services_of
+    from bascule.client.endpoint import parse_endpoint
+    from bascule.identity.join_token import JoinToken
+    from bascule.identity.secrets import new_secret
+    from bascule.identity.shared_keys import SharedKeys
+    from bascule.services.act import new_id
+    from bascule.services.invites import invite as make
+
+    _require_shared(data)
+    shared, invite_id, secret = SharedKeys(data), new_id(), new_secret()
+
+    def work(tx: Transaction, act: Act) -> ReplicaInvite:
+        def seal(ends_at: datetime) -> str:
+            return shared.seal_invite(tx, invite_id, secret, ends_at)
+
+        return make(tx, act, invite_id, seal)
+
+    known = str(previous(data).get("endpoint") or "")
+    endpoints = [
+        parse_endpoint(each, "--endpoint") for each in endpoint or ([known] if known else [])
+    ]
+    if not endpoints:
+        raise ConfigurationError(
+            f"It is not known where a replica answers: {data} has no admin.json.",
+            advice="Give --endpoint https://HOST:PORT of a running replica.",
+        )
+    with services_of(data, is_stopped=False) as services:
+        made = asyncio.run(services.perform(work))
+    click.echo(JoinToken(invite_id, secret, _fingerprint(data), tuple(endpoints)).text)
+    click.echo(
+        f"It works once, until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC, and gives a host the "
+        f"installation's keys. Next, on that host: bascule serve --data DIR --join-file FILE "
+        f"--name NAME",
+        err=True,
+    )
+
+
+def _require_shared(data: Path) -> None:
+    require_installation(data)
+    if not Record(data).is_shared:
+        raise ConfigurationError(
+            f"The record of the installation in {data} is in SQLite, so it has one server.",
+            advice="Replicas need PostgreSQL: docs/operations.md.",
+        )
+
+
+def _fingerprint(data: Path) -> str:
+    der = ssl.PEM_cert_to_DER_cert((data / "ca.pem").read_text())
+    return hashlib.sha256(der).hexdigest()
