@@ -18,6 +18,10 @@ import psycopg
 import pytest
 
 from bascule.errors import Unavailable
+from bascule.interfaces.store import Transaction, Unsettled
+from bascule.services.act import Act, Services
+from bascule.services.hub import Hub
+from bascule.store import sql_store
 from bascule.store.postgresql import place_of
 from bascule.store.postgresql_open import open_postgresql
 from bascule.store.sql_store import SqlStore
@@ -198,3 +202,81 @@ def _until_it_fails(store: SqlStore, done: int) -> int:
     with pytest.raises(Unavailable, match=r"disk|server"):
         advance()
     return done
+
+
+# -- what stands still -----------------------------------------------------------------------------
+
+
+def _services(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> tuple[Services, list[str]]:
+    """And whose agents were woken."""
+    assert store.clock is not None
+    woken: list[str] = []
+    monkeypatch.setattr(sql_store, "ANSWER_WITHIN", 2.0)
+    monkeypatch.setattr(Hub, "wake", lambda _, machines, __: woken.extend(machines))
+    return Services(store, store.clock, Hub()), woken
+
+
+def _touch(tx: Transaction, act: Act) -> None:
+    tx.advance_generation("u")
+    act.touched.add("u")
+
+
+async def _two_in_vain(services: Services) -> None:
+    """The first is under way and stands still; the second waits behind it."""
+    first = asyncio.create_task(services.perform(_touch))
+    await asyncio.sleep(0.5)
+    second = asyncio.create_task(services.perform(_touch))
+    with pytest.raises(Unsettled, match="not known whether it is kept"):
+        await first
+    with pytest.raises(Unavailable, match="did not begin this change") as refusal:
+        await second
+    assert "Nothing was changed" in refusal.value.message
+
+
+def test_a_commit_that_waits_for_a_standby_keeps_nobody_waiting(
+    store: SqlStore, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept when the standby is there, and the agents hear of it then; what waited behind it
+    was given up and never comes."""
+    services, woken = _services(store, monkeypatch)
+    kept = _advance(store)
+
+    def set_to(value: str) -> None:
+        cluster.do(f"ALTER SYSTEM SET synchronous_standby_names = '{value}'")
+        cluster.do("SELECT pg_reload_conf()")
+        postgresql.wait(lambda: cluster.do("SHOW synchronous_standby_names") == [(value,)])
+
+    async def run() -> None:
+        await _two_in_vain(services)
+        assert not woken, "no agent hears of what may not be kept"
+        await asyncio.to_thread(set_to, "")
+        for _ in range(200):
+            if woken:
+                return
+            await asyncio.sleep(0.05)
+
+    set_to("nobody")
+    try:
+        asyncio.run(run())
+    finally:
+        set_to("")
+    assert woken == ["u"]
+    assert _generation(store) == kept + 1
+
+
+def test_a_backend_that_stands_still_keeps_nobody_waiting(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has begun there, and nothing comes when it goes on."""
+    services, woken = _services(store, monkeypatch)
+    kept = _advance(store)
+    pid = store._writer._driver.info.backend_pid  # type: ignore[attr-defined]  # reason: psycopg's
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="did not begin this change"):
+                asyncio.run(services.perform(_touch))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert _until_it_works(store) == kept + 1, "without a restart"
+    assert not woken

@@ -7,8 +7,10 @@ A use case names the parts that it reads and writes. In ``services`` only the ru
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
 
+from bascule.errors import Unavailable
 from bascule.interfaces.activity import ActivityReads
 from bascule.interfaces.asked import AskedReads
 from bascule.interfaces.callers import CallerReads
@@ -145,6 +147,17 @@ class Transaction(
     """Reads and writes of one transaction: all of it is kept, or none."""
 
 
+class Unsettled(Unavailable):
+    """The database does not say whether a change is kept; it ends when ``ended`` does."""
+
+    def __init__(self, ended: Future[Any]) -> None:
+        super().__init__(
+            "The database did not finish this change in time. It is not known whether it is kept.",
+            advice="Check what is stored before you repeat the call.",
+        )
+        self.ended = ended
+
+
 class Store(Protocol):
     """The database behind one writer; functions run in its thread, callers await."""
 
@@ -163,7 +176,7 @@ class Store(Protocol):
         ``may_wait``: nobody waits for it, so that other writes go first. It is done all the same.
 
         An exception of ``work`` undoes all that it did and is raised here. Raises
-        Unavailable when the database cannot be written.
+        Unavailable when the database cannot be written, and Unsettled when it does not answer.
         """
         ...
 

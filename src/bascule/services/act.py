@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -24,7 +25,7 @@ from bascule.domain.proof import Verdict
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.points import Contact
 from bascule.interfaces.record import EventWrites
-from bascule.interfaces.store import Reader, Store, Transaction
+from bascule.interfaces.store import Reader, Store, Transaction, Unsettled
 from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
 from bascule.services.duties import Duties
@@ -185,15 +186,29 @@ class Services:
 
         try:
             result = await self.store.write(unit, may_wait=may_wait)
+        except Unsettled as error:  # who waits for the change is told of it, if it is kept
+            error.ended.add_done_callback(partial(self._end_later, loop, acts))
+            raise
         except Exception:
             for each in acts:
                 each.undo()
             raise
-        act = acts[-1]
-        if act.touched or act.settled or act.has_recorded or act.is_noticed:
-            self.hub.wake(act.touched, act.settled)
+        self._wake(acts[-1])
         await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result
+
+    def _wake(self, act: Act) -> None:
+        if act.touched or act.settled or act.has_recorded or act.is_noticed:
+            self.hub.wake(act.touched, act.settled)
+
+    def _end_later(
+        self, loop: asyncio.AbstractEventLoop, acts: Sequence[Act], ended: Future[object]
+    ) -> None:
+        """After its caller was told that it is not known. Runs in the writer's thread."""
+        is_kept = not ended.cancelled() and ended.exception() is None
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and all that listen
+            for each in acts[-1:] if is_kept else acts:
+                loop.call_soon_threadsafe(partial(self._wake, each) if is_kept else each.undo)
 
     async def on_duty(self, name: str, work: Callable[[Transaction, Act], T], otherwise: T) -> T:
         """``perform``, unless another server has this duty."""

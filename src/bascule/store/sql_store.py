@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from bascule.errors import Unavailable
 from bascule.interfaces.clock import SharedClock
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction, Unsettled
 from bascule.store import tables as t
 from bascule.store.engine import driver_of, engine_of
 from bascule.store.readers import Readers
@@ -19,6 +20,7 @@ from bascule.store.writer import Writer
 
 T = TypeVar("T")
 CHECK_WITHIN = 30.0  # seconds
+ANSWER_WITHIN = 30.0  # seconds that a caller waits for a change, on PostgreSQL
 
 
 class SqlStore:
@@ -46,7 +48,10 @@ class SqlStore:
             transaction.finish()
             return result
 
-        return await asyncio.wrap_future(self._writer.submit(unit, may_wait=may_wait))
+        queued = self._writer.submit(unit, may_wait=may_wait)
+        if self.clock is None:  # nothing lies between the writer and its disk
+            return await asyncio.wrap_future(queued)
+        return await _bounded(queued)
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         if self._readers is not None:
@@ -79,6 +84,26 @@ class SqlStore:
         if self._readers is not None:
             self._readers.close()
         self._writer.close()
+
+
+async def _bounded(queued: Future[T]) -> T:
+    """Its result. A COMMIT may wait for a standby without end; callers do not."""
+    waiting = asyncio.wrap_future(queued)
+    try:
+        await asyncio.wait({waiting}, timeout=ANSWER_WITHIN)
+    except asyncio.CancelledError:
+        waiting.cancel()
+        raise
+    if waiting.done():
+        return waiting.result()
+    if queued.cancel():
+        raise Unavailable(
+            f"The database did not begin this change within {ANSWER_WITHIN:g} s. Nothing was "
+            f"changed.",
+            advice="Try again. See the log of the database server.",
+        )
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it was heard
+    raise Unsettled(queued)
 
 
 def _write_the_same(connection: Connection) -> None:
