@@ -301,10 +301,15 @@ def test_of_two_servers_one_delivers_and_the_other_goes_on_where_it_was(two: Two
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_deliverer_that_was_paused_sends_nothing_more(two: Two) -> None:
+def test_a_deliverer_that_was_paused_sends_nothing_more(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the clock that counts while it is paused, before it asks the database for anything."""
     add(two.world)
     receiver = Receiver()
+
+    async def has_not_asked(_: Post) -> bool:
+        return True
 
     async def run() -> None:
         task = asyncio.create_task(deliver(two.a, WayOut(receiver, "server")))
@@ -313,6 +318,7 @@ def test_a_deliverer_that_was_paused_sends_nothing_more(two: Two) -> None:
         await _a_while()  # it notes them
         two.world.clock.pass_time(SECONDS)
         taken = len(receiver.taken)
+        monkeypatch.setattr(Post, "keep", has_not_asked)
         assert await two.b.perform(
             lambda tx, act: two.b.duties.enter(tx, DELIVERING, act.now, renews=True)
         )
