@@ -1,32 +1,38 @@
 """No grant outlives what allows it, however edits and requests fall between one another.
 
-EDGES A11: a commit that narrows or removes a policy, a rule or a machine ends, in that commit,
-each grant that it no longer allows; a request is decided on rows read inside the transaction
+EDGES A11: a commit that narrows or removes a policy, a rule, a machine or a right ends, in that
+commit, each grant that it no longer allows; a request is decided on rows read inside the transaction
 that writes it. A thousand rounds of several people's acts, all submitted at once; the rule is
 checked inside each act's own transaction, right before it commits. What is granted is reported
-open, so that it lives until it ends or is ended.
+open, so that it lives until it ends or is ended. Once by one server on SQLite, and once by two on
+one PostgreSQL, each with a writer of its own (EDGES H1).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from bascule.domain.builtin_roles import CONTRIBUTOR
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import Machine, OnExpiry
 from bascule.domain.net import AddressPrefix, is_within
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, Forbidden
+from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services import (
+    assignments,
     fleet,
     live_requests,
     machine_rules,
@@ -35,9 +41,13 @@ from bascule.services import (
     reports,
     requests,
 )
-from bascule.services.act import Act
+from bascule.services.act import Act, Services, new_id
+from bascule.services.hub import Hub
 from bascule.services.sweep import sweep
-from tests.unit.services_world import ANNA, BERT, World
+from bascule.store.sql_store import SqlStore
+from tests.support.postgresql import cluster, database_of, open_beside, wait
+from tests.support.stores import new_postgresql
+from tests.unit.services_world import ANNA, BERT, World, rules
 
 ROUNDS = 1000
 NUMBERS = (22, 23, 53)
@@ -54,10 +64,34 @@ LONGEST = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=3))
 Work = Callable[[Transaction, Act], object]
 
 
+def _world(store: SqlStore | None) -> World:
+    """Bert has a role that can be taken from him: he is no owner."""
+    made = World(store)
+
+    def work(tx: Transaction, act: Act) -> None:
+        (given,) = tx.role_assignments_of([BERT.principal_id])
+        tx.delete_role_assignment(given.id)
+        tx.add_role_assignment(made.assignment(act, BERT, CONTRIBUTOR))
+
+    made.do(work)
+    return made
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
-    made = World()
+    made = _world(None)
     yield made
+    made.close()
+
+
+@pytest.fixture
+def world_of_two() -> Iterator[tuple[World, Services]]:
+    """Two servers on one database."""
+    first = new_postgresql()
+    made = _world(first)
+    second = open_beside(first)
+    yield made, Services(second, made.clock, Hub())
+    second.close()
     made.close()
 
 
@@ -72,8 +106,10 @@ class People:
 
     def act(self) -> Work:
         often = (self._ask, self._extend, self._change, self._put_one)
-        rare = (self._put, self._revoke, self._delete_policy, self._remove_rules, self._replace)
-        (kind,) = self._chance.choices((*often, *rare), (40, 20, 30, 5, 2, 2, 0.5, 0.5, 0.5))
+        rare = (self._put, self._revoke, self._take_role, self._give_role)
+        rarest = (self._delete_policy, self._remove_rules, self._replace)
+        weights = (40, 20, 30, 5, 2, 2, 1, 4, 0.5, 0.5, 0.5)
+        (kind,) = self._chance.choices((*often, *rare, *rarest), weights)
         return kind()
 
     def _machine(self) -> Machine:
@@ -189,6 +225,21 @@ class People:
 
         return work
 
+    def _take_role(self) -> Work:
+        """Bert's role, with all that he may do."""
+
+        def work(tx: Transaction, act: Act) -> object:
+            for each in tx.role_assignments_of([BERT.principal_id]):
+                assignments.delete_assignment(tx, act, each.id, each.scope)
+            return None
+
+        return work
+
+    def _give_role(self) -> Work:
+        whole = subscription_scope(self._world.installation.subscription_id)
+        draft = assignments.AssignmentDraft(CONTRIBUTOR.id, BERT.principal_id)
+        return lambda tx, act: assignments.put_assignment(tx, act, ANNA, new_id(), whole, draft)
+
     def _replace(self) -> Work:
         """The machine goes and one of the same name comes."""
         machine = self._machine()
@@ -212,10 +263,14 @@ def _report(tx: Transaction, act: Act) -> None:
 
 
 def _check(tx: Transaction, act: Act, decided: Mapping[str, datetime]) -> None:
-    """Every live grant is within what its policy says now, on a machine that is there now; and
-    ends no later than the maximum of now would have let it when its end was last decided.
+    """Every live grant is within what its policy says now, on a machine that is there now, of
+    somebody with a role; and ends no later than the maximum of now would have let it when its end
+    was last decided.
     """
     live = tx.live_grants()
+    who = list({grant.requestor_id for grant in live})
+    may_ask = {each.principal_id for each in tx.role_assignments_of(who)}
+    assert may_ask == set(who), "nobody keeps a port who has lost the right to ask for it"
     known = {each: tx.machine(each) for each in {grant.machine_id for grant in live}}
     named = {each: tx.policy(each) for each in {grant.policy_id for grant in live}}
     for grant in live:
@@ -236,7 +291,7 @@ def _check(tx: Transaction, act: Act, decided: Mapping[str, datetime]) -> None:
         assert grant.ends_at > act.now, "no end is moved into the past"
 
 
-def test_a_thousand_interleavings(world: World) -> None:
+def _interleave(world: World, *servers: Services) -> None:
     people = People(world, seed=11)
     made, refused = 0, 0
 
@@ -254,16 +309,19 @@ def test_a_thousand_interleavings(world: World) -> None:
 
     async def rounds() -> None:
         nonlocal made, refused
-        for _ in range(ROUNDS):
-            acts = [world.services.perform(checked(people.act()), ANNA) for _ in range(4)]
+        for number in range(ROUNDS):
+            acts = [
+                servers[place % len(servers)].perform(checked(people.act()), ANNA)
+                for place in range(number, number + 4)
+            ]
             for result in await asyncio.gather(*acts, return_exceptions=True):
                 if isinstance(result, BaseException) and not isinstance(result, BasculeError):
                     raise result
                 made += isinstance(result, requests.Initiated)
                 refused += isinstance(result, BasculeError)
-            await world.services.perform(_report)
+            await servers[0].perform(_report)
             world.clock.pass_time(20)
-            await world.services.perform(sweep)
+            await asyncio.gather(*(each.perform(sweep) for each in servers))
 
     asyncio.run(rounds())
     everything = world.see(lambda tx: tx.requests(limit=5000))
@@ -274,3 +332,52 @@ def test_a_thousand_interleavings(world: World) -> None:
     assert made > 100, "else nothing was at stake"
     assert ended > 50, "else no edit narrowed anything"
     assert refused > 0
+    lost = world.see(lambda tx: tx.events(EventFilter(kinds=("RoleUnassigned",)), limit=1000))
+    assert len(lost) > 10
+
+
+def test_a_thousand_interleavings(world: World) -> None:
+    _interleave(world, world.services)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_thousand_interleavings_over_two_servers(world_of_two: tuple[World, Services]) -> None:
+    world, other = world_of_two
+    _interleave(world, world.services, other)
+
+
+def test_a_right_that_another_server_takes_is_gone_in_the_next_turn(
+    world_of_two: tuple[World, Services],
+) -> None:
+    """The one who asks began while the right was there, and waited for the turn."""
+    world, other = world_of_two
+    world.put(rules(world.web, 22))
+    database = database_of(world.store)
+    is_taken = threading.Event()
+
+    def is_waiting() -> bool:
+        found = cluster().do("SELECT 1 FROM pg_locks WHERE NOT granted", database)
+        return bool(found)
+
+    def take(tx: Transaction, act: Act) -> None:
+        (given,) = tx.role_assignments_of([BERT.principal_id])
+        assignments.delete_assignment(tx, act, given.id, given.scope)
+        is_taken.set()
+        wait(is_waiting)
+
+    def ask(tx: Transaction, act: Act) -> object:
+        ends = act.now + timedelta(minutes=5)
+        port = RequestedPort(22, (AddressPrefix.parse(SOURCES[0]),), ends, format_utc(ends))
+        asked = (RequestedMachine(world.web.id, (port,)),)
+        return requests.initiate(tx, act, world.policy_id(), asked, None, BERT)
+
+    async def both() -> list[object]:
+        taking = asyncio.create_task(world.services.perform(take, ANNA))
+        await asyncio.to_thread(is_taken.wait, 10)
+        return await asyncio.gather(taking, other.perform(ask, BERT), return_exceptions=True)
+
+    taken, asked = asyncio.run(both())
+    assert taken is None
+    assert isinstance(asked, Forbidden)
+    assert not world.see(lambda tx: tx.live_grants())

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
 
 from bascule.store.open import open_store
 from bascule.store.sql_store import SqlStore
+from bascule.store.tables import metadata
 
 VARIABLE = "BASCULE_TEST_DATABASE"
 
@@ -19,20 +22,37 @@ def is_postgresql() -> bool:
     return os.environ.get(VARIABLE, "") == "postgresql"
 
 
-def new_store(path: Path | None = None) -> SqlStore:
-    """``path`` is of a SQLite file to be made; None: in memory. Of PostgreSQL neither counts."""
-    if not is_postgresql():
-        return open_store(path)
-    return new_postgresql()
+def new_store() -> SqlStore:
+    """Of SQLite in memory."""
+    return new_postgresql() if is_postgresql() else open_store(None)
 
 
 def new_postgresql() -> SqlStore:
+    """Where PostgreSQL's server is missing, the test is not run."""
     from bascule.store.postgresql_open import open_postgresql  # reason: it loads psycopg
+    from tests.support.postgresql import programs
 
+    if programs() is None:
+        pytest.skip("PostgreSQL's server is missing")
     place = _databases().make()
     made = open_postgresql(place)
     _databases().note(place, lambda: made._writer._is_closed)
     return made
+
+
+def written(store: SqlStore) -> dict[str, list[str]]:
+    """All that it keeps: by table, the rows as they lie there."""
+
+    def read(connection: Connection) -> dict[str, list[str]]:
+        return {
+            name: sorted(
+                repr(tuple(row))
+                for row in connection.exec_driver_sql(f"SELECT * FROM {name}")  # noqa: S608  # reason: ours
+            )
+            for name in metadata.tables
+        }
+
+    return store._writer.submit(read).result()
 
 
 @cache

@@ -25,6 +25,7 @@ from bascule.services import fleet, machines, policies, reports, requests
 from bascule.services.act import Act, Services, new_id
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation
+from bascule.store.sql_store import SqlStore
 from tests.support.stores import new_store
 
 T = TypeVar("T")
@@ -58,9 +59,10 @@ BERT = Subject("bbbbbbbb-0000-4000-8000-000000000002", PrincipalKind.SERVICE, "b
 class World:
     """An installation with machines web-1 and db-1, both enrolled."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: SqlStore | None = None) -> None:
+        """``store`` is new; None: in memory."""
         self.clock = SetClock()
-        self.store = new_store()
+        self.store = store or new_store()
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
         for subject in (ANNA, BERT):
