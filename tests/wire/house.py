@@ -42,6 +42,7 @@ from bascule.services.installation import ensure_installation, set_administrator
 from bascule.services.retention import mark_clock
 from bascule.services.sign_in import SignIn
 from bascule.services.sweep import sweep
+from bascule.store.sql_store import SqlStore
 from tests.support.stores import new_store
 from tests.unit.services_world import SetClock
 
@@ -92,14 +93,14 @@ class House:
         self,
         data_dir: Path,
         faces: Sequence[APIRouter] = (),
-        database: Path | None = None,
+        store: SqlStore | None = None,
         replicas: int = REPLICAS,
     ) -> None:
-        """``database`` is a file to be made; None: in memory. Of several ``replicas``, each with a
-        memory of its own, every call goes to the next one.
+        """``store`` is new; None: in memory. Of several ``replicas``, each with a memory of its own,
+        every call goes to the next one.
         """
         self.clock = SetClock()
-        self.store = new_store(database)
+        self.store = store or new_store()
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
         self.do(lambda tx, act: mark_clock(tx, act, self.clock.boottime()))

@@ -16,6 +16,7 @@ from bascule.api import waiting as long_poll
 from bascule.domain.actions import POLICY_READ
 from bascule.services.hub import request_topic
 from bascule.services.views import view_request
+from bascule.store.open import open_store
 from tests.support.stores import is_postgresql
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.people import Person, make_role
@@ -119,12 +120,11 @@ def test_a_wait_that_is_over_answers_what_is_so(web: House) -> None:
     assert states(answer) == ["opening"]
 
 
-@pytest.mark.skipif(is_postgresql(), reason="there nothing is read on the event loop")
 def test_what_is_long_to_read_is_not_read_on_the_event_loop(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request of long ago, or for many ports: others wait meanwhile. What is told is the same."""
-    house = House(data_dir, database=tmp_path / "database")
+    house = House(data_dir, store=open_store(tmp_path / "database"))
     threads: list[str] = []
     view = view_request
 

@@ -5,10 +5,8 @@ BEGIN and COMMIT are apart. Where a count differs, print ``seen``: it lists the 
 
 from __future__ import annotations
 
-import sqlite3
-import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,12 @@ from bascule.services import lines
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
 from bascule.services.seal import seal
-from tests.support.statements import Statements, statements
+from bascule.store import tables
+from bascule.store.open import open_store
+from bascule.store.tables.listing import listed_machines
+from tests.support import postgresql
+from tests.support.statements import OnPostgresql, OnSqlite, Planner, Statements, statements
+from tests.support.stores import new_postgresql
 from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.somebody import somebody
 from tests.wire.test_initiate import asked
@@ -44,12 +47,11 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 class Fleet:
     """A house on disk: three machines with agents, and many more; some policies' own of them."""
 
-    def __init__(self, house: House, database: Path, in_policy: int, machines: int) -> None:
+    def __init__(self, house: House, database: Planner, in_policy: int, machines: int) -> None:
         self.house, self.database = house, database
         self.uids = {name: house.add_machine(name) for name in NAMED}
         self._agents = {name: house.enrol(name) for name in NAMED}
-        with closing(sqlite3.connect(database)) as connection:
-            _add_machines(connection, machines, house.machine("web-1"))
+        _add_machines(database, machines, house.machine("web-1"))
         self._put_policy("alone", "web-1")
         self._put_policy(
             "default", *NAMED, *(f"many-{2 * n}" for n in range(in_policy - len(NAMED)))
@@ -121,49 +123,59 @@ class Fleet:
         assert seen.scanned(self.database) <= ONE_ROW | but
 
 
-def _add_machines(connection: sqlite3.Connection, count: int, like: str) -> None:
+def _add_machines(database: Planner, count: int, like: str) -> None:
     """Copies of a machine, as rows; every other one in a region of its own."""
-    connection.execute("CREATE TEMP TABLE many (name TEXT, uid TEXT, region TEXT)")
-    connection.executemany(
-        "INSERT INTO many VALUES (?, ?, ?)",
-        (
-            (
-                f"many-{n}",
-                str(uuid.uuid5(uuid.NAMESPACE_OID, str(n))),
-                f"region-{n}" if n % 2 else "local",
-            )
-            for n in range(count)
-        ),
-    )
-    connection.execute(
-        "INSERT INTO machines (uid, id_key, id, group_key, location, location_key, os_type, addresses, tags, "
-        "created_at) SELECT many.uid, replace(id_key, 'web-1', name), replace(id, 'web-1', name), "
-        "group_key, region, lower(region), os_type, addresses, tags, created_at FROM machines, many "
-        "WHERE id_key = ?",
-        [like.casefold()],
-    )
-    kept = [row[1] for row in connection.execute("PRAGMA table_info(listed_machines)")]
     new = {
-        "machine_uid": "many.uid",
-        "id_key": "replace(id_key, 'web-1', name)",
-        "name_key": "name",
+        "uid": "'00000000-0000-4000-8000-' || CAST(100000000000 + n AS TEXT)",
+        "machine_uid": "'00000000-0000-4000-8000-' || CAST(100000000000 + n AS TEXT)",
+        "id_key": "replace(id_key, 'web-1', 'many-' || CAST(n AS TEXT))",
+        "id": "replace(id, 'web-1', 'many-' || CAST(n AS TEXT))",
+        "name_key": "'many-' || CAST(n AS TEXT)",
+        "location": "CASE WHEN n % 2 = 1 THEN 'region-' || CAST(n AS TEXT) ELSE location END",
+        "location_key": "CASE WHEN n % 2 = 1 THEN 'region-' || CAST(n AS TEXT) ELSE location_key END",
     }
-    values = ", ".join(new.get(each, each) for each in kept)
-    copied = (
-        f"INSERT INTO listed_machines SELECT {values} FROM listed_machines, many WHERE id_key = ?"  # noqa: S608  # reason: ours
-    )
-    connection.execute(copied, [like.casefold()])
-    connection.commit()
+    for table in (tables.machines, listed_machines):
+        names = table.columns.keys()
+        values = ", ".join(new.get(each, each) for each in names)
+        database.do(
+            f"INSERT INTO {table.name} ({', '.join(names)}) "  # noqa: S608  # reason: ours
+            "WITH RECURSIVE many (n) AS "
+            f"(SELECT 0 UNION ALL SELECT n + 1 FROM many WHERE n < {count - 1}) "
+            f"SELECT {values} FROM {table.name}, many WHERE id_key = '{like.casefold()}'"
+        )
 
 
-@pytest.fixture(scope="module", params=[(3, 100), (1000, 100_000)], ids=["small", "large"])
+SMALL, LARGE = (3, 100), (1000, 100_000)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("sqlite", *SMALL),
+        ("sqlite", *LARGE),
+        ("postgresql", *SMALL),
+        ("postgresql", 1000, 10_000),
+    ],
+    ids=["small", "large", "small on PostgreSQL", "large on PostgreSQL"],
+)
 def fleet(
     request: pytest.FixtureRequest, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
-    database = tmp_path_factory.mktemp("fleet") / "bascule.db"
-    house = House(data_dir, database=database)
-    yield Fleet(house, database, *request.param)
-    house.close()
+    engine, in_policy, machines = request.param
+    with ExitStack() as stack:
+        database: Planner
+        if engine == "sqlite":
+            path = tmp_path_factory.mktemp("fleet") / "bascule.db"
+            store, database = open_store(path), OnSqlite(path)
+        else:
+            store = new_postgresql()
+            address = postgresql.cluster().address(postgresql.database_of(store))
+            database = stack.enter_context(closing(OnPostgresql(address)))
+        house = stack.enter_context(closing(House(data_dir, store=store)))
+        made = Fleet(house, database, in_policy, machines)
+        if engine == "postgresql":
+            database.do("ANALYZE")
+        yield made
 
 
 def test_an_initiate(fleet: Fleet) -> None:
@@ -245,8 +257,9 @@ def test_a_report_that_opens(fleet: Fleet) -> None:
     fleet.initiate("web-1", source="203.0.113.33")
     seen = fleet.settle()
     fleet.check(seen, OPENS)
-    plan = seen.plan(fleet.database, "FROM exposure_spans")
-    assert "ix_exposure_spans_current (machine_uid=? AND kind=?)" in plan, "none that has ended"
+    if isinstance(fleet.database, OnSqlite):  # PostgreSQL reads all of so few
+        plan = seen.plan(fleet.database, "FROM exposure_spans")
+        assert "ix_exposure_spans_current (machine_uid=? AND kind=?)" in plan, "none that has ended"
 
 
 def test_a_report_that_closes(fleet: Fleet) -> None:
@@ -289,4 +302,5 @@ def test_a_request_that_was_opened(fleet: Fleet) -> None:
     (port,) = answer.json()["properties"]["virtualMachines"][0]["ports"]
     assert port["bascule"]["openedAt"], answer.text
     fleet.check(seen, 9)
-    assert "ix_events_resource_key_at_kind" in seen.plan(fleet.database, "FROM events")
+    if isinstance(fleet.database, OnSqlite):  # as above
+        assert "ix_events_resource_key_at_kind" in seen.plan(fleet.database, "FROM events")
