@@ -14,7 +14,7 @@ UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-down test test-all check lint formatted types contracts domain \
-    format faults bench screenshots lock clean mutants guarantees promises
+    format faults bench screenshots lock clean mutants postgresql guarantees promises
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,8 +34,9 @@ demo-down:  ## take the demo's network down again
 test: install-dev  ## the whole suite; says at the end what was not run here, and why
 	@tools/test.sh "$(BIN)"
 
-test-all: install-dev  ## what takes longer than the suite, and nothing of it: faults by chance, mutants, replicas
+test-all: install-dev  ## what takes longer than the suite, and nothing of it: PostgreSQL, mutants, faults by chance, replicas
 	@code=0; \
+	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" postgresql || code=1; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" mutants || code=1; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" faults SEED=21 || code=1; \
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q tests/e2e/replicas.py || code=1; \
@@ -70,6 +71,9 @@ guarantees:  # every promise has its tests, and every mutant still fits the code
 
 promises:  ## write docs/guarantees.md from tests/guarantees.toml
 	$(BIN)/python tools/guarantees.py
+
+postgresql: install-dev  ## tests of API, portal and use cases on PostgreSQL that "make test" runs on SQLite alone
+	@tools/postgresql.sh "$(BIN)"
 
 mutants: install-dev  ## break the code a line at a time: is each break caught by its test?
 	@$(BIN)/python tools/mutants $(NAMES)
