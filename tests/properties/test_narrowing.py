@@ -291,7 +291,7 @@ def _check(tx: Transaction, act: Act, decided: Mapping[str, datetime]) -> None:
         assert grant.ends_at > act.now, "no end is moved into the past"
 
 
-def _interleave(world: World, *servers: Services) -> None:
+def _interleave(world: World, *servers: Services, at_once: int) -> None:
     people = People(world, seed=11)
     made, refused = 0, 0
 
@@ -312,7 +312,7 @@ def _interleave(world: World, *servers: Services) -> None:
         for number in range(ROUNDS):
             acts = [
                 servers[place % len(servers)].perform(checked(people.act()), ANNA)
-                for place in range(number, number + 4)
+                for place in range(number, number + at_once)
             ]
             for result in await asyncio.gather(*acts, return_exceptions=True):
                 if isinstance(result, BaseException) and not isinstance(result, BasculeError):
@@ -337,14 +337,14 @@ def _interleave(world: World, *servers: Services) -> None:
 
 
 def test_a_thousand_interleavings(world: World) -> None:
-    _interleave(world, world.services)
+    _interleave(world, world.services, at_once=4)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_thousand_interleavings_over_two_servers(world_of_two: tuple[World, Services]) -> None:
     world, other = world_of_two
-    _interleave(world, world.services, other)
+    _interleave(world, world.services, other, at_once=2)
 
 
 def test_a_right_that_another_server_takes_is_gone_in_the_next_turn(
