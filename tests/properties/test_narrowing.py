@@ -372,7 +372,7 @@ def test_a_right_that_another_server_takes_is_gone_in_the_next_turn(
         asked = (RequestedMachine(world.web.id, (port,)),)
         return requests.initiate(tx, act, world.policy_id(), asked, None, BERT)
 
-    async def both() -> list[object]:
+    async def both() -> tuple[object, object]:
         taking = asyncio.create_task(world.services.perform(take, ANNA))
         await asyncio.to_thread(is_taken.wait, 10)
         return await asyncio.gather(taking, other.perform(ask, BERT), return_exceptions=True)

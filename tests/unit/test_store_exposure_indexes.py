@@ -19,7 +19,7 @@ from bascule.interfaces.exposure import ExposureFilter, KnownMachine
 from bascule.interfaces.store import Reader
 from bascule.store.open import open_store
 from tests.contracts.store.samples import NOW, an_id
-from tests.support.statements import statements
+from tests.support.statements import OnSqlite, statements
 
 WEB = KnownMachine(an_id("web-1"), "uid-web-1")
 KEY = WEB.id.key
@@ -77,6 +77,6 @@ def test_each_is_read_by_an_index_of_its_own(name: str, tmp_path: Path) -> None:
             asyncio.run(run())
     finally:
         store.close()
-    plan = seen.plan(database, "exposure_spans").splitlines()
+    plan = seen.plan(OnSqlite(database), "exposure_spans").splitlines()
     used = [line for line in plan if " exposure_spans" in line]
     assert [line.partition("ix_exposure_")[2].split(" ")[0] for line in used] == indexes, plan

@@ -28,6 +28,7 @@ from bascule.services.grants import end_grants
 from bascule.services.seal import seal
 from bascule.store import tables
 from bascule.store.open import open_store
+from bascule.store.sql_store import SqlStore
 from bascule.store.tables.listing import listed_machines
 from tests.support import postgresql
 from tests.support.statements import OnPostgresql, OnSqlite, Planner, Statements, statements
@@ -164,6 +165,7 @@ def fleet(
     engine, in_policy, machines = request.param
     with ExitStack() as stack:
         database: Planner
+        store: SqlStore
         if engine == "sqlite":
             path = tmp_path_factory.mktemp("fleet") / "bascule.db"
             store, database = open_store(path), OnSqlite(path)
