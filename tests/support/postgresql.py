@@ -57,6 +57,7 @@ class Cluster:
     """Anybody on this machine who can enter the folder may do anything in it."""
 
     def __init__(self, settings: dict[str, str] | None = None, parent: Path | None = None) -> None:
+        """``parent`` is a folder that others may enter; None: memory, where there is room."""
         found = programs()
         assert found is not None, "PostgreSQL's server is missing: make install as root"
         self._programs = found

@@ -5,6 +5,7 @@ BASCULE_TEST_DATABASE=postgresql chooses PostgreSQL; otherwise it is SQLite.
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 
@@ -38,6 +39,27 @@ def new_postgresql() -> SqlStore:
     made = open_postgresql(place)
     _databases().note(place, lambda: made._writer._is_closed)
     return made
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def is_kept(value: str | bytes) -> bool:
+    """May this stand in a column of JSON? PostgreSQL refuses there what is none."""
+    if not is_postgresql():
+        return True
+    if isinstance(value, bytes):
+        return False
+    try:
+        json.loads(value, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+NO_JSON = "PostgreSQL keeps nothing but JSON in this column"
+DAMAGED = '"x"' if is_postgresql() else "x"  # of an event, as somebody writes it by hand
 
 
 def written(store: SqlStore) -> dict[str, list[str]]:

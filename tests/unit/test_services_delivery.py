@@ -39,6 +39,7 @@ from bascule.services.retention import prune_on_host
 from bascule.services.seal import seal, sign_head
 from bascule.services.sinks import SinkDraft
 from tests.contracts.store.samples import a_fact
+from tests.support.stores import DAMAGED, is_postgresql
 from tests.unit.services_world import World
 
 T = TypeVar("T")
@@ -436,7 +437,7 @@ def test_damaged_events_are_told_of_and_hold_nothing_up(world: World, more: Any)
     """Else one row that somebody damages silences every SIEM."""
     add(world, **more)
     before, bad, worse, *after = record(world, 5)
-    by_hand(world, "'x'", bad)
+    by_hand(world, f"'{DAMAGED}'", bad)
     by_hand(world, '\'{"kind": "X"}\'', worse)
     receiver = Receiver()
     run(world, receiver, lambda: after[-1] in receiver.taken)
@@ -452,7 +453,12 @@ def test_damaged_events_are_told_of_and_hold_nothing_up(world: World, more: Any)
 def test_what_cannot_be_written_out_is_not_passed_over(world: World) -> None:
     add(world, "siem", "syslog+udp://siem.example")
     bad, after = record(world, 2)
-    by_hand(world, "json_set(record, '$.data.sources', 5)", bad)
+    changed = (
+        "CAST(jsonb_set(CAST(record AS JSONB), '{data,sources}', '5') AS JSON)"
+        if is_postgresql()
+        else "json_set(record, '$.data.sources', 5)"
+    )
+    by_hand(world, changed, bad)
     receiver = Receiver()
     run(world, receiver, lambda: progress(world, "siem").failures > 0)
     assert "cannot be written out" in progress(world, "siem").last_error

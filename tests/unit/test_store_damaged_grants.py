@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
 from bascule.domain.grant import Grant
@@ -34,12 +34,12 @@ from tests.contracts.store.samples import (
 )
 from tests.unit.services_world import ANNA, World, rules
 
-NONSENSE = "UPDATE grants SET on_expiry = 'nonsense' WHERE id = ?"
+NONSENSE = "UPDATE grants SET on_expiry = 'nonsense' WHERE id = :id"
 
 
 def damage(store: Any, grant_id: str, statement: str = NONSENSE) -> None:
     def work(connection: Connection) -> None:
-        connection.exec_driver_sql(statement, (grant_id,))
+        connection.execute(text(statement), {"id": grant_id})
 
     store._writer.submit(work).result()
 
@@ -108,9 +108,9 @@ LISTS: dict[str, tuple[GrantState, Callable[[Reader], Sequence[Grant]]]] = {
     "statement",
     [
         NONSENSE,
-        "UPDATE grants SET sources = 'no JSON' WHERE id = ?",
-        "UPDATE grants SET machine_id = 'x' WHERE id = ?",
-        "UPDATE grants SET started_at = 'noon' WHERE id = ?",
+        "UPDATE grants SET sources = 'no JSON' WHERE id = :id",
+        "UPDATE grants SET machine_id = 'x' WHERE id = :id",
+        "UPDATE grants SET started_at = 'noon' WHERE id = :id",
     ],
 )
 def test_a_list_goes_on_without_it(store: Store, name: str, statement: str) -> None:

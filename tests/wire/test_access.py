@@ -17,7 +17,7 @@ from bascule.domain.actions import POLICY_READ
 from bascule.services.hub import request_topic
 from bascule.services.views import view_request
 from bascule.store.open import open_store
-from tests.support.stores import is_postgresql
+from tests.support.stores import NO_JSON, is_postgresql
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.people import Person, make_role
 
@@ -202,7 +202,7 @@ def test_revoking_what_is_over_says_so_and_killing_reaches_it(web: House) -> Non
 def test_a_damaged_event_undoes_no_revocation(web: House, kind: str, record: str) -> None:
     """Who can write one row of the record must not keep a door open by it."""
     if is_postgresql() and "{" not in record:
-        pytest.skip("PostgreSQL keeps nothing but JSON in this column")
+        pytest.skip(NO_JSON)
     agent, uid = web.enrol("web-1"), uid_of(web)
     request = initiate(web, 22, 80)
     first, second = grant_ids(web.call("GET", request))

@@ -105,7 +105,7 @@ class ExposureCounts(Rows):
         found: Counter[SpanKind] = Counter()
         for some in slices(sorted(keys)):
             for row in self._all(counted.where(key.in_(some))):
-                found[SpanKind(row.kind)] += row.number
+                found[SpanKind(row.kind)] += int(row.number)  # a sum is a Decimal on PostgreSQL
         return dict(found)
 
     def exposure_steps(
@@ -118,7 +118,7 @@ class ExposureCounts(Rows):
                 steps.c.kind == kind, steps.c.hour >= since, steps.c.hour < until
             )
             found[kind] = [
-                HourStep(row.hour, row.change, row.moment)
+                HourStep(row.hour, int(row.change), row.moment)
                 for some in slices(sorted(scope_keys))
                 for row in self._all(here.where(steps.c.scope_key.in_(some)).group_by(steps.c.hour))
             ]

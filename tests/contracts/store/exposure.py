@@ -270,6 +270,7 @@ class ExposureContract:
         late = NOW + 2 * HOUR
         steps = read(store, lambda r: r.exposure_steps([scope], NOW, late))
         assert steps == {SHUT: [HourStep(NOW, 1, HOUR), two], OPEN: [two]}
+        assert {type(each.change) for each in steps[SHUT]} == {int}, "times are multiplied by it"
         later = read(store, lambda r: r.exposure_steps([scope], NOW + HOUR, late))
         assert later[SHUT] == [two]
         earlier = read(store, lambda r: r.exposure_steps([scope], NOW, NOW + HOUR))
@@ -278,6 +279,7 @@ class ExposureContract:
         assert both == [HourStep(NOW, 3, 1.5 * HOUR), two]
         changes = read(store, lambda r: r.exposure_changes([scope, other], NOW + HOUR))
         assert changes == {SHUT: -1, OPEN: -1}
+        assert {type(each) for each in changes.values()} == {int}
         assert read(store, lambda r: r.exposure_changes([other], NOW)) == {SHUT: 2}
 
     def test_what_is_so_of_single_machines_is_counted(self, store: Store) -> None:
