@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -78,34 +78,38 @@ class Server:
     def _group(self) -> str:
         return f"/subscriptions/{self._admin['subscription_id']}/resourceGroups/default"
 
-    @property
-    def _machine(self) -> str:
-        return f"{self._group}/providers/Microsoft.Compute/virtualMachines/web-1"
+    def machine(self, name: str = "web-1") -> str:
+        return f"{self._group}/providers/Microsoft.Compute/virtualMachines/{name}"
 
     @property
-    def _policy(self) -> str:
+    def policy(self) -> str:
         where = "providers/Microsoft.Security/locations/local/jitNetworkAccessPolicies"
         return f"{self._group}/{where}/default"
 
-    def prepare(self) -> None:
+    def prepare(self, machines: Sequence[str] = ("web-1",)) -> None:
+        self.sign_in()
+        rule = {"number": 22, "protocol": "TCP", "maxRequestAccessDuration": "PT3H"}
+        ports = [{**rule, "allowedSourceAddressPrefix": "*"}]
+        for each in machines:
+            self.call("PUT", self.machine(each), {"location": "local"})
+        rules = [{"id": self.machine(each), "ports": ports} for each in machines]
+        body = {"kind": "Basic", "properties": {"virtualMachines": rules}}
+        self.call("PUT", self.policy, body)
+
+    def sign_in(self) -> None:
         admin = self._admin
         known = Credentials(admin["tenant_id"], admin["client_id"], admin["client_secret"])
         form = urlencode(known.form(f"https://localhost:{self._port}"))
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         self._token = self._send("POST", known.token_path, form, headers)["access_token"]
-        self.call("PUT", self._machine, {"location": "local"})
-        rule = {"number": 22, "protocol": "TCP", "maxRequestAccessDuration": "PT3H"}
-        ports = [{**rule, "allowedSourceAddressPrefix": "*"}]
-        rules = {"virtualMachines": [{"id": self._machine, "ports": ports}]}
-        self.call("PUT", self._policy, {"kind": "Basic", "properties": rules})
 
     def ask(self) -> None:
         """Initiate, timed; revoke, not timed."""
         ends = format_utc(SystemClock().now() + timedelta(minutes=10))
         port = {"number": 22, "endTimeUtc": ends, "allowedSourceAddressPrefix": "192.0.2.1"}
-        body = {"virtualMachines": [{"id": self._machine, "ports": [port]}]}
+        body = {"virtualMachines": [{"id": self.machine(), "ports": [port]}]}
         began = time.perf_counter()
-        made = self.call("POST", f"{self._policy}/initiate", body)
+        made = self.call("POST", f"{self.policy}/initiate", body)
         self.times.append((time.perf_counter() - began) * 1000)
         requests = f"/subscriptions/{self._admin['subscription_id']}/providers/Bascule.Access"
         self.call("POST", f"{requests}/accessRequests/{made['bascule']['requestId']}/revoke", {})
@@ -138,7 +142,7 @@ def server(name: str, source: Path, folder: Path, port: int, many: int) -> Itera
         begun = subprocess.Popen(
             listen, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        _wait_for(port, data / "admin.json", begun)
+        wait_for(port, data / "admin.json", begun)
         return begun
 
     process = start()
@@ -160,7 +164,7 @@ def server(name: str, source: Path, folder: Path, port: int, many: int) -> Itera
         process.wait(20)
 
 
-def _wait_for(port: int, admin: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, admin: Path, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if admin.exists():
