@@ -58,6 +58,7 @@ RETRY_SECONDS = 60.0  # for an answer, all tries together
 OPEN_SECONDS = 60  # for a port to open or close
 DOWN_SECONDS = 2.0  # between a kill and the next start
 MAKERS = 8  # threads
+MAKE_TRIES = 5
 LOOK_EVERY = 5  # cycles of one person between two looks into the kernel
 
 
@@ -292,6 +293,14 @@ def make_people(lab: Lab, number: int) -> list[tuple[str, str]]:
 
 
 def _make_person(lab: Lab, number: int) -> tuple[str, str]:
+    """Another of the name is made when an answer was lost."""
+    for _ in range(MAKE_TRIES):
+        with contextlib.suppress(ServerUnreachable, Unavailable):
+            return _make_one(lab, number)
+    raise Broken(f"person {number} could not be made")
+
+
+def _make_one(lab: Lab, number: int) -> tuple[str, str]:
     with lab.connect() as admin:
         service = create_principal(admin, SERVICES, {"displayName": f"person {number}"})
         secret = add_credential(admin, service.id, credential_body("bench", None)).secret

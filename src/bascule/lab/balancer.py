@@ -25,7 +25,7 @@ from http import HTTPStatus
 from bascule.lab.topology import SERVER_PORT
 
 CHECK_SECONDS = 1.0  # between two checks of a replica
-ANSWER_SECONDS = 2.0  # for the answer to one
+ANSWER_SECONDS = 3.0  # for the answer to one
 FALL = 2  # failed checks in turn until it is not ready
 CONNECT_SECONDS = 1.0
 _PIECE = 65536
