@@ -249,3 +249,28 @@ def test_a_password_on_the_command_line_is_refused(start: Start, data: Path) -> 
     assert "contains a password" in refusal.message
     assert "hidden" not in f"{refusal.message}{refusal.advice}"
     assert not (data / "database.json").exists()
+
+
+def test_a_server_starts_where_the_record_moved_to_and_nowhere_else(
+    start: Start, data: Path, name: str
+) -> None:
+    """Both ways; and it tells agents the number of the installation (EDGES H7)."""
+    address = postgresql.cluster().address(name)
+
+    def move(to: str) -> None:
+        done = CliRunner().invoke(admin, ["database", "copy", "--data", str(data), "--to", to])
+        assert done.exit_code == 0, (done.output, done.exception)
+
+    assert start().exit_code == 0
+    move(address)
+    assert "is in PostgreSQL" in _refusal(start()).message
+    done = start("--database", address)
+    assert done.exit_code == 0, (done.output, done.exception)
+    move("sqlite")
+    assert "is in SQLite" in _refusal(start("--database", address)).message
+    done = start()
+    assert done.exit_code == 0, (done.output, done.exception)
+    (data / "database.json").unlink()
+    (data / "bascule.db").unlink()
+    (data / "bascule.db.retired-1").rename(data / "bascule.db")
+    assert "is retired" in _refusal(start()).message
