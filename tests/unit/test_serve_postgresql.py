@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ from click.testing import CliRunner, Result
 from bascule.bootstrap.admin import admin
 from bascule.bootstrap.serve import serve
 from bascule.errors import BasculeError
+from bascule.interfaces.replicas import Replica
 from bascule.store.postgresql_open import open_postgresql
-from tests.contracts.store.samples import close, read
+from tests.contracts.store.samples import close, read, write
 from tests.support import postgresql
 
 pytestmark = [
@@ -212,6 +214,42 @@ def test_commands_on_the_host_find_the_database(start: Start, data: Path, name: 
     assert start("--database", address, meanwhile=meanwhile).exit_code == 0
     assert "/portal/welcome?link=" in link[0]
     assert CliRunner().invoke(admin, ["recover", "--data", str(data)]).exit_code == 0
+
+
+def test_commands_that_need_the_servers_stopped_are_refused_while_one_was_seen(
+    start: Start, data: Path, name: str
+) -> None:
+    """The lock of the data directory says nothing of servers with another."""
+    assert start("--database", postgresql.cluster().address(name)).exit_code == 0
+    store = open_postgresql(postgresql.cluster().place(name))
+    elsewhere = Replica("r", "b.example", "https://b.example:8443", "1")
+    write(store, lambda tx: tx.see_replica(elsewhere))
+    refusal = _refusal(CliRunner().invoke(admin, ["recover", "--data", str(data)]))
+    assert "b.example (https://b.example:8443)" in refusal.message
+    assert CliRunner().invoke(admin, ["set-up-link", "--data", str(data)]).exit_code == 0
+    listed = CliRunner().invoke(admin, ["replicas", "--data", str(data)])
+    assert "b.example\thttps://b.example:8443\t1\trunning\tseen " in listed.stdout
+    write(store, lambda tx: tx.remove_replica("r"))
+    listed = CliRunner().invoke(admin, ["replicas", "--data", str(data)])
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert CliRunner().invoke(admin, ["recover", "--data", str(data)]).exit_code == 0
+    close(store)
+
+
+def test_a_copy_of_the_keys_is_of_the_same_installation(
+    start: Start, data: Path, name: str, tmp_path: Path
+) -> None:
+    """Two servers: each with a data directory of its own, which has the same keys."""
+    address = postgresql.cluster().address(name)
+    assert start("--database", address).exit_code == 0
+    copied = tmp_path / "copied"
+    shutil.copytree(data, copied)
+
+    def meanwhile() -> None:
+        second = start("--database", address, "--data", str(copied))
+        assert second.exit_code == 0, second.output
+
+    assert start("--database", address, meanwhile=meanwhile).exit_code == 0
 
 
 def test_the_password_is_read_from_a_file_of_the_account_alone(

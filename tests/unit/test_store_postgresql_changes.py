@@ -72,21 +72,6 @@ def test_a_connection_that_is_lost_in_the_middle_fails_what_was_not_acknowledged
     assert write(store, lambda tx: tx.advance_generation("u")) == 1
 
 
-def test_a_server_that_lost_its_place_to_another_writes_nothing(
-    store: SqlStore, place: Place
-) -> None:
-    """The lock is the writing connection's own: who lost that has to take it again."""
-    write(store, lambda tx: tx.advance_generation("u"))
-    postgresql.end_connections(store)
-    second = open_postgresql(place)
-    with pytest.raises(Unavailable) as refusal:
-        write(store, lambda tx: tx.advance_generation("u"))
-    _tells_strangers_nothing(refusal.value, store)
-    assert write(second, lambda tx: tx.advance_generation("u")) == 2
-    close(second)
-    assert write(store, lambda tx: tx.advance_generation("u")) == 3
-
-
 def test_readers_of_a_database_that_is_not_fit_any_more_are_told_so(store: SqlStore) -> None:
     """503, and not where the database is: whoever asks may be a stranger."""
     name = postgresql.database_of(store)

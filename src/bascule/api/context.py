@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -68,6 +68,8 @@ class AppState:
     stranger_lines: Sampler = field(
         default_factory=lambda: Sampler("calls without identity")
     )  # in the log
+    # What /readyz tells beside the database, by its name; made when it is asked.
+    told: dict[str, Callable[[], Mapping[str, object]]] = field(default_factory=dict)
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     _parts: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False)
 

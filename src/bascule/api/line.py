@@ -92,6 +92,7 @@ class Line(FramedConnection):
         "holds",
         "knows",
         "nonce",
+        "number",
         "public_key",
         "slot",
         "uid",
@@ -118,6 +119,7 @@ class Line(FramedConnection):
         self.nonce: tuple[str, float] = ("", 0.0)  # the newest, and when it was received
         self.holds = frozenset((uid,))  # machines whose states may be pushed
         self.slot = -1  # of the ticker
+        self.number = 0  # of the claim, among all servers; 0: this server is alone
         self._place = place
         self._machine_name = ""
         self._challenge = ""  # that is to be answered; empty: none
@@ -222,7 +224,9 @@ class Line(FramedConnection):
         self.note_contact(sent.at)
         machines = use.machines_of(echo.generations, self.uid)
         network = self._place.group
-        self._lines.contacts.note(Contact(self.uid, self.public_key, sent.at, machines, network))
+        self._lines.contacts.note(
+            Contact(self.uid, self.public_key, sent.at, machines, network, self.number)
+        )
 
     def _is_heard(self, at: datetime) -> bool:
         """Was it heard within the silence bound of that moment, or could it not be, because no server
@@ -262,17 +266,31 @@ class Line(FramedConnection):
         is_new_key = found is not None and self.public_key not in ("", found.public_key)
         if found is None or is_new_key or not is_signed(found.public_key, proof.signature, text):
             self.refuse_key()
-        elif not self._is_over:
-            self._admit(proof, found)
-
-    def _admit(self, proof: Proof, found: use.Standing) -> None:
-        if not self._place.hold():
+        elif not self._is_over and not self._place.hold():
             self._refuse_proof(
                 Unavailable(
                     "The server has no room for more agents. Try again later.", retry_after=30
                 )
             )
+        elif not self._is_over and (self._lines.is_alone or self.is_proved):
+            self._admit(proof, found)
+        elif not self._is_over:
+            await self._claim(proof, found)
+
+    async def _claim(self, proof: Proof, known: use.Standing) -> None:
+        """Be the newest connection of the point, over all servers, before it is welcome."""
+        try:
+            claimed = await self._lines.claims.claim(self.uid)
+        except BasculeError as error:
+            self._refuse_proof(error)
             return
+        if claimed is None or claimed.standing.public_key != known.public_key:
+            self.refuse_key()
+        elif not self._is_over:
+            self.number = claimed.number
+            self._admit(proof, claimed.standing)
+
+    def _admit(self, proof: Proof, found: use.Standing) -> None:
         self._cancel_deadline()
         is_first = not self.is_proved
         self.public_key, self.knows = found.public_key, proof.knows
@@ -358,6 +376,8 @@ class Line(FramedConnection):
             while self._is_woken and not self._is_over and not self.is_paused:
                 self._is_woken = False
                 await tell_news(self._lines, self)
+        except use.NewerLineError:
+            self._lines.replace(self)
         except AuthenticationFailed:
             self.refuse_key()
         except BasculeError as error:

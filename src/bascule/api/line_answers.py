@@ -51,6 +51,8 @@ async def answer(lines: Lines, line: Line, message: Ask | Reported, received: fl
             await _answer_ask(lines, line, message, received)
         else:
             await _answer_report(lines, line, message, received)
+    except use.NewerLineError:
+        lines.replace(line)
     except AuthenticationFailed as error:
         line.send(Refused(key, error.http_status, error.specific_code, error.message))
         line.refuse_key()
@@ -68,6 +70,7 @@ async def _answer_ask(lines: Lines, line: Line, ask: Ask, received: float) -> No
 
     def read(reader: Reader) -> tuple[use.Wanted, RecordMark]:
         machine_uid = ask.machine or line.uid
+        use.check_newest(reader, line.uid, line.number)
         return (
             use.wanted(reader, line.uid, line.public_key, machine_uid, now, ask.knows),
             lines.mark(reader, ask),
@@ -86,7 +89,14 @@ async def _answer_report(lines: Lines, line: Line, message: Reported, received: 
     def settle(tx: Transaction, act: Act) -> int:
         acts.append(act)
         return use.settle(
-            tx, act, line.uid, line.public_key, message.report, message.machine, heard_at
+            tx,
+            act,
+            line.uid,
+            line.public_key,
+            message.report,
+            message.machine,
+            heard_at,
+            line.number,
         )
 
     # What was settled already is told for its counters: whoever waits for a port goes first.
@@ -117,6 +127,7 @@ async def tell_news(lines: Lines, line: Line) -> None:
             now,
             line.knows,
             line.holds if is_fresh else frozenset(),
+            line.number,
         )
 
     found = await lines.services.read_few(read)

@@ -20,6 +20,7 @@ from itertools import count
 import structlog
 
 from bascule.api.arrivals import Arrivals
+from bascule.api.claims import Claims
 from bascule.api.line import Line
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.sampling import Sampler
@@ -44,6 +45,7 @@ from bascule.protocol.state import RecordMark
 from bascule.services.act import Act, Services
 from bascule.services.contacts import Contacts
 from bascule.services.denials import Denials
+from bascule.services.hub import wait_for
 from bascule.services.lines import record_contention
 
 log = structlog.get_logger("bascule.api")
@@ -79,6 +81,9 @@ class Lines:
         self.come_back_seconds = LONGEST_COMING_BACK  # until the fleet was counted
         self.head = b""  # the frame that tells where the record ends; empty: not read yet
         self.arrivals = Arrivals()
+        self.is_alone = services.replica is None  # no other server has lines
+        self.claims = Claims(services)
+        self._claimed = 0  # number of the last claim that was looked at
         self._floor = record_floor
         self._denials = denials
         self._strangers = strangers
@@ -93,7 +98,8 @@ class Lines:
         self._tasks: set[asyncio.Task[None]] = set()
         self._move = 0  # the last that was looked at; at a start all are, since lines may be older
         self._is_closing = False
-        services.hub.subscribe(self.wake, self.close, self.expect)
+        self._is_behind = asyncio.Event()  # anything may have moved: the next round begins now
+        services.hub.subscribe(self.wake, self.close, self.expect, self._is_behind.set)
 
     def __len__(self) -> int:
         return len(self._of)
@@ -156,13 +162,20 @@ class Lines:
         self._known.note(line.address, line.uid)
         self._agents.note(line.uid, network, self.services.clock.boottime())
         older = self._of.get(line.uid)
+        if older is not None and older.number > line.number:
+            self.replace(line)
+            return
         self._of[line.uid] = line
         line.slot = next(self._next_slot) % SLOTS
         self._slots[line.slot].add(line)
         self.follow(line, generations)
         if older is not None:
-            older.end(CloseCode.REPLACED, "This enforcement point has opened a newer connection.")
-            self._note_replaced(line)
+            self.replace(older, line)
+
+    def replace(self, line: Line, by: Line | None = None) -> None:
+        """The point has a newer connection: that one, or one at another server."""
+        line.end(CloseCode.REPLACED, "This enforcement point has opened a newer connection.")
+        self._note_replaced(by or line)
 
     def was_reported(self, point_uid: str, by: Line | None = None) -> None:
         """A report of that point was settled that came otherwise than on its line: what the line's
@@ -240,8 +253,8 @@ class Lines:
         """Beat, catch up, and read what all are told, until cancelled."""
         await asyncio.gather(
             self._tick(),
-            _forever(CATCH_UP_SECONDS, self.catch_up),
-            _forever(HEAD_SECONDS, self.read_for_all),
+            _forever(CATCH_UP_SECONDS, self.catch_up, self._is_behind),
+            _forever(HEAD_SECONDS, self.read_for_all, asyncio.Event()),
         )
 
     async def _tick(self) -> None:
@@ -272,6 +285,15 @@ class Lines:
                 self._move = each.number
                 self._catch_up_with(each)
             is_more = len(moves) == MOST_MOVES
+        is_more = not self.is_alone
+        while is_more:
+            claims = await self.services.read(lambda r: r.lines_after(self._claimed, MOST_MOVES))
+            for claim in claims:
+                self._claimed = claim.number
+                line = self._of.get(claim.point_uid)
+                if line is not None and line.number < claim.number:
+                    self.replace(line)
+            is_more = len(claims) == MOST_MOVES
 
     def _catch_up_with(self, move: Move) -> None:
         for line in tuple(self._by_machine.get(move.machine_uid, ())):
@@ -279,9 +301,9 @@ class Lines:
                 line.look()
 
     async def read_for_all(self) -> None:
-        """Where the record ends, and how many points there are."""
+        """Where the record ends, and how many points would come back after a stop."""
         head, points = await self.services.read(
-            lambda reader: (reader.chain_head(), reader.count_enforcement_points())
+            lambda reader: (reader.chain_head(), self._coming_back(reader))
         )
         if head.position:
             told = frame(Opcode.TEXT, write(Record(Head(head.position, head.hash))))
@@ -289,14 +311,25 @@ class Lines:
                 self.head = told
         self.come_back_seconds = min(LONGEST_COMING_BACK, 2 + points // POINTS_A_SECOND)
 
+    def _coming_back(self, reader: Reader) -> int:
+        """At one server: all points, or, where others go on, a part of those that are here."""
+        replica = self.services.replica
+        if replica is None:
+            return reader.count_enforcement_points()
+        others = sum(each.is_alive for each in reader.replicas() if each.replica.uid != replica.uid)
+        return len(self) // others if others else reader.count_enforcement_points()
 
-async def _forever(seconds: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
+
+async def _forever(
+    seconds: float, work: Callable[[], Coroutine[None, None, None]], sooner: asyncio.Event
+) -> None:
     """Do it again and again. What goes wrong is logged, and tried again."""
     while True:
+        sooner.clear()
         try:
             await work()
         except BasculeError as error:
             log.error("changes for agents were not read", why=error.message)
         except Exception:
             log.exception("changes for agents were not read")
-        await asyncio.sleep(seconds)
+        await wait_for(sooner, seconds)

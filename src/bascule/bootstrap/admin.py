@@ -38,11 +38,13 @@ _DATA = click.option(
 @contextmanager
 def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
     """The use cases over an installation's record. Unless the server ``is_stopped``, which the
-    lock makes sure of, the record is used as it is: upgrading is for the server.
+    lock makes sure of, and of other servers on the database what it has seen of them, the record is
+    used as it is: upgrading is for the server.
     """
     from bascule.clocks import SystemClock, boot_id
     from bascule.services.act import Services
     from bascule.services.hub import Hub
+    from bascule.services.replicas import require_stopped
 
     require_installation(data)
     with ExitStack() as kept:
@@ -56,6 +58,8 @@ def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
         boot = "" if store.clock is None else boot_id()
         services = Services(store, store.clock or SystemClock(), Hub(), boot=boot)
         asyncio.run(services.read(record.adopt))
+        if is_stopped:
+            asyncio.run(services.read(require_stopped))
         yield services
 
 
@@ -229,6 +233,28 @@ def confirm_clock(data: Path) -> None:
         )
     said = "is confirmed" if was_in_doubt else "was not in doubt"
     click.echo(f"The time {clock.now():%Y-%m-%d %H:%M:%S} UTC {said}.")
+
+
+@admin.command(
+    short_help="List the servers that use the database.",
+    epilog="Example:\n\n\b\n  bascule admin replicas --data /var/lib/bascule",
+)
+@_DATA
+def replicas(data: Path) -> None:
+    """List the servers that use the installation's database. They may be running.
+
+    A server says every three seconds that it is there. One that was killed is listed for a day.
+    On SQLite there is only one server, and none is listed.
+    """
+    with services_of(data, is_stopped=False) as services:
+        found = asyncio.run(services.read(lambda reader: reader.replicas()))
+    for each in found:
+        seen = f"seen {each.silent_for.total_seconds():.0f} s ago"
+        state = "running" if each.is_alive else "silent"
+        said = (each.replica.host, each.replica.endpoint, each.replica.version, state, seen)
+        click.echo("\t".join((*said, f"started {each.started_at:%Y-%m-%d %H:%M:%S} UTC")))
+    if not found:
+        click.echo("No server on PostgreSQL is running.", err=True)
 
 
 @admin.command(

@@ -73,8 +73,8 @@ class Record:
             )
 
     def open(self, *, is_server: bool, may_begin: bool = False) -> Store:
-        """``is_server``: alone, and with the right to upgrade. ``may_begin``: make the tables of
-        PostgreSQL, if none were there before.
+        """``is_server``: with the right to upgrade. ``may_begin``: make the tables of PostgreSQL, if
+        none were there before.
         """
         if self._chosen is None:
             from bascule.store.open import open_store

@@ -18,6 +18,7 @@ import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
+from bascule.bootstrap.replica import among_replicas, this_replica
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
     ALWAYS_NAMED,
@@ -39,8 +40,9 @@ from bascule.errors import BasculeError
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import HostParts
 from bascule.interfaces.inventory import Installation
+from bascule.interfaces.replicas import Replica
 from bascule.interfaces.store import Store, Transaction
-from bascule.services.act import Act, ServerPlace, Services, new_id
+from bascule.services.act import Act, ServerPlace, Services
 from bascule.services.duties import Duties
 from bascule.services.hub import Hub
 from bascule.telemetry import set_up_logging
@@ -275,12 +277,13 @@ def _serve(
 
     ports = [each.getsockname()[1] for each in listeners]
     record_key, sealer = RecordKey(settings.data), Sealer(settings.data)
-    services = _services(store, ServerPlace(frozenset(ports), is_own_address))
+    endpoint = f"https://{_first_name(settings)}:{ports[0]}"
+    replica = None if settings.database is None else this_replica(endpoint)
+    services = _services(store, ServerPlace(frozenset(ports), is_own_address), replica)
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
     is_first_start = not admin_path.exists()
     admin_file, set_up_file = AdminFile(admin_path), SetUpFile(settings.data)
-    endpoint = f"https://{_first_name(settings)}:{ports[0]}"
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
         record.begin(tx)
@@ -346,11 +349,18 @@ def _serve(
     )
 
 
-def _services(store: Store, place: ServerPlace) -> Services:
+def _services(store: Store, place: ServerPlace, replica: Replica | None) -> Services:
     clock = store.clock or SystemClock()
-    boot = "" if store.clock is None else boot_id()
-    duties = Duties(None if store.clock is None else new_id())
-    return Services(store, clock, Hub(), place, serving_since=clock.now(), duties=duties, boot=boot)
+    return Services(
+        store,
+        clock,
+        Hub(),
+        place,
+        serving_since=clock.now(),
+        duties=Duties(None if replica is None else replica.uid),
+        boot="" if store.clock is None else boot_id(),
+        replica=replica,
+    )
 
 
 def _note_begun(record: Record, services: Services, installation: Installation) -> None:
@@ -396,7 +406,8 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
     collector = Collector(asyncio.get_running_loop().call_soon_threadsafe)
     collector.begin()
     try:
-        yield
+        async with among_replicas(services, state.told):
+            yield
     finally:
         collector.end()
         if host is not None:

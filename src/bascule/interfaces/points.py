@@ -32,6 +32,7 @@ class Contact:
     at: datetime
     machine_uids: frozenset[str] = frozenset()  # others that are bound to it and that it holds too
     network: str = ""  # from which it came: an IPv4 address or a /64; empty: not known
+    line: int = 0  # number of its connection among all servers; 0: there is one server
 
 
 @dataclass(frozen=True, slots=True)

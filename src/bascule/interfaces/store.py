@@ -27,6 +27,7 @@ from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
 from bascule.interfaces.duties import DutyReads, DutyWrites
 from bascule.interfaces.exposure import ExposureReads, ExposureWrites
 from bascule.interfaces.grants import GrantReads, GrantWrites, ToldGrantReads
+from bascule.interfaces.hints import Heard, OpenHints
 from bascule.interfaces.inventory import (
     InventoryReads,
     InventoryWrites,
@@ -37,6 +38,7 @@ from bascule.interfaces.invites import InviteReads, InviteWrites
 from bascule.interfaces.kept_forms import KeptFormReads, KeptFormWrites
 from bascule.interfaces.keys import KeyReads, KeyWrites
 from bascule.interfaces.knocks import KnockReads, KnockWrites
+from bascule.interfaces.lines import LineReads, LineWrites
 from bascule.interfaces.listing import ListingReads, ListingWrites
 from bascule.interfaces.openings import OpeningReads
 from bascule.interfaces.plans import PlanReads, PlanWrites
@@ -55,6 +57,7 @@ from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
 from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
 from bascule.interfaces.record import ChainReads, ChainWrites, EventReads, EventWrites
+from bascule.interfaces.replicas import ReplicaReads, ReplicaWrites
 from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.retention import RetentionReads, RetentionWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
@@ -106,6 +109,8 @@ class Reader(
     KeptFormReads,
     KeyReads,
     InviteReads,
+    ReplicaReads,
+    LineReads,
     Protocol,
 ):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
@@ -142,6 +147,8 @@ class Transaction(
     KeptFormWrites,
     KeyWrites,
     InviteWrites,
+    ReplicaWrites,
+    LineWrites,
     Protocol,
 ):
     """Reads and writes of one transaction: all of it is kept, or none."""
@@ -193,6 +200,12 @@ class Store(Protocol):
     def check_writable(self) -> Awaitable[None]:
         """Write to the disk, changing nothing. Raises Unavailable when that fails, or when the
         disk is so full that the next change may.
+        """
+        ...
+
+    def hints(self, uid: str, hear: Callable[[Heard], None]) -> OpenHints | None:
+        """The way to the other servers on the database, for the one of this uid; None: there can
+        be no others. ``hear`` is called in another thread.
         """
         ...
 

@@ -14,6 +14,7 @@ small task waits for the browser to hang up.
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -57,7 +58,8 @@ class Changes(Response):
                 hung_up.cancel()
 
     async def _tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
-        await _write(send, f"retry: 1000\nevent: hello\ndata: {self._hub.mark}\n\n")
+        retry = random.randrange(100, 2000)  # noqa: S311  # reason: jitter: all come back after a stop
+        await _write(send, f"retry: {retry}\nevent: hello\ndata: {self._hub.mark}\n\n")
         while not hung_up.done() and not self._hub.is_closing and await self._holds():
             if await wait_for(woken, HEARTBEAT_SECONDS):
                 if hung_up.done() or not await self._holds():

@@ -25,6 +25,7 @@ from bascule.domain.proof import Verdict
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.points import Contact
 from bascule.interfaces.record import EventWrites
+from bascule.interfaces.replicas import Replica
 from bascule.interfaces.store import Reader, Store, Transaction, Unsettled
 from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
@@ -142,6 +143,7 @@ class Services:
     verified: Verified = field(default_factory=Verified)
     serving_since: datetime | None = None  # when this server was started
     contacts: Contacts = field(default_factory=Contacts)  # of points, not stored yet
+    replica: Replica | None = None  # this server among those on its database; None: it is alone
     duties: Duties = field(default_factory=Duties)
     boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
 

@@ -1,7 +1,8 @@
-"""Wake-ups inside one process: a hint that something changed, never the change itself.
+"""Wake-ups: a hint that something changed, never the change itself.
 
 Agents' lines wait for their machines, long-polls for a request's grants, open pages for anything that
-is recorded. Whoever wakes reads the truth again; a lost hint costs time, never correctness. Use from
+is recorded. Whoever wakes reads the truth again; a lost hint costs time, never correctness. Where other
+servers share the database, each is told what was woken here, and wakes the same (``hear``). Use from
 one event loop.
 """
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from bascule.interfaces.hints import Heard, Hints
 
 CHANGES = "changes"  # the topic of whatever went on record
 
@@ -31,6 +34,8 @@ class Hub:
         self._on_wake: list[Callable[[Iterable[str]], None]] = []
         self._on_expect: list[Callable[[Iterable[str]], None]] = []
         self._on_close: list[Callable[[], None]] = []
+        self._on_all: list[Callable[[], None]] = []
+        self._others: Hints | None = None
         self._is_closing = False
         self._start = uuid.uuid4().hex[:8]
         self._changes = 0
@@ -67,15 +72,22 @@ class Hub:
         on_wake: Callable[[Iterable[str]], None],
         on_close: Callable[[], None],
         on_expect: Callable[[Iterable[str]], None] = lambda _: None,
+        on_all: Callable[[], None] = lambda: None,
     ) -> None:
         """Call ``on_wake`` at each wake of machines, with their uids, and ``on_close`` at the end;
-        ``on_expect`` when machines may be woken in a moment, or may not.
+        ``on_expect`` when machines may be woken in a moment, or may not; ``on_all`` when another
+        server may have changed any.
 
         For whoever waits for many machines: an event and a task for each would cost memory.
         """
         self._on_wake.append(on_wake)
         self._on_close.append(on_close)
         self._on_expect.append(on_expect)
+        self._on_all.append(on_all)
+
+    def share(self, others: Hints | None) -> None:
+        """Tell other servers too what is woken here; None: no longer."""
+        self._others = others
 
     def expect(self, machine_uids: Iterable[str]) -> None:
         """A change of these is being written, and is not kept yet: who listens may get ready."""
@@ -84,7 +96,34 @@ class Hub:
 
     def wake(self, machine_uids: Iterable[str] = (), request_ids: Iterable[str] = ()) -> None:
         """Whoever waits for one of these; whoever waits for CHANGES too."""
-        machine_uids = tuple(machine_uids)
+        machine_uids, request_ids = tuple(machine_uids), tuple(request_ids)
+        self._wake(machine_uids, request_ids)
+        if self._others is not None:
+            self._others.tell(machine_uids, request_ids)
+
+    def tell_of_lines(self, point_uids: Iterable[str]) -> None:
+        """These points have newer connections here."""
+        if self._others is not None:
+            self._others.tell((), (), point_uids)
+
+    def hear(self, heard: Heard) -> None:
+        """Another server says that this may have changed: wake as there."""
+        if not heard.is_all:
+            if heard.point_uids:
+                for called in self._on_wake:
+                    called(heard.point_uids)
+            if not heard.is_of_lines:
+                self._wake(heard.machine_uids, heard.request_ids)
+            return
+        for look in self._on_all:
+            look()
+        self._wake_all()
+
+    def look_again(self) -> None:
+        """Something went on record, perhaps elsewhere: whoever waits here reads anew."""
+        self._wake_all()
+
+    def _wake(self, machine_uids: Sequence[str], request_ids: Sequence[str]) -> None:
         for uid in machine_uids:
             self._set(machine_topic(uid))
         if machine_uids:
@@ -97,6 +136,11 @@ class Hub:
 
     def wake_all(self) -> None:
         """Everybody, to look anew at whether they may wait on."""
+        self._wake_all()
+        if self._others is not None:
+            self._others.tell_all()
+
+    def _wake_all(self) -> None:
         self._changes += 1
         for topic in list(self._waiters):
             self._set(topic)
@@ -109,7 +153,7 @@ class Hub:
         self._is_closing = True
         for called in self._on_close:
             called()
-        self.wake_all()
+        self._wake_all()
 
     def _set(self, topic: str) -> None:
         for event in self._waiters.get(topic, ()):

@@ -7,7 +7,7 @@ whose key was taken away (EDGES A12, B5). What is not here: the connection, its 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -19,6 +19,7 @@ from bascule.domain.facts.agents import AgentsContended
 from bascule.domain.features import Feature
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.lines import LineReads, LineWrites
 from bascule.interfaces.points import AgentReads, BindingReads, PointStanding
 from bascule.interfaces.record import EventWrites
 from bascule.protocol.report import Report
@@ -32,8 +33,16 @@ class StandingReads(AgentReads, BindingReads, GenerationReads, MachineReads, Pro
     """A point, its machines, and how far each is to come."""
 
 
-class NewsReads(AgentStateReads, StandingReads, Protocol):
+class NewsReads(AgentStateReads, StandingReads, LineReads, Protocol):
     """The same, and what is wanted of these machines."""
+
+
+class ClaimWrites(StandingReads, LineWrites, Protocol):
+    """A point, and which connection of it is the newest."""
+
+
+class SettleWrites(ReportWrites, LineReads, Protocol):
+    """What a report settles, if it came by the newest connection."""
 
 
 class ContendedWrites(MachineReads, EventWrites, Protocol):
@@ -101,6 +110,39 @@ class News:
     states: Mapping[str, Wanted]  # of those that moved, where they were asked for
 
 
+class NewerLineError(Exception):
+    """The point has a newer connection, perhaps at another server: this one says nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A connection is the newest of its point."""
+
+    number: int
+    standing: Standing  # as of then: what was settled by an older connection is in it
+
+
+def claim(
+    point_uids: Sequence[str], replica_uid: str, tx: ClaimWrites, _: Act
+) -> Mapping[str, Claimed | None]:
+    """Make the connections of these points at that server their newest; None: there is no such
+    point.
+    """
+    found = {uid: standing(tx, uid) for uid in dict.fromkeys(point_uids)}
+    numbers = tx.claim_lines([uid for uid, each in found.items() if each], replica_uid)
+    return {
+        uid: None if each is None else Claimed(numbers[uid], each) for uid, each in found.items()
+    }
+
+
+def check_newest(reader: LineReads, point_uid: str, number: int) -> None:
+    """Raise NewerLineError unless the connection with that number is the newest of the point; 0:
+    there is one server, which knows.
+    """
+    if number and reader.line_number(point_uid) != number:
+        raise NewerLineError
+
+
 def news(
     reader: NewsReads,
     point_uid: str,
@@ -109,12 +151,14 @@ def news(
     now: datetime,
     knows: frozenset[Feature] | None,
     holds: Collection[str],
+    number: int = 0,
 ) -> News:
     """``told``: the generations that the line was told; ``holds``: the machines whose states are
-    wanted.
-    Raises AuthenticationFailed.
+    wanted; ``number``: as of ``check_newest``.
+    Raises AuthenticationFailed, NewerLineError.
     """
     point = check_holds(reader, point_uid, public_key)
+    check_newest(reader, point_uid, number)
     generations = _generations(reader, point_uid, point)
     moved = [uid for uid, number in generations.items() if number != told.get(uid)]
     states = {
@@ -147,17 +191,21 @@ def check_holds(reader: AgentReads, point_uid: str, public_key: str) -> PointSta
 
 
 def settle(
-    tx: ReportWrites,
+    tx: SettleWrites,
     act: Act,
     point_uid: str,
     public_key: str,
     report: Report,
     machine_uid: str,
     heard_at: datetime | None,
+    number: int = 0,
 ) -> int:
-    """``take_report`` of a line. ``heard_at``: when the pass had surely not begun yet; None: that is
-    not known, and the report is no contact. Raises AuthenticationFailed, and as ``take_report``.
+    """``take_report`` of a line, which is the newest of its point (``check_newest``).
+
+    ``heard_at``: when the pass had surely not begun yet; None: that is not known, and the report is
+    no contact. Raises AuthenticationFailed, NewerLineError, and as ``take_report``.
     """
+    check_newest(tx, point_uid, number)
     act.heard_at = None if heard_at is None else min(heard_at, act.now)
     return take_report(tx, act, point_uid, report, machine_uid, public_key)
 

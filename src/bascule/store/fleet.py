@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Row,
+    Update,
     and_,
     bindparam,
     delete,
@@ -36,6 +37,7 @@ from bascule.interfaces.points import Contact, Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, slices
+from bascule.store.tables.lines import point_lines
 from bascule.store.tables.listing import listed_machines
 from bascule.store.tables.plans import held_rules
 
@@ -102,6 +104,9 @@ _CONTACT = (
     .where(*_HAS_KEY, _is_moved_by_contact(t.agents.c.last_contact_at, t.agents.c.machine_uid))
     .values(last_contact_at=bindparam("at"), network=bindparam("from"))
 )
+_IS_NEWEST = exists().where(  # of connections at all servers, where there are several
+    point_lines.c.point_uid == bindparam("point"), point_lines.c.number == bindparam("line")
+)
 _BOUND_CONTACT = (
     update(t.bindings)
     .where(
@@ -112,6 +117,7 @@ _BOUND_CONTACT = (
     )
     .values(reported_at=bindparam("at"))
 )
+_LINE_CONTACT, _BOUND_LINE_CONTACT = _CONTACT.where(_IS_NEWEST), _BOUND_CONTACT.where(_IS_NEWEST)
 
 
 class FleetReads(Rows):
@@ -270,11 +276,18 @@ class FleetWrites(FleetReads, Listed):
             )
             for each in contacts
         ]
+        self._note_contacts(_CONTACT, _BOUND_CONTACT, [each for each in told if not each[0].line])
+        of_lines = [(each, {**row, "line": each.line}) for each, row in told if each.line]
+        self._note_contacts(_LINE_CONTACT, _BOUND_LINE_CONTACT, of_lines)
+
+    def _note_contacts(
+        self, own: Update, behind: Update, told: Sequence[tuple[Contact, dict[str, Any]]]
+    ) -> None:
         if told:
-            self._run(_CONTACT, [{**row, "from": each.network} for each, row in told])
+            self._run(own, [{**row, "from": each.network} for each, row in told])
         bound = [{**row, "machine": uid} for each, row in told for uid in sorted(each.machine_uids)]
         if bound:
-            self._run(_BOUND_CONTACT, bound)
+            self._run(behind, bound)
 
     def delete_enforcement_point(self, machine_uid: str) -> None:
         others = [each.machine_uid for each in self.bound_to(machine_uid)]

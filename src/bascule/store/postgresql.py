@@ -17,7 +17,6 @@ standby does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import cast
@@ -66,7 +65,6 @@ _SESSION = {  # of the server; each ends a wait
 _SET = "SELECT " + ", ".join(
     f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items()
 )
-_LOCK_OF_SERVER = int.from_bytes(b"bascule1")
 _ASK = (
     "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(), "
     "current_setting('transaction_read_only'), current_setting('fsync'), "
@@ -193,28 +191,17 @@ class Database:
         """Raises what ``failures`` says, or ConfigurationError when the server is not fit."""
         return self._engine.connect()
 
-    def connect_alone(self) -> Connection:
-        """A connection that holds the lock of the one server, as long as it lives."""
-        connection = self.connect()
-        driver = driver_of(connection)
-        row = driver.execute(f"SELECT pg_try_advisory_lock({_LOCK_OF_SERVER})").fetchone()
-        if row is None or not row[0]:
-            connection.close()
-            raise ConfigurationError(
-                f"Another server of Bascule uses the database {self.name}.",
-                advice="Stop that server. Several servers on one database are not supported yet.",
-            )
-        return connection
-
     def connect_later(self) -> Connection:
         """``connect``, of a program that has begun: its callers may be strangers, and are told
         neither what the database is called nor where it is.
         """
-        return _said_to_strangers(self.connect)
-
-    def connect_again(self) -> Connection:
-        """``connect_alone``, after a connection was lost; as ``connect_later``."""
-        return _said_to_strangers(self.connect_alone)
+        try:
+            return self.connect()
+        except ConfigurationError as error:
+            log.error("database refused", why=error.message, advice=error.advice)
+            raise Unavailable(
+                "The database cannot be used now.", advice="See the server's log for the reason."
+            ) from error
 
     def _driver(self) -> psycopg.Connection:
         more = {"password": self._place.password} if self._place.password else {}
@@ -247,16 +234,6 @@ def measure(clock: FollowedClock, driver: psycopg.Connection) -> None:
     ended = clock.boottime()
     if row is not None:
         clock.note(row[0].astimezone(UTC), began, ended)
-
-
-def _said_to_strangers(connect: Callable[[], Connection]) -> Connection:
-    try:
-        return connect()
-    except ConfigurationError as error:
-        log.error("database refused", why=error.message, advice=error.advice)
-        raise Unavailable(
-            "The database cannot be used now.", advice="See the server's log for the reason."
-        ) from error
 
 
 def driver_of(connection: Connection) -> psycopg.Connection:
@@ -313,7 +290,7 @@ def _check(driver: psycopg.Connection, name: str) -> _Found:
     if pid != driver.info.backend_pid:
         raise ConfigurationError(
             f"Between this program and the database {name} is a pooler. It could give a connection "
-            f"to several programs, and the lock that keeps a second server away would be lost.",
+            f"to several programs, and what a session keeps would be lost.",
             advice="Name the database server itself with --database.",
         )
     if encoding != "UTF8":

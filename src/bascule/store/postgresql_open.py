@@ -1,8 +1,7 @@
 """Open the store on PostgreSQL, or make it, and bring it up to date.
 
 As in ``open``: a new database and every upgrade is one transaction, and of two programs that start
-together one does the work and the other finds it done. A server is alone: it holds a lock as long
-as its writing connection lives.
+together one does the work and the other finds it done. Several servers may use the database.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ def open_postgresql(
 ) -> SqlStore:
     """Open the store in this database.
 
-    ``is_server``: alone, and with the right to upgrade; others use it beside the server.
+    ``is_server``: with the right to upgrade; others use it as it is.
     ``may_fill``: such a one makes the tables when it is empty. ``own``: this host's clock. Raises
     ConfigurationError when the database cannot be used, with what to do.
     """
     database = Database(place, own, lineage)
-    connection = _connect(database, is_server=is_server)
+    connection = _connect(database)
     try:
         _bring_up_to_date(connection, place.name, may_upgrade=is_server, may_fill=may_fill)
     except FAILURES as error:
@@ -62,7 +61,7 @@ def open_postgresql(
     readers = Readers(POSTGRESQL, database.connect_later)
 
     def connect_again() -> Connection:
-        made = database.connect_again() if is_server else database.connect_later()
+        made = database.connect_later()
         readers.make_anew()
         return made
 
@@ -70,17 +69,17 @@ def open_postgresql(
         readers.use(lambda connection: measure(database.clock, driver_of(connection)))
 
     writer = Writer(connection, connect_again)
-    return SqlStore(writer, readers, database.clock, measure_again)
+    return SqlStore(writer, readers, database.clock, measure_again, database.connect_later)
 
 
 def connect_to(place: Place) -> Connection:
     """A connection of a command's own; raises as ``open_postgresql``."""
-    return _connect(Database(place), is_server=False)
+    return _connect(Database(place))
 
 
-def _connect(database: Database, *, is_server: bool) -> Connection:
+def _connect(database: Database) -> Connection:
     try:
-        return database.connect_alone() if is_server else database.connect()
+        return database.connect()
     except FAILURES as error:
         raise _not_reached(database.name, error) from error
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, LargeBinary, String, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+from bascule.store.columns import Instant
 
 # PostgreSQL keeps these escapes and makes no text of them: NUL, and half of a surrogate pair.
 _NO_TEXT = r"\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]"
@@ -35,6 +38,14 @@ class _CanLookInto(FunctionElement[bool]):
 
     name = "can_look_into"
     type = Boolean()
+    inherit_cache = True
+
+
+class _DatabaseNow(FunctionElement[datetime]):
+    """The clock of the database's machine, which all that use it share."""
+
+    name = "database_now"
+    type = Instant()
     inherit_cache = True
 
 
@@ -96,6 +107,21 @@ def _can_look_into_sqlite(element: _CanLookInto, compiler: SQLCompiler, **more: 
 @compiles(_CanLookInto, "postgresql")
 def _can_look_into_postgresql(element: _CanLookInto, compiler: SQLCompiler, **more: Any) -> str:  # noqa: ANN401  # reason: SQLAlchemy's
     return f"CAST({compiler.process(element.clauses, **more)} AS TEXT) !~* '{_NO_TEXT}'"
+
+
+@compiles(_DatabaseNow, "sqlite")
+def _database_now_sqlite(element: _DatabaseNow, compiler: SQLCompiler, **more: Any) -> str:  # noqa: ANN401, ARG001  # reason: SQLAlchemy's
+    return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
+@compiles(_DatabaseNow, "postgresql")
+def _database_now_postgresql(element: _DatabaseNow, compiler: SQLCompiler, **more: Any) -> str:  # noqa: ANN401, ARG001  # reason: SQLAlchemy's
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+def database_now() -> ColumnElement[datetime]:
+    """Now, by the database's clock, to the millisecond at least."""
+    return _DatabaseNow()
 
 
 def each_of(values: Sequence[str], name: str | None = None) -> ColumnElement[str]:

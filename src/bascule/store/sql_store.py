@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bascule.errors import Unavailable
 from bascule.interfaces.clock import SharedClock
+from bascule.interfaces.hints import Heard, OpenHints
 from bascule.interfaces.store import Reader, Transaction, Unsettled
 from bascule.store import tables as t
 from bascule.store.engine import driver_of, engine_of
@@ -32,13 +33,16 @@ class SqlStore:
         readers: Readers | None,
         clock: SharedClock | None = None,
         measure: Callable[[], None] | None = None,
+        connect: Callable[[], Connection] | None = None,
     ) -> None:
         """Without readers, reads take their turn with the writes. ``measure`` reads the ``clock``
-        of the database, if it has its own.
+        of the database, if it has its own; ``connect`` makes connections for hints, where servers
+        share the database.
         """
         self.clock = clock
         self._measure = measure
         self._writer = writer
+        self._connect = connect
         self._readers = readers
 
     async def write(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
@@ -78,6 +82,17 @@ class SqlStore:
                 advice="See the log of the database server. If it commits to a synchronous standby, "
                 "check that one.",
             ) from None
+
+    def hints(self, uid: str, hear: Callable[[Heard], None]) -> OpenHints | None:
+        """The way to the other servers, for the one of this uid; None: there can be no others.
+
+        ``hear`` is called in another thread.
+        """
+        if self._connect is None:
+            return None
+        from bascule.store.hints import ListeningHints  # noqa: PLC0415  # reason: it loads psycopg
+
+        return ListeningHints(self._connect, uid, hear)
 
     def close(self) -> None:
         """Finish what is queued and let go of the database; may be called again."""

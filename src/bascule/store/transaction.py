@@ -17,6 +17,7 @@ from bascule.store.invites import InviteReads, InviteWrites
 from bascule.store.kept_forms import KeptFormReads, KeptFormWrites
 from bascule.store.keys import KeyReads, KeyWrites
 from bascule.store.knocks import KnockReads, KnockWrites
+from bascule.store.lines import LineReads, LineWrites
 from bascule.store.listing import ListingReads, ListingWrites
 from bascule.store.openings import OpeningReads
 from bascule.store.plans import PlanReads, PlanWrites
@@ -25,6 +26,7 @@ from bascule.store.principals import PrincipalReads, PrincipalWrites
 from bascule.store.providers import ProviderReads, ProviderWrites
 from bascule.store.public_ports import PublicPortReads, PublicPortWrites
 from bascule.store.record import RecordReads, RecordWrites
+from bascule.store.replicas import ReplicaReads, ReplicaWrites
 from bascule.store.requests import RequestReads, RequestWrites
 from bascule.store.retention import RetentionReads, RetentionWrites
 from bascule.store.roles import RoleReads, RoleWrites
@@ -64,6 +66,8 @@ class SqlReader(
     KeptFormReads,
     KeyReads,
     InviteReads,
+    ReplicaReads,
+    LineReads,
 ):
     """``interfaces.store.Reader`` on one connection."""
 
@@ -100,6 +104,8 @@ class SqlTransaction(
     KeptFormWrites,
     KeyWrites,
     InviteWrites,
+    ReplicaWrites,
+    LineWrites,
 ):
     """``interfaces.store.Transaction`` on one connection; its owner begins and ends it."""
 

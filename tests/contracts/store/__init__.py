@@ -20,6 +20,7 @@ from tests.contracts.store.inventory import InventoryContract
 from tests.contracts.store.kept_forms import KeptFormContract
 from tests.contracts.store.keys import KeyContract
 from tests.contracts.store.knocks import KnockContract
+from tests.contracts.store.lines import LineContract
 from tests.contracts.store.listing import ListingContract
 from tests.contracts.store.openings import OpeningContract
 from tests.contracts.store.plans import PlanContract
@@ -28,6 +29,7 @@ from tests.contracts.store.principals import PrincipalContract
 from tests.contracts.store.providers import ProviderContract
 from tests.contracts.store.public_ports import PublicPortContract
 from tests.contracts.store.record import RecordContract
+from tests.contracts.store.replicas import ReplicaContract
 from tests.contracts.store.requests import RequestContract
 from tests.contracts.store.retention import RetentionContract
 from tests.contracts.store.roles import RoleContract
@@ -45,6 +47,7 @@ class StoreContract(
     AskedContract,
     CallerContract,
     InventoryContract,
+    LineContract,
     ListingContract,
     KeptFormContract,
     KeyContract,
@@ -55,6 +58,7 @@ class StoreContract(
     PrincipalContract,
     ProviderContract,
     PublicPortContract,
+    ReplicaContract,
     RequestContract,
     GrantContract,
     FleetContract,

@@ -23,13 +23,14 @@ from bascule.api.wire.agents import EnrolBody, ReportBody, record_mark
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.features import Feature
 from bascule.errors import Forbidden, UpgradeRequired
-from bascule.interfaces.store import Reader
+from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.codec import encode
 from bascule.protocol.enrolment import Enrolled
 from bascule.protocol.report import Announced
 from bascule.protocol.shape import LARGEST
 from bascule.protocol.state import State
 from bascule.services import fleet, lines, reports, too_old
+from bascule.services.act import Act
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -147,8 +148,12 @@ async def state(
 async def report(
     call: CurrentCall, uid: str, body: ReportBody, machine: BoundMachine = ""
 ) -> Response:
-    generation = await call.perform(
-        lambda tx, act: reports.take_report(tx, act, uid, body, machine)
-    )
+    def take(tx: Transaction, act: Act) -> int:
+        generation = reports.take_report(tx, act, uid, body, machine)
+        if not call.state.lines.is_alone:  # a line at another server ends: it does not know of this
+            tx.pass_line_over(uid)
+        return generation
+
+    generation = await call.perform(take)
     call.state.lines.was_reported(uid)
     return CompactJson(encode(Announced(generation)))

@@ -35,11 +35,12 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     if state.services.hub.is_closing:
         raise Unavailable("The server is stopping.")
-    body = {"status": "ok", "database": "ok"}
-    if words := await state.part(Readiness).check():
-        body["sealing"] = words
-    if words := apart_words(state.services):
-        body["clock"] = words
+    body: dict[str, object] = {"status": "ok", "database": "ok"}
+    if sealing := await state.part(Readiness).check():
+        body["sealing"] = sealing
+    if clock := apart_words(state.services):
+        body["clock"] = clock
+    body |= {name: tell() for name, tell in state.told.items()}
     return CompactJson(body)
 
 

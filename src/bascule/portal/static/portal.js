@@ -92,6 +92,7 @@ async function refresh() {
   isStale = false;
   const asked = location.href;
   const askedAt = Date.now();
+  const askedAfter = told;
   try {
     const signal = AbortSignal.timeout(15000); // a server without power answers nothing
     const response = await fetch(asked, { headers: { Accept: "text/html", "Bascule-Refresh": "1" }, cache: "no-store", signal });
@@ -119,6 +120,7 @@ async function refresh() {
     setOffline(!isListening());
     setClock(text, askedAt);
     seen = markOf(text);
+    fetchedAfter = askedAfter;
     for (const part of parts) {
       const found = fresh.getElementById(part.id);
       if (!found || !part.isConnected) continue;
@@ -178,6 +180,7 @@ let isOpen = false; // the stream
 let isRefused = false; // the stream: the session has ended, mostly
 let told = ""; // the mark of the last change that was told
 let seen = markOf(document.head.innerHTML); // the mark that this page was made at, or after
+let fetchedAfter = ""; // the mark that was told before the page was fetched again: it is no news
 
 const isListening = () => isOpen || !document.body.dataset.liveUrl;
 
@@ -188,6 +191,7 @@ function markOf(html) {
 function isNews() {
   const [start, number] = told.split(".");
   const [seenStart, seenNumber] = seen.split(".");
+  if (told && told === fetchedAfter) return false; // another server may have answered
   return !told || start !== seenStart || Number(number) > Number(seenNumber);
 }
 

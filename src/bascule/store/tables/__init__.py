@@ -51,10 +51,12 @@ from bascule.store.tables import invites as invites
 from bascule.store.tables import kept_forms as kept_forms
 from bascule.store.tables import keys as keys
 from bascule.store.tables import knocks as knocks
+from bascule.store.tables import lines as lines
 from bascule.store.tables import listing as listing
 from bascule.store.tables import plans as plans
 from bascule.store.tables import providers as providers
 from bascule.store.tables import public_ports as public_ports
+from bascule.store.tables import replicas as replicas
 from bascule.store.tables import retention as retention
 from bascule.store.tables import set_up as set_up
 from bascule.store.tables import sign_in as sign_in

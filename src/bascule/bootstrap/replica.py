@@ -1,0 +1,95 @@
+"""What a server does because others may use its database too: on PostgreSQL alone.
+
+It says that it is there, every few seconds until it stops. It tells the others what it changed, hears
+what they changed, and looks for what it did not hear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
+
+import structlog
+
+from bascule import __version__
+from bascule.errors import BasculeError
+from bascule.interfaces.hints import Heard, Hints, HintState
+from bascule.interfaces.replicas import Replica
+from bascule.services.act import Services, new_id
+from bascule.services.following import Following
+from bascule.services.replicas import SEEN_EVERY, see
+
+log = structlog.get_logger("bascule.server")
+
+Told = MutableMapping[str, Callable[[], Mapping[str, object]]]
+LEAVE_WITHIN = 2.0  # seconds: a database that is away does not hold up a stop
+
+
+def this_replica(endpoint: str) -> Replica:
+    return Replica(new_id(), socket.gethostname(), endpoint, __version__)
+
+
+@contextlib.asynccontextmanager
+async def among_replicas(services: Services, told: Told | None = None) -> AsyncIterator[None]:
+    """Be one of them meanwhile, unless nobody else can use the database. ``told``: where ``/readyz``
+    finds what it tells of this.
+    """
+    replica = services.replica
+    if replica is None:
+        yield
+        return
+    await services.perform(lambda tx, _: see(tx, replica))
+    following = Following(services)
+    loop = asyncio.get_running_loop()
+
+    def hear(heard: Heard) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and all that listen
+            loop.call_soon_threadsafe(services.hub.hear, heard)
+
+    hints = services.store.hints(replica.uid, hear)
+    services.hub.share(hints)
+    if told is not None:
+        told["hints"] = lambda: words_of(hints, following)
+    tasks = (
+        asyncio.create_task(_be_seen(services, replica)),
+        asyncio.create_task(following.run()),
+    )
+    try:
+        yield
+    finally:
+        services.hub.share(None)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if hints is not None:
+            await asyncio.to_thread(hints.close)
+        with contextlib.suppress(BasculeError, TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                await services.perform(lambda tx, _: tx.remove_replica(replica.uid))
+
+
+def words_of(hints: Hints | None, following: Following) -> dict[str, object]:
+    """What ``/readyz`` says: whole seconds, null where there is none."""
+    state = HintState(None, None) if hints is None else hints.state
+
+    def whole(seconds: float | None) -> int | None:
+        return None if seconds is None else int(seconds)
+
+    return {
+        "connectedFor": whole(state.connected_for),
+        "heardItself": whole(state.heard_itself),
+        "behind": whole(following.behind),
+    }
+
+
+async def _be_seen(services: Services, replica: Replica) -> None:
+    while True:
+        await asyncio.sleep(SEEN_EVERY.total_seconds())
+        try:
+            await services.perform(lambda tx, _: see(tx, replica), may_wait=True)
+        except BasculeError as error:
+            log.error("this server could not say that it is there", why=error.message)
+        except Exception:
+            log.exception("this server could not say that it is there")

@@ -1,0 +1,19 @@
+"""Servers that share the database. One that is alone, as on SQLite, has no row."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, String, Table
+
+from bascule.store.columns import Instant, Key
+from bascule.store.tables.metadata import metadata
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("uid", Key, primary_key=True),
+    Column("host", String, nullable=False),
+    Column("endpoint", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("started_at", Instant, nullable=False),  # both by the database's clock
+    Column("seen_at", Instant, nullable=False),
+)

@@ -1,0 +1,93 @@
+"""Several servers on one database: each says that it is there until it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from bascule.bootstrap.replica import among_replicas, this_replica
+from bascule.clocks import SystemClock
+from bascule.services.act import Services
+from bascule.services.hub import Hub
+from bascule.store.open import open_store
+from bascule.store.postgresql import Place
+from bascule.store.postgresql_open import open_postgresql
+from tests.contracts.store.samples import close
+from tests.support import postgresql
+
+pytestmark = pytest.mark.skipif(
+    postgresql.programs() is None, reason="PostgreSQL's server is missing"
+)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    made = postgresql.cluster().make(postgresql.blank())
+    yield postgresql.cluster().place(made)
+    postgresql.cluster().drop(made)
+
+
+@pytest.fixture
+def services(place: Place) -> Iterator[Services]:
+    store = open_postgresql(place)
+    yield Services(store, SystemClock(), Hub(), replica=this_replica("https://a.example:1"))
+    close(store)
+
+
+def test_each_server_is_there_while_it_serves(services: Services, place: Place) -> None:
+    second = replace(
+        services, store=open_postgresql(place), replica=this_replica("https://b.example:2")
+    )
+
+    async def seen() -> list[str]:
+        return [each.replica.endpoint for each in await services.read(lambda r: r.replicas())]
+
+    async def run() -> None:
+        assert await seen() == []
+        async with among_replicas(services):
+            async with among_replicas(second):
+                assert await seen() == ["https://a.example:1", "https://b.example:2"]
+            assert await seen() == ["https://a.example:1"]
+        assert await seen() == []
+
+    asyncio.run(run())
+    second.store.close()
+
+
+def test_a_server_is_seen_again_and_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once more after somebody took it for dead."""
+    monkeypatch.setattr("bascule.bootstrap.replica.SEEN_EVERY", _Soon())
+
+    async def run() -> None:
+        async with among_replicas(services):
+            (began,) = await services.read(lambda r: r.replicas())
+            await services.perform(lambda tx, _: tx.remove_replica(began.replica.uid))
+            for _ in range(500):
+                again = await services.read(lambda r: r.replicas())
+                if again and again[0].seen_at > began.seen_at:
+                    return
+                await asyncio.sleep(0.01)
+            raise AssertionError("it was not seen again")
+
+    asyncio.run(run())
+
+
+class _Soon:
+    def total_seconds(self) -> float:
+        return 0.01
+
+
+def test_a_server_that_is_alone_has_no_row() -> None:
+    services = Services(open_store(None), SystemClock(), Hub())
+
+    async def run() -> None:
+        async with among_replicas(services):
+            assert await services.read(lambda r: r.replicas()) == []
+
+    asyncio.run(run())
+    close(services.store)

@@ -1,0 +1,216 @@
+"""A point has one line over all servers on its database (EDGES H8): a newer one at another server takes
+its place, and the older one settles nothing, is told nothing and is no contact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from bascule.api.lines import Lines
+from bascule.api.protocol import LineHouse
+from bascule.errors import Unavailable
+from bascule.interfaces.replicas import Replica
+from bascule.protocol.frames import CloseCode
+from bascule.protocol.line import Ask, Beat, Challenge, Refused, Taken
+from bascule.protocol.report import Report
+from bascule.services.act import Services
+from bascule.services.contacts import Contacts
+from bascule.services.hub import Hub
+from bascule.services.reports import take_report
+from tests.wire.line_world import LineWorld, Peer, key_of, line_world, public_of
+
+
+class TwoServers:
+    """Each has a hub, contacts and lines of its own; no hint goes between them by itself."""
+
+    def __init__(self, world: LineWorld) -> None:
+        self.world = world
+        self.sides: list[tuple[Services, Lines, LineHouse]] = []
+        alone = world.services
+        for uid in ("first", "second"):
+            here = Replica(uid, uid, f"https://{uid}", "1")
+            world.services = replace(alone, hub=Hub(), contacts=Contacts(), replica=here)
+            world.start()
+            self.sides.append((world.services, world.lines, world.house))
+        self.at(0)
+
+    def at(self, side: int) -> LineWorld:
+        world = self.world
+        world.services, world.lines, world.house = self.sides[side]
+        return world
+
+    def catch_up(self, side: int) -> None:
+        self.world.run(self.sides[side][1].catch_up())
+        self.world.settle()
+
+
+@pytest.fixture
+def two() -> Iterator[TwoServers]:
+    with line_world() as world:
+        yield TwoServers(world)
+
+
+@pytest.fixture
+def older(two: TwoServers) -> Peer:
+    """A line at the first server, of which all is known and settled."""
+    peer = two.at(0).live()
+    peer.report(peer.first_beat)
+    return peer
+
+
+def test_a_newer_line_at_another_server_ends_the_older(two: TwoServers, older: Peer) -> None:
+    newer = two.at(1).live()
+    assert not older.is_over, "nobody told the first server yet"
+    two.catch_up(0)
+    two.catch_up(1)
+    assert older.close_code == CloseCode.REPLACED
+    assert not newer.is_over
+    assert (len(two.sides[0][1]), len(two.sides[1][1])) == (0, 1)
+
+
+def test_a_hint_ends_it_at_once(two: TwoServers, older: Peer) -> None:
+    two.at(1).live()
+
+    async def hint() -> None:
+        two.sides[0][1].wake([two.world.web.uid])
+
+    two.world.run(hint())
+    assert older.close_code == CloseCode.REPLACED
+
+
+def test_other_points_keep_their_lines(two: TwoServers, older: Peer) -> None:
+    key = key_of(3)
+    two.world.enrol(two.world.db, public_of(key), replaces=True)
+    other = two.at(1).connect(two.world.db.uid)
+    other.prove(key, two.world.db.uid)
+    two.catch_up(0)
+    assert not older.is_over
+
+
+def test_who_did_not_prove_the_point_ends_no_line_elsewhere(two: TwoServers, older: Peer) -> None:
+    thief = two.at(1).connect()
+    thief.say(thief.sign(key_of(9), "x" * 43))
+    assert thief.is_over
+    two.catch_up(0)
+    assert not older.is_over
+
+
+def test_a_server_that_was_paused_settles_nothing(two: TwoServers, older: Peer) -> None:
+    """Its line got a report before the point proved itself elsewhere, and it works on it now."""
+    beat = older.first_beat
+    newer = two.at(1).live()
+    newer.report(newer.first_beat, digest="n" * 64)
+    answer = _report(older, beat, "o" * 64)
+    assert answer is None
+    assert older.close_code == CloseCode.REPLACED
+    point = two.world.see(lambda r: r.point_standing(two.world.web.uid))
+    assert point is not None
+    assert point.acknowledged == "n" * 64
+
+
+def _report(peer: Peer, beat: Beat, digest: str) -> Taken | Refused | None:
+    try:
+        return peer.report(beat, digest=digest)
+    except ValueError:  # no answer
+        return None
+
+
+def test_a_server_that_was_paused_tells_nothing(two: TwoServers, older: Peer) -> None:
+    two.at(1).live()
+    older.say(Ask(older.nonce()))
+    assert older.close_code == CloseCode.REPLACED
+    assert older.heard() == []
+
+
+def test_a_contact_of_the_older_line_is_not_stored(two: TwoServers, older: Peer) -> None:
+    world = two.at(0)
+    world.clock.pass_time(4)
+    older.echo(older.beat())
+    two.at(1).live()
+    world.clock.pass_time(3)
+    assert two.at(0).contact() == 7, "the report; the echo was 3 s ago"
+
+
+def test_a_contact_of_the_newest_line_is_stored(two: TwoServers, older: Peer) -> None:
+    world = two.at(1)
+    newer = world.live()
+    world.clock.pass_time(4)
+    newer.echo(newer.beat())
+    world.clock.pass_time(1)
+    assert world.contact() == 1
+
+
+def test_what_an_older_line_settled_last_is_known_to_the_newer(
+    two: TwoServers, older: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was settled after the newer one's proof was read: an echo that names what was settled before
+    would be taken for contact, although the database knows something newer.
+    """
+    claims = two.sides[1][1].claims
+    claim = claims.claim
+
+    async def late(uid: str) -> object:
+        last = Report(older.line.generations[uid], frozenset(), digest="l" * 64)
+        await two.sides[0][0].perform(lambda tx, act: take_report(tx, act, uid, last))
+        return await claim(uid)
+
+    monkeypatch.setattr(claims, "claim", late)
+    newer = two.at(1).live()
+    assert newer.welcome.acknowledged == "l" * 64
+
+
+def test_without_the_database_no_line_begins(
+    two: TwoServers, older: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two lines of a point could each believe to be its only one."""
+
+    async def fail(_: str) -> None:
+        raise Unavailable("The database cannot be written.")
+
+    world = two.at(1)
+    monkeypatch.setattr(world.lines.claims, "claim", fail)
+    newer = world.connect()
+    newer.say(newer.sign(world.key, newer.only(Challenge).text))
+    assert newer.only(Refused).code != "AgentKeyRefused", "the agent keeps what it holds"
+    assert newer.is_over
+    assert not older.is_over
+
+
+def test_what_comes_over_http_ends_lines_elsewhere(two: TwoServers, older: Peer) -> None:
+    uid = two.world.web.uid
+    two.at(1).do(lambda tx, _: tx.pass_line_over(uid), None)
+    two.catch_up(0)
+    assert older.close_code == CloseCode.REPLACED
+
+
+def test_claims_that_come_together_are_one_transaction(two: TwoServers) -> None:
+    services, lines, _ = two.sides[0]
+    asked: list[int] = []
+    perform = type(services).perform
+
+    async def run() -> list[object]:
+        return list(
+            await asyncio.gather(*(lines.claims.claim(each) for each in (uid, db, "none", uid)))
+        )
+
+    async def counted(self: Services, *given: object, **more: object) -> object:
+        asked.append(1)
+        return await perform(self, *given, **more)  # type: ignore[arg-type]  # reason: as given
+
+    uid, db = two.world.web.uid, two.world.db.uid
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(services), "perform", counted)
+        found = two.world.run(run())
+    assert len(asked) == 1
+    assert [getattr(each, "number", None) for each in found] == [1, 2, None, 1]
+
+
+def test_a_server_that_is_alone_claims_nothing() -> None:
+    with line_world() as world:
+        peer = world.live()
+        assert world.see(lambda r: r.line_number(world.web.uid)) == 0
+        assert peer.line.number == 0
