@@ -18,10 +18,12 @@ from bascule.bootstrap import moving
 from bascule.bootstrap.admin import admin
 from bascule.bootstrap.data_directory import open_data_directory
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.keys import keys_out_of
 from bascule.config import parse_database
 from bascule.domain.facts.installation import InstallationMoved
 from bascule.errors import BasculeError
 from bascule.identity.record_key import RecordKey
+from bascule.identity.signing_keys import SIGNING_KEY, SigningKeys
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.record import EventFilter
 from bascule.services.seal import seal_all
@@ -123,8 +125,9 @@ def _checked(data: Path) -> dict[str, object]:
 
 
 def _but_for_the_move(sums: dict[str, whole.Sum]) -> dict[str, whole.Sum]:
-    """What a move changes: whose turn it is, and the event that says so."""
-    return {key: each for key, each in sums.items() if key not in ("installation", "events")}
+    """What a move changes: whose turn it is, the event that says so, and the keys' seals."""
+    changed = ("installation", "events", "sealed_keys")
+    return {key: each for key, each in sums.items() if key not in changed}
 
 
 @has_postgresql
@@ -312,6 +315,27 @@ def test_what_postgresql_cannot_hold_is_said(data: Path, address: str) -> None:
 def test_an_unsound_database_is_not_copied(data: Path, address: str) -> None:
     _change(Record(data), "UPDATE event_seals SET hash = 'wrong' WHERE position = 3")
     assert "The record is broken" in _refusal(_copy(data, address)).message
+
+
+@has_postgresql
+def test_the_keys_go_along(data: Path, address: str) -> None:
+    """A stolen key that was forgotten on either side of a move stays forgotten after it."""
+    first = SigningKeys(data).kid
+    assert _copy(data, address).exit_code == 0
+    assert CliRunner().invoke(admin, ["rotate-signing-key", "--data", str(data)]).exit_code == 0
+    assert SigningKeys(data).kid == first, "the database says which counts, not the file"
+    assert _copy(data, "sqlite").exit_code == 0
+    second = SigningKeys(data).kid
+    assert second != first
+    assert CliRunner().invoke(admin, ["rotate-signing-key", "--data", str(data)]).exit_code == 0
+    third = SigningKeys(data).kid
+    postgresql.cluster().drop(name := address.partition("dbname=")[2].split()[0])
+    postgresql.cluster().do(f"CREATE DATABASE {name}")
+    assert _copy(data, address).exit_code == 0
+    (data / SIGNING_KEY).unlink()
+    with reading(Record(data).where) as connection:
+        keys_out_of(data, SqlReader(connection))
+    assert SigningKeys(data).kid == third not in (first, second)
 
 
 @has_postgresql

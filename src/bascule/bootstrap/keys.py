@@ -71,4 +71,4 @@ def keys_into(data: Path, tx: Transaction, now: datetime) -> None:
 def keys_out_of(data: Path, reader: Reader) -> None:
     """Make the files of ``data`` what the database has; raise ConfigurationError."""
     shared = SharedKeys(data)
-    shared.write(shared.read(reader))
+    shared.write(shared.open(reader))

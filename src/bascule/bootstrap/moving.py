@@ -28,6 +28,7 @@ from bascule.bootstrap.data_directory import (
     require_installation,
 )
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.keys import keys_into, keys_out_of
 from bascule.bootstrap.progress import Progress
 from bascule.cli.printing import note
 from bascule.clocks import SystemClock
@@ -97,6 +98,7 @@ def finish(record: Record) -> None:
 def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Moved:
     from bascule.store import moving
     from bascule.store.long_work import check_unused, holding
+    from bascule.store.transaction import SqlReader
 
     with holding(record.where) as source:
         check_unused(source, record.name)
@@ -107,6 +109,8 @@ def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Mov
         if found.problems or made is None or verdict is None:
             raise _not_sound(record.name, data, found.problems)
         record.check_current(made)
+        if record.is_shared:
+            keys_out_of(data, SqlReader(source))
         number = max(made.number, record.number) + 1
         with _empty(target, made) as there:
             progress = Progress("copying", is_silent=is_silent)
@@ -117,7 +121,7 @@ def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Mov
             progress.end()
             if after != verdict.head:
                 raise _another_chain(after.position, verdict.head.position)
-            _note(there, target.kind, number)
+            _note(there, target, data, number)
         target.take_over(made.tenant_id, number, record.place)
         _arrive(target)
         _mark_retired(source, target)
@@ -204,15 +208,21 @@ def _verify(connection: Connection, data: Path, progress: Progress, count: int) 
     return verdict.head
 
 
-def _note(connection: Connection, kind: str, number: int, *, is_undone: bool = False) -> None:
-    """Put the move on record where the record will be, and mark it as arriving."""
+def _note(
+    connection: Connection, target: Record, data: Path, number: int, *, is_undone: bool = False
+) -> None:
+    """Put the move on record where the record will be, and mark it as arriving. The keys go along:
+    those that an earlier move left there may have been rotated since.
+    """
     from bascule.domain.facts.installation import InstallationMoved
     from bascule.services.act import Act
     from bascule.store.transaction import SqlTransaction
 
     tx = SqlTransaction(connection)
     act = Act(SystemClock().now())
-    act.record(tx, InstallationMoved(kind, number, is_undone))
+    act.record(tx, InstallationMoved(target.kind, number, is_undone))
+    if target.is_shared:
+        keys_into(data, tx, act.now)
     tx.move_installation(number, is_arriving=True)
     tx.finish()
 
@@ -280,7 +290,7 @@ def undo(data: Path) -> tuple[Record, int]:
                     advice="Restore a backup.",
                 )
             number = max(made.number, record.number) + 1
-            _note(connection, before.kind, number, is_undone=True)
+            _note(connection, before, data, number, is_undone=True)
             commit(connection)
         before.take_over(made.tenant_id, number, record.place)
         finish(before)

@@ -57,9 +57,22 @@ class SharedKeys:
         self.numbers: Mapping[str, int] = {}  # of the keys that this replica has
 
     def read(self, reader: KeyInstallationReads) -> OpenedKeys:
-        """The keys of the database, opened. Empty before there is an installation.
+        """``open``; raises ConfigurationError too where a key of the installation is nowhere."""
+        found = self.open(reader)
+        for name in NEEDED if reader.installation() is not None else ():
+            if name not in found.contents and read_if_present(self._data_dir / name) is None:
+                raise ConfigurationError(
+                    f"The installation's key {name} is neither in its database nor in "
+                    f"{self._data_dir}.",
+                    advice="Restore the database from a backup, or start the replica whose data "
+                    "directory has the file.",
+                )
+        return found
 
-        Raises ConfigurationError where they cannot be opened, or one is nowhere.
+    def open(self, reader: KeyInstallationReads) -> OpenedKeys:
+        """The keys of the database. None before there is an installation.
+
+        Raises ConfigurationError where they cannot be opened.
         """
         installation = reader.installation()
         if installation is None:
@@ -72,14 +85,6 @@ class SharedKeys:
             if content is None:
                 raise self._cannot_open()
             found[row.name] = content
-        for name in NEEDED:
-            if name not in found and read_if_present(self._data_dir / name) is None:
-                raise ConfigurationError(
-                    f"The installation's key {name} is neither in its database nor in "
-                    f"{self._data_dir}.",
-                    advice="Restore the database from a backup, or start the replica whose data "
-                    "directory has the file.",
-                )
         return OpenedKeys({row.name: row.number for row in rows}, found)
 
     def write(self, keys: OpenedKeys) -> frozenset[str]:
@@ -119,7 +124,7 @@ class SharedKeys:
         self, tx: KeyInstallationWrites, made: RSAKey, now: datetime, *, forget: bool
     ) -> KeyIds:
         """Have ``made`` sign tokens from this commit on; no file is changed."""
-        keys, sealer, installation = self.read(tx), self._sealer(), tx.installation()
+        keys, sealer, installation = self.open(tx), self._sealer(), tx.installation()
         before = keys.contents.get(SIGNING_KEY)
         if sealer is None or installation is None or before is None:
             raise self._cannot_open()
