@@ -16,6 +16,8 @@ from bascule.bootstrap.database import Record
 from bascule.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bascule.interfaces.invites import ReplicaInvite
     from bascule.interfaces.store import Transaction
     from bascule.services.act import Act
@@ -40,7 +42,7 @@ def replica() -> None:
     "--endpoint",
     multiple=True,
     metavar="URL",
-    help="Where the new host reaches a running replica; repeatable. Default: that of admin.json.",
+    help="Where the new host reaches a running replica; repeatable. Default: those that run.",
 )
 def invite(data: Path, endpoint: tuple[str, ...]) -> None:
     """Make a one-time token that lets one host become a replica. The server is running.
@@ -49,7 +51,7 @@ def invite(data: Path, endpoint: tuple[str, ...]) -> None:
     there in secret. It is printed once. Run this command as the server's own account. This is
     recorded.
     """
-    from bascule.bootstrap.admin import previous, services_of
+    from bascule.bootstrap.admin import services_of
     from bascule.client.endpoint import parse_endpoint
     from bascule.identity.join_token import JoinToken
     from bascule.identity.secrets import new_secret
@@ -60,23 +62,21 @@ def invite(data: Path, endpoint: tuple[str, ...]) -> None:
     _require_shared(data)
     shared, invite_id, secret = SharedKeys(data), new_id(), new_secret()
 
-    def work(tx: Transaction, act: Act) -> ReplicaInvite:
+    def work(tx: Transaction, act: Act) -> tuple[ReplicaInvite, Sequence[str]]:
         def seal(ends_at: datetime) -> str:
             return shared.seal_invite(tx, invite_id, secret, ends_at)
 
-        return make(tx, act, invite_id, seal)
+        running = [each.replica.endpoint for each in tx.replicas() if each.is_alive]
+        if not (given or running):
+            raise ConfigurationError(
+                "No server uses the database now, so there is none that a new host could ask.",
+                advice="Start a server first, or give --endpoint https://HOST:PORT of one.",
+            )
+        return make(tx, act, invite_id, seal), given or running
 
-    known = str(previous(data).get("endpoint") or "")
-    endpoints = [
-        parse_endpoint(each, "--endpoint") for each in endpoint or ([known] if known else [])
-    ]
-    if not endpoints:
-        raise ConfigurationError(
-            f"It is not known where a replica answers: {data} has no admin.json.",
-            advice="Give --endpoint https://HOST:PORT of a running replica.",
-        )
+    given = [parse_endpoint(each, "--endpoint") for each in endpoint]
     with services_of(data, is_stopped=False) as services:
-        made = asyncio.run(services.perform(work))
+        made, endpoints = asyncio.run(services.perform(work))
     click.echo(JoinToken(invite_id, secret, _fingerprint(data), tuple(endpoints)).text)
     click.echo(
         f"It works once, until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC, and gives a host the "

@@ -48,17 +48,3 @@ class ReplicaRefused(Fact):
 
     host: Text
     why: Text
-
-
-@fact(
-    "Bascule.Audit/replicas/delete",
-    "Remove replica",
-    Activity.DELETE,
-    severity=Severity.HIGH,
-    level=Level.WARNING,
-)
-class ReplicaRemoved(Fact):
-    """A server may not serve any more. Its host still has the installation's keys."""
-
-    host: Text
-    uid: Text
