@@ -42,6 +42,7 @@ from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.sign_in import StoredPassword
 from bascule.identity.secrets import new_secret
+from bascule.interfaces.store import Store
 from bascule.store.open import open_store
 from tests.wire.browsing import PASSWORD, forms
 from tests.wire.house import QUICK
@@ -125,7 +126,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(data):
         pass
     program = str(uuid.uuid4())
-    fill(data, program, make_certificate(certificate))
+    fill(open_store(data / "bascule.db"), program, make_certificate(certificate))
     with running(data, "--allow-password-grant") as port:
         admin = json.loads((data / "admin.json").read_text())
         admin["endpoint"] = f"https://localhost:{port}"
@@ -152,12 +153,12 @@ def make_certificate(path: Path) -> str:
     return pem.decode()
 
 
-def fill(data: Path, program: str, certificate: str) -> None:
+def fill(store: Store, program: str, certificate: str) -> None:
+    """Put them there, and close the store."""
     now = datetime.now(UTC)  # noqa: TID251  # reason: as above
     user = User(str(uuid.uuid4()), ANNA, "Anna", True, now)
     kind = CredentialKind.CERTIFICATE
     credential = Credential(str(uuid.uuid4()), program, kind, certificate, "", now, None)
-    store = open_store(data / "bascule.db")
 
     def work(tx: Any) -> None:
         tx.put_user(user)
