@@ -98,6 +98,7 @@ def balanced(data: Path, ports: Sequence[int]) -> Iterator[Balanced]:
         balancer.server_close()
 
 
+@pytest.mark.timeout(300)  # three starts of a server
 @pytest.mark.filterwarnings("ignore:This API has been deprecated:DeprecationWarning")
 def test_every_way_to_sign_in_over_two_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
