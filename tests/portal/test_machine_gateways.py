@@ -386,3 +386,64 @@ def test_a_policys_port_rule_names_its_public_port(led: Gateway) -> None:
     moved = {**fields, "row.0.public": "2006", "row.0.at": "", "act": "preview"}
     shown = text_of(olga.send(path, moved).text)
     assert "Public port at the gateway: 2005 → 2006" in shown, "before it is saved"
+
+
+# -- several at once ----------------------------------------------------------------------------
+
+
+def test_several_machines_are_put_behind_a_gateway_at_once_or_none(gated: House) -> None:
+    """Each at its own addresses or at those given; a fault in one line leaves all as they were."""
+    gated.add_machine("db-1")
+    olga, path = owner(gated), f"/portal/points/{uid_of(gated, 'gw-2')}/machines"
+    assert path in olga.page(path.removesuffix("/machines")), "the gateway's page leads there"
+
+    def send(machines: str, order: str = "series") -> tuple[int, str]:
+        answer = olga.send(path, {"machines": machines, "order": order})
+        return answer.status_code, text_of(answer.text)
+
+    wrong = {
+        "": "Name a machine.",
+        "web-1\nno-such": "no-such : You can see no machine of this name.".replace(" :", ":"),
+        "web-1\nWEB-1": "WEB-1 is named twice.",
+        "web-1\ndb-1": "Give the address of db-1 behind the gateway",
+        "web-1\ndb-1 here": "'here' is not an IPv4 or IPv6 address.",
+        "web-1\ndb-1 10.1.0.30": "10.1.0.30 is another machine’s address",
+        "web-1\ngw-2 10.1.0.9": "The agent of gw-2 is bound by its enrolment.",
+        "\n".join(f"m-{number}" for number in range(101)): "Name at most 100 machines at a time.",
+    }
+    for machines, said in wrong.items():
+        status, text = send(machines)
+        assert (status in (400, 409), said in text) == (True, True), (machines, text)
+        assert bound(gated, "web-1") == {}, machines
+    assert send("web-1 \n db-1, 10.1.0.20", "parallel")[0] == 303
+    there = bound(gated, "web-1")["gw-2"]
+    assert list(map(str, there.addresses)) == ["10.1.0.30", "fd01::30"]
+    assert there.is_parallel
+    uid = uid_of(gated, "db-1")
+    (db,) = gated.see(lambda r: r.bindings_of(uid))
+    assert list(map(str, db.addresses)) == ["10.1.0.20"]
+    status, text = send("db-1 10.1.0.21")
+    assert (status, "db-1 is behind gw-2 already." in text) == (409, True), (
+        "it is moved at its own page"
+    )
+
+
+def test_who_may_not_change_the_gateway_puts_nothing_behind_it(gated: House) -> None:
+    """And does not learn which names there are."""
+    path = f"/portal/points/{uid_of(gated, 'gw-2')}/machines"
+    whole = gated.policy().split("/resourceGroups/")[0]
+    rights = (POINT_READ, MACHINE_READ, ENROLMENT_WRITE, POLICY_READ)
+    person = somebody(gated, "linker", whole, *rights)
+    for machines in ("web-1", "no-such"):
+        answer = person.send(path, {"machines": machines, "order": "series"})
+        assert answer.status_code == 403
+    assert bound(gated, "web-1") == {}
+
+
+def test_a_machine_that_only_gateways_guard_has_no_agent_to_remove(gated: House) -> None:
+    page = text_of(owner(gated).page(f"/portal/points/{uid_of(gated, 'app-1')}"))
+    assert "Firewall of app-1" in page
+    assert "Agent of" not in page
+    assert "Enrol an agent" in page
+    for absent in ("Enrol again", "Remove", "Put machines behind it", "Managed by"):
+        assert absent not in page

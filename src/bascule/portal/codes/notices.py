@@ -39,6 +39,9 @@ TEXTS: Mapping[str, str] = {
     "notice.gateway_bound": msgid(
         "The machine is behind the gateway. Open access to it has ended."
     ),
+    "notice.machines_bound": msgid(
+        "The machines are behind the gateway. Open access to them has ended."
+    ),
     "notice.gateway_changed": msgid(
         "Saved. If the address or the order changed, open access ended."
     ),

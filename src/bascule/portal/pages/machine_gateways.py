@@ -24,6 +24,7 @@ from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.machine import ShownMachine, frame, read_machine, wanted_id
+from bascule.portal.machine_named import machine_named
 from bascule.portal.machine_points import (
     Place,
     Row,
@@ -118,7 +119,7 @@ def _add_form(visit: Visit, place: Place) -> Form:
                 longest=200,
             ),
             _addresses_field(visit, ", ".join(map(str, own)) if is_plain else ""),
-            _order_field(visit, is_parallel=False),
+            order_field(visit, is_parallel=False),
             place.seen_field,
         ),
         effects=(
@@ -142,7 +143,7 @@ def _addresses_field(visit: Visit, value: str) -> Field:
     )
 
 
-def _order_field(visit: Visit, *, is_parallel: bool) -> Field:
+def order_field(visit: Visit, *, is_parallel: bool) -> Field:
     t = visit.words
     return Field(
         "order",
@@ -167,11 +168,11 @@ async def _add(visit: Visit, place: Place) -> Response:
         return _gateway(visit, reader, visit.form.text("gateway"))
 
     gateway = await visit.read(find)
-    where, is_parallel = _addresses(visit), _is_parallel(visit)
+    where, is_parallel = _addresses(visit), is_parallel_in(visit)
 
     def work(tx: Transaction, act: Act) -> None:
         check_shown(tx, act, visit, place)
-        _check_new(tx, place.machine, gateway)
+        check_new(tx, place.machine, gateway)
         bindings.bind(
             tx, act, visit.subject, place.machine.id, gateway.uid, where, is_parallel=is_parallel
         )
@@ -180,7 +181,7 @@ async def _add(visit: Visit, place: Place) -> Response:
     return visit.go(place.path, "gateway_bound")
 
 
-def _check_new(tx: Transaction, machine: Machine, gateway: Machine) -> None:
+def check_new(tx: Transaction, machine: Machine, gateway: Machine) -> None:
     """Raise Conflict for a gateway that the machine is behind: binding would move it there."""
     if any(each.point_uid == gateway.uid for each in tx.bindings_of(machine.uid)):
         raise Conflict(
@@ -195,31 +196,20 @@ def _check_new(tx: Transaction, machine: Machine, gateway: Machine) -> None:
 
 
 def _gateway(visit: Visit, reader: Reader, text: str) -> Machine:
-    """The machine that is called so, of those that the visitor may read. Raises InvalidInput."""
-    group, _, name = text.rpartition("/")
-    wanted = ListFilter(name_part=name, resource_group=group, within=visit.within(MACHINE_READ))
-    listed = reader.listed_machines(wanted, None, LOOKED_AT) if name else ()
-    found = [e.machine for e in listed if e.machine.id.name.casefold() == name.casefold()]
-    if len(found) > 1:
-        raise InvalidInput(
-            "Several machines have this name. Give group/name.",
-            target="gateway",
-            code="NameUnclear",
-        )
-    if not found:
-        raise InvalidInput(
-            "You can see no machine of this name.", target="gateway", code="MachineNotFound"
-        )
-    if reader.agent_of(found[0].uid) is None:
+    """The machine that is called so, of those that the visitor may read, if it has an agent. Raises
+    InvalidInput.
+    """
+    found = machine_named(visit, reader, text, "gateway")
+    if reader.agent_of(found.uid) is None:
         raise InvalidInput(
             sentence(
                 "{name} has no agent of its own, so it can guard no other machine.",
-                name=found[0].id.name,
+                name=found.id.name,
             ),
             target="gateway",
             code="NoEnforcementPoint",
         )
-    return found[0]
+    return found
 
 
 def _parsed(visit: Visit) -> list[Address]:
@@ -238,7 +228,7 @@ def _addresses(visit: Visit) -> list[Address]:
     return found
 
 
-def _is_parallel(visit: Visit) -> bool:
+def is_parallel_in(visit: Visit) -> bool:
     order = visit.form.text("order")
     if order not in ("series", "parallel"):
         raise InvalidInput("Choose one of the offered values.", target="order")
@@ -298,7 +288,7 @@ def _edit_form(visit: Visit, found: Bound) -> Form:
         found.place.path,
         (
             _addresses_field(visit, ", ".join(map(str, here.addresses))),
-            _order_field(visit, is_parallel=here.is_parallel),
+            order_field(visit, is_parallel=here.is_parallel),
             found.place.seen_field,
         ),
         effects=(
@@ -313,7 +303,7 @@ def _edit_form(visit: Visit, found: Bound) -> Form:
 
 async def _edit(visit: Visit, found: Bound) -> Response:
     here, where = found.row.binding, _addresses(visit)
-    is_parallel = _is_parallel(visit)
+    is_parallel = is_parallel_in(visit)
 
     def work(tx: Transaction, act: Act) -> None:
         check_shown(tx, act, visit, found.place)

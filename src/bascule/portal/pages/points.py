@@ -241,7 +241,7 @@ def _show_agent(visit: Visit, guarded: Guarded, command: Command | None) -> Resp
 @decides(POINT_READ)
 async def show_point(visit: CurrentVisit, uid: str) -> Response:
     def read(reader: Reader) -> tuple[PointRow, Sequence[Behind], int]:
-        row = _point(reader, visit, uid)
+        row = read_point(reader, visit, uid)
         return row, *_behind(reader, visit, row.machine.uid)
 
     row, behind, hidden = await visit.read(read)
@@ -255,6 +255,8 @@ async def show_point(visit: CurrentVisit, uid: str) -> Response:
         machine_page=f"/portal/machines/{quote(row.machine.id.resource_group)}"
         f"/{quote(row.machine.id.name)}",
         remove=f"{point_page(row)}/remove",
+        put_behind=f"{point_page(row)}/machines",
+        why_not_behind=why_not_behind(visit, row.machine),
         manage=f"{point_page(row)}/managed-by",
         why_not_manage=visit.why_not(ENROLMENT_WRITE, scope) or visit.why_not(MACHINE_WRITE, scope),
         longest_manager=LONGEST_MANAGER,
@@ -294,7 +296,7 @@ def _behind(reader: Reader, visit: Visit, uid: str) -> tuple[Sequence[Behind], i
 @decides(ENROLMENT_WRITE)
 async def manage_point(visit: CurrentVisit, uid: str) -> Response:
     """What manages the gateway, as an owner says (EDGES G9)."""
-    row = await visit.read(lambda reader: _point(reader, visit, uid))
+    row = await visit.read(lambda reader: read_point(reader, visit, uid))
     by = visit.form.text("by")
     await visit.perform(lambda tx, act: managed.manage(tx, act, visit.subject, row.machine.id, by))
     return visit.go(point_page(row), "point_managed")
@@ -304,7 +306,7 @@ async def manage_point(visit: CurrentVisit, uid: str) -> Response:
 @decides(ENROLMENT_DELETE)
 async def ask_to_remove(visit: CurrentVisit, uid: str) -> Response:
     def read(reader: Reader) -> tuple[PointRow, int, list[str]]:
-        row = _point(reader, visit, uid)
+        row = read_point(reader, visit, uid)
         shut = kept_closed(reader, row.machine.uid)
         return row, len(reader.live_grants([row.machine.uid])), [str(each) for each in shut]
 
@@ -327,7 +329,7 @@ async def remove(visit: CurrentVisit, uid: str) -> Response:
     return visit.go(POINTS, "point_removed")
 
 
-def _point(reader: Reader, visit: Visit, uid: str) -> PointRow:
+def read_point(reader: Reader, visit: Visit, uid: str) -> PointRow:
     """The point, for who may read it; whose it is, others do not learn."""
     row = view_point(reader, uid.lower(), visit.now)
     within = visit.within(POINT_READ)
@@ -337,6 +339,13 @@ def _point(reader: Reader, visit: Visit, uid: str) -> PointRow:
     if row is None:
         raise NotFound("There is no such enforcement point.", code="ResourceNotFound")
     return row
+
+
+def why_not_behind(visit: Visit, gateway: Machine) -> str:
+    """Why the visitor can put no machine behind it; the rights at the machines are checked later."""
+    if not visit.rights.may_anywhere(ENROLMENT_WRITE):
+        return visit.why_not(ENROLMENT_WRITE, subscription_scope(visit.subscription_id))
+    return visit.why_not(MACHINE_WRITE, resource_scope(gateway.id))
 
 
 def point_page(row: PointRow) -> str:
