@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument(
         "--postgresql",
         choices=("none", "half", "all"),
-        default="half",
+        default="none",
         help="seeds that run on three replicas over PostgreSQL; half: the even ones",
     )
     parser.add_argument("--no-planted", action="store_true", help="leave the planted bugs out")
