@@ -331,6 +331,7 @@ document.addEventListener("htmx:after:swap", (event) => {
   afterSwap();
   if (ctx?.target !== document.body) return;
   seen = markOf(ctx.text);
+  fetchedAfter = ""; // that was the page before
   // A page on its way while something changed may have been made before that.
   if (isOpen && isNews()) refresh();
 });
