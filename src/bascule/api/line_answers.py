@@ -137,6 +137,7 @@ async def tell_news(lines: Lines, line: Line) -> None:
     lines.follow(line, generations)
     if told.keys() != generations.keys():
         line.beat()  # which names them: what is named no more is to end, and what is new is asked for
+        line.look()  # what of a new one moved between that reading and now woke nobody
     for uid, number in generations.items():
         if told.get(uid) == number:
             continue

@@ -107,12 +107,22 @@ _CONTACT = (
 _IS_NEWEST = exists().where(  # of connections at all servers, where there are several
     point_lines.c.point_uid == bindparam("point"), point_lines.c.number == bindparam("line")
 )
+_IS_FIRST_CONTACT = (
+    and_(  # since it was bound: what was reported came by no beat that still counted
+        t.bindings.c.reported_at.is_(None),
+        t.bindings.c.bound_at <= bindparam("at"),
+        not_(is_noted_silent(t.bindings.c.point_uid)),
+    )
+)
 _BOUND_CONTACT = (
     update(t.bindings)
     .where(
         t.bindings.c.point_uid == bindparam("point"),
         t.bindings.c.machine_uid == bindparam("machine"),
-        _is_moved_by_contact(t.bindings.c.reported_at, t.bindings.c.point_uid),
+        or_(
+            _is_moved_by_contact(t.bindings.c.reported_at, t.bindings.c.point_uid),
+            _IS_FIRST_CONTACT,
+        ),
         exists().where(*_HAS_KEY),
     )
     .values(reported_at=bindparam("at"))

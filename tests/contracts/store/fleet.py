@@ -100,6 +100,24 @@ class FleetContract:
             bound_to = read(store, lambda r: r.bound_to("uid-gate"))
             assert [each.reported_at for each in bound_to] == [heard, NOW]
 
+    @pytest.mark.parametrize("is_silent", [False, True])
+    def test_the_first_contact_counts_if_it_is_later_than_the_binding(
+        self, store: Store, is_silent: bool
+    ) -> None:
+        for name in ("gate", "a"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+        gate = EnforcementPoint("uid-gate", "key", NOW, last_contact_at=NOW)
+        write(store, lambda tx: tx.put_enforcement_point(gate))
+        write(store, lambda tx: tx.put_binding(Binding("uid-a", "uid-gate", NOW)))
+        if is_silent:
+            write(store, lambda tx: tx.mark_silent({"uid-gate"}))
+        earlier, later = NOW - timedelta(seconds=1), NOW + timedelta(seconds=9)
+        for at, heard in ((earlier, None), (later, None if is_silent else later)):
+            contact = Contact("uid-gate", "key", at, frozenset({"uid-a"}))
+            write(store, lambda tx: tx.put_contacts([contact], later, timedelta(seconds=30)))
+            (bound,) = read(store, lambda r: r.bound_to("uid-gate"))
+            assert bound.reported_at == heard
+
     def test_the_network_of_a_contact_that_counts_is_kept(self, store: Store) -> None:
         for name, heard in (("a", NOW), ("b", NOW - HOUR)):
             write(store, lambda tx: tx.put_machine(a_machine(name)))
