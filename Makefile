@@ -36,7 +36,7 @@ test: install-dev  ## the whole suite; says at the end what was not run here, an
 
 test-all: install-dev  ## what takes longer than the suite, and nothing of it: PostgreSQL, mutants, faults by chance
 	@code=0; \
-	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" postgresql || code=1; \
+	tools/postgresql.sh "$(BIN)" first || code=1; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" mutants || code=1; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" faults SEED=21 || code=1; \
 	exit $$code
@@ -71,8 +71,8 @@ guarantees:  # every promise has its tests, and every mutant still fits the code
 promises:  ## write docs/guarantees.md from tests/guarantees.toml
 	$(BIN)/python tools/guarantees.py
 
-postgresql: install-dev  ## tests of API, portal and use cases on PostgreSQL that "make test" runs on SQLite alone
-	@tools/postgresql.sh "$(BIN)"
+postgresql: install-dev  ## all tests of API, portal and use cases on PostgreSQL; "make test" runs them on SQLite
+	@tools/postgresql.sh "$(BIN)" all
 
 mutants: install-dev  ## break the code a line at a time: is each break caught by its test?
 	@$(BIN)/python tools/mutants $(NAMES)

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# The whole suite in six streams at once. Run by `make test`, with the environment's bin folder
+# The whole suite in five streams at once. Run by `make test`, with the environment's bin folder
 # as the only argument.
 #
 # Tests of whole processes and of the real kernel wait much and mind the time; each of their
 # folders runs one by one. What computes runs two files at a time meanwhile, on what they leave of
-# the processors, the longest files first; so do the tests that run on PostgreSQL as well. What
-# computes is shown as it goes, the others when they have ended.
+# the processors, the longest files first. What computes is shown as it goes, the others when
+# they have ended.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-
-. tools/postgresql.sh
 
 bin=$1
 logs=.pytest_cache/streams
@@ -79,14 +77,11 @@ worlds_pid=$!
 echo "Beside this: tests/e2e, tests/faults and tests/netns (as they go: $logs/*.log)"
 failed=()
 least=10
-BASCULE_TEST_DATABASE=postgresql stream postgresql "${on_postgresql_first[@]}" \
-    >"$logs/postgresql.log" 2>&1 &
-postgresql=$!
 stream computing -n 2 --dist loadfile --no-loadscope-reorder \
     --ignore "$packets" "${computing[@]}" || failed+=("computing $?")
 least=0
 
-for row in "postgresql $postgresql" "portal $browser" "e2e $e2e" "worlds $worlds_pid" "faults-netns $faults"; do
+for row in "portal $browser" "e2e $e2e" "worlds $worlds_pid" "faults-netns $faults"; do
     read -r name pid <<<"$row"
     wait "$pid" || failed+=("$name $?")
     echo
@@ -100,9 +95,6 @@ for row in "${failed[@]}"; do
     computing) alone "$name" "$ended" --ignore "$packets" "${computing[@]}" || code=1 ;;
     e2e) alone "$name" "$ended" tests/e2e --ignore "$portal" "${elsewhere[@]}" || code=1 ;;
     portal) alone "$name" "$ended" "$portal" || code=1 ;;
-    postgresql)
-        BASCULE_TEST_DATABASE=postgresql alone "$name" "$ended" "${on_postgresql_first[@]}" || code=1
-        ;;
     *) code=1 ;;
     esac
 done
