@@ -198,7 +198,10 @@ def through_balancer(edge: Edge, header: bytes, source: str = BALANCER) -> tuple
     with edge.plain(source) as plain:
         plain.settimeout(20)
         plain.sendall(header)
-        with edge.trust().wrap_socket(plain, server_hostname="localhost") as secured:
+        with edge.trust().wrap_socket(
+            plain, server_hostname="localhost", do_handshake_on_connect=False
+        ) as secured:  # else it is left unclosed when the handshake fails
+            secured.do_handshake()
             secured.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = http.client.HTTPResponse(secured)
             answer.begin()
