@@ -17,12 +17,14 @@ from bascule.bootstrap.admin import admin
 from bascule.bootstrap.data_directory import open_data_directory
 from bascule.bootstrap.database import Record
 from bascule.config import parse_database
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.inventory import Installation
+from bascule.interfaces.replicas import ALIVE_FOR, Replica
 from bascule.store import open as opening
 from bascule.store import upgrade
 from bascule.store.long_work import commit, holding, reading
 from bascule.store.open import REVISION
+from bascule.store.replicas import ReplicaWrites
 from tests.contracts.store.samples import NOW, write
 from tests.support import postgresql
 
@@ -135,6 +137,28 @@ def test_a_server_that_runs_is_not_migrated_under(
     assert "Another server runs" in done.exception.message
     assert not _has_note(data)
     os.close(held)
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+@pytest.mark.usefixtures("later")
+def test_a_newer_program_does_not_start_beside_an_older_server(data: Path) -> None:
+    """Of another host, whose lock nobody sees here; until it was silent for long enough."""
+    record = Record(data)
+    older = Replica("r-1", "b.example", "https://b.example:8443", "1.0")
+    with holding(record.where) as connection:
+        ReplicaWrites(connection).see_replica(older)
+        commit(connection)
+    with pytest.raises(ConfigurationError) as caught:
+        record.open(is_server=True)
+    assert "b.example (https://b.example:8443)" in caught.value.message
+    assert "Stop all servers" in caught.value.advice
+    assert not _has_note(data)
+    with holding(record.where) as connection:
+        age = {"age": (ALIVE_FOR.seconds + 1) * 1_000_000}
+        connection.execute(text("UPDATE replicas SET seen_at = seen_at - :age"), age)
+        commit(connection)
+    record.open(is_server=True).close()
+    assert _has_note(data)
 
 
 def test_a_newer_database_is_left_as_it_is(data: Path) -> None:

@@ -1,16 +1,19 @@
 """Open the store on PostgreSQL, or make it, and bring it up to date.
 
 As in ``open``: a new database and every upgrade is one transaction, and of two programs that start
-together one does the work and the other finds it done. Several servers may use the database.
+together one does the work and the other finds it done. Several servers may use the database; it is
+not upgraded while one does.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, select, text
 from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import ConfigurationError
 from bascule.interfaces.clock import Clock
+from bascule.interfaces.replicas import ALIVE_FOR
+from bascule.store.columns import Span
 from bascule.store.failures import log
 from bascule.store.lineage import Lineage
 from bascule.store.new import fill
@@ -19,13 +22,20 @@ from bascule.store.postgresql import POSTGRESQL, Database, Place, driver_of, mea
 from bascule.store.postgresql_failures import FAILURES, translate
 from bascule.store.readers import Readers
 from bascule.store.rows import raise_translated
+from bascule.store.spelling import database_now
 from bascule.store.sql_store import SqlStore
+from bascule.store.tables.replicas import replicas
 from bascule.store.writer import Writer
 
 LOCK_OF_REVISIONS = int.from_bytes(b"bascule0")
 _TABLES = text(
     "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace "
     "AND c.relkind IN ('r', 'p') ORDER BY c.relname"
+)
+_ALIVE = (  # by what every revision has
+    select(replicas.c.host, replicas.c.endpoint)
+    .where(database_now() - replicas.c.seen_at <= bindparam("within", type_=Span))
+    .order_by(replicas.c.host, replicas.c.endpoint)
 )
 
 
@@ -134,12 +144,25 @@ def _bring_up_to_date(
         elif found != REVISION:
             from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
 
+            _refuse_beside_servers(connection, name)
             upgrade(connection, found, REVISION, name)
         driver.execute("COMMIT")
     except BaseException:
         if not driver.closed:
             driver.execute("ROLLBACK")
         raise
+
+
+def _refuse_beside_servers(connection: Connection, name: str) -> None:
+    """An older server that goes on would read and write by the tables that it knows."""
+    alive = connection.execute(_ALIVE, {"within": ALIVE_FOR}).all()
+    if alive:
+        named = ", ".join(f"{row.host} ({row.endpoint})" for row in alive)
+        raise ConfigurationError(
+            f"The database {name} cannot be upgraded, because a server uses it: {named}. Nothing was "
+            "changed.",
+            advice="Stop all servers before an upgrade. If one was killed, wait 15 s.",
+        )
 
 
 def revision(connection: Connection, name: str) -> str | None:
