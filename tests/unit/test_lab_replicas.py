@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,9 +16,12 @@ from bascule.lab import packages, stopping, units
 from bascule.lab.balancer import Replica, Turns, header_of
 from bascule.lab.commands import lab
 from bascule.lab.database import admitted
+from bascule.lab.fdstore import FdStore
 from bascule.lab.folder import LabFolder
-from bascule.lab.processes import ProcessId
+from bascule.lab.info import current_state
+from bascule.lab.processes import ProcessId, identify
 from bascule.lab.state import LabState, read_state, write_state
+from bascule.lab.supervisor import Running, Supervisor
 from bascule.lab.topology import MOST_REPLICAS, Shape, default_topology, widest_topology
 
 THREE = default_topology("demo", Shape(3, has_database=True))
@@ -109,6 +115,84 @@ def test_what_can_be_stopped() -> None:
     with pytest.raises(NotFound) as caught:
         stopping.stop(FOLDER, state, "server", is_killed=False)
     assert "server-1" in caught.value.advice
+
+
+def a_state(*running: str) -> LabState:
+    own = identify(os.getpid())
+    assert own is not None
+    state = LabState("demo", 1, own, is_rootless=False, shape=str(THREE.shape))
+    state.phase = "running"
+    state.processes = dict.fromkeys(running, own)
+    return state
+
+
+def test_nobody_waits_for_what_was_stopped_by_word(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = LabFolder(tmp_path)
+    folder.stopped("x").parent.mkdir()
+    names = stopping.programs(THREE)
+    state = a_state(*(name for name in names if name != "database"))
+    monkeypatch.setattr("bascule.lab.info.running_state", lambda _: state)
+    monkeypatch.setattr("bascule.lab.info.lab_folder", lambda _: folder)
+    monkeypatch.setattr("bascule.lab.info._PATIENCE_SECONDS", 0.2)
+    began = time.monotonic()
+    current_state("demo", THREE)  # it may be back at any moment
+    assert time.monotonic() - began >= 0.2
+    monkeypatch.setattr("bascule.lab.info._PATIENCE_SECONDS", 60.0)
+    folder.stopped("database").touch()
+    began = time.monotonic()
+    assert current_state("demo", THREE) is state
+    assert time.monotonic() - began < 30
+
+
+def test_what_is_stopped_just_after_it_died_is_not_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = LabFolder(tmp_path)
+    folder.stopped("x").parent.mkdir()
+    supervisor = Supervisor(folder, THREE, listener=-1, port=1)
+    supervisor.state.phase = "running"
+    started: list[str] = []
+
+    def start(running: Running) -> None:
+        started.append(running.unit.name)
+        running.restart_at = 0.0
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    for host in THREE.servers[:2]:
+        unit = units.server(THREE, folder, ["bascule"], host)
+        running = Running(unit, FdStore(close=os.close), restart_at=time.monotonic())
+        supervisor._running[unit.name] = running
+    folder.stopped("server-1").touch()
+    supervisor._turn()
+    assert started == ["server-2"]
+    assert supervisor._running["server-1"].restart_at == 0.0, "it is not looked at again"
+    folder.stopped("server-1").unlink()
+    supervisor._start_again()
+    assert started[1:2] == ["server-1"]
+
+
+def test_what_was_started_again_meanwhile_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = LabFolder(tmp_path)
+    folder.stopped("x").parent.mkdir()
+    write_state(folder.state, a_state("server-1"))
+    ended: list[int] = []
+
+    def end(pid: int, *_: object) -> bool:
+        ended.append(pid)
+        return True
+
+    monkeypatch.setattr(stopping, "end", end)
+    stopping.stop(folder, a_state(), "server-1", is_killed=False)
+    assert ended == [os.getpid()]
+
+
+def test_the_cluster_does_not_wait_for_its_clients_when_it_ends() -> None:
+    assert units.gentle_signal("database") == signal.SIGINT
+    assert units.gentle_signal("server-1") == signal.SIGTERM
 
 
 # -- the balancer

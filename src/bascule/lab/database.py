@@ -1,9 +1,10 @@
 """The lab's own cluster of PostgreSQL: made when it is not there, then run.
 
-Run in the host ``database`` as ``python -m bascule.lab.database PROGRAMS ADDRESS...``; the addresses are
-those from which servers connect. What it makes is in FOLDER, the lab's own, which its account may enter
-there; postgres refuses to run as root. The servers verify its certificate, by a CA of its own, and give a
-password. Source: initdb(1), postgres(1), pg_hba.conf.
+Run in the host ``database`` as ``python -m bascule.lab.database PROGRAMS TLS PASSWORD NAMES ADDRESS...``:
+the folder of PostgreSQL's programs, that of the cluster's CA, the file of the password (made when it is not
+there), the host's own names with commas between them, and the addresses from which servers connect. The
+cluster is in FOLDER, the lab's own, which its account may enter there; postgres refuses to run as root. The
+servers verify its certificate, by a CA of its own, and give a password. Source: initdb(1), postgres(1), pg_hba.conf.
 What is not here: where Debian's programs are (``packages``).
 """
 

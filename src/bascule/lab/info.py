@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bascule.errors import Unavailable
-from bascule.lab import resources, units
-from bascule.lab.folder import LabFolder
+from bascule.lab import resources, stopping, units
+from bascule.lab.folder import LabFolder, lab_folder
 from bascule.lab.lifecycle import running_state
 from bascule.lab.person import Person
 from bascule.lab.state import LabState
@@ -40,16 +40,20 @@ def pids_of(state: LabState, topology: Topology) -> dict[str, Any]:
 
 
 def current_state(name: str, topology: Topology) -> LabState:
-    """The state in which all programs run; what just died is back a second later.
+    """The state in which all programs run but those that were stopped by word; what just died is back a
+    second later.
 
     After some patience the last state will do, with None for what does not come back.
     """
+    folder = lab_folder(name)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         state = running_state(name)
-        pids = pids_of(state, topology)
-        alive = [*pids["servers"].values(), *pids["agents"].values(), *pids["sshd"].values()]
-        if (state.phase == "running" and all(alive)) or time.monotonic() > deadline:
+        programs = stopping.programs(topology)
+        awaited = [each for each in programs if not folder.stopped(each).exists()]
+        if state.phase == "running" and all(map(state.pid, awaited)):
+            return state
+        if time.monotonic() > deadline:
             return state
         time.sleep(_PAUSE)
 
@@ -146,12 +150,12 @@ def render_table(info: Mapping[str, Any]) -> str:
     pids = info["pids"]
     programs = {name: f"server {pid or 'stopped'}" for name, pid in pids["servers"].items()}
     if info["balancer"]:
-        programs[info["balancer"]] = f"balancer {pids['balancer']}"
+        programs[info["balancer"]] = f"balancer {pids['balancer'] or 'stopped'}"
     if info["database"]:
         programs[info["database"]["host"]] = f"postgres {pids['database'] or 'stopped'}"
     for name, sshd in pids["sshd"].items():
         agent = f"agent {pids['agents'][name] or 'ended'}" if name in pids["agents"] else "no agent"
-        programs[name] = f"{agent}, sshd {sshd}"
+        programs[name] = f"{agent}, sshd {sshd or 'stopped'}"
     rows = [("HOST", "IPV4", "IPV6", "NAMESPACE", "PIDS")]
     rows += [
         (host["name"], *host["addresses"], host["namespace"], programs.get(host["name"], ""))

@@ -34,12 +34,11 @@ def stop(folder: LabFolder, state: LabState, program: str, *, is_killed: bool) -
     """Return when it is gone; nothing is done to one that is stopped already."""
     _check(state, program)
     folder.stopped(program).touch(mode=0o600)
+    state = read_state(folder.state) or state  # it may have been started since
     process = state.processes.get(program)
     if process is None:
         return
-    # postgres(1): SIGTERM would wait for its clients to go.
-    gently = signal.SIGINT if program == units.DATABASE else signal.SIGTERM
-    number = signal.SIGKILL if is_killed else gently
+    number = signal.SIGKILL if is_killed else units.gentle_signal(program)
     if not end(process.pid, number, process.is_alive, _SECONDS):
         raise EnforcementFailed(f"{program} did not end", advice="try again with --kill")
 

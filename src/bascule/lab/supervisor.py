@@ -229,7 +229,7 @@ class Supervisor:
             raise LabFailure(
                 f"{name} keeps failing (exit code {code}):\n" + self._folder.tail(name)
             )
-        if self._folder.stopped(name).exists():
+        if self._is_stopped(running):
             running.restart_at = 0.0
         elif running.may_restart():
             running.restart_at = time.monotonic() + RESTART_SECONDS
@@ -311,13 +311,13 @@ class Supervisor:
 
     def _start_again(self) -> None:
         """Start what was stopped by word and is wanted again (``stopping``)."""
-        for name, running in self._running.items():
-            if (
-                running.pid == 0
-                and running.may_restart()
-                and not self._folder.stopped(name).exists()
-            ):
+        for running in self._running.values():
+            if running.pid == 0 and running.may_restart() and not self._is_stopped(running):
                 self._start(running)
+
+    def _is_stopped(self, running: Running) -> bool:
+        """By word."""
+        return self._folder.stopped(running.unit.name).exists()
 
     def _turn(self) -> None:
         """Wait for the next thing to happen and do it."""
@@ -339,7 +339,11 @@ class Supervisor:
                 self._handlers[fd]()
         now = time.monotonic()
         for running in list(self._running.values()):
-            if running.restart_at and running.restart_at <= now and not self._is_stopping:
+            if not running.restart_at or running.restart_at > now or self._is_stopping:
+                continue
+            if self._is_stopped(running):  # after it died
+                running.restart_at = 0.0
+            else:
                 self._start(running)
 
     # -- taking down ----------------------------------------------------------------------
@@ -352,7 +356,7 @@ class Supervisor:
         for running in self._running.values():
             if running.pid:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(running.pid, signal.SIGTERM)
+                    os.kill(running.pid, units.gentle_signal(running.unit.name))
         deadline = time.monotonic() + STOP_SECONDS
         while any(running.pid for running in self._running.values()):
             if time.monotonic() > deadline:

@@ -7,6 +7,7 @@ What is not here: starting them (``supervisor``).
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class Unit:
         """What it gets beside the host's environment."""
         given = {"NOTIFY_SOCKET": notify_path(self.name)} if self.keeps_descriptors else {}
         return given | ({TOKEN_VARIABLE: self.token} if self.token else {})
+
+
+def gentle_signal(unit: str) -> signal.Signals:
+    """What ends it cleanly. At SIGTERM PostgreSQL would wait for its clients to go (postgres(1))."""
+    return signal.SIGINT if unit == DATABASE else signal.SIGTERM
 
 
 def agent_unit(machine: str) -> str:
