@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -116,7 +118,18 @@ def test_a_hint_that_names_too_much_says_all(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", ["all", "", "[]", "7", '{"m": 7}', '{"m": [7]}', "{", '{"r": null}']
+    "payload",
+    [
+        "all",
+        "",
+        "[]",
+        "7",
+        '{"m": 7}',
+        '{"m": [7]}',
+        "{",
+        '{"r": null}',
+        pytest.param("[" * 7000, id="deep"),
+    ],
 )
 def test_a_hint_that_says_nothing_known_says_all(payload: str) -> None:
     assert heard_in(payload) == ALL
@@ -145,6 +158,47 @@ def test_what_could_not_be_told_is_told_as_all(make: Make, monkeypatch: pytest.M
     first.tell(["m-1"], ())
     second.wait(lambda: second.count(ALL) >= 1)
     assert ended == [2]
+
+
+def test_a_server_with_many_connections_hears(make: Make) -> None:
+    """select(2) takes no descriptor above 1023; a server has one for each agent."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    filled: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        while not filled or filled[-1] < 1024:
+            filled.append(os.open(os.devnull, os.O_RDONLY))
+        (first, own), (second, heard) = make(), make()
+        assert first._wakes[0] > 1023
+        first.tell(["m-1"], ())
+        heard.wait(lambda: heard == [Heard(("m-1",))])
+        assert second.state.connected_for is not None
+        assert own == []
+    finally:
+        for each in filled:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_fault_of_ours_does_not_end_the_hearing(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first, _), (second, heard) = make(), make()
+    failed = threading.Event()
+    hear = second._hear
+
+    def fail_once(told: Heard) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise LookupError("a fault of ours")
+        hear(told)
+
+    monkeypatch.setattr(second, "_hear", fail_once)
+    first.tell(["m-1"], ())
+    heard.wait(lambda: ALL in heard)
+    assert failed.is_set()
+    first.tell(["m-2"], ())
+    heard.wait(lambda: Heard(("m-2",)) in heard)
 
 
 def test_whether_hints_come_through_is_known(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

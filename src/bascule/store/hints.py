@@ -79,7 +79,7 @@ def heard_in(payload: str) -> Heard:
         machines, requests, points = (tuple(found.get(name, [])) for name in "mrl")
         if all(isinstance(each, str) for each in (*machines, *requests, *points)):
             return Heard(machines, requests, points, is_of_lines=found.get("o") == 1)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         pass
     return ALL
 
@@ -151,7 +151,9 @@ class ListeningHints:
             except (BasculeError, *FAILURES) as error:
                 if failures == 0 or self._connected_at is not None:
                     log.warning("hints of other servers are not heard", why=str(error)[:200])
-                failures = 1 if self._connected_at is not None else failures + 1
+            except Exception:  # a fault of ours must not end the hearing for good
+                log.exception("hints of other servers are not heard")
+            failures = 1 if self._connected_at is not None else failures + 1
             self._connected_at = None
             longest = min(LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10))
             self._closing.wait(random.uniform(0, longest))  # noqa: S311  # reason: no secret: it spreads servers
@@ -172,6 +174,9 @@ class ListeningHints:
 
     def _serve(self, driver: psycopg.Connection) -> None:
         told_at = asked_at = -COALESCED
+        either = select.poll()  # select(2) takes no descriptor above 1023
+        either.register(driver.fileno(), select.POLLIN)
+        either.register(self._wakes[0], select.POLLIN)
         while not self._closing.is_set():
             now = time.monotonic()
             if now - asked_at >= TELL_ITSELF_EVERY:
@@ -185,7 +190,7 @@ class ListeningHints:
                 else:
                     wait = min(wait, told_at + COALESCED - now)
             self._take(driver)
-            ready, _, _ = select.select([driver.fileno(), self._wakes[0]], [], [], max(0.0, wait))
+            ready = {descriptor for descriptor, _ in either.poll(max(0.0, wait) * 1000)}
             if self._wakes[0] in ready:
                 os.read(self._wakes[0], 4096)
             if driver.fileno() in ready:
