@@ -67,6 +67,15 @@ def test_a_way_of_its_own_to_the_database_counts(settings: ServeSettings, file: 
     assert join.join_once(replace(settings, database=own), file).database == own
 
 
+def test_a_server_that_protects_its_own_host_does_not_join(
+    settings: ServeSettings, file: Path, answered: list[JoinToken]
+) -> None:
+    with pytest.raises(ConfigurationError, match="--this-host"):
+        join.join_once(replace(settings, this_host=True), file)
+    assert answered == [], "the token is not used up"
+    assert not settings.data.exists()
+
+
 @pytest.mark.parametrize("name", ["bascule.db", "ca.key", "admin.json", "token-signing.key"])
 def test_a_directory_with_anything_else_does_not_join(
     settings: ServeSettings, file: Path, name: str, answered: list[JoinToken]

@@ -87,6 +87,17 @@ def test_a_start_that_forgets_its_database_is_refused(start: Start, data: Path, 
     assert not (data / "bascule.db").exists()
 
 
+def test_no_server_on_it_protects_its_own_host(start: Start, data: Path, name: str) -> None:
+    """Two hosts of one name would be one machine; each would speak for both."""
+    address = postgresql.cluster().address(name)
+    refusal = _refusal(start("--database", address, "--this-host"))
+    assert "--this-host" in refusal.message
+    assert "bascule agent install" in refusal.advice
+    assert not data.exists()
+    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    assert postgresql.cluster().do(tables, name) == [(0,)]
+
+
 def test_a_record_in_sqlite_is_not_left_behind(start: Start, name: str) -> None:
     assert start().exit_code == 0
     refusal = _refusal(start("--database", postgresql.cluster().address(name)))

@@ -23,6 +23,7 @@ import structlog
 
 from bascule.bootstrap.data_directory import DATABASE_FILE, LOCK, open_data_directory
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.replica import refuse_this_host
 from bascule.client.https import Https, HttpsFailure
 from bascule.client.obstacles import unreachable
 from bascule.client.pin import fetch_ca
@@ -68,6 +69,8 @@ def join_once(settings: ServeSettings, file: Path | None) -> ServeSettings:
     token = _offered(file)
     if token is None:
         return settings
+    if settings.this_host:  # before the token is used up
+        refuse_this_host()
     descriptor = open_data_directory(data)
     try:
         return replace(settings, database=_join(data, token, settings.database))

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 import structlog
 
 from bascule import __version__
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.hints import Heard, Hints, HintState
 from bascule.interfaces.replicas import Replica
 from bascule.services.act import Services, new_id
@@ -29,6 +29,16 @@ LEAVE_WITHIN = 2.0  # seconds: a database that is away does not hold up a stop
 
 def this_replica(endpoint: str) -> Replica:
     return Replica(new_id(), socket.gethostname(), endpoint, __version__)
+
+
+def refuse_this_host() -> None:
+    """Of a server that others may stand beside: two hosts of one name would be one machine."""
+    raise ConfigurationError(
+        "--this-host is for a server on SQLite: servers on one database of PostgreSQL would take "
+        "hosts of the same name for one machine.",
+        advice="Start the server without --this-host, and install an agent on that host: bascule "
+        "agent install.",
+    )
 
 
 @contextlib.asynccontextmanager

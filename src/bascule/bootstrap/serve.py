@@ -18,7 +18,7 @@ import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
-from bascule.bootstrap.replica import among_replicas, this_replica
+from bascule.bootstrap.replica import among_replicas, refuse_this_host, this_replica
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
     ALWAYS_NAMED,
@@ -107,7 +107,11 @@ GIVING_SECONDS = 2.0  # a database that is away keeps no server from stopping
     help="Become a replica, once, by the token of 'bascule admin replica invite' in this file; "
     "'-' is stdin. Default: BASCULE_JOIN_TOKEN.",
 )
-@click.option("--this-host", is_flag=True, help="Protect this machine too (needs root).")
+@click.option(
+    "--this-host",
+    is_flag=True,
+    help="Protect this machine too (needs root; not with --database).",
+)
 @click.option(
     "--certificate-life",
     default=format_duration(DEFAULT_CERTIFICATE_LIFE),
@@ -230,6 +234,8 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
     check_data_directory(settings.data)
     record = Record(settings.data, settings.database)
     record.check(settings.database)
+    if settings.this_host and record.is_shared:
+        refuse_this_host()
     with contextlib.ExitStack() as kept:
         listeners = [*bind_to(settings.listen), *take_over(passed)]
         for listener in listeners:
