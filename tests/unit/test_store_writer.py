@@ -136,6 +136,26 @@ def test_what_may_wait_is_done_before_the_end(store: SqliteStore) -> None:
     assert results == list(range(1, waiting + 2))
 
 
+def test_a_database_elsewhere_that_does_not_answer_holds_up_no_stop(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.store.writer.CLOSE_WITHIN", 0.05)
+    monkeypatch.setattr(store._writer, "_reconnect", pytest.fail)
+    started, go = threading.Event(), threading.Event()
+
+    def stuck(_: Connection) -> None:
+        started.set()
+        assert go.wait(10)
+
+    waiting = store._writer.submit(stuck)
+    assert started.wait(10)
+    store._writer.close()
+    assert not waiting.done()
+    go.set()
+    waiting.result(10)
+    store._writer._thread.join(10)
+
+
 def test_what_may_wait_is_done_while_others_keep_coming(store: SqliteStore) -> None:
     """A few with each commit, so that a server that is never idle drops no report."""
     writer, most, done = store._writer, 10 * GROUP_LIMIT, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import time
@@ -111,6 +112,19 @@ def test_a_database_that_is_away_is_503_and_says_so(
     stranger = house.client_of(None)
     assert stranger.get("/readyz").status_code == 503
     assert stranger.get("/healthz").status_code == 200
+
+
+def test_a_read_that_does_not_end_keeps_no_monitor_waiting(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stuck(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(type(house.store), "read", stuck)
+    monkeypatch.setattr(health, "CHECK_WITHIN", 0.05)
+    answer = house.client_of(None).get("/readyz")
+    assert answer.status_code == 503
+    assert "did not finish a read" in answer.json()["error"]["message"]
 
 
 def test_however_often_strangers_ask_the_disk_is_written_once_a_second(

@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 GROUP_LIMIT = 64  # units of one commit
 MAY_WAIT_LIMIT = 4  # of them, such as may wait
+CLOSE_WITHIN = 5.0  # seconds that a stop waits for another host's COMMIT
 TRIES = 6  # of one group, where other transactions are in the way
 _PASSED_OVER = "A statement failed, and its failure was passed over. Nothing was changed."
 _PAUSE = 0.01  # seconds before the second try, at most; twice as long before each further one
@@ -86,13 +87,18 @@ class Writer:
         return unit.future
 
     def close(self) -> None:
-        """Finish what is queued, then let go of the database."""
+        """Finish what is queued, then let go of the database. A database elsewhere may not answer: then
+        the thread is left. What it was doing was acknowledged to nobody.
+        """
         with self._gate:
             if not self._is_closed:
                 self._is_closed = True
                 self._queue.put(None)
-        self._thread.join()
-        self._connection.close()
+        self._thread.join(None if self._reconnect is None else CLOSE_WITHIN)
+        if self._thread.is_alive():
+            log.warning("the database did not finish a write before the stop")
+        else:
+            self._connection.close()
 
     def _serve(self) -> None:
         is_open = True

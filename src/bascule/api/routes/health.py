@@ -17,6 +17,7 @@ from bascule.services.record import backlog_words
 from bascule.services.shared_clock import apart_words
 
 FRESH_SECONDS = 1.0  # how long an answer of /readyz stands
+CHECK_WITHIN = 30.0  # seconds, of what is read
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -64,7 +65,13 @@ class Readiness:
 
     async def _check(self) -> str:
         now = self._services.clock.now()
-        words = await self._services.read(lambda reader: backlog_words(reader, now))
+        reading = self._services.read(lambda reader: backlog_words(reader, now))
+        try:
+            words = await asyncio.wait_for(reading, CHECK_WITHIN)
+        except TimeoutError:
+            raise Unavailable(
+                f"The database did not finish a read within {CHECK_WITHIN:g} s."
+            ) from None
         await self._services.store.check_writable()
         return words
 
