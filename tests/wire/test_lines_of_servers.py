@@ -7,12 +7,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bascule.api.lines import Lines
 from bascule.api.protocol import LineHouse
+from bascule.domain.access import PrincipalKind
+from bascule.domain.event import Event
 from bascule.errors import Unavailable
+from bascule.interfaces.record import EventFilter
 from bascule.interfaces.replicas import Replica
 from bascule.protocol.frames import CloseCode
 from bascule.protocol.line import Ask, Beat, Challenge, Refused, Taken
@@ -21,6 +25,7 @@ from bascule.services.act import Services
 from bascule.services.contacts import Contacts
 from bascule.services.hub import Hub
 from bascule.services.reports import take_report
+from tests.wire.house import House
 from tests.wire.line_world import LineWorld, Peer, key_of, line_world, public_of
 
 
@@ -180,11 +185,66 @@ def test_without_the_database_no_line_begins(
     assert not older.is_over
 
 
-def test_what_comes_over_http_ends_lines_elsewhere(two: TwoServers, older: Peer) -> None:
-    uid = two.world.web.uid
-    two.at(1).do(lambda tx, _: tx.pass_line_over(uid), None)
+def test_what_comes_over_http_ends_lines_elsewhere(
+    two: TwoServers, older: Peer, data_dir: Path
+) -> None:
+    """At a server whose lines are not alone."""
+    uid, world = two.world.web.uid, two.world
+    house = House(data_dir, store=world.store)
+    house.state.lines.is_alone = False
+    agent = house.client_of(house.token(uid, PrincipalKind.AGENT, public_of(world.key)))
+    body = {"generation": older.line.generations[uid], "inForce": []}
+    answer = agent.post(f"/bascule/points/{uid}/report", json=body)
+    assert answer.status_code == 200, answer.text
     two.catch_up(0)
     assert older.close_code == CloseCode.REPLACED
+
+
+def test_what_moves_while_a_line_begins_is_told(
+    two: TwoServers, older: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its claim was written, and before it is one of those that are woken."""
+    uid, (services, lines, _) = two.world.web.uid, two.sides[1]
+    claim = lines.claims.claim
+
+    async def late(point: str) -> object:
+        found = await claim(point)
+        await services.perform(lambda tx, _: tx.advance_generation(uid))
+        await lines.catch_up()
+        return found
+
+    monkeypatch.setattr(lines.claims, "claim", late)
+    newer = two.at(1).live()
+    two.world.settle()
+    assert newer.line.generations[uid] == older.line.generations[uid] + 1
+
+
+def test_the_record_names_no_address_for_a_newer_line_elsewhere(two: TwoServers) -> None:
+    """It would be that of the older one, whose agent may be the right one."""
+    for _ in range(6):
+        peer = two.at(0).live()
+        two.at(1).live()
+        two.catch_up(0)
+        assert peer.close_code == CloseCode.REPLACED
+    (event,) = _contended(two)
+    assert event.actor.principal_id == two.world.web.uid
+    assert event.actor.address == ""
+
+
+def test_a_line_is_replaced_once(two: TwoServers, older: Peer) -> None:
+    async def replace_often() -> None:
+        for _ in range(9):
+            two.sides[0][1].replace(older.line)
+
+    two.world.run(replace_often())
+    assert older.close_code == CloseCode.REPLACED
+    assert _contended(two) == []
+
+
+def _contended(two: TwoServers) -> list[Event]:
+    two.world.settle()
+    wanted = EventFilter(kinds=("AgentsContended",))
+    return [event for _, event in two.world.see(lambda r: r.events(wanted, limit=10))]
 
 
 def test_claims_that_come_together_are_one_transaction(two: TwoServers) -> None:

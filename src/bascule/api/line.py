@@ -289,6 +289,7 @@ class Line(FramedConnection):
         elif not self._is_over:
             self.number = claimed.number
             self._admit(proof, claimed.standing)
+            self.look()  # what moved since the claim woke nobody here
 
     def _admit(self, proof: Proof, found: use.Standing) -> None:
         self._cancel_deadline()

@@ -12,6 +12,7 @@ connection came to be one (``upgrade``).
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import timedelta
@@ -163,7 +164,7 @@ class Lines:
         self._agents.note(line.uid, network, self.services.clock.boottime())
         older = self._of.get(line.uid)
         if older is not None and older.number > line.number:
-            self.replace(line)
+            self.replace(line, older)
             return
         self._of[line.uid] = line
         line.slot = next(self._next_slot) % SLOTS
@@ -173,9 +174,14 @@ class Lines:
             self.replace(older, line)
 
     def replace(self, line: Line, by: Line | None = None) -> None:
-        """The point has a newer connection: that one, or one at another server."""
+        """The point has a newer connection: ``by``, or one at another server."""
+        if line.is_over:
+            return
         line.end(CloseCode.REPLACED, "This enforcement point has opened a newer connection.")
-        self._note_replaced(by or line)
+        subject = line.subject if by is None else by.subject
+        if by is None:  # whence the newer one calls is not known here
+            subject = dataclasses.replace(subject, address="", client="")
+        self._note_replaced(subject)
 
     def was_reported(self, point_uid: str, by: Line | None = None) -> None:
         """A report of that point was settled that came otherwise than on its line: what the line's
@@ -210,24 +216,24 @@ class Lines:
         if self._of.get(line.uid) is line:
             del self._of[line.uid]
 
-    def _note_replaced(self, line: Line) -> None:
-        now = self.services.clock.monotonic()
-        times = self._replaced.setdefault(line.uid, deque())
+    def _note_replaced(self, by: Subject) -> None:
+        uid, now = by.principal_id, self.services.clock.monotonic()
+        times = self._replaced.setdefault(uid, deque())
         times.append(now)
         while now - times[0] > REPLACED_WITHIN:
             times.popleft()
-        last = self._contended.get(line.uid)
+        last = self._contended.get(uid)
         if len(times) > MOST_REPLACED and (last is None or now - last > REPLACED_WITHIN):
-            self._contended[line.uid] = now
-            self.begin_task(self._record_contention(line, len(times)))
+            self._contended[uid] = now
+            self.begin_task(self._record_contention(by, len(times)))
 
-    async def _record_contention(self, line: Line, times: int) -> None:
-        log.warning("agents replace each other", point=line.uid, address=line.address)
+    async def _record_contention(self, by: Subject, times: int) -> None:
+        log.warning("agents replace each other", point=by.principal_id, address=by.address)
 
         def record(tx: Transaction, act: Act) -> None:
-            record_contention(tx, act, line.uid, times)
+            record_contention(tx, act, by.principal_id, times)
 
-        await self.services.perform(record, line.subject)
+        await self.services.perform(record, by)
 
     def close(self) -> None:
         """The server stops: say so to all."""
