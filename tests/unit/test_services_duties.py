@@ -370,6 +370,29 @@ def test_a_server_without_the_database_stops_before_another_begins(
     assert two.epoch(two.b, DELIVERING) is None, "and the other waits for a second more"
 
 
+def test_whoever_waits_for_it_goes_on_waiting_while_the_database_is_away(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the whole record was read back a day later."""
+    post, tries = Post(two.a, DELIVERING), 0
+    keep = post.keep
+
+    async def away_at_first() -> bool:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise Unavailable("The database is away.")
+        return await keep()
+
+    async def run() -> None:
+        async with post.held(0.01):
+            assert post.is_held
+
+    monkeypatch.setattr(post, "keep", away_at_first)
+    asyncio.run(run())
+    assert tries == 3
+
+
 # -- reading the whole record back ---------------------------------------------------------------
 
 

@@ -82,8 +82,12 @@ class Post:
     @asynccontextmanager
     async def held(self, pause: float) -> AsyncIterator[None]:
         """Wait until it is ours, looking every ``pause`` seconds, and keep it meanwhile."""
-        while not await self.keep():  # noqa: ASYNC110  # reason: what ends the wait is in the database
-            await asyncio.sleep(pause)
+        is_ours = False
+        while not is_ours:
+            with suppress(BasculeError):  # the database is away: it is looked at again
+                is_ours = await self.keep()
+            if not is_ours:
+                await asyncio.sleep(pause)
         keeping = asyncio.create_task(self._keep_on())
         try:
             yield
