@@ -19,12 +19,13 @@ from bascule.errors import Unavailable
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.replicas import Replica
 from bascule.protocol.frames import CloseCode
-from bascule.protocol.line import Ask, Beat, Challenge, Refused, Taken
+from bascule.protocol.line import Ask, Beat, Challenge, Hint, Refused, Taken
 from bascule.protocol.report import Report
 from bascule.services.act import Services
 from bascule.services.contacts import Contacts
 from bascule.services.hub import Hub
 from bascule.services.reports import take_report
+from bascule.services.sweep import note_silence
 from tests.wire.house import House
 from tests.wire.line_world import LineWorld, Peer, key_of, line_world, public_of
 
@@ -217,6 +218,36 @@ def test_what_moves_while_a_line_begins_is_told(
     newer = two.at(1).live()
     two.world.settle()
     assert newer.line.generations[uid] == older.line.generations[uid] + 1
+
+
+def test_whoever_could_not_be_stored_for_long_is_asked_for_a_report(
+    two: TwoServers, older: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other server noted meanwhile that the point is silent; echoes alone do not end that."""
+    world = two.at(0)
+    world.contact()
+
+    async def away(*_: object, **__: object) -> object:
+        raise Unavailable("The database is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.store), "write", away)
+        for _ in range(8):
+            world.clock.pass_time(4)
+            older.echo(older.beat())
+            with pytest.raises(Unavailable):
+                world.run(world.services.store_contacts())
+    two.at(1).do(lambda tx, act: note_silence(tx, act, None), None)
+    assert two.at(0).contact() == 32
+    two.catch_up(0)
+    beat = older.beat()
+    older.echo(beat)
+    assert older.only(Hint).report
+    older.report(beat)
+    assert world.contact() == 0
+    two.catch_up(0)
+    older.echo(older.beat())
+    assert older.all_of(Hint) == [], "once"
 
 
 def test_the_record_names_no_address_for_a_newer_line_elsewhere(two: TwoServers) -> None:

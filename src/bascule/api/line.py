@@ -250,6 +250,10 @@ class Line(FramedConnection):
         ):
             self._contact_at = at
 
+    def forget_contact(self) -> None:
+        """What was heard may not be stored: the next echo asks for a report, which is."""
+        self._contact_at = None
+
     # -- the proof ----------------------------------------------------------------------
 
     def _send_challenge(self) -> None:

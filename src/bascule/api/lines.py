@@ -85,6 +85,7 @@ class Lines:
         self.is_alone = services.replica is None  # no other server has lines
         self.claims = Claims(services)
         self._claimed = 0  # number of the last claim that was looked at
+        self._gaps = 0  # of the contacts, that were looked at
         self._floor = record_floor
         self._denials = denials
         self._strangers = strangers
@@ -300,6 +301,10 @@ class Lines:
                 if line is not None and line.number < claim.number:
                     self.replace(line)
             is_more = len(claims) == MOST_MOVES
+        if not self.is_alone and self._gaps != self.contacts.gaps:
+            self._gaps = self.contacts.gaps
+            for line in tuple(self._of.values()):  # another server may have noted them as silent
+                line.forget_contact()
 
     def _catch_up_with(self, move: Move) -> None:
         for line in tuple(self._by_machine.get(move.machine_uid, ())):

@@ -238,6 +238,7 @@ class Services:
             except BaseException:
                 self.contacts.give_back(heard[start:])
                 raise
+        self.contacts.note_stored(self.clock.boottime())
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         return await self.store.read(work)

@@ -23,6 +23,8 @@ class Contacts:
     def __init__(self) -> None:
         self._heard: dict[tuple[str, str], Contact] = {}
         self._is_counting = False
+        self._stored_at: float | None = None  # by the clock since boot
+        self.gaps = 0  # how often nothing could be stored for longer than SILENCE_BOUND
 
     @property
     def is_counting(self) -> bool:
@@ -48,6 +50,12 @@ class Contacts:
         """All that is kept, to be stored; it is kept no longer."""
         heard, self._heard = self._heard, {}
         return tuple(heard.values())
+
+    def note_stored(self, at: float) -> None:
+        """All that was kept by then was stored."""
+        if self._stored_at is not None and at - self._stored_at > SILENCE_BOUND.total_seconds():
+            self.gaps += 1
+        self._stored_at = at
 
     def give_back(self, contacts: Iterable[Contact]) -> None:
         """Keep again what could not be stored."""
