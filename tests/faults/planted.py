@@ -118,8 +118,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "a gateway's adoption admits": Bug(
         "drivers/nftables/render.py",
-        '        "behind_guard",\n        "tcp flags & (syn | ack) == syn goto behind_granted",',
-        '        "behind_guard",',
+        '        *_repeated(),\n        "tcp flags & (syn | ack) == syn goto behind_granted",',
+        "        *_repeated(),",
         # Whoever was in when the port was closed comes back on the tuple that was adopted.
         (
             (0.1, RemoveRules("app-1")),
