@@ -22,7 +22,8 @@ from pathlib import Path
 from bascule.clocks import SystemClock
 from bascule.identity.tls import SERVER, CertificateKeeper
 from bascule.lab.host import DATABASE_FOLDER as FOLDER
-from bascule.lab.namespaces import die_with_parent
+from bascule.lab.host import DATABASE_IPC
+from bascule.lab.namespaces import CLONE_NEWIPC, die_with_parent, enter
 from bascule.lab.units import DATABASE_NAME
 
 PASSWORD_BYTES = 24
@@ -129,6 +130,9 @@ class Cluster:
 
 def main(arguments: list[str]) -> int:
     programs, tls, password_file, names, *addresses = arguments
+    handle = os.open(DATABASE_IPC, os.O_RDONLY | os.O_CLOEXEC)
+    enter(handle, CLONE_NEWIPC)
+    os.close(handle)
     write_password(Path(password_file))
     cluster = Cluster(Path(programs), addresses)
     cluster.make(Path(password_file).read_text().strip())

@@ -5,9 +5,10 @@ the mounts, hands the descriptors of the namespaces and of its notify sockets to
 and ends. The descriptors keep the namespaces alive; no process is needed for it.
 
 Own to the host: home, /etc/ssh, /etc/hosts, /etc/hostname, /run, /var/log (sshd writes there),
-and what sshd must not read from the machine: see ``account_files``. Everything else is the
-machine's. Sources: mount_namespaces(7), uts_namespaces(7), unix(7) (a socket with a path is
-found by its inode, whatever the network namespace; an abstract one is not).
+and what sshd must not read from the machine: see ``account_files``. The database's host has shared
+memory of its own too. Everything else is the machine's. Sources: mount_namespaces(7),
+uts_namespaces(7), ipc_namespaces(7), unix(7) (a socket with a path is found by its inode, whatever
+the network namespace; an abstract one is not).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from bascule.lab.topology import LabHost, Topology
 
 NOTIFY_FOLDER = Path("/run/notify")
 DATABASE_FOLDER = Path("/run/database")  # where its host shows the lab's folder for the cluster
+DATABASE_IPC = Path("/run/database-ipc")  # its IPC namespace
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # reason: shm_open(3) has no other
 # Of the network namespace of whoever opens them (namespaces(7)).
 FORWARDING = (
     Path("/proc/sys/net/ipv4/ip_forward"),
@@ -148,6 +151,18 @@ def prepare_run(mark: str, kept: Sequence[Path]) -> None:
         Path("/run", name).mkdir(mode=0o755, exist_ok=True)
 
 
+def _give_shared_memory(kept: Sequence[Path]) -> None:
+    """The host's own: what a killed PostgreSQL leaves there ends with the host, and not before. A new
+    one finds by it what is left of the one before.
+    """
+    linux.unshare(linux.CLONE_NEWIPC)
+    DATABASE_IPC.touch()
+    linux.bind("/proc/self/ns/ipc", DATABASE_IPC)
+    if _SHARED_MEMORY.is_dir():
+        cover(_SHARED_MEMORY, kept, "tmpfs", "tmpfs")
+        _SHARED_MEMORY.chmod(0o1777)
+
+
 def _arrange(plan: HostPlan) -> None:
     """Arrange all mounts of the host; the namespace is already private."""
     place = plan.folder.host(plan.host.name)
@@ -167,6 +182,7 @@ def _arrange(plan: HostPlan) -> None:
     if plan.host.role == "database":
         DATABASE_FOLDER.mkdir()
         linux.bind(plan.folder.database, DATABASE_FOLDER)
+        _give_shared_memory(plan.kept)
     own_runtime = Path("/run/user", str(plan.person.uid))
     own_runtime.mkdir(mode=0o700, exist_ok=True)
     cover(Path("/var/log"), plan.kept, "tmpfs", "tmpfs")
