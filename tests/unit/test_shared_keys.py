@@ -12,7 +12,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from bascule.api.replica_keys import AT_MOST_EVERY, ReplicaKeys
+from bascule.api.replica_keys import AT_MOST_EVERY, NOT_READ, NOT_WRITTEN, ReplicaKeys
 from bascule.bootstrap.keys import keys_into, keys_out_of
 from bascule.config import DatabaseSettings
 from bascule.errors import AuthenticationFailed, ConfigurationError
@@ -208,8 +208,10 @@ class TestRotation:
         tokens = TokenIssuer(installation.here)
         old, shared = issued(tokens), SharedKeys(installation.here)
         write(installation.store, lambda tx: shared.rotate(tx, new_key(), NOW, forget=True))
-        installation.take(installation.here)
-        tokens.read_again()
+        keys = read(installation.store, shared.read)
+        files = keys.contents[SIGNING_KEY], keys.contents[RETIRED_KEYS]
+        assert tokens.use(*files)
+        assert not tokens.use(*files), "these are in use"
         with pytest.raises(AuthenticationFailed, match="not from this server"):
             tokens.verify(old, REALM, NOW)
 
@@ -270,6 +272,51 @@ class TestReplicas:
 
         asyncio.run(work())
 
+    def test_a_data_directory_that_cannot_be_written_keeps_no_stolen_key_in_use(
+        self, two: tuple[Replica, Replica]
+    ) -> None:
+        """And it is written as soon as it can be."""
+        a, b = two
+        old = issued(b.tokens)
+        in_the_way = b.data / f"{RETIRED_KEYS}.new"
+        in_the_way.mkdir()
+
+        async def work() -> None:
+            await a.keys.rotate(a.services.perform, forget=True)
+            with b.services.hub.listening("any wait") as event:
+                await b.keys.read_soon()
+                assert event.is_set()  # waits end whose key is forgotten
+            with pytest.raises(AuthenticationFailed, match="not from this server"):
+                b.tokens.verify(old, REALM, NOW)
+            assert b.tokens.verify(issued(a.tokens), REALM, NOW).id == "t-1"
+            assert b.keys.trouble == NOT_WRITTEN
+            assert contents(b.data) != contents(a.data)
+            in_the_way.rmdir()
+            await b.keys.read_soon()
+            assert b.keys.trouble == ""
+            assert contents(b.data) == contents(a.data)
+
+        asyncio.run(work())
+
+    def test_keys_that_cannot_be_read_are_asked_for_again(
+        self, two: tuple[Replica, Replica]
+    ) -> None:
+        a, b = two
+        wrapping = (b.data / WRAPPING_KEY).read_bytes()
+
+        async def work() -> None:
+            await a.keys.rotate(a.services.perform, forget=False)
+            (b.data / WRAPPING_KEY).write_bytes(b"x" * 32)
+            with pytest.raises(ConfigurationError):
+                await b.keys.read_soon()
+            assert b.keys.trouble == NOT_READ
+            (b.data / WRAPPING_KEY).write_bytes(wrapping)
+            await b.keys.read_soon()
+            assert b.keys.trouble == ""
+            assert b.tokens.verify(issued(a.tokens), REALM, NOW).id == "t-1"
+
+        asyncio.run(work())
+
     def test_strangers_cause_few_reads(self, two: tuple[Replica, Replica]) -> None:
         replica, reads = two[1], []
         own = replica.services.store.read_few
@@ -306,6 +353,7 @@ class TestReplicas:
 class Replica:
     def __init__(self, installation: Installation, data: Path) -> None:
         shared = installation.take(data)
+        self.data = data
         self.tokens = TokenIssuer(data)
         self.services = Services(installation.store, clock(), Hub())
         self.keys = ReplicaKeys(

@@ -1,7 +1,9 @@
 """The installation's keys at a replica: other replicas, and commands on their hosts, may change them.
 
 They are asked for once a second, and at once when a token names a key that is not known here, so that
-what one replica signs is accepted by all. With SQLite there are no replicas, and nothing of this runs.
+what one replica signs is accepted by all. They are used before they are written into the data
+directory: a replica whose disk is full accepts no forgotten key either. With SQLite there are no
+replicas, and nothing of this runs.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import structlog
 
 from bascule.config import DatabaseSettings
-from bascule.errors import BasculeError
-from bascule.identity.shared_keys import OF_TOKENS, SharedKeys
-from bascule.identity.signing_keys import KeyIds, new_key
+from bascule.errors import BasculeError, ConfigurationError
+from bascule.identity.shared_keys import OpenedKeys, SharedKeys
+from bascule.identity.signing_keys import RETIRED_KEYS, SIGNING_KEY, KeyIds, new_key
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces.store import Transaction
 from bascule.services.act import Act, Services
@@ -28,6 +30,7 @@ log = structlog.get_logger("bascule.server")
 
 T = TypeVar("T")
 ROUND = 1.0  # seconds
+NOT_READ, NOT_WRITTEN = "not read", "not written"
 AT_MOST_EVERY = 0.2  # seconds, however often strangers bring tokens by unknown keys
 
 
@@ -47,6 +50,8 @@ class ReplicaKeys:
     ) -> None:
         """``database``: where a replica that joins finds it too."""
         self.shared, self.database = shared, database
+        # NOT_READ: those in use may be forgotten. NOT_WRITTEN: a start would be refused. Empty: none.
+        self.trouble = ""
         self._services, self._tokens = services, tokens
         self._next: asyncio.Task[None] | None = None
         self._began = -AT_MOST_EVERY
@@ -83,13 +88,29 @@ class ReplicaKeys:
     async def _compare_and_read(self) -> None:
         numbers = await self._services.read_few(lambda reader: reader.key_numbers())
         if dict(numbers) == dict(self.shared.numbers):
+            self.trouble = ""
             return
-        keys = await self._services.read(self.shared.read)
-        changed = await asyncio.to_thread(self.shared.write, keys)
-        if changed & OF_TOKENS:
-            self._tokens.read_again()
-            self._services.hub.wake_all()  # waits end whose key is forgotten
+        try:
+            keys = await self._services.read(self.shared.read)
+            self._use(keys)
+        except Exception:
+            self.trouble = NOT_READ
+            raise
+        try:
+            changed = await asyncio.to_thread(self.shared.write, keys)
+        except ConfigurationError as error:  # the numbers stay: the next round tries again
+            if self.trouble != NOT_WRITTEN:
+                log.error("keys not written", why=error.message, advice=error.advice)
+            self.trouble = NOT_WRITTEN
+            return
+        self.trouble = ""
         log.info("keys read", changed=sorted(changed))
+
+    def _use(self, keys: OpenedKeys) -> None:
+        """For tokens, whatever the files have."""
+        signing = keys.contents.get(SIGNING_KEY)
+        if signing is not None and self._tokens.use(signing, keys.contents.get(RETIRED_KEYS)):
+            self._services.hub.wake_all()  # waits end whose key is forgotten
 
     async def rotate(self, perform: Perform, *, forget: bool) -> KeyIds:
         """Sign tokens with a new key at all replicas, and put that on record."""

@@ -32,7 +32,6 @@ WRAPPING_KEY = "wrapping.key"
 # In the order in which they are written: who is killed between two of them goes on with old tokens.
 NEEDED = (CA_KEY, CA_CERTIFICATE, RECORD_KEY, SEALING_KEY, SIGNING_KEY)
 NAMES = (RETIRED_KEYS, *NEEDED)
-OF_TOKENS = frozenset({RETIRED_KEYS, SIGNING_KEY})
 
 
 class KeyInstallationReads(KeyReads, InventoryReads, Protocol):

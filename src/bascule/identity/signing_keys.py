@@ -49,18 +49,27 @@ class SigningKeys:
         self._data_dir = data_dir
         self._read()
 
-    def read_again(self) -> None:
-        """What was written into the data directory since. Raises ConfigurationError; then the keys
-        of before stay.
+    def use(self, signing: bytes, retired: bytes | None) -> bool:
+        """Have these contents of the two files, whatever is in the data directory; were they others?
+
+        Raises ConfigurationError; then the keys of before stay.
         """
-        self._read()
+        before = self._known()
+        self._take(_key_of(signing, self._data_dir / SIGNING_KEY), retired)
+        return self._known() != before
+
+    def _known(self) -> tuple[str, Mapping[str, datetime]]:
+        return self.kid, {kid: each.at for kid, each in self._retired.items()}
 
     def _read(self) -> None:
         signing = _read_or_make_key(self._data_dir / SIGNING_KEY)
-        kid, path = signing.thumbprint(), self._data_dir / RETIRED_KEYS
-        retired = _read_retired(read_if_present(path), path)
+        self._take(signing, read_if_present(self._data_dir / RETIRED_KEYS))
+
+    def _take(self, signing: RSAKey, retired: bytes | None) -> None:
+        kid = signing.thumbprint()
+        known = _read_retired(retired, self._data_dir / RETIRED_KEYS)
         self.signing, self.kid = signing, kid
-        self._retired = {each: key for each, key in retired.items() if each != kid}
+        self._retired = {each: key for each, key in known.items() if each != kid}
 
     def find(self, kid: object, now: datetime) -> RSAKey | None:
         """The key by which a token of this kid is verified now."""
@@ -127,6 +136,10 @@ def _read_or_make_key(path: Path) -> RSAKey:
         key = new_key()
         write_atomically(path, key.as_pem(private=True), PRIVATE)
         return key
+    return _key_of(pem, path)
+
+
+def _key_of(pem: bytes, path: Path) -> RSAKey:
     try:
         key = RSAKey.import_key(pem)
     except (JoseError, ValueError, TypeError) as error:

@@ -93,9 +93,9 @@ class TokenIssuer:
         """Sign with a new key from now on; ``SigningKeys.rotate`` says how."""
         return self._keys.rotate(now, forget=forget)
 
-    def read_again(self) -> None:
-        """Other keys may be in the data directory; ``SigningKeys.read_again`` says how."""
-        self._keys.read_again()
+    def use(self, signing: bytes, retired: bytes | None) -> bool:
+        """Sign and verify by these keys from now on; ``SigningKeys.use`` says how."""
+        return self._keys.use(signing, retired)
 
     def names_unknown_key(self, token: str) -> bool:
         """Does it name a key that is none of ours, as far as is known here?"""
