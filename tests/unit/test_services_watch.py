@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,14 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.principals import Group, Membership
 from bascule.errors import Unavailable
+from bascule.interfaces.invites import ReplicaInvite
 from bascule.interfaces.points import Contact
 from bascule.interfaces.store import Transaction
 from bascule.services import sweep as sweeping
 from bascule.services import watch as watching
 from bascule.services.act import CONTACTS_AT_ONCE, Act, new_id
+from bascule.services.duties import Duties
+from bascule.services.invites import KEPT_FOR
 from bascule.services.watch import watch
 from tests.unit.services_world import BERT, World, rules
 
@@ -196,3 +200,20 @@ def test_contacts_are_stored_a_few_at_a_time_behind_what_people_wait_for(
     asyncio.run(world.services.store_contacts())
     assert not world.services.contacts.take()
     assert asked == [True] * 4
+
+
+def test_invitations_of_replicas_that_ended_long_ago_are_forgotten(world: Watched) -> None:
+    ended = world.clock.wall
+
+    def add(tx: Transaction, _: Act) -> None:
+        tx.add_replica_invite(ReplicaInvite("old", "sealed", ended))
+        tx.add_replica_invite(ReplicaInvite("new", "sealed", ended + timedelta(hours=1)))
+
+    world.do(add, None)
+    world.clock.pass_time(KEPT_FOR.total_seconds())
+    world.services = replace(world.services, duties=Duties("a server"))
+    assert world.watched(rounds=60, each=1.0) == []
+    kept = asyncio.run(
+        world.store.read(lambda r: [r.replica_invite(each) is not None for each in ("old", "new")])
+    )
+    assert kept == [False, True]

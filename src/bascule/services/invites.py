@@ -16,6 +16,8 @@ from bascule.services.act import Act
 INVITE_LIFE = timedelta(minutes=15)
 KEPT_FOR = timedelta(days=1)  # after its end, so that who comes too late is told so
 
+_UNKNOWN = "its token is unknown or was already used"
+
 
 class InviteActWrites(InviteWrites, EventWrites, Protocol):
     """Invitations, and the record."""
@@ -33,10 +35,23 @@ def invite(
 ) -> ReplicaInvite:
     ends_at = act.now + INVITE_LIFE
     made = ReplicaInvite(invite_id, seal(ends_at), ends_at)
-    tx.forget_replica_invites(act.now - KEPT_FOR)
+    forget_old_invites(tx, act)
     tx.add_replica_invite(made)
     act.record(tx, ReplicaInvited(invite_id, format_utc(ends_at)))
     return made
+
+
+def forget_old_invites(tx: InviteWrites, act: Act) -> None:
+    tx.forget_replica_invites(act.now - KEPT_FOR)
+
+
+def why_refused(ends_at: datetime | None, now: datetime) -> str:
+    """Of an invitation that ends then; None: it is unknown, or its secret is another. Empty: it is
+    not refused.
+    """
+    if ends_at is None:
+        return _UNKNOWN
+    return "its token has expired" if ends_at <= now else ""
 
 
 def join(
@@ -48,15 +63,9 @@ def join(
 ) -> NotJoined | None:
     """Use the token up; ``end_of`` says when it ends, or None when it is not this invitation's."""
     found = tx.replica_invite(invite_id)
-    ends_at = None if found is None else end_of(found)
-    if ends_at is None:
-        return _refuse(tx, act, host, "its token is unknown or was already used")
-    if ends_at <= act.now or not tx.take_replica_invite(invite_id):
-        return _refuse(tx, act, host, "its token has expired")
+    why = why_refused(None if found is None else end_of(found), act.now)
+    if why or not tx.take_replica_invite(invite_id):
+        act.record(tx, ReplicaRefused(host, why or _UNKNOWN))
+        return NotJoined(why or _UNKNOWN)
     act.record(tx, ReplicaJoined(invite_id, host))
     return None
-
-
-def _refuse(tx: InviteActWrites, act: Act, host: str, why: str) -> NotJoined:
-    act.record(tx, ReplicaRefused(host, why))
-    return NotJoined(why)

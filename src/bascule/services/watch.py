@@ -20,6 +20,7 @@ from bascule.errors import BasculeError
 from bascule.interfaces.listing import RECENT
 from bascule.services.act import Services
 from bascule.services.duties import SWEEPING
+from bascule.services.invites import forget_old_invites
 from bascule.services.knocks import forget_old_knocks
 from bascule.services.owners import ending_credentials
 from bascule.services.sweep import (
@@ -40,6 +41,7 @@ SILENCE_ROUND = timedelta(seconds=5)
 CONTACTS_ROUND = timedelta(seconds=3)
 RECENT_ROUND = timedelta(minutes=1)
 OWNERS_ROUND = timedelta(days=1)
+INVITES_ROUND = timedelta(hours=1)
 RETRY = timedelta(seconds=5)  # of a part that failed
 
 
@@ -68,7 +70,7 @@ async def watch(services: Services) -> None:
     heard = began + SILENCE_BOUND.total_seconds()
     orphans = partial(services.on_duty, SWEEPING, close_orphans, 0)
     knocks = partial(services.on_duty, SWEEPING, forget_old_knocks, 0)
-    parts = (
+    parts: tuple[_Part, ...] = (
         _Part("storing contacts", services.store_contacts, CONTACTS_ROUND, began),
         _Part("closing orphaned grants", orphans, SILENCE_ROUND, heard),
         _Part("forgetting knocks", knocks, SILENCE_ROUND, heard),
@@ -76,6 +78,9 @@ async def watch(services: Services) -> None:
         _Part("forgetting requests", lambda: _recent_round(services), RECENT_ROUND, began),
         _Part("warning of endings", lambda: warn_of_endings(services), OWNERS_ROUND, began),
     )
+    if services.duties.is_shared:  # others cannot be invited
+        invites = partial(services.on_duty, SWEEPING, forget_old_invites, None)
+        parts = (*parts, _Part("forgetting invitations", invites, INVITES_ROUND, heard))
     stuck, resumes = 0, began
     while True:
         wait = LONGEST_WAIT

@@ -7,6 +7,7 @@ installation. No api-version here.
 from __future__ import annotations
 
 import base64
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +22,7 @@ from bascule.api.origin import caller_address
 from bascule.api.wire.fields import Body
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.errors import Conflict, Forbidden
+from bascule.interfaces.store import Reader
 from bascule.services import invites
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -49,9 +51,15 @@ async def join(request: Request, body: JoinBody) -> Response:
     caller = Subject("", PrincipalKind.SERVICE, "", caller_address(request), client_of(request))
     shared = keys.shared
     now = state.services.clock.now()
-    known = await state.services.read_few(lambda reader: reader.replica_invite(body.invite_id))
-    if known is None and not state.stranger_denials.is_recorded(caller.address, now):
-        raise _refusal("its token is unknown or was already used")  # guesses (EDGES B8)
+
+    def end(reader: Reader) -> datetime | None:
+        known = reader.replica_invite(body.invite_id)
+        return None if known is None else shared.end_of_invite(reader, known, body.secret)
+
+    ends_at = await state.services.read_few(end)
+    why = invites.why_refused(ends_at, now)
+    if why and not state.stranger_denials.is_recorded(caller.address, now):
+        raise _refusal(why)  # guesses (EDGES B8)
     wrapping_key = shared.wrapping_key()  # before the token is used up
     refused = await state.services.perform(
         lambda tx, act: invites.join(
