@@ -10,8 +10,11 @@ import pytest
 
 from bascule.bootstrap.replica import among_replicas, this_replica
 from bascule.clocks import SystemClock
-from bascule.services.act import Services
+from bascule.errors import Unavailable
+from bascule.services.act import Number, Services
+from bascule.services.following import Following
 from bascule.services.hub import Hub
+from bascule.services.installation import ensure_installation
 from bascule.store.open import open_store
 from bascule.store.postgresql import Place
 from bascule.store.postgresql_open import open_postgresql
@@ -91,3 +94,54 @@ def test_a_server_that_is_alone_has_no_row() -> None:
 
     asyncio.run(run())
     close(services.store)
+
+
+def test_a_server_that_was_paused_during_a_move_changes_nothing_more(
+    services: Services, place: Place
+) -> None:
+    """Its next turn finds that the record is elsewhere (EDGES H7); within a second it is told to stop."""
+    mover = replace(services, store=open_postgresql(place), number=Number())
+
+    async def run() -> None:
+        stopped = asyncio.Event()
+        made = await services.perform(ensure_installation)
+        services.number.value = made.number
+        async with among_replicas(services, on_moved=stopped.set):
+            await services.perform(lambda tx, _: tx.add_resource_group("before"))
+            await mover.perform(
+                lambda tx, _: tx.move_installation(
+                    made.number, moved_to="other at db.example", is_arriving=False
+                )
+            )
+            with pytest.raises(Unavailable, match="was moved") as caught:
+                await services.perform(lambda tx, _: tx.add_resource_group("after"))
+            assert "db.example" not in f"{caught.value.message}{caught.value.advice}"
+            async with asyncio.timeout(10):
+                await stopped.wait()
+            assert services.number.has_moved
+        assert await services.read(lambda r: r.resource_groups()) == ["before"]
+
+    asyncio.run(run())
+    mover.store.close()
+
+
+def test_a_record_that_was_moved_and_is_back_has_another_number(services: Services) -> None:
+    """The server that was paused meanwhile would tell agents the old one."""
+    told: list[str] = []
+
+    async def run() -> None:
+        made = await services.perform(ensure_installation)
+        services.number.value = made.number
+        following = Following(services, lambda: told.append("moved"))
+        await following.follow()
+        assert told == []
+        await services.perform(
+            lambda tx, _: tx.move_installation(made.number + 2, is_arriving=False)
+        )
+        for _ in range(2):
+            await following.follow()
+        assert told == ["moved"], "once"
+        with pytest.raises(Unavailable, match="was moved"):
+            await services.perform(lambda tx, _: tx.add_resource_group("after"))
+
+    asyncio.run(run())

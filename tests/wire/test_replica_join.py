@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bascule.api.replica_keys import ReplicaKeys
+from bascule.api.replica_keys import NOT_READ, NOT_WRITTEN, ReplicaKeys
 from bascule.config import DatabaseSettings
 from bascule.domain.event import SYSTEM
 from bascule.identity.sealing import Sealer
@@ -117,6 +117,21 @@ def test_guesses_are_put_on_record_in_bounded_number(house: House) -> None:
     assert 0 < len(house.events("ReplicaRefused")) < 40
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_wrong_uses_of_a_known_invitation_are_put_on_record_in_bounded_number(
+    house: House, is_over: bool
+) -> None:
+    """Each would cost a turn of the database and an event, for whoever knows an old token."""
+    invite(house)
+    if is_over:
+        house.clock.pass_time(invites.INVITE_LIFE.total_seconds())
+    for number in range(40):
+        answer = join(house, secret=SECRET if is_over else f"a guess {number}")
+        assert answer.status_code == 403
+        assert ("has expired" in answer.text) == is_over
+    assert 0 < len(house.events("ReplicaRefused")) < 40
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"inviteId": "i-1"}, {"inviteId": "", "secret": "s", "host": "h"}, [], "x"]
 )
@@ -165,3 +180,21 @@ def test_a_token_by_a_key_that_another_replica_has_made_is_accepted(
     assert house.call("GET", "/resourceGroups").status_code == 200
     house.client = house.client_of("a.b.c")
     assert house.call("GET", "/resourceGroups").status_code == 401
+
+
+def test_readiness_tells_of_keys_that_are_not_as_in_the_database(house: House) -> None:
+    keys, stranger = keys_of(house), house.client_of(None)
+    assert "keys" not in stranger.get("/readyz").json()
+    keys.trouble = NOT_WRITTEN
+    answer = stranger.get("/readyz")
+    assert (answer.status_code, answer.json()["keys"]) == (200, "not written")
+    keys.trouble = NOT_READ
+    answer = stranger.get("/readyz")
+    assert (answer.status_code, "keys cannot be read" in answer.text) == (503, True)
+
+
+def test_a_server_whose_record_was_moved_is_not_ready(house: House) -> None:
+    house.services.number.has_moved = True
+    answer = house.client_of(None).get("/readyz")
+    house.services.number.has_moved = False
+    assert (answer.status_code, "was moved" in answer.text) == (503, True)

@@ -42,16 +42,18 @@ def refuse_this_host() -> None:
 
 
 @contextlib.asynccontextmanager
-async def among_replicas(services: Services, told: Told | None = None) -> AsyncIterator[None]:
+async def among_replicas(
+    services: Services, told: Told | None = None, on_moved: Callable[[], None] = lambda: None
+) -> AsyncIterator[None]:
     """Be one of them meanwhile, unless nobody else can use the database. ``told``: where ``/readyz``
-    finds what it tells of this.
+    finds what it tells of this. ``on_moved``: as of ``Following``.
     """
     replica = services.replica
     if replica is None:
         yield
         return
     await services.perform(lambda tx, _: see(tx, replica))
-    following = Following(services)
+    following = Following(services, on_moved)
     loop = asyncio.get_running_loop()
 
     def hear(heard: Heard) -> None:

@@ -165,6 +165,15 @@ class Unsettled(Unavailable):
         self.ended = ended
 
 
+def record_moved() -> Unavailable:
+    """A server that runs on a retired database says so; to strangers too, so not where the record is."""
+    return Unavailable(
+        "The record of this installation was moved to another database. This server changes "
+        "nothing any more.",
+        advice="Use a server that runs on that one. The log of this server says which it is.",
+    )
+
+
 class Store(Protocol):
     """The database behind one writer; functions run in its thread, callers await."""
 

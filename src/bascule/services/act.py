@@ -26,7 +26,7 @@ from bascule.interfaces.clock import Clock
 from bascule.interfaces.points import Contact
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.replicas import Replica
-from bascule.interfaces.store import Reader, Store, Transaction, Unsettled
+from bascule.interfaces.store import Reader, Store, Transaction, Unsettled, record_moved
 from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
 from bascule.services.duties import Duties
@@ -125,10 +125,11 @@ class Verified:
 @dataclass(slots=True)
 class Number:
     """Of the installation, as points are told it; 0: not read yet. It is raised only while no server
-    runs (EDGES H7).
+    runs, or one that is paused (EDGES H7).
     """
 
     value: int = 0
+    has_moved: bool = False  # the record, since this server started: it changes nothing any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ class Services:
         While it is brought to disk, agents of the machines are told to get ready (``hub.expect``).
         ``may_wait``: as of ``Store.write``.
         """
+        if self.number.has_moved:
+            raise record_moved()
         acts: list[Act] = []
         loop = asyncio.get_running_loop()
 

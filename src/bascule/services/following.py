@@ -2,17 +2,20 @@
 
 One read finds whether anything went on record since. If so, whoever waits here looks again: calls that
 wait for a request, streams of pages, and with them whether their session or token still holds (EDGES
-H3). What moved at machines is found in the same way by ``api.lines``. Hints (``hub``) are quicker; here
-nothing rests on them. Only where servers share a database.
+H3). It also finds that the record was moved while this server was paused (EDGES H7). What moved at
+machines is found in the same way by ``api.lines``. Hints (``hub``) are quicker; here nothing rests on
+them. Only where servers share a database.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from bascule.errors import BasculeError
+from bascule.interfaces.inventory import Installation
 from bascule.services.act import Services
 
 log = structlog.get_logger("bascule.server")
@@ -23,8 +26,10 @@ FOLLOW_SECONDS = 1.0
 class Following:
     """How far the record of the database has been followed."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, on_moved: Callable[[], None] = lambda: None) -> None:
+        """``on_moved`` is called once, when the record was moved since this server started."""
         self._services = services
+        self._on_moved = on_moved
         self._seen = -1  # number of the last event
         self._read_at: float | None = None
 
@@ -47,8 +52,27 @@ class Following:
 
     async def follow(self) -> None:
         began = self._services.clock.monotonic()
-        last = await self._services.read_few(lambda reader: reader.last_event())
+        last, installation = await self._services.read_few(
+            lambda reader: (reader.last_event(), reader.installation())
+        )
+        if installation is not None:
+            self._check_place(installation)
         self._read_at = began
         if last != self._seen:
             self._seen = last
             self._services.hub.look_again()
+
+    def _check_place(self, installation: Installation) -> None:
+        """Is the record still here, and as it was? One that was moved and is back has another number."""
+        number = self._services.number
+        is_same = number.value in (0, installation.number) and not installation.moved_to
+        if is_same or number.has_moved:
+            return
+        log.error(
+            "the record was moved while this server was paused: it changes nothing any more",
+            to=installation.moved_to or "another database, and back",
+            number=installation.number,
+            before=number.value,
+        )
+        number.has_moved = True
+        self._on_moved()

@@ -38,6 +38,8 @@ class Engine:
     is_in_transaction: Callable[[Any], bool]  # of a driver; False: the database gave it up
     is_failed: Callable[[Any], bool]  # a statement failed, and no other runs before a rollback
     is_lost: Callable[[Any], bool]  # the connection itself is of no use any more
+    # By the answer to ``begin_write``: raises Unavailable where nothing is to be written any more.
+    check_begun: Callable[[Any], None] = lambda _: None
     check_kept: Callable[[Any], None] = lambda _: None  # raises Unavailable: its server forgets
 
 

@@ -13,6 +13,8 @@ again. The lock lets reads go on, and a dump.
 forgotten. A session keeps the ``synchronous_commit`` that it began with. These waits end: for a
 connection, a lock, a statement, and of the server for us. A COMMIT that waits for a synchronous
 standby does not.
+
+A turn begins with a look at the installation, in the same message: whether the record is still here.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from sqlalchemy.pool import NullPool
 from bascule.clocks import FollowedClock
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.interfaces.clock import Clock
+from bascule.interfaces.store import record_moved
 from bascule.store import lineage as lineages
 from bascule.store.engine import Engine, enter
 from bascule.store.failures import log
@@ -89,6 +92,16 @@ def _is_lost(driver: psycopg.Connection) -> bool:
     return "on" in (told("default_transaction_read_only"), told("in_hot_standby"))
 
 
+def _check_begun(begun: psycopg.Cursor) -> None:
+    """A server that was paused while its record was moved must not go on with it (EDGES H7)."""
+    while begun.nextset():
+        pass
+    row = begun.fetchone()
+    if row is not None:
+        log.error("nothing is written: the record was moved", to=row[0])
+        raise record_moved()
+
+
 def _check_kept(driver: psycopg.Connection) -> None:
     """``fsync`` is of the server, and may be changed while it runs."""
     row = driver.execute("SHOW fsync").fetchone()
@@ -107,7 +120,8 @@ POSTGRESQL = enter(
         failures=FAILURES,
         translate=translate,
         begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "
-        "LOCK TABLE alembic_version IN EXCLUSIVE MODE",
+        "LOCK TABLE alembic_version IN EXCLUSIVE MODE; "
+        "SELECT moved_to FROM installation WHERE moved_to IS NOT NULL",
         begin_read="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         end_read="COMMIT",  # at a ROLLBACK psycopg forgets what it has prepared
         is_in_transaction=lambda driver: (
@@ -115,6 +129,7 @@ POSTGRESQL = enter(
         ),
         is_failed=lambda driver: driver.info.transaction_status == TransactionStatus.INERROR,
         is_lost=_is_lost,
+        check_begun=_check_begun,
         check_kept=_check_kept,
     ),
 )

@@ -135,24 +135,26 @@ class Writer:
             return
 
     def _begin(self) -> None:
+        self._engine.check_begun(self._begun())
+
+    def _begun(self) -> Any:  # noqa: ANN401  # reason: a driver's cursor
         begin = self._engine.begin_write
         if self._reconnect is None:
-            self._driver.execute(begin)
-            return
+            return self._driver.execute(begin)
         if not self._engine.is_lost(self._driver):
             try:
-                self._driver.execute(begin)
+                begun = self._driver.execute(begin)
             except self._engine.failures:
                 if not self._engine.is_lost(self._driver):
                     raise
             else:
                 if not self._engine.is_lost(self._driver):
-                    return
+                    return begun
         with suppress(*self._engine.failures):
             self._connection.close()
         self._connection = self._reconnect()
         self._driver = driver_of(self._connection)
-        self._driver.execute(begin)
+        return self._driver.execute(begin)
 
     def _pause(self, number: int) -> None:
         self.retries += 1

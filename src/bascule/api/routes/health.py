@@ -12,7 +12,9 @@ from bascule.api.auth import GuardedRoute
 from bascule.api.context import AppState, state_of
 from bascule.api.entries import admits_anybody
 from bascule.api.envelope import CompactJson
+from bascule.api.replica_keys import NOT_READ
 from bascule.errors import Unavailable
+from bascule.interfaces.store import record_moved
 from bascule.services.record import backlog_words
 from bascule.services.shared_clock import apart_words
 
@@ -36,11 +38,20 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     if state.services.hub.is_closing:
         raise Unavailable("The server is stopping.")
+    if state.services.number.has_moved:
+        raise record_moved()
+    keys = state.replica_keys
+    if keys is not None and keys.trouble == NOT_READ:
+        raise Unavailable(
+            "The installation's keys cannot be read.", advice="See the server's log for the reason."
+        )
     body: dict[str, object] = {"status": "ok", "database": "ok"}
     if sealing := await state.part(Readiness).check():
         body["sealing"] = sealing
     if clock := apart_words(state.services):
         body["clock"] = clock
+    if keys is not None and keys.trouble:
+        body["keys"] = keys.trouble
     body |= {name: tell() for name, tell in state.told.items()}
     return CompactJson(body)
 
