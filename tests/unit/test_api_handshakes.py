@@ -8,9 +8,12 @@ import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from bascule.api.connections import Bounds, Crowd
 from bascule.api.networks import AgentNetworks
@@ -106,6 +109,20 @@ async def _hold_a_turn(folder: Path, then: Callable[[ssl.SSLSocket], None], with
         peer.close()
         await asyncio.sleep(0.05)
     assert len(crowd) == 0
+
+
+def test_a_balancer_without_a_right_header_is_told_of_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else nobody learns why its callers get no answer."""
+    server, now = _server(Keeper(), Crowd(BOUNDS)), [1000.0]
+    monkeypatch.setattr("bascule.api.server.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("bascule.api.server.log", structlog.get_logger())
+    with capture_logs() as lines:
+        for peer, at in (("192.0.2.1", 0), ("192.0.2.1", 59), ("192.0.2.2", 59), ("192.0.2.1", 60)):
+            now[0] = 1000.0 + at
+            server._tell_of_balancer(peer)
+    assert [line["balancer"] for line in lines] == ["192.0.2.1", "192.0.2.2", "192.0.2.1"]
 
 
 def _shake_hands(to: tuple[str, int]) -> ssl.SSLSocket:

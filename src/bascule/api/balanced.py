@@ -62,7 +62,7 @@ async def _exactly(connection: socket.socket, size: int) -> bytes:
     while len(data) < size:
         more = await loop.sock_recv(connection, size - len(data))
         if not more:
-            raise BadHeader
+            raise ConnectionResetError  # as a balancer's own checks end
         data += more
     return data
 
@@ -73,10 +73,12 @@ def _caller_v1(line: bytes) -> tuple[str, int] | None:
         if family == "UNKNOWN":
             return None
         source, _, port, _ = rest
-        address = parse_address(source)
-        if (family, address.version) not in (("TCP4", 4), ("TCP6", 6)) or not port.isdigit():
+        said = ipaddress.ip_address(
+            source
+        ).version  # a dual-stack balancer says TCP6 ::ffff:192.0.2.1
+        if (family, said) not in (("TCP4", 4), ("TCP6", 6)) or not port.isdigit():
             raise BadHeader
-        return str(address), int(port)
+        return str(parse_address(source)), int(port)
     except (InvalidInput, ValueError):
         raise BadHeader from None
 

@@ -17,6 +17,7 @@ import resource
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 
@@ -25,7 +26,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from bascule.api.balanced import Told, read_header
+from bascule.api.balanced import BadHeader, Told, read_header
 from bascule.api.connections import Bounds, ConnectionPlace, Crowd
 from bascule.api.listening import address_of, listen
 from bascule.api.networks import AgentNetworks, KnownNetworks
@@ -130,6 +131,7 @@ class EdgeServer(uvicorn.Server):
         self._on_stopping = on_stopping
         self._crowd = crowd
         self._balancers = balancers
+        self._balancers_told: dict[str, float] = {}  # when something was logged of each
         self._house = house
         self._turns = HandshakeTurns(
             # Behind a reverse proxy, which has no group, networks cannot be told apart.
@@ -235,6 +237,8 @@ class EdgeServer(uvicorn.Server):
                 connection.close()
                 if not isinstance(error, OSError):
                     raise
+                if isinstance(error, BadHeader | TimeoutError):
+                    self._tell_of_balancer(peer)
                 return
             if told.caller is not None:
                 place.leave()
@@ -244,6 +248,17 @@ class EdgeServer(uvicorn.Server):
                     return
                 place = own
         await self._shake_hands(connection, place, told)
+
+    def _tell_of_balancer(self, peer: str) -> None:
+        """Log that it sends no right header, once a minute as long as it lasts."""
+        now, told_at = time.monotonic(), self._balancers_told.get(peer)
+        if told_at is None or now - told_at >= CROWDS_TOLD_EVERY:
+            self._balancers_told[peer] = now
+            log.warning(
+                "a connection of a balancer was closed: it did not begin with a right header of "
+                "the PROXY protocol",
+                balancer=peer,
+            )
 
     def _is_balancer(self, peer: str) -> bool:
         return bool(self._balancers) and parse_address(peer.partition("%")[0]) in self._balancers
