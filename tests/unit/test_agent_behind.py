@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,7 +17,7 @@ from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.news import COUNTERS_SECONDS
 from bascule.agent.state import StateRefused
-from bascule.agent.timetable import WATCH_SECONDS
+from bascule.agent.timetable import LONGEST_RETRY, WATCH_SECONDS
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.desired import DesiredState, Lease
@@ -386,6 +387,45 @@ def test_an_older_server_s_state_changes_nothing_and_is_asked_for_seldom(world: 
         world.step()
     assert not world.is_open()
     assert world.server.asked == ["app"]
+
+
+def test_a_machine_that_a_retired_server_adds_ends_no_pass(world: World) -> None:
+    """EDGES H7: nothing of it is held, and the report says why."""
+    world.server.own = replace(world.server.own, generation=2, installation=2)
+    world.loop.on_generation(2)
+    world.step()
+    world.server.own = replace(world.server.own, generation=3, installation=1)
+    world.loop.on_generation(3)
+    world.tell("other", lease())
+    world.quiet()
+    for _ in range(5):
+        world.step()
+    assert "other" not in world.reconciler.held.behind
+    assert world.server.asked == ["other"], "it is tried again with patience"
+    assert "ServerRetired" in {each.code for each in world.reported("")[-1].weaknesses}
+
+
+def test_after_a_restart_no_lease_ends_before_the_server_told_which_it_is(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a retired one, which does not name a machine that was bound since (EDGES H7)."""
+    world.tell("app", lease())
+    world.step()
+    again = World(tmp_path)
+    again.memory.held = world.memory.held
+    again.reconciler.restore(None)
+
+    def away(meanwhile: Callable[[], None]) -> DesiredState:
+        raise ServerUnreachable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(again.server, "fetch_state", away)
+        again.loop.on_line("")
+        again.loop.step()
+        again.step()
+        assert again.is_open()
+    again.step(LONGEST_RETRY)
+    assert not again.is_open(), "it is the right one, and names the machine no more"
 
 
 def test_very_many_machines_are_asked_for_in_turns(tmp_path: Path) -> None:

@@ -61,9 +61,11 @@ class StatesBehind:
         self._next.clear()
 
     def keep_named(self) -> None:
-        """End at once the leases of machines that the server names no more; a retired one ends none."""
+        """End at once the leases of machines that the server names no more; a retired one ends none,
+        nor does one that has not told yet whether it is.
+        """
         named = self._link.named()
-        if named is not None and self._reconciler.retired.number is None:
+        if named is not None and self._reconciler.retired.is_current:
             self._reconciler.keep_named(named)
             self._next = {uid: each for uid, each in self._next.items() if uid in named}
 
@@ -109,7 +111,8 @@ class StatesBehind:
                 return LONGEST_RETRY
         if self._reconciler.take_behind(uid, state, asked_at):
             return ASK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
-        is_older = state.generation < self._reconciler.held.behind[uid].held.generation
+        known = self._reconciler.held.behind.get(uid)  # none: nothing of a retired server is held
+        is_older = known is None or state.generation < known.held.generation
         return LONGEST_RETRY if is_older else TOO_LATE_RETRY
 
 

@@ -293,6 +293,7 @@ class AgentLoop:
         is_taken = bool(acknowledged) and acknowledged == self._reports.acknowledged
         if not is_taken:
             self._forget_known()
+            self._reconciler.retired.forget()
         if not is_taken or generation != held.generation or held.is_refused:
             self._is_announced.set()
             return

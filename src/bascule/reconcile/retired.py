@@ -19,12 +19,22 @@ class RetiredServer:
 
     def __init__(self) -> None:
         self.number: int | None = None  # that it told; None: it is none
+        self._has_told = False  # a state, whatever its number
+
+    @property
+    def is_current(self) -> bool:
+        """Did a state of it show that it is none?"""
+        return self._has_told and self.number is None
+
+    def forget(self) -> None:
+        """The next state may be another server's."""
+        self._has_told = False
 
     def tells(self, uid: str, state: DesiredState, held: Held) -> bool:
         """Is this state, of the machine behind or of the point itself, from one?"""
         place = held.behind.get(uid, HeldBehind())
         is_lower = state.installation < max(held.installation, place.held.installation)
-        self.number = state.installation if is_lower else None
+        self.number, self._has_told = state.installation if is_lower else None, True
         return is_lower
 
     def accept(self, held: Held) -> tuple[int | None, Held]:
