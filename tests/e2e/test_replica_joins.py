@@ -113,7 +113,7 @@ def test_a_second_host_joins_and_a_rotation_is_used_by_both(
     token_file = tmp_path / "token"
 
     def invite(of: Server) -> None:
-        done = admin("replica", "invite", "--data", str(of.data))
+        done = admin("replica", "invite", "--data", str(of.data), "--endpoint", of.endpoint)
         assert done.returncode == 0, done.stderr
         token_file.write_text(done.stdout)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -22,12 +20,9 @@ from bascule.bootstrap.keys import keys_out_of
 from bascule.config import parse_database
 from bascule.domain.facts.installation import InstallationMoved
 from bascule.errors import BasculeError
-from bascule.identity.record_key import RecordKey
 from bascule.identity.signing_keys import SIGNING_KEY, SigningKeys
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.record import EventFilter
-from bascule.services.seal import seal_all
-from bascule.services.sweep import sweep
 from bascule.store import moving as store_moving
 from bascule.store import whole
 from bascule.store.long_work import commit, holding, reading
@@ -36,36 +31,17 @@ from bascule.store.postgresql_open import open_postgresql
 from bascule.store.transaction import SqlReader
 from tests.contracts.store.samples import close, read
 from tests.support import postgresql
-from tests.unit import services_world
-from tests.unit.services_world import World, rules
+from tests.unit.filled_installation import fill
 
 has_postgresql = pytest.mark.skipif(
     postgresql.programs() is None, reason="PostgreSQL's server is missing"
 )
 
 
-def _fill(data: Path) -> None:
-    data.mkdir(mode=0o700)
-    store = open_store(data / "bascule.db")
-    with mock.patch.object(services_world, "new_store", return_value=store):
-        world = World()
-    world.put(rules(world.web, 22), rules(world.db, 22, 3389))
-    opened = world.granted(world.web)
-    world.report(world.web, opened.id)
-    world.granted(world.db)
-    world.ask(world.db, 23)  # refused
-    world.clock.pass_time(61)
-    world.report(world.web, opened.id)
-    world.do(sweep)
-    asyncio.run(seal_all(world.services, RecordKey(data)))
-    world.granted(world.db)  # not sealed yet
-    world.close()
-
-
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("sample") / "data"
-    _fill(made)
+    fill(made)
     return made
 
 
@@ -260,7 +236,7 @@ def test_a_target_that_has_a_record_is_left_as_it_is(
 ) -> None:
     """Of another installation, or of this one."""
     other = tmp_path / "other"
-    _fill(other)
+    fill(other)
     assert _copy(other, address).exit_code == 0
     there = _sums(Record(other))
     assert "another installation" in _refusal(_copy(data, address)).message

@@ -148,6 +148,35 @@ def test_a_database_of_another_cluster_is_refused(file: Path) -> None:
     postgresql.cluster().drop(name)
 
 
+def test_a_database_at_another_address_is_accepted(tmp_path: Path) -> None:
+    """The server has never been there: the data directory says where it was before."""
+    name = postgresql.cluster().make(postgresql.blank())
+    known = {"database": f"host={tmp_path} dbname=ours", "tenant_id": "t", "is_made": True}
+    (tmp_path / "database.json").write_text(json.dumps(known))
+    tmp_path.chmod(0o700)
+    Lineage(tmp_path / "timeline.json").accept(Seen("1", 1))
+    there = ["--database", postgresql.cluster().address(name)]
+    command = ["accept-database", "--data", str(tmp_path)]
+    assert CliRunner().invoke(admin, command).exit_code != 0
+    done = CliRunner().invoke(admin, [*command, *there])
+    assert done.exit_code == 0, done.output
+    close(_opened(postgresql.cluster().place(name), tmp_path / "timeline.json"))
+    postgresql.cluster().drop(name)
+
+
+def test_what_is_accepted_while_a_server_runs_is_taken_by_it(file: Path) -> None:
+    seen = Lineage(file)
+    seen.follow(Seen("1", 5), "ours")
+    Lineage(file).accept(Seen("1", 4))
+    for other in (Seen("1", 3), Seen("2", 4)):
+        with pytest.raises(ConfigurationError):
+            seen.follow(other, "ours")
+    seen.follow(Seen("1", 4), "ours")
+    seen.follow(Seen("1", 5), "ours")
+    with pytest.raises(ConfigurationError):
+        seen.follow(Seen("1", 4), "ours")
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"system":"1"}', '{"system":"1","timeline":"x"}'])
 def test_a_file_that_says_nothing_is_not_taken_for_none(file: Path, text: str) -> None:
     file.write_text(text)

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from bascule.bootstrap.admin import admin
 from bascule.bootstrap.serve import serve
 from bascule.errors import BasculeError
+from bascule.identity.join_token import parse_join_token
 from bascule.interfaces.replicas import Replica
 from bascule.store.postgresql_open import open_postgresql
 from tests.contracts.store.samples import close, read, write
@@ -244,6 +245,31 @@ def test_commands_that_need_the_servers_stopped_are_refused_while_one_was_seen(
     listed = CliRunner().invoke(admin, ["replicas", "--data", str(data)])
     assert (listed.exit_code, listed.stdout) == (0, "")
     assert CliRunner().invoke(admin, ["recover", "--data", str(data)]).exit_code == 0
+    close(store)
+
+
+def test_a_host_is_invited_to_where_it_can_reach_a_server(
+    start: Start, data: Path, name: str
+) -> None:
+    assert start("--database", postgresql.cluster().address(name)).exit_code == 0
+    store = open_postgresql(postgresql.cluster().place(name))
+    invite = ["replica", "invite", "--data", str(data)]
+
+    def see(uid: str, endpoint: str) -> None:
+        write(store, lambda tx: tx.see_replica(Replica(uid, uid, endpoint, "1")))
+
+    see("a", "https://localhost:8443")
+    see("b", "https://[::1]:8443")
+    refusal = _refusal(CliRunner().invoke(admin, invite))
+    assert "cannot reach" in refusal.message
+    assert "--endpoint" in refusal.advice
+    for uid in "cd":  # both by the balancer's name
+        see(uid, "https://b.example:8443")
+    token = parse_join_token(CliRunner().invoke(admin, invite).stdout.strip())
+    assert token.endpoints == ("https://b.example:8443",)
+    given = ["--endpoint", "https://localhost:1"]
+    token = parse_join_token(CliRunner().invoke(admin, [*invite, *given]).stdout.strip())
+    assert token.endpoints == ("https://localhost:1",)
     close(store)
 
 

@@ -24,6 +24,7 @@ from bascule.bootstrap.data_directory import (
 )
 from bascule.bootstrap.database import Record
 from bascule.bootstrap.replica_commands import replica
+from bascule.config import parse_database
 from bascule.errors import ConfigurationError
 from bascule.interfaces.store import Transaction
 
@@ -260,19 +261,51 @@ def replicas(data: Path) -> None:
 @admin.command(
     "accept-database",
     short_help="Accept the database after a restore or a move.",
-    epilog="Example:\n\n\b\n  bascule admin accept-database --data /var/lib/bascule",
+    epilog="Examples:\n\n\b\n  bascule admin accept-database --data /var/lib/bascule\n"
+    "  bascule admin accept-database --data /var/lib/bascule \\\n"
+    "      --database 'postgresql://bascule@db-2.example/bascule'",
 )
 @_DATA
-def accept_database(data: Path) -> None:
+@click.option(
+    "--database",
+    default=None,
+    metavar="URL",
+    help="Where the database is now. Default: where the server had it last.",
+)
+@click.option(
+    "--database-password-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="File with the password of the database.",
+)
+@click.option(
+    "--allow-unverified-database",
+    is_flag=True,
+    help="Allow an sslmode that does not verify the database server.",
+)
+def accept_database(
+    data: Path,
+    database: str | None,
+    database_password_file: Path | None,
+    allow_unverified_database: bool,
+) -> None:
     """Accept the PostgreSQL database as it is now. The server may be running.
 
     A server refuses a database in another cluster, or on a lower timeline than it has seen,
     because what it acknowledged may be missing there. Run this on each server's host if the
-    database is the right one. Agents that have seen more are shown as restored.
+    database is the right one. If it is in another cluster or has another address, start the
+    server again. Agents that have seen more are shown as restored.
     """
     require_installation(data)
     check_own(data)
-    found = Record(data).accept()
+    settings = parse_database(
+        database, database_password_file, may_be_unverified=allow_unverified_database
+    )
+    record = Record(data)
+    if record.is_shared and settings is not None:
+        record = Record(data, settings)
+    found = record.accept()
     if found is None:
         click.echo("The record is in SQLite: there is nothing to accept.")
         return

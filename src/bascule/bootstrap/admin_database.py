@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ SQLITE = "sqlite"
 
 if TYPE_CHECKING:
     from bascule.bootstrap.checking import Found
+    from bascule.config import DatabaseSettings
 
 DATA = click.option(
     "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
@@ -49,7 +51,7 @@ def check(data: Path, output: str) -> None:
     check_own(data)
     record = Record(data)
     progress = Progress("checking", is_silent=output == "json")
-    with reading(record.where) as connection:
+    with reading(record.where, record.lineage) as connection:
         found = check_all(connection, record.name, data, progress)
     progress.end()
     if output == "json":
@@ -140,8 +142,7 @@ def copy(
     say(f"Moved {rows} rows in {len(moved.tables)} tables, {moved.events} sealed events.")
     say(f"From {moved.source}, which is retired, to {moved.target}.")
     say(f"Installation number: {moved.number}. Agents take no opening from a lower one.")
-    option = "" if settings is None else f" --database '{to}'"
-    note(f"Next: bascule serve --data {data}{option}")
+    note(f"Next: bascule serve --data {shlex.quote(str(data))}{_options(settings)}")
 
 
 @database.command(
@@ -165,6 +166,16 @@ def undo_copy(data: Path, yes: bool) -> None:
         )
     record, number = undo(data)
     say(f"The record is in {record.name} again. Installation number: {number}.")
+
+
+def _options(settings: DatabaseSettings | None) -> str:
+    """With which a server is started on it."""
+    if settings is None:
+        return ""
+    options = f" --database {shlex.quote(settings.url)}"
+    if settings.password_file is not None:
+        options += f" --database-password-file {shlex.quote(str(settings.password_file))}"
+    return options + " --allow-unverified-database" * settings.may_be_unverified
 
 
 def _print(found: Found) -> None:

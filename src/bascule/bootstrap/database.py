@@ -28,6 +28,7 @@ from bascule.interfaces.inventory import Installation
 from bascule.interfaces.store import Reader, Store, Transaction
 
 if TYPE_CHECKING:
+    from bascule.store.lineage import Lineage
     from bascule.store.postgresql import Place
 
 
@@ -80,13 +81,12 @@ class Record:
             from bascule.store.open import open_store
 
             return open_store(self._data / DATABASE, may_upgrade=is_server)
-        from bascule.store.lineage import Lineage
         from bascule.store.postgresql_open import open_postgresql
 
         return open_postgresql(
             self._place(self._chosen),
             is_server=is_server,
-            lineage=Lineage(self._data / TIMELINE_FILE),
+            lineage=self.lineage,
             may_fill=may_begin and not self._is_made,
         )
 
@@ -95,18 +95,27 @@ class Record:
 
         None: it is in SQLite. Raises ConfigurationError when it cannot be used.
         """
-        if self._chosen is None:
+        lineage = self.lineage
+        if self._chosen is None or lineage is None:
             return None
-        from bascule.store.lineage import Lineage
         from bascule.store.postgresql import lineage_of
 
         found = lineage_of(self._place(self._chosen))
-        was = Lineage(self._data / TIMELINE_FILE).accept(found)
+        was = lineage.accept(found)
         return "unknown" if was is None else str(was), str(found)
 
     @property
     def where(self) -> Path | Place:
         return self._data / DATABASE if self._chosen is None else self._place(self._chosen)
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """What was seen here of the database that has the record: only for that one. None: SQLite."""
+        if self._chosen is None:
+            return None
+        from bascule.store.lineage import Lineage
+
+        return Lineage(self._data / TIMELINE_FILE)
 
     @property
     def name(self) -> str:
@@ -173,13 +182,14 @@ class Record:
                 f"The database {self.name} is retired: the record of its installation moved to "
                 f"{installation.moved_to}.",
                 advice="Start the server on that one. To go back to this one, and lose what was "
-                f"recorded since: bascule admin database undo-copy --data {self._data}",
+                "recorded since, on the host where it was copied: bascule admin database undo-copy "
+                "--data DATA",
             )
         if installation.is_arriving and self._known.get("database") != self._named:
             raise ConfigurationError(
                 f"The database {self.name} has a copy of the record that was not finished.",
-                advice="Run bascule admin database copy again, or start the server on the database "
-                "that it was copied from.",
+                advice="On the host where it was copied, run bascule admin database copy again, or "
+                "start the server on the database that it was copied from.",
             )
 
     def remember(self, tx: Reader) -> None:

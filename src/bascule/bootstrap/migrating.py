@@ -39,7 +39,7 @@ def missing(data: Path) -> tuple[str, tuple[Step, ...]]:
     require_installation(data)
     check_own(data)
     record = Record(data)
-    with reading(record.where) as connection:
+    with reading(record.where, record.lineage) as connection:
         found = revision_of(connection, record.name)
     if found is None:
         raise ConfigurationError(
@@ -71,6 +71,6 @@ def _migrate(data: Path) -> None:
     with ExitStack() as kept:
         kept.callback(os.close, open_data_directory(data))
         record = Record(data)
-        with reading(record.where) as connection:
+        with reading(record.where, record.lineage) as connection:
             check_unused(connection, record.name)
         record.open(is_server=True).close()

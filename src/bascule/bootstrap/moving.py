@@ -92,15 +92,16 @@ def finish(record: Record) -> None:
                 _retire(before, record)
             except BasculeError as error:  # it may be gone; its number is lower, and agents know
                 note(f"{before.name} was not marked as retired: {error.message}")
+                return  # the next run tries again
         record.forget_retiring()
 
 
 def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Moved:
     from bascule.store import moving
-    from bascule.store.long_work import check_unused, holding
+    from bascule.store.long_work import check_held, check_unused, holding
     from bascule.store.transaction import SqlReader
 
-    with holding(record.where) as source:
+    with holding(record.where, record.lineage) as source:
         check_unused(source, record.name)
         progress = Progress("checking", is_silent=is_silent)
         found = check(source, record.name, data, progress)
@@ -122,6 +123,7 @@ def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Mov
             if after != verdict.head:
                 raise _another_chain(after.position, verdict.head.position)
             _note(there, target, data, number)
+        check_held(source)
         target.take_over(made.tenant_id, number, record.place)
         _arrive(target)
         _mark_retired(source, target)
@@ -232,7 +234,7 @@ def _arrive(record: Record) -> None:
     from bascule.store.long_work import commit, holding
     from bascule.store.transaction import SqlTransaction
 
-    with holding(record.where) as connection:
+    with holding(record.where, record.lineage) as connection:
         tx = SqlTransaction(connection)
         made = tx.installation()
         if made is not None and made.is_arriving:
@@ -262,7 +264,7 @@ def undo(data: Path) -> tuple[Record, int]:
     """Go back to where the record was before the last move, and to what it had then. Where it is
     and the number of the installation from now on.
     """
-    from bascule.store.long_work import check_unused, commit, holding
+    from bascule.store.long_work import check_held, check_unused, commit, holding
     from bascule.store.transaction import SqlReader
 
     require_installation(data)
@@ -281,6 +283,7 @@ def undo(data: Path) -> tuple[Record, int]:
                 f"The database {before.where} is not there any more.",
                 advice="Put it back, or restore a backup.",
             )
+        left = _held(record, kept)
         with holding(before.where) as connection:
             check_unused(connection, before.name)
             made = SqlReader(connection).installation()
@@ -290,11 +293,68 @@ def undo(data: Path) -> tuple[Record, int]:
                     advice="Restore a backup.",
                 )
             number = max(made.number, record.number) + 1
+            if left is not None:
+                keys_out_of(data, SqlReader(left))
             _note(connection, before, data, number, is_undone=True)
             commit(connection)
+        if left is not None:
+            check_held(left)
         before.take_over(made.tenant_id, number, record.place)
-        finish(before)
+        if left is None:
+            finish(before)
+        else:
+            _arrive(before)
+            _mark_retired(left, before)
+            before.forget_retiring()
     return before, number
+
+
+def _held(record: Record, kept: ExitStack) -> Connection | None:
+    """The record that is left, held for as long as ``kept``, so that no server goes on with it.
+    None: it is a file of this data directory, which is locked, or it is gone.
+
+    Raises BasculeError while a server uses it, and where that cannot be told.
+    """
+    from bascule.services.replicas import require_stopped
+    from bascule.store.long_work import check_unused, holding
+    from bascule.store.transaction import SqlReader
+
+    if isinstance(record.where, Path):
+        return None
+    with ExitStack() as opened:
+        try:
+            connection = opened.enter_context(holding(record.where, record.lineage))
+        except BasculeError:
+            if not _is_gone(record):
+                raise
+            note(f"{record.name} cannot be reached, or is empty. No server may use it from now on.")
+            note(
+                "A signing key that was rotated since the move may count again: bascule admin "
+                "rotate-signing-key --now"
+            )
+            return None
+        check_unused(connection, record.name)
+        reader = SqlReader(connection)
+        require_stopped(reader)
+        if (made := reader.installation()) is not None:
+            record.check_current(made)  # it may have moved on from another data directory
+        kept.push(opened.pop_all())
+    return connection
+
+
+def _is_gone(record: Record) -> bool:
+    """Can no server use it, as far as can be told from here?"""
+    from bascule.store.long_work import reading
+    from bascule.store.postgresql_open import is_away
+    from bascule.store.revisions import revision_of
+
+    where = record.where
+    if isinstance(where, Path):
+        return False
+    if is_away(where):
+        return True
+    with reading(where, record.lineage) as connection:
+        return revision_of(connection, record.name) is None
 
 
 def _another_chain(after: int, before: int) -> ConfigurationError:

@@ -8,17 +8,20 @@ import ssl
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from bascule.bootstrap.data_directory import require_installation
 from bascule.bootstrap.database import Record
+from bascule.config import ALWAYS_NAMED
 from bascule.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bascule.interfaces.invites import ReplicaInvite
+    from bascule.interfaces.replicas import SeenReplica
     from bascule.interfaces.store import Transaction
     from bascule.services.act import Act
 
@@ -66,13 +69,7 @@ def invite(data: Path, endpoint: tuple[str, ...]) -> None:
         def seal(ends_at: datetime) -> str:
             return shared.seal_invite(tx, invite_id, secret, ends_at)
 
-        running = [each.replica.endpoint for each in tx.replicas() if each.is_alive]
-        if not (given or running):
-            raise ConfigurationError(
-                "No server uses the database now, so there is none that a new host could ask.",
-                advice="Start a server first, or give --endpoint https://HOST:PORT of one.",
-            )
-        return make(tx, act, invite_id, seal), given or running
+        return make(tx, act, invite_id, seal), given or _endpoints(tx.replicas())
 
     given = [parse_endpoint(each, "--endpoint") for each in endpoint]
     with services_of(data, is_stopped=False) as services:
@@ -84,6 +81,23 @@ def invite(data: Path, endpoint: tuple[str, ...]) -> None:
         f"--name NAME",
         err=True,
     )
+
+
+def _endpoints(replicas: Sequence[SeenReplica]) -> Sequence[str]:
+    """Of those that run, each once, where another host may reach them. Raises ConfigurationError."""
+    running = [each.replica.endpoint for each in replicas if each.is_alive]
+    if not running:
+        raise ConfigurationError(
+            "No server uses the database now, so there is none that a new host could ask.",
+            advice="Start a server first, or give --endpoint https://HOST:PORT of one.",
+        )
+    found = [each for each in dict.fromkeys(running) if urlsplit(each).hostname not in ALWAYS_NAMED]
+    if not found:
+        raise ConfigurationError(
+            f"Another host cannot reach the running server by the name it has: {running[0]}.",
+            advice="Give --endpoint https://HOST:PORT, or start the server with --name HOST.",
+        )
+    return found
 
 
 def _require_shared(data: Path) -> None:

@@ -20,7 +20,8 @@ from bascule.store.failures import log
 
 ADVICE = (
     "Name the current primary with --database. If this is the right database, such as a restored "
-    "backup, run on each server's host: bascule admin accept-database --data DIR"
+    "backup, run on each server's host: bascule admin accept-database --data DIR, and with "
+    "--database URL if it has another address."
 )
 
 
@@ -48,6 +49,8 @@ class Lineage:
         """Raise ConfigurationError if it lacks what this server has seen acknowledged."""
         with self._gate:
             known = self._known or self._read()
+            if known is not None and _is_behind(found, known) and self._read() == found:
+                known = found  # the host's owner accepted it while this server runs
             if known is not None and found.system != known.system:
                 raise ConfigurationError(
                     f"The database {name} is in another cluster than before.", advice=ADVICE
@@ -95,3 +98,7 @@ class Lineage:
         if self._file is not None:
             told = {"system": found.system, "timeline": found.timeline}
             write_atomically(self._file, json.dumps(told) + "\n")
+
+
+def _is_behind(found: Place, known: Place) -> bool:
+    return found.system != known.system or found.timeline < known.timeline

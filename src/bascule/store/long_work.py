@@ -20,27 +20,27 @@ from bascule.store.engine import driver_of, engine_of
 from bascule.store.rows import raise_translated
 
 if TYPE_CHECKING:
+    from bascule.store.lineage import Lineage
     from bascule.store.postgresql import Place
 
-_LONG = (
-    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '15min'; "
-    "SET LOCAL lock_timeout = '30s'"
-)
+_LONG = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'"
+_IDLE = "SET LOCAL idle_in_transaction_session_timeout = "
+_READER_IDLE = "'15min'"
 
 
 @contextmanager
-def reading(where: Path | Place) -> Iterator[Connection]:
-    """A snapshot that nobody waits for."""
-    with _connected(where, is_reader=True) as connection:
-        yield _begun(connection, engine_of(connection).begin_read)
+def reading(where: Path | Place, lineage: Lineage | None = None) -> Iterator[Connection]:
+    """A snapshot that nobody waits for. ``lineage``: what was seen of this database before."""
+    with _connected(where, is_reader=True, lineage=lineage) as connection:
+        yield _begun(connection, engine_of(connection).begin_read, _READER_IDLE)
 
 
 @contextmanager
-def holding(where: Path | Place) -> Iterator[Connection]:
+def holding(where: Path | Place, lineage: Lineage | None = None) -> Iterator[Connection]:
     """The right to write, which nobody else has until the transaction ends. Whoever does not commit
-    it leaves the database as it was.
+    it leaves the database as it was. It does not end because nothing is asked of it for long.
     """
-    with _connected(where, is_reader=False) as connection:
+    with _connected(where, is_reader=False, lineage=lineage) as connection:
         yield _begun(connection, engine_of(connection).begin_write)
 
 
@@ -83,6 +83,11 @@ def commit(connection: Connection) -> None:
     driver_of(connection).execute("COMMIT")
 
 
+def check_held(connection: Connection) -> None:
+    """Raise if the connection was lost, and with it what it held."""
+    driver_of(connection).execute("SELECT 1")
+
+
 def check_unused(connection: Connection, name: str) -> None:
     """Raise ConfigurationError while another program uses this database of PostgreSQL."""
     if connection.dialect.name != "postgresql":
@@ -102,13 +107,15 @@ def check_unused(connection: Connection, name: str) -> None:
 
 
 @contextmanager
-def _connected(where: Path | Place, *, is_reader: bool) -> Iterator[Connection]:
+def _connected(
+    where: Path | Place, *, is_reader: bool, lineage: Lineage | None = None
+) -> Iterator[Connection]:
     if isinstance(where, Path):
         connection = connect(where, is_reader=is_reader)
     else:
         from bascule.store.postgresql_open import connect_to  # noqa: PLC0415  # reason: psycopg
 
-        connection = connect_to(where)
+        connection = connect_to(where, lineage)
     engine = engine_of(connection)
     try:
         yield connection
@@ -118,11 +125,12 @@ def _connected(where: Path | Place, *, is_reader: bool) -> Iterator[Connection]:
         _let_go(connection)
 
 
-def _begun(connection: Connection, begin: str) -> Connection:
+def _begun(connection: Connection, begin: str, idle: str = "0") -> Connection:
     driver = driver_of(connection)
     if connection.dialect.name == "postgresql":
         head, _, lock = begin.partition(";")
-        begin = f"{head}; {_LONG}; {lock}" if lock else f"{head}; {_LONG}"
+        settings = f"{_LONG}; {_IDLE}{idle}"
+        begin = f"{head}; {settings}; {lock}" if lock else f"{head}; {settings}"
     driver.execute(begin)
     return connection
 

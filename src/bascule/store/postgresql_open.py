@@ -7,6 +7,7 @@ not upgraded while one does.
 
 from __future__ import annotations
 
+from psycopg.pq import PGconn, Ping
 from sqlalchemy import Connection, bindparam, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -82,9 +83,27 @@ def open_postgresql(
     return SqlStore(writer, readers, database.clock, measure_again, database.connect_later)
 
 
-def connect_to(place: Place) -> Connection:
+def connect_to(place: Place, lineage: Lineage | None = None) -> Connection:
     """A connection of a command's own; raises as ``open_postgresql``."""
-    return _connect(Database(place))
+    return _connect(Database(place, lineage=lineage))
+
+
+def is_away(place: Place) -> bool:
+    """Does no server answer there, or is there no such database? One that refuses us, or whose
+    certificate cannot be verified, is there: others may use it.
+    """
+    try:
+        Database(place).connect().close()
+    except FAILURES as error:
+        said = _said(error)
+        if 'database "' in said and "does not exist" in said:
+            return True
+        if any(each in said for each in ("FATAL", "certificate", "SSL", "read-only")):
+            return False
+        return PGconn.ping(place.reach.encode()) == Ping.NO_RESPONSE
+    except ConfigurationError:
+        return False
+    return False
 
 
 def _connect(database: Database) -> Connection:
@@ -96,10 +115,9 @@ def _connect(database: Database) -> Connection:
 
 def _not_reached(name: str, error: Exception) -> Exception:
     """What libpq says has no SQLSTATE: it is told apart by its words, and told whole."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if getattr(original, "sqlstate", None):
+    if getattr(_original(error), "sqlstate", None):
         return translate(error, "opened")
-    said = " ".join(str(original).split())
+    said = _said(error)
     if ("password" in said and "authentication failed" in said) or "no password supplied" in said:
         advice = (
             "Give the right password with --database-password-file FILE, PGPASSWORD, PGPASSFILE "
@@ -115,6 +133,14 @@ def _not_reached(name: str, error: Exception) -> Exception:
     else:
         advice = "Check that the database server runs, and that --database names it."
     return ConfigurationError(f"The database {name} cannot be opened: {said}", advice=advice)
+
+
+def _original(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(_original(error)).split())
 
 
 def _bring_up_to_date(
