@@ -143,4 +143,6 @@ def _let_go(connection: Connection) -> None:
     except engine.failures:
         pass  # lost: the database rolls it back
     finally:
+        if engine.is_lost(driver):
+            connection.invalidate()  # else SQLAlchemy tries a ROLLBACK first, and raises
         connection.close()
