@@ -279,7 +279,6 @@ def _serve(
     from bascule.identity.record_key import RecordKey
     from bascule.identity.sealing import Sealer
     from bascule.services.denials import of_strangers
-    from bascule.services.retention import mark_clock
     from bascule.services.sign_in import SignIn
 
     ports = [each.getsockname()[1] for each in listeners]
@@ -293,8 +292,7 @@ def _serve(
     admin_file, set_up_file = AdminFile(admin_path), SetUpFile(settings.data)
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
-        record.begin(tx)
-        mark_clock(tx, act, services.clock.boottime(), services.boot)
+        _note_start(tx, act, services, record)
         is_fresh = tx.installation() is None
         made = admin_file.ensure(tx, act, endpoint, keeper.ca_file)
         record.remember(tx)
@@ -368,6 +366,15 @@ def _services(store: Store, place: ServerPlace, replica: Replica | None) -> Serv
         boot="" if store.clock is None else boot_id(),
         replica=replica,
     )
+
+
+def _note_start(tx: Transaction, act: Act, services: Services, record: Record) -> None:
+    from bascule.services.retention import mark_clock
+
+    record.begin(tx)
+    mark_clock(tx, act, services.clock.boottime(), services.boot)
+    if services.replica is None:
+        tx.end_all_asking()  # no other server asks, and this one may have been stopped while it did
 
 
 def _note_begun(record: Record, services: Services, installation: Installation) -> None:

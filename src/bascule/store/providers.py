@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, delete, or_, select, update
@@ -14,6 +14,8 @@ from bascule.interfaces.providers import PendingSignIn
 from bascule.store.access_stamp import AccessStamp
 from bascule.store.tables import access
 from bascule.store.tables import providers as t
+
+_NEAR = timedelta(seconds=1)  # that two servers' readings of one clock may differ
 
 
 class ProviderReads(AccessStamp):
@@ -125,16 +127,24 @@ class ProviderWrites(ProviderReads):
 
     def begin_asking(self, issuer: str, subject: str, until: datetime, now: datetime) -> bool:
         c = t.external_identities.c
-        is_free = or_(c.asked_until.is_(None), c.asked_until <= now, c.asked_until > until)
+        # One for longer than mine was taken before the clock was set back.
+        is_free = or_(c.asked_until.is_(None), c.asked_until <= now, c.asked_until > until + _NEAR)
         mine = update(t.external_identities).where(
             c.issuer == issuer, c.subject == subject, is_free
         )
         return self._run(mine.values(asked_until=until)) == 1
 
-    def end_asking(self, issuer: str, subject: str) -> None:
+    def end_asking(self, issuer: str, subject: str, until: datetime) -> None:
         c = t.external_identities.c
-        mine = update(t.external_identities).where(c.issuer == issuer, c.subject == subject)
+        mine = update(t.external_identities).where(
+            c.issuer == issuer, c.subject == subject, c.asked_until == until
+        )
         self._run(mine.values(asked_until=None))
+
+    def end_all_asking(self) -> None:
+        table = t.external_identities
+        asked = update(table).where(table.c.asked_until.is_not(None))
+        self._run(asked.values(asked_until=None))
 
     def delete_external_identity(self, issuer: str, subject: str) -> None:
         table = t.external_identities

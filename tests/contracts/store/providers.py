@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -117,7 +117,13 @@ class ProviderContract:
         assert not begin(soon + HOUR, soon - HOUR / 3600), "what is put leaves it alone"
         assert begin(soon + HOUR, soon), "whoever asked has taken too long"
         assert begin(soon, NOW), "a clock was set back"
-        write(store, lambda tx: tx.end_asking(*own))
+        near = timedelta(milliseconds=5)
+        assert not begin(soon - near, NOW - near), "servers read one clock a little apart"
+        write(store, lambda tx: tx.end_asking(*own, soon - near))
+        assert not begin(soon, NOW), "who took too long ends nothing of who asks now"
+        write(store, lambda tx: tx.end_asking(*own, soon))
+        assert begin(soon, NOW)
+        write(store, lambda tx: tx.end_all_asking())
         assert begin(soon, NOW)
         assert not write(store, lambda tx: tx.begin_asking(own[0], "nobody", soon, NOW))
         assert read(store, lambda r: r.external_identity(*own)) == IDENTITY

@@ -13,7 +13,7 @@ What is not here: what a token must say (``identity``), whom it makes of somebod
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from fastapi import APIRouter, Request
@@ -310,6 +310,11 @@ class Renewals:
         """
         services, clock = self._state.services, self._state.services.clock
         issuer, subject = identity.issuer, identity.subject
+
+        def begin(tx: Transaction, act: Act) -> datetime | None:
+            until = act.now + ASKING_TAKES
+            return until if tx.begin_asking(issuer, subject, until, act.now) else None
+
         while True:
             fresh = await services.read_few(
                 lambda reader: reader.external_identity(issuer, subject)
@@ -318,15 +323,14 @@ class Renewals:
                 return False
             if fresh.vouched_at is not None and clock.now() - fresh.vouched_at < RENEWED:
                 return True
-            if await services.perform(
-                lambda tx, act: tx.begin_asking(issuer, subject, act.now + ASKING_TAKES, act.now)
-            ):
+            until = await services.perform(begin)
+            if until is not None:
                 break
             await asyncio.sleep(LOOK_AGAIN)
         try:
             return await self._ask(identity, provider)
         finally:
-            await services.perform(lambda tx, _: tx.end_asking(issuer, subject))
+            await services.perform(lambda tx, _: tx.end_asking(issuer, subject, until))
 
     async def _ask(self, identity: ExternalIdentity, provider: IdentityProvider) -> bool:
         services, party = self._state.services, self._state.relying_party
