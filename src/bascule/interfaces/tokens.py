@@ -71,8 +71,8 @@ class TokenWrites(TokenReads, Protocol):
         """Delete a family's tokens of generations below ``before``."""
         ...
 
-    def assertions_used(self, holder: str) -> int:
-        """How many of this holder's are kept as used."""
+    def assertions_used(self, holder: str, ending_by: datetime) -> int:
+        """How many of this holder's are kept as used, of those that end by then."""
         ...
 
     def use_assertion(self, holder: str, token_hash: str, ends_at: datetime) -> bool:

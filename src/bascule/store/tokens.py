@@ -34,7 +34,10 @@ from bascule.store.upsert import insert_once
 _SESSION = select(t.sessions).where(t.sessions.c.hash == bindparam("wanted"))
 _FAMILY = select(t.token_families).where(t.token_families.c.id == bindparam("wanted"))
 
-_USED = select(func.count().label("used")).where(t.used_assertions.c.holder == bindparam("wanted"))
+_USED = select(func.count().label("used")).where(
+    t.used_assertions.c.holder == bindparam("wanted"),
+    t.used_assertions.c.ends_at <= bindparam("latest"),
+)
 _USE = insert_once(t.used_assertions)
 _FORGET_USED = delete(t.used_assertions).where(t.used_assertions.c.ends_at <= bindparam("ended_by"))
 
@@ -165,8 +168,8 @@ class TokenWrites(TokenReads):
         }
         self._put(t.token_families, {"id": family.id}, values)
 
-    def assertions_used(self, holder: str) -> int:
-        row = self._first(_USED, {"wanted": holder})
+    def assertions_used(self, holder: str, ending_by: datetime) -> int:
+        row = self._first(_USED, {"wanted": holder, "latest": ending_by})
         return int(row.used) if row is not None else 0
 
     def use_assertion(self, holder: str, token_hash: str, ends_at: datetime) -> bool:

@@ -215,10 +215,11 @@ class TokenContract:
         assert not write(store, lambda tx: tx.use_assertion("m-1", "j", NOW + SECOND))
         assert write(store, lambda tx: tx.use_assertion("m-1", "J", NOW))
         assert write(store, lambda tx: tx.use_assertion("m-2", "j", NOW + SECOND))
-        assert write(store, lambda tx: (tx.assertions_used("m-1"), tx.assertions_used("m-3"))) == (
-            2,
-            0,
-        )
+        used = [
+            write(store, lambda tx: tx.assertions_used(holder, NOW + after))
+            for holder, after in (("m-1", 0 * SECOND), ("m-3", SECOND), ("m-2", 0 * SECOND))
+        ]
+        assert used == [2, 0, 0], "what ends later is not among them"
         write(store, lambda tx: tx.forget_assertions(NOW))
         assert not write(store, lambda tx: tx.use_assertion("m-2", "j", NOW))
-        assert write(store, lambda tx: tx.assertions_used("m-1")) == 0
+        assert write(store, lambda tx: tx.assertions_used("m-1", NOW)) == 0
