@@ -19,6 +19,7 @@ from bascule.interfaces.inventory import Installation
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, resource_id, slices
+from bascule.store.tables.lines import point_lines
 from bascule.store.within import clauses_within
 
 _MACHINE = select(t.machines).where(t.machines.c.id_key == bindparam("key"))
@@ -62,6 +63,10 @@ _ALL_PORTS = select(t.closed_ports).where(t.closed_ports.c.machine_uid == bindpa
 _PORTS = select(t.closed_ports).where(
     t.closed_ports.c.machine_uid == bindparam("wanted"),
     t.closed_ports.c.is_released == bindparam("is_released"),
+)
+_FORGET_LINE = delete(point_lines).where(  # the last number stays: the next one follows it
+    point_lines.c.point_uid == bindparam("wanted"),
+    point_lines.c.number < select(func.max(point_lines.c.number)).scalar_subquery(),
 )
 
 
@@ -246,6 +251,7 @@ class InventoryWrites(InventoryReads, Generations, Listed):
     def delete_machine(self, uid: str) -> None:
         """Its agent, enrolments and closed ports go by the foreign keys' cascade."""
         self._run(delete(t.machines).where(t.machines.c.uid == uid))
+        self._run(_FORGET_LINE, {"wanted": uid})
         for table in (t.knocks.knocks, t.knocks.knock_hours):
             self._run(delete(table).where(table.c.scope == uid))
 

@@ -30,6 +30,18 @@ class LineContract:
             ClaimedLine(3, "a"),
         ]
 
+    def test_a_line_goes_with_its_machine_and_its_number_is_not_given_again(
+        self, store: Store
+    ) -> None:
+        machine = a_machine()
+        write(store, lambda tx: tx.put_machine(machine))
+        write(store, lambda tx: tx.claim_lines(["a", machine.uid], "r-1"))
+        write(store, lambda tx: tx.delete_machine(machine.uid))
+        assert write(store, lambda tx: tx.claim_lines(["a"], "r-1")) == {"a": 3}
+        write(store, lambda tx: tx.delete_machine(machine.uid))
+        assert read(store, lambda r: r.line_number(machine.uid)) == 0
+        assert read(store, lambda r: r.line_number("a")) == 3
+
     def test_a_contact_by_an_older_line_is_not_kept(self, store: Store) -> None:
         machine, point = a_machine(), a_point()
         write(store, lambda tx: tx.put_machine(machine))
