@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from bascule import portal
 from bascule.api.oauth.browser import SESSION
 from bascule.domain.principals import User
-from bascule.interfaces.kept_forms import KeptForm
+from bascule.interfaces.kept_forms import KEPT_FOR, KeptForm
 from bascule.portal import kept
 from bascule.portal.forms import Form
 from bascule.portal.guard import PortalRoute
@@ -350,17 +351,52 @@ def test_what_is_kept_is_bounded_in_number_size_and_time(house: House) -> None:
     texts = [keep(number) for number in range(len(ids))]
     assert all(texts)
     assert len(kept_forms(house)) == kept.MOST_FORMS
+    house.clock.pass_time(kept.PAUSE.total_seconds())
+    now = house.clock.now()
     for _ in range(20):
-        keep(1)
+        assert keep(1)
     assert len(kept_forms(house)) == kept.MOST_FORMS
     assert keep(2, why="x" * kept.LONGEST) is None
     text = keep(3)
     assert text is not None
-    assert find(text, 3, now + kept.KEPT_FOR / 2) is not None
-    assert find(text, 3, now + kept.KEPT_FOR) is None
-    house.clock.pass_time(kept.KEPT_FOR.total_seconds())
-    keep(4)
-    assert len(kept_forms(house)) == 1, "what is over goes"
+    assert find(text, 3, now + KEPT_FOR / 2) is not None
+    assert find(text, 3, now + KEPT_FOR) is None
+
+
+def test_a_user_makes_few_writes_and_a_disabled_one_none(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What says whose a form is may be sent again and again, by whoever once saw the page."""
+    user = User("00000000-0000-4000-8000-000000000001", "una", "", True, house.clock.now())
+    house.do(lambda tx, _: tx.put_user(user))
+    whose = kept.whose(house.state, user.id, house.clock.now())
+
+    def keep(why: str) -> str | None:
+        form = Form({"whose": [whose], "why": [why]})
+        return asyncio.run(kept.keep(house.state, ASK, form))
+
+    text = keep("a")
+    assert text
+    with monkeypatch.context() as patched:
+        patched.setattr(house.state.services.store, "write", None)
+        assert keep("a") == text, "sent twice at once, it comes back by either answer"
+        assert keep("b") is None
+    house.clock.pass_time(kept.PAUSE.total_seconds())
+    assert keep("b") not in (None, text)
+    house.clock.pass_time(kept.PAUSE.total_seconds())
+    house.do(lambda tx, _: tx.put_user(replace(user, is_enabled=False)))
+    monkeypatch.setattr(house.state.services.store, "write", None)
+    assert keep("c") is None
+
+
+def test_a_form_that_is_sent_by_two_clicks_comes_back(house: House) -> None:
+    olga, fields = whose_session_ended(house)
+    interrupted(olga, ASK, fields)
+    text = olga.client.cookies[COOKIE]
+    interrupted(olga, ASK, fields)
+    assert olga.client.cookies[COOKIE] == text
+    sign_in_again(olga, olga.user.name)
+    assert WHY in unescape(olga.page(KEPT_PATH, 409))
 
 
 def test_a_page_says_whose_its_form_is_for_two_days(house: House) -> None:

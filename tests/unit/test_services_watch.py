@@ -14,9 +14,10 @@ from structlog.testing import capture_logs
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.lifecycle import GrantState
-from bascule.domain.principals import Group, Membership
+from bascule.domain.principals import Group, Membership, User
 from bascule.errors import Unavailable
 from bascule.interfaces.invites import ReplicaInvite
+from bascule.interfaces.kept_forms import KEPT_FOR, KeptForm
 from bascule.interfaces.points import Contact
 from bascule.interfaces.store import Transaction
 from bascule.services import sweep as sweeping
@@ -165,6 +166,21 @@ def test_what_fails_beside_the_sweep_is_tried_again_later(
     assert world.watched() == ["closing orphaned grants"]
     assert "AgentWentSilent" in world.kinds()
     assert world.has_expired()
+
+
+def test_a_form_that_nobody_came_back_for_is_deleted_after_its_hour(world: Watched) -> None:
+    user = User(new_id(), "una", "", True, world.clock.wall)
+    form = KeptForm("t-1", user.id, "/portal/x", "a=1", world.clock.now())
+
+    def keep(tx: Transaction, _: Act) -> None:
+        tx.put_user(user)
+        tx.keep_form(form, 200)
+
+    world.do(keep, None)
+    world.watched(3, 60)
+    assert world.see(lambda reader: reader.kept_form("t-1")) == form
+    world.watched(3, KEPT_FOR.total_seconds() / 2)
+    assert world.see(lambda reader: reader.kept_form("t-1")) is None
 
 
 def test_silence_counts_from_when_the_server_listens(world: Watched) -> None:

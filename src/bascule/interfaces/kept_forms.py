@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
+
+KEPT_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,12 @@ class KeptForm:
 
 class KeptFormReads(Protocol):
     def kept_form(self, ticket_hash: str) -> KeptForm | None: ...
+
+    def kept_form_of(self, user_id: str) -> KeptForm | None: ...
+
+    def has_kept_forms(self, kept_by: datetime) -> bool:
+        """Are there any that were kept then or before?"""
+        ...
 
 
 class KeptFormWrites(KeptFormReads, Protocol):

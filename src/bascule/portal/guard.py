@@ -40,13 +40,12 @@ from bascule.api.pages.look import Look, look_of
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
-from bascule.interfaces.kept_forms import KeptForm
+from bascule.interfaces.kept_forms import KEPT_FOR, KeptForm
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import kept, look, problems
 from bascule.portal.forms import Form, form_of, read_form
 from bascule.portal.kept import (
     COOKIE,
-    KEPT_FOR,
     KEPT_PATH,
     LONGEST,
     does_come_back,

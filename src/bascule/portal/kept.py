@@ -11,7 +11,8 @@ what a form asks for is done only when it is sent from a page of the new session
   nobody is handed one that somebody else filled in (EDGES C3).
 * Passwords, secrets and proofs are not kept.
 
-What is kept is in the database, bounded in number, size and time: any server of an installation shows it.
+What is kept is in the database, bounded in number, size and time: any server of an installation shows it,
+and the server's loop deletes it after an hour (``services.watch``).
 Not here: which forms come back (``@comes_back`` at their handlers).
 """
 
@@ -26,20 +27,20 @@ from urllib.parse import urlencode
 from bascule.api.context import AppState
 from bascule.domain.ids import is_guid
 from bascule.errors import Conflict
-from bascule.interfaces.kept_forms import KeptForm
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.kept_forms import KEPT_FOR, KeptForm
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.forms import Form
 from bascule.services.act import Act
-from bascule.services.tokens import hash_of, new_text
+from bascule.services.tokens import hash_of
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 KEPT_PATH = "/portal/kept"
 COOKIE = "__Host-bascule-kept"
 WHOSE = "whose"  # the field that says it
-KEPT_FOR = timedelta(hours=1)
 LONGEST = 65_536  # bytes of one form, as it is sent
 MOST_FORMS = 200  # of all users; one a user
+PAUSE = timedelta(seconds=5)  # after a form of a user was kept, no other one is
 OPEN_FOR = 2  # days after a page was made, its form may still come
 _DAY, _DIGITS = 86_400, 9
 _NOT_KEPT = frozenset({"csrf", WHOSE, "once", "password", "client_secret"})
@@ -98,24 +99,39 @@ def _said(state: AppState, user_id: str, day: int) -> str:
 
 async def keep(state: AppState, path: str, form: Form) -> str | None:
     """Keep a form for its user, in place of that user's one before; returns the cookie's
-    text. None: it is nobody's, or too long.
+    text. None: it is nobody's, or too long, or came too soon after another.
+
+    A form that is sent twice at once gets the same text: a browser may show either answer.
     """
     now = state.services.clock.now()
     user_id = owner_of(state, form, now)
     sent = urlencode(without_secrets(form).fields, doseq=True)
     if not user_id or len(sent) > LONGEST:
         return None
-    text = new_text()
-    waiting = KeptForm(hash_of(text), user_id, path, sent, now)
 
-    def work(tx: Transaction, _: Act) -> bool:
-        if tx.user(user_id) is None:
-            return False
-        tx.drop_kept_forms(now - KEPT_FOR)
-        tx.keep_form(waiting, MOST_FORMS)
-        return True
+    def text_at(kept_at: datetime) -> str:
+        whole = f"kept {user_id} {kept_at.isoformat()} {path}?{sent}"
+        return hmac.digest(state.form_key, whole.encode(errors="replace"), "sha256").hex()
 
-    return text if await state.services.perform(work) else None
+    def without_writing(reader: Reader) -> str | None:
+        """The answer, empty where there is no text, to a form that is not to be kept."""
+        user, last = reader.user(user_id), reader.kept_form_of(user_id)
+        if user is None or not user.is_enabled:
+            return ""
+        if last is None or not timedelta(0) <= now - last.kept_at < PAUSE:
+            return None
+        text = text_at(last.kept_at)
+        return text if hash_of(text) == last.ticket_hash else ""
+
+    def work(tx: Transaction, _: Act) -> str:
+        found = without_writing(tx)
+        if found is None:
+            found = text_at(now)
+            tx.keep_form(KeptForm(hash_of(found), user_id, path, sent, now), MOST_FORMS)
+        return found
+
+    found = await state.services.read_few(without_writing)
+    return (await state.services.perform(work) if found is None else found) or None
 
 
 async def find(state: AppState, text: str, user_id: str, now: datetime) -> KeptForm | None:

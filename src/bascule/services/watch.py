@@ -17,6 +17,7 @@ import structlog
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
+from bascule.interfaces.kept_forms import KEPT_FOR
 from bascule.interfaces.listing import RECENT
 from bascule.services.act import Services
 from bascule.services.duties import SWEEPING
@@ -40,6 +41,7 @@ OTHERS_WAIT = timedelta(milliseconds=200)  # while another server does what is d
 SILENCE_ROUND = timedelta(seconds=5)
 CONTACTS_ROUND = timedelta(seconds=3)
 RECENT_ROUND = timedelta(minutes=1)
+FORMS_ROUND = timedelta(minutes=1)
 OWNERS_ROUND = timedelta(days=1)
 INVITES_ROUND = timedelta(hours=1)
 RETRY = timedelta(seconds=5)  # of a part that failed
@@ -76,6 +78,7 @@ async def watch(services: Services) -> None:
         _Part("forgetting knocks", knocks, SILENCE_ROUND, heard),
         _Part("noting silent agents", note, SILENCE_ROUND, heard),
         _Part("forgetting requests", lambda: _recent_round(services), RECENT_ROUND, began),
+        _Part("forgetting forms", lambda: _forget_forms(services), FORMS_ROUND, began),
         _Part("warning of endings", lambda: warn_of_endings(services), OWNERS_ROUND, began),
     )
     if services.duties.is_shared:  # others cannot be invited
@@ -159,3 +162,10 @@ async def _recent_round(services: Services) -> None:
     while await services.read(lambda reader: reader.has_old_requests(before)):
         if await services.on_duty(SWEEPING, forget_old_requests, None) is None:
             return
+
+
+async def _forget_forms(services: Services) -> None:
+    """Those that a lost session interrupted, and whose user did not come back in time."""
+    before = services.clock.now() - KEPT_FOR
+    if await services.read(lambda reader: reader.has_kept_forms(before)):
+        await services.on_duty(SWEEPING, lambda tx, _: tx.drop_kept_forms(before), None)

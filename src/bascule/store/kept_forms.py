@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 
 from bascule.interfaces.kept_forms import KeptForm
 from bascule.store.rows import Rows
@@ -16,9 +17,14 @@ class KeptFormReads(Rows):
 
     def kept_form(self, ticket_hash: str) -> KeptForm | None:
         row = self._first(select(t).where(t.c.ticket_hash == ticket_hash))
-        if row is None:
-            return None
-        return KeptForm(row.ticket_hash, row.user_id, row.path, row.text, row.kept_at)
+        return None if row is None else _kept(row)
+
+    def kept_form_of(self, user_id: str) -> KeptForm | None:
+        row = self._first(select(t).where(t.c.user_id == user_id))
+        return None if row is None else _kept(row)
+
+    def has_kept_forms(self, kept_by: datetime) -> bool:
+        return self._first(select(t.c.user_id).where(t.c.kept_at <= kept_by).limit(1)) is not None
 
 
 class KeptFormWrites(KeptFormReads):
@@ -41,3 +47,7 @@ class KeptFormWrites(KeptFormReads):
 
     def drop_kept_forms(self, kept_by: datetime) -> None:
         self._run(delete(t).where(t.c.kept_at <= kept_by))
+
+
+def _kept(row: Row[Any]) -> KeptForm:
+    return KeptForm(row.ticket_hash, row.user_id, row.path, row.text, row.kept_at)

@@ -23,6 +23,8 @@ class KeptFormContract:
         write(store, lambda tx: tx.keep_form(FORM, 2))
         assert read(store, lambda r: r.kept_form("t-1")) == FORM
         assert read(store, lambda r: r.kept_form("T-1")) is None
+        assert read(store, lambda r: r.kept_form_of("u-1")) == FORM
+        assert read(store, lambda r: r.kept_form_of("u-2")) is None
         write(store, lambda tx: tx.keep_form(other, 2))
         assert read(store, lambda r: r.kept_form("t-1")) is None
         assert read(store, lambda r: r.kept_form("t-2")) == other
@@ -30,7 +32,9 @@ class KeptFormContract:
             older = replace(FORM, ticket_hash=f"o-{number}", user_id=f"u-{number}")
             write(store, lambda tx: tx.keep_form(older, 2))
             assert read(store, lambda r: r.kept_form(older.ticket_hash)) == older
+        assert read(store, lambda r: r.has_kept_forms(NOW))
         write(store, lambda tx: tx.drop_kept_forms(NOW))
+        assert not read(store, lambda r: r.has_kept_forms(NOW))
         assert read(store, lambda r: r.kept_form("o-3")) is None
 
     def test_it_goes_with_its_user(self, store: Store) -> None:
