@@ -289,6 +289,32 @@ def test_a_busy_server_says_so_and_counts_nothing(tmp_path: Path) -> None:
     people.store.close()
 
 
+def test_whoever_tried_too_often_is_told_so_and_counted_by_a_busy_server(tmp_path: Path) -> None:
+    class Full(Argon2Passwords):
+        is_full = False
+
+        def has_room(self, *, is_known: bool) -> bool:
+            return not self.is_full and super().has_room(is_known=is_known)
+
+    passwords = Full(QUICK)
+    people = People(tmp_path, passwords)
+    for _ in range(5):
+        refused(people.begin(password="guess", visit=AWAY), Refusal.WRONG)
+    passwords.is_full = True
+    for _ in range(10):
+        late = refused(people.begin(password="guess", visit=AWAY), Refusal.TOO_OFTEN)
+        assert late.retry_after == timedelta(seconds=60)
+        refused(people.begin(password="guess"), Refusal.BUSY)
+    passwords.is_full = False
+    people.clock.pass_time(60)
+    people.begin(password="guess", visit=AWAY)
+    (counted,) = people.events("DenialsCounted")
+    assert isinstance(counted.fact, DenialsCounted)
+    assert (counted.fact.source, counted.fact.count) == (AWAY.address, 15)
+    people.accepted(HOME)  # what a busy server refused took nothing
+    people.store.close()
+
+
 def test_refusals_on_record_are_few_and_hold_no_password(people: People) -> None:
     for number in range(40):
         people.begin(f"hunter{number}", "hunter2hunter2", visit=AWAY)

@@ -12,11 +12,13 @@ from bascule.domain.sign_in import network_of, wide_network_of
 from bascule.services.sign_in_limits import (
     ACCOUNT,
     ACCOUNT_BY_STRANGERS,
+    CLOCKS_DIFFER,
     CODE_ACCOUNT,
     CODE_BY_STRANGERS,
     KNOWN,
     KNOWN_CODE,
     KNOWN_KEY,
+    LONGEST_FILLING,
     NETWORK,
     PAIR,
     WIDE_NETWORK,
@@ -314,12 +316,41 @@ def test_rows_are_bounded_and_go_when_they_say_nothing(world: World) -> None:
     tried(limits, attempt("anna", OFFICE), PAIR.burst)
     for number in range(60):
         tried(limits, attempt(f"user{number}", f"10.0.{number}.1"), 1)
-    assert world.see(lambda r: r.sign_in_counts_filling(world.clock.now())) <= 30 + 5
+    now, latest = world.clock.now(), world.clock.now() + LONGEST_FILLING
+    assert world.see(lambda r: r.has_sign_in_counts(30, now, latest))
+    assert not world.see(lambda r: r.has_sign_in_counts(30 + 6, now, latest))
     assert tried(limits, attempt("anna", OFFICE), 1) == 0, "a flood resets nothing"
     assert tried(limits, attempt("bert", HOME, is_known=True), 50) >= KNOWN.burst
     world.clock.pass_time(10_000)
     tried(limits, attempt("new", "203.0.113.1"), 1)
-    assert world.see(lambda r: r.sign_in_counts_filling(datetime.min.replace(tzinfo=UTC))) == 3
+    assert rows_of(world) == 3
+
+
+def rows_of(world: World) -> int:
+    ever = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+    def has(many: int) -> bool:
+        return world.see(lambda r: r.has_sign_in_counts(many, *ever))
+
+    return next(many for many in range(1000) if not has(many + 1))
+
+
+def test_what_was_counted_while_the_clock_was_ahead_makes_no_crowd(world: World) -> None:
+    limits = limits_of(world, most=30)
+    world.clock.pass_time(10 * 86_400)
+    for number in range(60):
+        tried(limits, attempt(f"user{number}", f"10.0.{number}.1"), 1)
+    world.clock.wall -= timedelta(days=10)
+    tried(limits, attempt("anna", OFFICE), 1)
+    assert rows_of(world) == 3
+    assert tried(limits, attempt("bert", OFFICE), 50) == PAIR.burst
+
+
+def test_no_bucket_fills_for_longer_than_is_believed() -> None:
+    known = attempt("anna", OFFICE, is_known=True)
+    ways = [*password_ways(known), *code_ways(known), *key_ways(known)]
+    longest = max(allowance.longest for way in ways for _, allowance in way)
+    assert longest + CLOCKS_DIFFER <= LONGEST_FILLING
 
 
 @pytest.mark.parametrize("name", ["x" * 100_000, "\ud800", "", "a\0b"])

@@ -16,16 +16,16 @@ class SignInCountReads(Protocol):
         """When each is full again; one that is not kept is full."""
         ...
 
-    def sign_in_counts_filling(self, now: datetime) -> int:
-        """How many are not full yet."""
+    def has_sign_in_counts(self, many: int, now: datetime, latest: datetime) -> bool:
+        """Are there so many that are full later than ``now``, and by ``latest``?"""
         ...
 
 
 class SignInCountWrites(SignInCountReads, Protocol):
     def put_sign_in_counts(self, full_at: Mapping[str, datetime]) -> None: ...
 
-    def forget_sign_in_counts(self, now: datetime) -> None:
-        """Forget those that are full."""
+    def forget_sign_in_counts(self, now: datetime, latest: datetime) -> None:
+        """Forget those that are full by ``now``, or only after ``latest``."""
         ...
 
 

@@ -314,12 +314,16 @@ class SignIn:
         In this order the answer to whoever has to wait comes as fast for any name.
         """
         passwords = self.proofs.passwords
-        if not passwords.has_room(is_known=is_known):  # a flood keeps no writer busy
-            return SignInRefused(Refusal.BUSY, HASHING_TAKES)
         attempt = _attempt(account, visit, is_known=is_known)
-        admitted = await self._limits.try_password(attempt)
+        admitted: Admitted | timedelta | None
+        if passwords.has_room(is_known=is_known):
+            admitted = await self._limits.try_password(attempt)
+        else:  # a flood keeps no writer busy
+            admitted = await self._limits.wait_for_password(attempt)
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "password", account, admitted)
+        if admitted is None:
+            return SignInRefused(Refusal.BUSY, HASHING_TAKES)
         seen = await self.services.read(lambda reader: _account_of(reader, account))
         stored = seen.password.hash if seen.password else None
         try:

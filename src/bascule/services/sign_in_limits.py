@@ -16,8 +16,8 @@ Names are counted as they are typed, known or not, so that the answer tells nobo
 exist. The buckets are in the database, so that the limits hold over a restart and over all servers of an
 installation (EDGES H2). They are named by an HMAC: whoever has the database alone learns no
 name from it, and no password that was typed as one. Whoever has to wait causes no write. The number of buckets is
-bounded: when there are so many that are still filling, new ones share one. A clock that is set back locks
-nobody out. What is not here: hashing, which has a bound of its own.
+bounded: when there are so many that are still filling, new ones share one. A clock that is set back makes
+nobody wait longer by more than it was set back. What is not here: hashing, which has a bound of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from bascule.services.act import Services
 
 MOST_BUCKETS = 50_000
 CLOCKS_DIFFER = timedelta(minutes=5)  # of two servers, or of one that is set back a little
+# Of any bucket. One that says more is from before the clock was set back.
+LONGEST_FILLING = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class SignInLimits:
         """Count a password; a timedelta is how long to wait instead."""
         return await self._admit(password_ways(attempt))
 
+    async def wait_for_password(self, attempt: Attempt) -> timedelta | None:
+        """How long a password would have to wait, if at all. It is not counted."""
+        seen = await self._see(password_ways(attempt))
+        return seen if isinstance(seen, timedelta) else None
+
     async def try_code(self, attempt: Attempt) -> Admitted | timedelta:
         """Count a one-time password, tried by somebody who knew the password."""
         return await self._admit(code_ways(attempt))
@@ -122,11 +129,14 @@ class SignInLimits:
         )
 
     async def _admit(self, ways: Sequence[Way]) -> Admitted | timedelta:
-        clock = self._services.clock
-        seen = await self._services.read_few(lambda reader: self._look(reader, ways, clock.now()))
+        seen = await self._see(ways)
         if isinstance(seen, timedelta):
             return seen
         return await self._services.perform(lambda tx, act: self._take(tx, ways, act.now))
+
+    async def _see(self, ways: Sequence[Way]) -> Counted | timedelta:
+        clock = self._services.clock
+        return await self._services.read_few(lambda reader: self._look(reader, ways, clock.now()))
 
     def _take(
         self, tx: SignInCountWrites, ways: Sequence[Way], now: datetime
@@ -134,7 +144,7 @@ class SignInLimits:
         found = self._look(tx, ways, now)
         if isinstance(found, timedelta):
             return found
-        tx.forget_sign_in_counts(now)
+        tx.forget_sign_in_counts(now, now + LONGEST_FILLING)
         tx.put_sign_in_counts({self._place(key): at for key, at in found.full_at.items()})
         return found.admitted
 
@@ -143,7 +153,8 @@ class SignInLimits:
     ) -> Counted | timedelta:
         keys = {self._place(key): key for way in ways for key, _ in (*way, *_shared(way))}
         kept = {keys[place]: at for place, at in reader.sign_in_counts(tuple(keys)).items()}
-        return count(ways, kept, now, lambda: reader.sign_in_counts_filling(now) >= self._most)
+        latest = now + LONGEST_FILLING
+        return count(ways, kept, now, lambda: reader.has_sign_in_counts(self._most, now, latest))
 
     def _place(self, key: Key) -> str:
         """The name of a bucket in the database."""

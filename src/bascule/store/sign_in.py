@@ -27,10 +27,21 @@ _KNOWN = select(t.known_networks.c.network).where(t.known_networks.c.user_id == 
 _COUNTS = select(t.sign_in_counts).where(
     t.sign_in_counts.c.place.in_(bindparam("wanted", expanding=True))
 )
-_FILLING = select(func.count().label("filling")).where(
-    t.sign_in_counts.c.full_at > bindparam("now")
+_FILLING = (
+    select(t.sign_in_counts.c.full_at)
+    .where(
+        t.sign_in_counts.c.full_at > bindparam("now"),
+        t.sign_in_counts.c.full_at <= bindparam("latest"),
+    )
+    .limit(1)
+    .offset(bindparam("others"))
 )
-_FORGET_FULL = delete(t.sign_in_counts).where(t.sign_in_counts.c.full_at <= bindparam("now"))
+_FORGET_FULL = delete(t.sign_in_counts).where(
+    or_(
+        t.sign_in_counts.c.full_at <= bindparam("now"),
+        t.sign_in_counts.c.full_at > bindparam("latest"),
+    )
+)
 _PUT_COUNT = insert_or_set(t.sign_in_counts, "full_at")
 
 
@@ -41,9 +52,8 @@ class SignInReads(Rows):
         rows = self._all(_COUNTS, {"wanted": list(places)})
         return {row.place: row.full_at for row in rows}
 
-    def sign_in_counts_filling(self, now: datetime) -> int:
-        row = self._first(_FILLING, {"now": now})
-        return int(row.filling) if row is not None else 0
+    def has_sign_in_counts(self, many: int, now: datetime, latest: datetime) -> bool:
+        return self._first(_FILLING, {"now": now, "latest": latest, "others": many - 1}) is not None
 
     def password(self, user_id: str) -> StoredPassword | None:
         row = self._first(_PASSWORD, {"wanted": user_id.lower()})
@@ -108,8 +118,8 @@ class SignInWrites(SignInReads):
         if rows:
             self._run(_PUT_COUNT, rows)
 
-    def forget_sign_in_counts(self, now: datetime) -> None:
-        self._run(_FORGET_FULL, {"now": now})
+    def forget_sign_in_counts(self, now: datetime, latest: datetime) -> None:
+        self._run(_FORGET_FULL, {"now": now, "latest": latest})
 
     def put_password(self, password: StoredPassword) -> None:
         self._put(

@@ -150,6 +150,15 @@ class SignInContract:
         found = read(store, lambda r: r.sign_in_counts(["a", "b", "d"]))
         assert found == {"a": NOW, "b": later}
         assert read(store, lambda r: r.sign_in_counts([])) == {}
-        assert read(store, lambda r: r.sign_in_counts_filling(NOW)) == 2
-        write(store, lambda tx: tx.forget_sign_in_counts(later))
-        assert read(store, lambda r: r.sign_in_counts(["a", "b", "c"])) == {"c": later + HOUR}
+        latest = later + HOUR
+        for many, now, by, is_so in (
+            (2, NOW, latest, True),
+            (3, NOW, latest, False),
+            (1, NOW, later, True),
+            (2, NOW, later, False),
+            (1, latest, latest + HOUR, False),
+        ):
+            assert read(store, lambda r: r.has_sign_in_counts(many, now, by)) is is_so
+        write(store, lambda tx: tx.put_sign_in_counts({"e": latest + HOUR}))
+        write(store, lambda tx: tx.forget_sign_in_counts(later, latest))
+        assert read(store, lambda r: r.sign_in_counts(["a", "b", "c", "e"])) == {"c": latest}
