@@ -17,7 +17,8 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.principals import Group, Membership, User
 from bascule.errors import Unavailable
 from bascule.interfaces.invites import ReplicaInvite
-from bascule.interfaces.kept_forms import KEPT_FOR, KeptForm
+from bascule.interfaces.kept_forms import KEPT_FOR as FORM_KEPT_FOR
+from bascule.interfaces.kept_forms import KeptForm
 from bascule.interfaces.points import Contact
 from bascule.interfaces.store import Transaction
 from bascule.services import sweep as sweeping
@@ -179,7 +180,7 @@ def test_a_form_that_nobody_came_back_for_is_deleted_after_its_hour(world: Watch
     world.do(keep, None)
     world.watched(3, 60)
     assert world.see(lambda reader: reader.kept_form("t-1")) == form
-    world.watched(3, KEPT_FOR.total_seconds() / 2)
+    world.watched(3, FORM_KEPT_FOR.total_seconds() / 2)
     assert world.see(lambda reader: reader.kept_form("t-1")) is None
 
 
