@@ -322,12 +322,13 @@ def _grant_events(history: History, record: Record) -> Iterable[str]:
         )
     }
     asked_for = Counter(str(fact.data["request_id"]) for fact in record.of("AccessRequested"))
+    ended = {str(fact.data["grant_id"]): fact.at for fact in record.of("GrantEnded")}
     grants: set[str] = set()
     for tag, request in record.requests.items():
         if asked_for[request.id] != 1:
             yield f"request {tag} has {asked_for[request.id]} AccessRequested events"
-        done, maybe = _extensions(history, request.id)
         for _, port in request.ports():
+            done, maybe = _extensions(history, request.id, ended.get(port.grant_id, math.inf))
             grants.add(port.grant_id)
             yield from _events_of_one(tag, port, counts)
             found = counts["GrantExtended"][port.grant_id]
@@ -364,10 +365,13 @@ def _revocations(
                 )
 
 
-def _extensions(history: History, request_id: str) -> tuple[int, int]:
-    """How many were acknowledged, how many may have been done."""
+def _extensions(history: History, request_id: str, ended: float) -> tuple[int, int]:
+    """How many were acknowledged, how many may have been done, of a grant that ended then: of a
+    request's grants, those that are over are not extended with the others.
+    """
     mine = [each for each in history.extended if each.request_id == request_id and not each.denied]
-    lost = sum(each.answered is None for each in mine)
+    mine = [each for each in mine if each.sent <= ended]
+    lost = sum(each.answered is None or each.answered > ended for each in mine)
     return len(mine) - lost, lost
 
 
