@@ -28,8 +28,7 @@ def _run(folder: Path, stream: str, code: int) -> tuple[int, str]:
     (folder / "tools").mkdir()
     (folder / "tests" / "unit").mkdir(parents=True)
     (folder / "bin").mkdir()
-    for name in ("test.sh", "postgresql.sh"):
-        shutil.copy(ROOT / "tools" / name, folder / "tools" / name)
+    shutil.copy(ROOT / "tools" / "test.sh", folder / "tools" / "test.sh")
     python = folder / "bin" / "python"
     python.write_text(_PYTHON.format(stream=stream, code=code))
     python.chmod(0o755)
@@ -40,7 +39,7 @@ def _run(folder: Path, stream: str, code: int) -> tuple[int, str]:
     return done.returncode, again.read_text() if again.exists() else ""
 
 
-@pytest.mark.parametrize("stream", ["computing", "e2e", "postgresql"])
+@pytest.mark.parametrize("stream", ["computing", "e2e"])
 def test_what_failed_beside_others_is_tried_alone(tmp_path: Path, stream: str) -> None:
     code, again = _run(tmp_path, stream, 1)
     assert code == 0
