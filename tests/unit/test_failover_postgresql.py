@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,15 @@ def test_a_database_at_another_address_is_accepted(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     close(_opened(postgresql.cluster().place(name), tmp_path / "timeline.json"))
     postgresql.cluster().drop(name)
+
+
+def test_a_server_and_a_command_write_what_they_see_at_once(file: Path) -> None:
+    def see(_: int) -> None:
+        Lineage(file).accept(Seen("1", 5))
+
+    with ThreadPoolExecutor(8) as several:
+        list(several.map(see, range(200)))
+    Lineage(file).follow(Seen("1", 5), "ours")
 
 
 def test_what_is_accepted_while_a_server_runs_is_taken_by_it(file: Path) -> None:

@@ -8,7 +8,9 @@ one. Both are refused until the host's owner accepts them.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,9 +97,15 @@ class Lineage:
             ) from None
 
     def _write(self, found: Place) -> None:
-        if self._file is not None:
-            told = {"system": found.system, "timeline": found.timeline}
+        if self._file is None:
+            return
+        told = {"system": found.system, "timeline": found.timeline}
+        folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # a server and a command may write it at once
             write_atomically(self._file, json.dumps(told) + "\n")
+        finally:
+            os.close(folder)
 
 
 def _is_behind(found: Place, known: Place) -> bool:
