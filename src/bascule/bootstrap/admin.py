@@ -23,6 +23,7 @@ from bascule.bootstrap.data_directory import (
     require_installation,
 )
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.options import DATA, database_options
 from bascule.bootstrap.replica_commands import replica
 from bascule.config import parse_database
 from bascule.errors import ConfigurationError
@@ -30,10 +31,6 @@ from bascule.interfaces.store import Transaction
 
 if TYPE_CHECKING:
     from bascule.services.act import Act, Services
-
-_DATA = click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
 
 
 @contextmanager
@@ -77,7 +74,7 @@ admin.add_command(replica)
     short_help="Make new administrator credentials.",
     epilog="Example:\n\n\b\n  bascule admin recover --data /var/lib/bascule",
 )
-@_DATA
+@DATA
 def recover(data: Path) -> None:
     """Make new administrator credentials. The server must be stopped.
 
@@ -116,7 +113,7 @@ def recover(data: Path) -> None:
     epilog="Examples:\n\n\b\n  bascule admin rotate-signing-key --data /var/lib/bascule\n"
     "  bascule admin rotate-signing-key --data /var/lib/bascule --now",
 )
-@_DATA
+@DATA
 @click.option("--now", is_flag=True, help="Immediately reject tokens signed by the previous key.")
 def rotate_signing_key(data: Path, now: bool) -> None:
     """Make a new key for signing tokens. The server must be stopped, except with PostgreSQL.
@@ -153,7 +150,7 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     short_help="Make a new set-up link.",
     epilog="Example:\n\n\b\n  bascule admin set-up-link --data /var/lib/bascule",
 )
-@_DATA
+@DATA
 def set_up_link(data: Path) -> None:
     """Make a new set-up link. The server may be running.
 
@@ -174,7 +171,7 @@ def set_up_link(data: Path) -> None:
     short_help="Delete events that the record's floor protects.",
     epilog="Example:\n\n\b\n  bascule admin prune --data /var/lib/bascule --before 2030-01-31",
 )
-@_DATA
+@DATA
 @click.option("--before", required=True, metavar="DURATION|TIME", help="30d, or 2030-01-31.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def prune(data: Path, before: str, yes: bool) -> None:
@@ -215,7 +212,7 @@ def prune(data: Path, before: str, yes: bool) -> None:
     short_help="Confirm that the clock is right after a jump.",
     epilog="Example:\n\n\b\n  bascule admin confirm-clock --data /var/lib/bascule",
 )
-@_DATA
+@DATA
 def confirm_clock(data: Path) -> None:
     """Confirm that this host's clock is right, or the database's on PostgreSQL.
 
@@ -240,7 +237,7 @@ def confirm_clock(data: Path) -> None:
     short_help="List the servers that use the database.",
     epilog="Example:\n\n\b\n  bascule admin replicas --data /var/lib/bascule",
 )
-@_DATA
+@DATA
 def replicas(data: Path) -> None:
     """List the servers that use the installation's database. They may be running.
 
@@ -265,25 +262,14 @@ def replicas(data: Path) -> None:
     "  bascule admin accept-database --data /var/lib/bascule \\\n"
     "      --database 'postgresql://bascule@db-2.example/bascule'",
 )
-@_DATA
+@DATA
 @click.option(
     "--database",
     default=None,
     metavar="URL",
     help="Where the database is now. Default: where the server had it last.",
 )
-@click.option(
-    "--database-password-file",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="File with the password of the database.",
-)
-@click.option(
-    "--allow-unverified-database",
-    is_flag=True,
-    help="Allow an sslmode that does not verify the database server.",
-)
+@database_options
 def accept_database(
     data: Path,
     database: str | None,

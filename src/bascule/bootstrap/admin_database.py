@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.bootstrap.data_directory import check_own, require_installation
+from bascule.bootstrap.options import DATA, database_options
 from bascule.bootstrap.progress import Progress
 from bascule.cli.printing import emit_json, note, output_option, say
 
@@ -18,10 +19,6 @@ SQLITE = "sqlite"
 if TYPE_CHECKING:
     from bascule.bootstrap.checking import Found
     from bascule.config import DatabaseSettings
-
-DATA = click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
 
 
 @click.group()
@@ -97,18 +94,7 @@ def migrate(data: Path, dry_run: bool) -> None:
 )
 @DATA
 @click.option("--to", required=True, metavar="URL|sqlite", help="Where the record is to be.")
-@click.option(
-    "--database-password-file",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="File with the password of the database.",
-)
-@click.option(
-    "--allow-unverified-database",
-    is_flag=True,
-    help="Allow an sslmode that does not verify the database server.",
-)
+@database_options
 @output_option
 def copy(
     data: Path,

@@ -14,6 +14,7 @@ import click
 
 from bascule.bootstrap.data_directory import require_installation
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.options import DATA
 from bascule.config import ALWAYS_NAMED
 from bascule.errors import ConfigurationError
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from bascule.interfaces.replicas import SeenReplica
     from bascule.interfaces.store import Transaction
     from bascule.services.act import Act
-
-_DATA = click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
 
 
 @click.group()
@@ -40,7 +37,7 @@ def replica() -> None:
     epilog="Examples:\n\n\b\n  bascule admin replica invite --data /var/lib/bascule > token\n"
     "  bascule serve --data DIR --join-file token --name b.example   # on that host",
 )
-@_DATA
+@DATA
 @click.option(
     "--endpoint",
     multiple=True,

@@ -19,6 +19,7 @@ import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
+from bascule.bootstrap.options import database_options
 from bascule.bootstrap.replica import among_replicas, refuse_this_host, this_replica
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
@@ -73,18 +74,7 @@ GIVING_SECONDS = 2.0  # a database that is away keeps no server from stopping
     metavar="URL",
     help="Keep the record in PostgreSQL: postgresql://USER@HOST/DATABASE. Default: SQLite in DATA.",
 )
-@click.option(
-    "--database-password-file",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="File with the password of the database.",
-)
-@click.option(
-    "--allow-unverified-database",
-    is_flag=True,
-    help="Allow an sslmode that does not verify the database server.",
-)
+@database_options
 @click.option(
     "--listen",
     multiple=True,
