@@ -23,9 +23,11 @@ from bascule.identity.signing_keys import RETIRED_KEYS, SIGNING_KEY, new_key
 from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces.keys import SealedKey
+from bascule.interfaces.store import Reader
 from bascule.services.act import Services
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation
+from bascule.store.transaction import SqlReader
 from tests.contracts.store.samples import close, read, write
 from tests.support.stores import new_store
 from tests.unit.services_world import SetClock
@@ -166,22 +168,18 @@ def test_another_installations_seal_is_refused(installation: Installation, tmp_p
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_a_key_that_is_nowhere_is_not_made_anew(installation: Installation, name: str) -> None:
+def test_a_key_that_is_nowhere_is_not_made_anew(
+    installation: Installation, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another CA, or another key of the record, would be another installation."""
     everything = read(installation.store, lambda r: r.sealed_keys())
     there = installation.join("b")
     less = [each for each in everything if each.name != name]
 
-    class Less:
-        def installation(self) -> object:
-            return read(installation.store, lambda r: r.installation())
-
-        def sealed_keys(self) -> list[SealedKey]:
-            return less
-
+    monkeypatch.setattr(SqlReader, "sealed_keys", lambda _: less)
     with pytest.raises(ConfigurationError, match="neither in its database nor in"):
-        SharedKeys(there).read(Less())  # type: ignore[arg-type]
-    SharedKeys(installation.here).read(Less())  # type: ignore[arg-type]  # it has the file
+        read(installation.store, SharedKeys(there).read)
+    read(installation.store, SharedKeys(installation.here).read)  # it has the file
 
 
 def test_what_the_database_has_counts(installation: Installation) -> None:
@@ -317,15 +315,17 @@ class TestReplicas:
 
         asyncio.run(work())
 
-    def test_strangers_cause_few_reads(self, two: tuple[Replica, Replica]) -> None:
+    def test_strangers_cause_few_reads(
+        self, two: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         replica, reads = two[1], []
         own = replica.services.store.read_few
 
-        async def counted(work: object) -> object:
+        async def counted(work: Callable[[Reader], object]) -> object:
             reads.append(work)
-            return await own(work)  # type: ignore[arg-type]
+            return await own(work)
 
-        replica.services.store.read_few = counted  # type: ignore[assignment]
+        monkeypatch.setattr(replica.services.store, "read_few", counted)
 
         async def work() -> float:
             loop = asyncio.get_running_loop()
