@@ -24,7 +24,7 @@ from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.held import Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.weaknesses import enforces_nothing
+from bascule.domain.shadows import enforces_nothing
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.interfaces.driver import Blocked
 from bascule.protocol.report import Report

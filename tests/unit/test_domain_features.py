@@ -9,6 +9,7 @@ from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease
 from bascule.domain.features import KNOWN, SINCE, Feature, needs, too_old_words, version_for
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.shadows import enforces_nothing
 from bascule.domain.told import known_part
 from bascule.domain.weaknesses import (
     KINDS,
@@ -17,7 +18,6 @@ from bascule.domain.weaknesses import (
     UNINSTALLED,
     Gravity,
     Weakness,
-    enforces_nothing,
 )
 from tests.samples import (
     ALICE_HOST,

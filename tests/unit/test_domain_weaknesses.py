@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.shadows import past_us, past_us_at, seen_behind, shadows
 from bascule.domain.weaknesses import (
     BLOCKED_ELSEWHERE,
     KINDS,
@@ -18,10 +19,6 @@ from bascule.domain.weaknesses import (
     TABLE_UNOWNED,
     Shadow,
     Weakness,
-    past_us,
-    past_us_at,
-    seen_behind,
-    shadows,
 )
 
 SSH = PortKey(TransportProtocol.TCP, 22)

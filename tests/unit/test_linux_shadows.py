@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.domain.weaknesses import (
-    BLOCKED_ELSEWHERE,
-    PROXIED_PAST,
-    SECOND_PORT,
-    Shadow,
-    Weakness,
-    past_us,
-)
+from bascule.domain.shadows import past_us
+from bascule.domain.weaknesses import BLOCKED_ELSEWHERE, PROXIED_PAST, SECOND_PORT, Shadow, Weakness
 from bascule.drivers.linux import bridges, proxies
 from bascule.drivers.linux.links import Bridge
 from bascule.drivers.linux.rewriting import written

@@ -27,7 +27,8 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, EnforcementPoint, PointPart
 from bascule.domain.net import Address, PublicPorts
 from bascule.domain.points import patience_of, stages
-from bascule.domain.weaknesses import OUTSIDE_NETWORKS, PAST_US, Weakness, seen_behind
+from bascule.domain.shadows import PAST_US, seen_behind
+from bascule.domain.weaknesses import OUTSIDE_NETWORKS, Weakness
 
 MOST_BEHIND = 1023  # machines of one point beside its own: one message names all
 MOST_FORMER = 64  # addresses of one machine at one gateway that are not released

@@ -14,11 +14,11 @@ What is not here: who finds a weakness, and when.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bascule.domain.net import Address, PortKey
+from bascule.domain.net import PortKey
 from bascule.sentences import Sentence, sentence
 
 OF = " of "  # between port and address, where a port of a machine behind is named
@@ -37,12 +37,6 @@ class Shadow(StrEnum):
     ADMITS = "openPastUs"  # whoever it lets in reaches the closed port's service without a grant
     UNREAD = "cannotBeTold"  # what may do so cannot be read
     BLOCKS = "blocked"  # what we open does not arrive
-
-
-PAST_US = (
-    Shadow.ADMITS,
-    Shadow.UNREAD,
-)  # for which a closed port is not called closed; worst first
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,56 +149,6 @@ class WeaknessBehind(Weakness):
     @property
     def gateway(self) -> str:
         return self.at
-
-
-def enforces_nothing(weaknesses: Iterable[Weakness]) -> bool:
-    """Does one of them say so?"""
-    return any(each.kind is not None and each.kind.enforces_nothing for each in weaknesses)
-
-
-def shadows(weaknesses: Iterable[Weakness]) -> tuple[Weakness, ...]:
-    """Those that are shadows."""
-    return tuple(each for each in weaknesses if each.shadow is not None)
-
-
-def past_us(weaknesses: Iterable[Weakness], port: PortKey | None = None) -> Shadow | None:
-    """Why nobody may say plainly *closed* of this closed port, or of any; None: they may (EDGES G7)."""
-    found = {
-        each.shadow
-        for each in weaknesses
-        if (not each.is_of_others if port is None else each.concerns(port))
-    }
-    return next((each for each in PAST_US if each in found), None)
-
-
-def past_us_at(weaknesses: Iterable[Weakness], port: PortKey | None = None) -> tuple[str, ...]:
-    """Uids of the gateways at which the port is that, in order; empty: at the machine itself."""
-    worst = past_us(weaknesses := tuple(weaknesses), port)
-    return tuple(
-        dict.fromkeys(
-            each.gateway
-            for each in weaknesses
-            if each.gateway and each.shadow is worst and (port is None or each.concerns(port))
-        )
-    )
-
-
-def seen_behind(
-    weaknesses: Iterable[Weakness], addresses: Collection[Address], gateway: str
-) -> tuple[Weakness, ...]:
-    """A gateway's weaknesses as a machine at these addresses behind it has them.
-
-    Shadows about the gateway's own ports, or another machine's, are left out.
-    """
-    here = {str(each) for each in addresses}
-    found: list[Weakness] = []
-    for each in weaknesses:
-        port, _, address = each.arguments.get("port", "").partition(OF)
-        if each.kind is None or each.kind.shadow is None:
-            found.append(each)
-        elif address in here if port else each.kind.is_behind:
-            found.append(WeaknessBehind(each.code, {**each.arguments, "port": port}, gateway))
-    return tuple(found)
 
 
 NOT_ENFORCED = WeaknessKind(
@@ -468,6 +412,8 @@ NO_NEIGHBOUR = WeaknessKind(
     Gravity.LIMITED,
     "{address} does not answer this gateway on their link: the machine is off, or has another address. "
     "So access to {port} that Bascule opens there does not work.",
+    "Start the machine. If it has another address now, say so: bascule machine behind GATEWAY MACHINE "
+    "--address ADDRESS.",
     shadow=Shadow.BLOCKS,
 )
 SOURCE_BLOCKED = WeaknessKind(

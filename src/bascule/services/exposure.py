@@ -35,8 +35,9 @@ from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import subscription_scope
+from bascule.domain.shadows import PAST_US, past_us
 from bascule.domain.times import format_utc
-from bascule.domain.weaknesses import PAST_US, Shadow, Weakness, past_us
+from bascule.domain.weaknesses import Shadow, Weakness
 from bascule.errors import InvalidInput
 from bascule.interfaces.exposure import ExposureFilter, ExposureReads, KnownMachine
 from bascule.interfaces.inventory import MachineReads

@@ -11,7 +11,7 @@ from bascule.domain.classify import Named
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.points import stages
-from bascule.domain.weaknesses import past_us_at
+from bascule.domain.shadows import past_us_at
 from bascule.interfaces.inventory import MachineReads
 
 Names = Mapping[str, str]  # of gateways, by uid; one that is gone has none

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from bascule.domain.bindings import Binding, Seen, Whereabouts
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.weaknesses import enforces_nothing
+from bascule.domain.shadows import enforces_nothing
 from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads

@@ -31,7 +31,7 @@ from bascule.domain.net import PublicPort, TransportProtocol
 from bascule.domain.pricing import PlanInForce
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import group_scope, subscription_scope
-from bascule.domain.weaknesses import past_us
+from bascule.domain.shadows import past_us
 from bascule.interfaces.exposure import ExposureReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, Place

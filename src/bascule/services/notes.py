@@ -22,7 +22,8 @@ from bascule.domain.facts.agents import (
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.record import RecordDisputed
 from bascule.domain.machine import Machine
-from bascule.domain.weaknesses import Weakness, shadows
+from bascule.domain.shadows import shadows
+from bascule.domain.weaknesses import Weakness
 from bascule.interfaces.record import EventFilter, EventWrites
 from bascule.protocol.report import Report
 from bascule.services.act import Act

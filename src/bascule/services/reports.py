@@ -18,7 +18,8 @@ from bascule.domain.features import KNOWN, needs, version_for
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.weaknesses import AGENT_TOO_OLD, Weakness, enforces_nothing
+from bascule.domain.shadows import enforces_nothing
+from bascule.domain.weaknesses import AGENT_TOO_OLD, Weakness
 from bascule.errors import Forbidden
 from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationReads
 from bascule.interfaces.exposure import KnownMachine

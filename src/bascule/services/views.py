@@ -28,7 +28,8 @@ from bascule.domain.net import Address, PortKey
 from bascule.domain.points import patience_with, stages
 from bascule.domain.request import AccessRequest
 from bascule.domain.security_rules import HeldOpening
-from bascule.domain.weaknesses import PAST_US, Shadow, past_us
+from bascule.domain.shadows import PAST_US, past_us
+from bascule.domain.weaknesses import Shadow
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads, MachineReads

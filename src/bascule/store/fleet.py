@@ -31,7 +31,8 @@ from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.features import Feature
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.weaknesses import PAST_US, Weakness
+from bascule.domain.shadows import PAST_US
+from bascule.domain.weaknesses import Weakness
 from bascule.interfaces.listing import Access
 from bascule.interfaces.points import Contact, Enrolment
 from bascule.store import tables as t

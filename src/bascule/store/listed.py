@@ -25,7 +25,7 @@ from sqlalchemy import (
 from bascule.domain.classify import Trait, is_managed
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.weaknesses import past_us
+from bascule.domain.shadows import past_us
 from bascule.interfaces.listing import KEPT, Access, ListKind
 from bascule.store import tables as t
 from bascule.store.columns import Instant, from_microseconds

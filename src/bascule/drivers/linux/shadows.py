@@ -18,13 +18,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from bascule.domain.net import Address, PortKey, port_order
+from bascule.domain.shadows import PAST_US
 from bascule.domain.weaknesses import (
     BLOCKED_ELSEWHERE,
     FORWARDED_PAST,
     KINDS,
     MORE_BLOCKED,
     MORE_FOUND,
-    PAST_US,
     SOURCE_BLOCKED,
     Weakness,
 )
