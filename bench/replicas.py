@@ -1,15 +1,13 @@
-"""People ask a lab of several replicas while its replicas are killed, or upgraded one by one.
+"""People ask a lab of several replicas while its replicas are killed.
 
-    python -m bench.replicas [--minutes 2] [--people 50] [--replicas 3] [--from COMMIT]
+    python -m bench.replicas [--minutes 2] [--people 50] [--replicas 3]
 
 Each person asks for port 22 of a machine from an address of their own, waits until it is open, ends it, and
-begins again; a call that a dying server did not answer is made again, for RETRY_SECONDS at most. Without
-``--from``, one replica after the other is killed with SIGKILL, and started again two seconds later, any two
-of them in turn. With ``--from``, the lab begins with the program of that commit, and its replicas are
-restarted with this one, one by one. It says how many calls failed after retry, what was wrong, and the
-slowest answer; the exit code is 1 when anything failed or was wrong. *Wrong* is: the kernel does not have an
-opening that was said to be open, or has one that was said to be closed; a request that was acknowledged is not
-there at the end; the record does not verify. Needs root.
+begins again; a call that a dying server did not answer is made again, for RETRY_SECONDS at most. One
+replica after the other is killed with SIGKILL, and started again two seconds later. It says how many calls
+failed after retry, what was wrong, and the slowest answer; the exit code is 1 when anything failed or was
+wrong. *Wrong* is: the kernel does not have an opening that was said to be open, or has one that was said to be
+closed; a request that was acknowledged is not there at the end; the record does not verify. Needs root.
 """
 
 from __future__ import annotations
@@ -98,23 +96,16 @@ def _spread(values: list[float]) -> str:
 
 
 class Lab:
-    """By its commands, with the program that is in ``code``."""
+    """By its commands, with the program of this checkout."""
 
     def __init__(self, folder: Path, port: int, replicas: int) -> None:
-        self._code = folder / "code"  # a link: programs that start later follow it
         self._port, self._replicas = port, replicas
         self._environment = {
             **os.environ,
             "XDG_STATE_HOME": str(folder / "state"),
-            "PYTHONPATH": str(self._code / "src"),
+            "PYTHONPATH": str(CHECKOUT / "src"),
         }
         self.info: Mapping[str, Any] = {}
-
-    def use(self, checkout: Path) -> None:
-        """Have programs that start from now on be of this checkout."""
-        draft = self._code.with_name("code.new")
-        draft.symlink_to(checkout)
-        draft.replace(self._code)
 
     def command(self, *arguments: str) -> str:
         verb, *rest = arguments
@@ -309,7 +300,7 @@ def _make_one(lab: Lab, number: int) -> tuple[str, str]:
 
 
 def kill_in_turn(lab: Lab, until: float) -> str:
-    """Any two replicas in turn, each gone for a while; never both, for then nobody would answer."""
+    """One after the other, each gone for a while; never two, for then nobody might answer."""
     names = [each["name"] for each in lab.info["servers"]]
     killed = 0
     for name in itertools.cycle(names):
@@ -321,20 +312,6 @@ def kill_in_turn(lab: Lab, until: float) -> str:
         killed += 1
         lab.wait_until_ready(name)
     return f"{killed} times a replica was killed"
-
-
-def upgrade(lab: Lab, until: float) -> str:
-    names = [each["name"] for each in lab.info["servers"]]
-    lab.use(CHECKOUT)
-    took = []
-    for name in names:
-        began = time.monotonic()
-        lab.command("stop", name)
-        lab.command("start", name)
-        lab.wait_until_ready(name)
-        took.append(f"{name} {time.monotonic() - began:.1f} s")
-    time.sleep(max(0.0, until - time.monotonic()))
-    return "upgraded: " + ", ".join(took)
 
 
 def check_the_end(lab: Lab, tally: Tally) -> None:
@@ -350,24 +327,14 @@ def check_the_end(lab: Lab, tally: Tally) -> None:
         tally.wrong.append(f"the record: {error}")
 
 
-def checkout_of(commit: str, folder: Path) -> Path:
-    made = folder / "before"
-    made.mkdir()
-    packed = subprocess.run(
-        ["git", "-C", CHECKOUT, "archive", commit], capture_output=True, check=True
-    )
-    subprocess.run(["tar", "-x", "-C", made], input=packed.stdout, check=True)
-    return made
-
-
-def measure(lab: Lab, minutes: float, people: int, work: Callable[[Lab, float], str]) -> Tally:
+def measure(lab: Lab, minutes: float, people: int) -> Tally:
     tally, is_over = Tally(), threading.Event()
     who = make_people(lab, people)
     threads = [Person(lab, number, each, tally, is_over) for number, each in enumerate(who)]
     for each in threads:
         each.start()
     try:
-        print(work(lab, time.monotonic() + minutes * 60), flush=True)
+        print(kill_in_turn(lab, time.monotonic() + minutes * 60), flush=True)
     finally:
         is_over.set()
         for each in threads:
@@ -383,17 +350,12 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=50, choices=range(1, 101), metavar="1-100")
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--port", type=int, default=8467, help="on this machine's 127.0.0.1")
-    parser.add_argument("--from", dest="commit", default="", help="upgrade from this commit")
     given = parser.parse_args()
     memory = Path("/dev/shm")  # reason: a folder of its own in it
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        folder = Path(name)
-        lab = Lab(folder, given.port, given.replicas)
-        lab.use(checkout_of(given.commit, folder) if given.commit else CHECKOUT)
+        lab = Lab(Path(name), given.port, given.replicas)
         with lab.up():
-            tally = measure(
-                lab, given.minutes, given.people, upgrade if given.commit else kill_in_turn
-            )
+            tally = measure(lab, given.minutes, given.people)
             if tally.failed or tally.wrong:
                 shutil.copytree(
                     Path(lab.info["folder"]) / "logs", "bench-replicas-logs", dirs_exist_ok=True
