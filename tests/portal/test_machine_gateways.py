@@ -415,7 +415,7 @@ def test_several_machines_are_put_behind_a_gateway_at_once_or_none(gated: House)
         status, text = send(machines)
         assert (status in (400, 409), said in text) == (True, True), (machines, text)
         assert bound(gated, "web-1") == {}, machines
-    assert send("web-1 \n db-1, 10.1.0.20", "parallel")[0] == 303
+    assert send("web-1 \n , db-1, 10.1.0.20;\n ,;", "parallel")[0] == 303
     there = bound(gated, "web-1")["gw-2"]
     assert list(map(str, there.addresses)) == ["10.1.0.30", "fd01::30"]
     assert there.is_parallel

@@ -84,12 +84,10 @@ def read_lines(text: str) -> list[Line]:
     """Raises InvalidInput with all that is wrong of the lines."""
     found: dict[str, Line] = {}
     problems: list[Problem] = []
-    for words in filter(None, (re.split(r"[\s,;]+", each.strip()) for each in text.splitlines())):
-        name, *addresses = words
-        if not name:
-            continue
+    words = (re.findall(r"[^\s,;]+", each) for each in text.splitlines())
+    for name, *addresses in filter(None, words):
         try:
-            line = Line(name, tuple(parse_address(each, _FIELD) for each in addresses if each))
+            line = Line(name, tuple(parse_address(each, _FIELD) for each in addresses))
         except InvalidInput as error:
             problems.append(Problem(error.specific_code or error.code, error.message, _FIELD))
             continue
