@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bascule.bootstrap.progress import Progress
 from bascule.clocks import SystemClock
-from bascule.domain.chain import ChainHead
 from bascule.interfaces.inventory import Installation
 
 if TYPE_CHECKING:
@@ -39,10 +38,6 @@ class Found:
             return RETIRED
         is_arriving = self.installation is not None and self.installation.is_arriving
         return ARRIVING if is_arriving else CURRENT
-
-    @property
-    def head(self) -> ChainHead | None:
-        return None if self.verdict is None else self.verdict.head
 
     def as_json(self) -> dict[str, Any]:
         made, verdict = self.installation, self.verdict

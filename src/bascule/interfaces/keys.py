@@ -13,7 +13,7 @@ class SealedKey:
     name: str  # of its file in a data directory
     number: int  # 1 for the first; each that takes its place has the next
     sealed: str = field(repr=False)  # by the wrapping key, which is in no database
-    made_at: datetime
+    made_at: datetime  # for people who read the table; the program does not
 
 
 class KeyReads(Protocol):
