@@ -34,15 +34,11 @@ class Claims:
         return await future
 
     async def _write(self) -> None:
-        replica = self._services.replica
-        assert replica is not None  # noqa: S101  # reason: who is alone claims nothing
         while self._waiting:
             some, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             uids = [uid for uid, _ in some]
             try:
-                found = await self._services.perform(
-                    partial(use.claim, uids, replica.uid), may_wait=True
-                )
+                found = await self._services.perform(partial(use.claim, uids), may_wait=True)
             except Exception as error:  # noqa: BLE001  # reason: it is told to each who waits
                 for _, future in some:
                     if not future.done():

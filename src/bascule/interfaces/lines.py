@@ -26,8 +26,8 @@ class LineReads(Protocol):
 
 
 class LineWrites(LineReads, Protocol):
-    def claim_lines(self, point_uids: Sequence[str], replica_uid: str) -> Mapping[str, int]:
-        """A connection of each, at that server, is its newest from now on; their numbers."""
+    def claim_lines(self, point_uids: Sequence[str]) -> Mapping[str, int]:
+        """A connection of each is its newest from now on; their numbers."""
         ...
 
     def pass_line_over(self, point_uid: str) -> None:

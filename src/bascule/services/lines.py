@@ -122,14 +122,10 @@ class Claimed:
     standing: Standing  # as of then: what was settled by an older connection is in it
 
 
-def claim(
-    point_uids: Sequence[str], replica_uid: str, tx: ClaimWrites, _: Act
-) -> Mapping[str, Claimed | None]:
-    """Make the connections of these points at that server their newest; None: there is no such
-    point.
-    """
+def claim(point_uids: Sequence[str], tx: ClaimWrites, _: Act) -> Mapping[str, Claimed | None]:
+    """Make the connections of these points their newest; None: there is no such point."""
     found = {uid: standing(tx, uid) for uid in dict.fromkeys(point_uids)}
-    numbers = tx.claim_lines([uid for uid, each in found.items() if each], replica_uid)
+    numbers = tx.claim_lines([uid for uid, each in found.items() if each])
     return {
         uid: None if each is None else Claimed(numbers[uid], each) for uid, each in found.items()
     }

@@ -20,9 +20,7 @@ _AFTER = (
 )
 _LAST = select(func.max(_C.number).label("last"))
 _PASS_OVER = (
-    update(table)
-    .where(_C.point_uid == bindparam("wanted"))
-    .values(number=bindparam("next"), replica_uid="")
+    update(table).where(_C.point_uid == bindparam("wanted")).values(number=bindparam("next"))
 )
 
 
@@ -41,11 +39,11 @@ class LineReads(Rows):
 class LineWrites(LineReads):
     __slots__ = ()
 
-    def claim_lines(self, point_uids: Sequence[str], replica_uid: str) -> Mapping[str, int]:
+    def claim_lines(self, point_uids: Sequence[str]) -> Mapping[str, int]:
         last = self._last_line()
         numbers = {uid: last + place for place, uid in enumerate(point_uids, 1)}
         for uid, number in numbers.items():
-            self._put(table, {"point_uid": uid}, {"number": number, "replica_uid": replica_uid})
+            self._put(table, {"point_uid": uid}, {"number": number})
         return numbers
 
     def pass_line_over(self, point_uid: str) -> None:

@@ -12,8 +12,8 @@ from tests.contracts.store.samples import HOUR, NOW, a_machine, a_point, read, w
 
 class LineContract:
     def test_each_claim_has_a_higher_number(self, store: Store) -> None:
-        assert write(store, lambda tx: tx.claim_lines(["a", "b"], "r-1")) == {"a": 1, "b": 2}
-        assert write(store, lambda tx: tx.claim_lines(["a"], "r-2")) == {"a": 3}
+        assert write(store, lambda tx: tx.claim_lines(["a", "b"])) == {"a": 1, "b": 2}
+        assert write(store, lambda tx: tx.claim_lines(["a"])) == {"a": 3}
         assert read(store, lambda r: [r.line_number(uid) for uid in "abc"]) == [3, 2, 0]
         found = read(store, lambda r: r.lines_after(0, 10))
         assert found == [ClaimedLine(2, "b"), ClaimedLine(3, "a")]
@@ -23,7 +23,7 @@ class LineContract:
     def test_a_line_that_is_passed_over_is_not_the_newest(self, store: Store) -> None:
         write(store, lambda tx: tx.pass_line_over("a"))
         assert read(store, lambda r: r.lines_after(0, 10)) == [], "it never had one"
-        write(store, lambda tx: tx.claim_lines(["a", "b"], "r-1"))
+        write(store, lambda tx: tx.claim_lines(["a", "b"]))
         write(store, lambda tx: tx.pass_line_over("a"))
         assert read(store, lambda r: r.lines_after(1, 10)) == [
             ClaimedLine(2, "b"),
@@ -35,9 +35,9 @@ class LineContract:
     ) -> None:
         machine = a_machine()
         write(store, lambda tx: tx.put_machine(machine))
-        write(store, lambda tx: tx.claim_lines(["a", machine.uid], "r-1"))
+        write(store, lambda tx: tx.claim_lines(["a", machine.uid]))
         write(store, lambda tx: tx.delete_machine(machine.uid))
-        assert write(store, lambda tx: tx.claim_lines(["a"], "r-1")) == {"a": 3}
+        assert write(store, lambda tx: tx.claim_lines(["a"])) == {"a": 3}
         write(store, lambda tx: tx.delete_machine(machine.uid))
         assert read(store, lambda r: r.line_number(machine.uid)) == 0
         assert read(store, lambda r: r.line_number("a")) == 3
@@ -46,8 +46,8 @@ class LineContract:
         machine, point = a_machine(), a_point()
         write(store, lambda tx: tx.put_machine(machine))
         write(store, lambda tx: tx.put_enforcement_point(point))
-        write(store, lambda tx: tx.claim_lines([machine.uid], "r-1"))
-        write(store, lambda tx: tx.claim_lines([machine.uid], "r-2"))
+        write(store, lambda tx: tx.claim_lines([machine.uid]))
+        write(store, lambda tx: tx.claim_lines([machine.uid]))
         began = point.last_contact_at
         assert began is not None
 

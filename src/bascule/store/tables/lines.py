@@ -12,6 +12,5 @@ point_lines = Table(
     metadata,
     Column("point_uid", Key, primary_key=True),
     Column("number", BigInteger, nullable=False),  # grows with each claim of any point
-    Column("replica_uid", Key, nullable=False),  # that has it; empty: the point spoke otherwise
     Index(None, "number"),
 )
