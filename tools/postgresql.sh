@@ -15,4 +15,4 @@ if [ "$2" = all ]; then
     chosen=("${no_store[@]/#/--ignore=}"
         tests/wire tests/portal tests/unit/test_services.py tests/unit/test_services_*.py)
 fi
-"$bin/python" -m pytest -q -n 2 --dist loadfile -o cache_dir=.pytest_cache/postgresql "${chosen[@]}"
+"$bin/python" -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 -o cache_dir=.pytest_cache/postgresql "${chosen[@]}"

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -21,8 +22,8 @@ from bascule.errors import Unavailable
 from bascule.interfaces.store import Transaction, Unsettled
 from bascule.services.act import Act, Services
 from bascule.services.hub import Hub
-from bascule.store import sql_store
-from bascule.store.postgresql import place_of
+from bascule.store import readers, sql_store
+from bascule.store.postgresql import driver_of, place_of
 from bascule.store.postgresql_open import open_postgresql
 from bascule.store.sql_store import SqlStore
 from tests.contracts.store.samples import close, read, write
@@ -280,3 +281,25 @@ def test_a_backend_that_stands_still_keeps_nobody_waiting(
         os.kill(pid, signal.SIGCONT)
     assert _until_it_works(store) == kept + 1, "without a restart"
     assert not woken
+
+
+def test_a_read_that_does_not_end_keeps_neither_its_caller_nor_a_stop_waiting(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_store, "ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr(readers, "CLOSE_WITHIN", 0.5)
+    assert _generation(store) == _generation(store)
+    (idle,) = store._readers._idle  # type: ignore[union-attr]  # reason: PostgreSQL has some
+    pid = driver_of(idle).info.backend_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable, match="did not answer"):
+            _generation(store)
+        close(store)
+        left = [each for each in threading.enumerate() if each.name == "bascule-reader"]
+        assert left, "it is still there"
+        assert all(each.daemon for each in left), "exit does not wait for it"
+        with pytest.raises(Unavailable, match="is stopping"):
+            _generation(store)
+    finally:
+        os.kill(pid, signal.SIGCONT)

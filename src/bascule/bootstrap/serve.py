@@ -329,7 +329,7 @@ def _serve(
         if is_first_start and admin_path.exists() and _is_watched():
             click.echo(f"next: bascule login --admin-file {admin_path}", err=True)
 
-    return run_server(
+    code = run_server(
         app,
         listeners,
         keeper,
@@ -342,6 +342,8 @@ def _serve(
         agents=state.agent_networks,
         house=LineHouse(state.lines, state.names, state.proxies),
     )
+    # A service manager starts a failed server again: the next start says where the record is.
+    return code or int(services.number.has_moved)
 
 
 def _services(store: Store, place: ServerPlace, replica: Replica | None) -> Services:
@@ -410,7 +412,7 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
     collector = Collector(asyncio.get_running_loop().call_soon_threadsafe)
     collector.begin()
     try:
-        async with among_replicas(services, state.told, _stop):
+        async with among_replicas(services, state.told, lambda: _stop(services)):
             yield
     finally:
         collector.end()
@@ -422,9 +424,10 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
         await _give_back(services)
 
 
-def _stop() -> None:
-    """As SIGTERM does. The next start says where the record is."""
-    os.kill(os.getpid(), signal.SIGTERM)
+def _stop(services: Services) -> None:
+    """As SIGTERM does; a stop that is under way needs no second one, which would cut it short."""
+    if not services.hub.is_closing:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _give_back(services: Services) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 from bascule.cli.connect import connect
@@ -48,28 +49,42 @@ def run(command: Sequence[str]) -> int:
     """Its exit code; 128 and more: it died by that signal."""
     sys.stdout.flush()
     sys.stderr.flush()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_FROM_TERMINAL, *_PASSED_ON))
-    try:  # a signal that comes now waits until there is somebody to pass it on to
-        child = os.posix_spawnp(command[0], list(command), os.environ, setsigmask=mask)
-    except OSError as error:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        raise ConfigurationError(
-            f"{command[0]} cannot be started: {error.strerror}.",
-            advice="Install the OpenSSH client (Debian: apt install openssh-client).",
-        ) from None
+    child: int | None = None
+    early: list[int] = []  # signals that came before there was somebody to pass them on to
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
-        os.kill(child, number)
+        if child is None:
+            early.append(number)
+        else:
+            with suppress(ProcessLookupError):  # it has ended
+                os.kill(child, number)
 
-    before = {each: signal.signal(each, lambda *_: None) for each in _FROM_TERMINAL}
-    before |= {each: signal.signal(each, pass_on) for each in _PASSED_ON}
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    # Before the start: a signal may reach any thread, so that this one cannot hold it back until then.
+    handlers = dict.fromkeys(_FROM_TERMINAL, lambda *_: None) | dict.fromkeys(_PASSED_ON, pass_on)
+    before = {  # what is ignored, as under nohup, stays so for both
+        each: signal.signal(each, handler)
+        for each, handler in handlers.items()
+        if signal.getsignal(each) != signal.SIG_IGN
+    }
     try:
+        child = _start(command)
+        for number in early:
+            os.kill(child, number)
         return _wait(child)
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _start(command: Sequence[str]) -> int:
+    try:
+        return os.posix_spawnp(command[0], list(command), os.environ)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{command[0]} cannot be started: {error.strerror}.",
+            advice="Install the OpenSSH client (Debian: apt install openssh-client).",
+        ) from None
 
 
 def _wait(child: int) -> int:

@@ -76,8 +76,8 @@ def open_postgresql(
         readers.make_anew()
         return made
 
-    def measure_again() -> None:
-        readers.use(lambda connection: measure(database.clock, driver_of(connection)))
+    def measure_again(connection: Connection) -> None:
+        measure(database.clock, driver_of(connection))
 
     writer = Writer(connection, connect_again)
     return SqlStore(writer, readers, database.clock, measure_again, database.connect_later)

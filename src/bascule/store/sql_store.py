@@ -21,7 +21,7 @@ from bascule.store.writer import Writer
 
 T = TypeVar("T")
 CHECK_WITHIN = 30.0  # seconds
-ANSWER_WITHIN = 30.0  # seconds that a caller waits for a change, on PostgreSQL
+ANSWER_WITHIN = 30.0  # seconds that a caller waits for a change or a read, on PostgreSQL
 
 
 class SqlStore:
@@ -32,7 +32,7 @@ class SqlStore:
         writer: Writer,
         readers: Readers | None,
         clock: SharedClock | None = None,
-        measure: Callable[[], None] | None = None,
+        measure: Callable[[Connection], None] | None = None,
         connect: Callable[[], Connection] | None = None,
     ) -> None:
         """Without readers, reads take their turn with the writes. ``measure`` reads the ``clock``
@@ -58,18 +58,16 @@ class SqlStore:
         return await _bounded(queued)
 
     async def read(self, work: Callable[[Reader], T]) -> T:
-        if self._readers is not None:
-            return await asyncio.wrap_future(self._readers.submit(work))
-        return await asyncio.wrap_future(
-            self._writer.submit(lambda connection: work(SqlReader(connection)))
-        )
+        threads = self._readers or self._writer
+        queued = threads.submit(lambda connection: work(SqlReader(connection)))
+        return await (asyncio.wrap_future(queued) if self.clock is None else _answered(queued))
 
     async def read_few(self, work: Callable[[Reader], T]) -> T:
         return await self.read(work)
 
     async def measure_clock(self) -> None:
-        if self._measure is not None:
-            await asyncio.to_thread(self._measure)
+        if self._measure is not None and self._readers is not None:
+            await _answered(self._readers.submit(self._measure))
 
     async def check_writable(self) -> None:
         """A COMMIT may wait for a standby without end; nobody has to wait here for longer."""
@@ -99,6 +97,17 @@ class SqlStore:
         if self._readers is not None:
             self._readers.close()
         self._writer.close()
+
+
+async def _answered(queued: Future[T]) -> T:
+    """What was read. A server that stands still ends no statement; callers do not wait for it."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(queued), ANSWER_WITHIN)
+    except TimeoutError:
+        raise Unavailable(
+            f"The database did not answer within {ANSWER_WITHIN:g} s.",
+            advice="Try again. See the log of the database server.",
+        ) from None
 
 
 async def _bounded(queued: Future[T]) -> T:

@@ -43,7 +43,7 @@ class SqliteStore(SqlStore):
     async def read_few(self, work: Callable[[Reader], T]) -> T:
         """In the caller's own thread: to go to another and back costs more than such a read."""
         if self._readers is not None:
-            return self._readers.read(work)
+            return self._readers.use(lambda connection: work(SqlReader(connection)))
         return self._writer.submit(lambda connection: work(SqlReader(connection))).result()
 
     async def check_writable(self) -> None:

@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -282,6 +284,8 @@ class TestBehindAGateway:
         seen = [{"gateway": "gw", "why": self.SEEN}]
         server.behind = {"gateways": ["gw"], "unanswered": seen}
 
+    RUN = "import sys; from bascule.cli.ssh_behind import run; sys.exit(run(['ssh']))"
+
     def ssh(self, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
         (folder / "ssh").write_text(f"#!/bin/sh\n{script}\n")
         (folder / "ssh").chmod(0o755)
@@ -320,22 +324,47 @@ class TestBehindAGateway:
         result = cli("ssh", "web-1")
         assert (result.code, result.err) == (255, "")
 
-    def test_who_ends_it_ends_ssh(
+    def test_who_ends_it_ends_ssh(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A signal to this process goes on to ssh."""
+        self.ssh(tmp_path, monkeypatch, "kill -TERM $PPID; exec sleep 60")
+        with subprocess.Popen([sys.executable, "-c", self.RUN]) as ran:
+            assert ran.wait(30) == 128 + signal.SIGTERM
+
+    def test_a_signal_before_ssh_has_begun_ends_it_too(
         self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A signal to this process goes on to ssh, and its handlers are put back."""
+        """Whichever thread takes it; and what handled it before does so again."""
         before = signal.getsignal(signal.SIGTERM)
-        self.ssh(tmp_path, monkeypatch, "kill -TERM $PPID; exec sleep 60")
-        assert cli("ssh", "web-1").code == 128 + signal.SIGTERM
+        self.ssh(tmp_path, monkeypatch, "exec sleep 60")
+        spawn = os.posix_spawnp
+
+        def late(*arguments: Any, **more: Any) -> int:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return spawn(*arguments, **more)
+
+        monkeypatch.setattr(os, "posix_spawnp", late)
+        with ThreadPoolExecutor(1) as others:
+            others.submit(int).result()
+            assert cli("ssh", "web-1").code == 128 + signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_what_is_ignored_stays_ignored(
+        self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As under nohup."""
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            self.ssh(tmp_path, monkeypatch, "kill -HUP $PPID; kill -HUP $$; exit 0")
+            assert cli("ssh", "web-1").code == 0
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
     def test_one_that_is_stopped_stops_the_command(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """So that the shell goes on, as with ``~^Z``."""
         self.ssh(tmp_path, monkeypatch, "kill -STOP $$; exit 7")
-        code = "import sys; from bascule.cli.ssh_behind import run; sys.exit(run(['ssh']))"
-        with subprocess.Popen([sys.executable, "-c", code]) as ran:
+        with subprocess.Popen([sys.executable, "-c", self.RUN]) as ran:
             _, status = os.waitpid(ran.pid, os.WUNTRACED)
             assert os.WIFSTOPPED(status)
             ran.send_signal(signal.SIGCONT)
