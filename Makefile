@@ -86,8 +86,9 @@ replicas: install-dev  ## three servers over PostgreSQL: the README's walk, then
 
 N ?= 20
 SEED ?= 1
-faults: install-dev  ## N=200 random schedules from SEED=1 on, planted bugs, agents killed at steps of a request; needs root
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.faults --runs $(N) --seed $(SEED)
+POSTGRESQL ?= none
+faults: install-dev  ## N=200 random schedules from SEED=1 on, POSTGRESQL=half or all of them on replicas, planted bugs, agents killed at steps of a request; needs root
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.faults --runs $(N) --seed $(SEED) --postgresql $(POSTGRESQL)
 
 bench: install  ## measure ask-to-open beside the peers, and a fleet of 2,000; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench

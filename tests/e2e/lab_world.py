@@ -15,10 +15,25 @@ from typing import Any
 
 from bascule.lab.processes import identify
 from bascule.lab.supervisor import START_SECONDS
+from bascule.lab.topology import SERVER_PORT
 from tests.support.own import free_port
 
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
 SILENT = 255  # ssh's exit code when it does not get in
+# CA HOST...: which of these servers do not say that they are ready.
+NOT_READY = f"""
+import http.client, ssl, sys
+trust = ssl.create_default_context(cafile=sys.argv[1])
+for host in sys.argv[2:]:
+    server = http.client.HTTPSConnection(host, {SERVER_PORT}, timeout=10, context=trust)
+    try:
+        server.request("GET", "/readyz")
+        if server.getresponse().status == 200:
+            continue
+    except (OSError, http.client.HTTPException):
+        pass
+    print(host)
+"""
 
 
 def until(is_so: Callable[[], object], seconds: float = 10.0) -> bool:
@@ -111,6 +126,11 @@ class LabWorld:
             "except OSError as error: print(error)"
         )
         return self.said(host, sys.executable, "-c", probe, target) == "SSH-"
+
+    def must_serve(self, *servers: str, within: float = 60) -> None:
+        """Wait until each of these replicas says that it is ready."""
+        ask = ("client", sys.executable, "-c", NOT_READY, self.info()["ca_file"], *servers)
+        assert until(lambda: not self.said(*ask), within), self.said(*ask)
 
     def hosts(self) -> list[dict[str, Any]]:
         """Names, addresses and namespaces, which do not change while the lab is up."""

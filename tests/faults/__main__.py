@@ -48,9 +48,12 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken down in either case
         signal.signal(number, signal.default_int_handler)
     on_sqlite, on_postgresql = _shared_out(seeds, given.postgresql)
-    planted = () if given.no_planted else tuple(PLANTED)
-    blind, failed = _on_sqlite(planted, [make_schedule(seed) for seed in on_sqlite])
-    failed += _on_postgresql([on_replicas(make_schedule(seed)) for seed in on_postgresql])
+    blind, failed = _on_sqlite(
+        _planted(given, is_on_replicas=False), [make_schedule(seed) for seed in on_sqlite]
+    )
+    if on_postgresql:
+        blind += _blind_on_replicas(_planted(given, is_on_replicas=True))
+        failed += _on_postgresql([on_replicas(make_schedule(seed)) for seed in on_postgresql])
     wrong = [] if given.no_steps else _try_steps(given.seed, given.runs)
     say(f"{given.runs} runs, seeds {seeds.start} to {seeds.stop - 1}: {len(failed)} with findings")
     if failed:
@@ -58,6 +61,12 @@ def main() -> int:
     if blind:
         say(f"planted bugs that were not seen: {', '.join(blind)}")
     return int(bool(failed or blind or wrong))
+
+
+def _planted(given: argparse.Namespace, *, is_on_replicas: bool) -> Sequence[str]:
+    if given.no_planted:
+        return ()
+    return [name for name, bug in PLANTED.items() if bug.is_on_replicas == is_on_replicas]
 
 
 def _shared_out(seeds: range, word: str) -> tuple[list[int], list[int]]:
@@ -73,21 +82,31 @@ def _on_sqlite(
     """Which planted bugs were not seen, and the seeds with findings."""
     if not planted and not schedules:
         return [], []
-    blind: list[str] = []
     with fault_lab() as world:
         # Planted bugs come first: a source that a run has cut stays looked up for two minutes.
-        for name in planted:
-            verdict = is_seen(world, name)
-            words = verdict.findings[0] if verdict.findings else "NOT SEEN"
-            say(f"planted {name}: {words}")
-            if not verdict.findings:
-                blind.append(name)
-        return blind, _run_all(world, schedules, WITHIN)
+        return _not_seen(world, planted), _run_all(world, schedules, WITHIN)
+
+
+def _not_seen(world: World, planted: Sequence[str]) -> list[str]:
+    blind: list[str] = []
+    for name in planted:
+        verdict = is_seen(world, name)
+        words = verdict.findings[0] if verdict.findings else "NOT SEEN"
+        say(f"planted {name}: {words}")
+        if not verdict.findings:
+            blind.append(name)
+    return blind
+
+
+def _blind_on_replicas(planted: Sequence[str]) -> list[str]:
+    """In a lab of their own: one of them writes what is of another day."""
+    if not planted:
+        return []
+    with fault_lab(shape=THREE) as world:
+        return _not_seen(world, planted)
 
 
 def _on_postgresql(schedules: Sequence[Schedule]) -> list[int]:
-    if not schedules:
-        return []
     with fault_lab(shape=THREE) as world:
         return _run_all(world, schedules, WITHIN_ON_REPLICAS, "replicas, ")
 

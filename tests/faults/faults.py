@@ -96,8 +96,8 @@ class Faults:
                 self._set_foreign(machine, is_there)
             case Reboot(machine):
                 self._mender.do(lambda: self._reboot(machine))
-            case TurnClock(machine, hours):
-                self._turn_clock(machine, hours)
+            case TurnClock(unit, hours):
+                self._turn_clock(unit, hours)
             case _:
                 assert_never(fault)
 
@@ -108,8 +108,8 @@ class Faults:
             self._mend(host, other)
         for machine in list(self._foreign):
             self._set_foreign(machine, False)
-        for machine in list(self._turned):
-            self._turn_clock(machine, None)
+        for unit in list(self._turned):
+            self._turn_clock(unit, None)
         if not self._mender.finish(BACK_WITHIN) or self._mender.failure is not None:
             self._history.complain(f"a reboot did not come to its end: {self._mender.failure!r}")
 
@@ -163,10 +163,10 @@ class Faults:
             while not any(lost < shut for shut in self._world.closed_at(machine)):
                 time.sleep(0.05)
 
-    def _turn_clock(self, machine: str, hours: int | None) -> None:
-        self._begin(machine, f"kill {machine}").healed = boottime()
-        self._world.turn_clock(machine, hours)
-        (self._turned.discard if hours is None else self._turned.add)(machine)
+    def _turn_clock(self, unit: str, hours: int | None) -> None:
+        self._begin(unit, f"kill {unit}").healed = boottime()
+        self._world.turn_clock(unit, hours)
+        (self._turned.discard if hours is None else self._turned.add)(unit)
 
     def _tamper(self, machine: str) -> None:
         for attack in ATTACKS:

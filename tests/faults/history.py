@@ -65,6 +65,18 @@ class Edited:
 
 
 @dataclass(slots=True)
+class Ruled:
+    """A person's role was taken away, or given back; repeated until it was answered."""
+
+    person: str
+    is_given: bool
+    sent: float
+    answered: float | None = None
+    lost: int = 0
+    denied: str = ""
+
+
+@dataclass(slots=True)
 class Disturbed:
     """A fault that may keep a machine from being told, from its beginning till it was healed."""
 
@@ -91,6 +103,7 @@ class History:
     extended: list[Extended] = field(default_factory=list)
     revoked: list[Revoked] = field(default_factory=list)
     edited: list[Edited] = field(default_factory=list)
+    ruled: list[Ruled] = field(default_factory=list)
     disturbed: list[Disturbed] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)  # found while doing, not afterwards
     healed: float = 0.0

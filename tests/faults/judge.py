@@ -26,6 +26,7 @@ LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in, if
 # Seconds without a SYN to somewhere. Each place has its turn after 0.16, on a busy machine some
 # times later; the shortest opening that a planted bug makes lasts 1.6 (``planted``).
 BLIND = 1.5
+APART = 30.0  # seconds between an event and its time, and far less than a clock is turned by
 CLOCKS = 0.1  # seconds that the server's wall clock may have moved since the run began
 
 
@@ -120,6 +121,7 @@ def judge(
         *_decisions(history, model),
         *_grant_events(history, record),
         *_edit_events(history, model, record),
+        *_times(history, record, until),
         *_backups(record),
     ]
 
@@ -301,11 +303,15 @@ def _decisions(history: History, model: Model) -> Iterable[str]:
         rules = model.rules_during(asked.machine, asked.sent, asked.answered)
         if rules is None:
             continue
-        is_right = all(is_allowed(rules, port, asked.source) for port in asked.ports)
+        held = model.holds_role(asked.person, asked.sent, asked.answered)
+        if held is None:
+            continue
+        is_right = held and all(is_allowed(rules, port, asked.source) for port in asked.ports)
         if is_right and asked.denied:
             yield f"{asked} was denied although {rules} allow it"
         if not is_right and not asked.denied:
-            yield f"{asked} was allowed although {rules} do not"
+            why = f"{rules} do not" if held else f"{asked.person} held no role"
+            yield f"{asked} was allowed although {why}"
 
 
 def _grant_events(history: History, record: Record) -> Iterable[str]:
@@ -436,6 +442,16 @@ def _edit_events(history: History, model: Model, record: Record) -> Iterable[str
             yield (
                 f"{wanted[kind]} to {wanted[kind] + maybe[kind]} {kind} events belong to what was"
                 f" edited, and there are {found}"
+            )
+
+
+def _times(history: History, record: Record, until: float) -> Iterable[str]:
+    """Whichever server wrote an event, its time is that at which it happened."""
+    for fact in record.facts:
+        if not history.began - APART <= fact.at <= until + APART:
+            yield (
+                f"the event {fact.kind} says that it happened at {fact.at - history.began:.3f} s, and"
+                f" the run ended at {until - history.began:.3f} s"
             )
 
 

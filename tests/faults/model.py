@@ -5,8 +5,8 @@ REACTION when nothing disturbs, else within RECOVERY of the last healing; the en
 asked for holds without anybody's help. Moments are seconds of CLOCK_BOOTTIME.
 
     a grant    from its request's sending to the end that was asked for, or earlier: a
-               revocation, a newer request for the same, rules that do not allow it any more,
-               its machine's deletion, or the record's word that it was read back shut
+               revocation, a newer request for the same, rules that do not allow it any more, the
+               loss of the person's role, its machine's deletion, or the record's word that it was read back shut
     a release  from its sending until the port's next closing has reached the machine
 """
 
@@ -106,6 +106,19 @@ class Model:
                 return None
             rules = edit.rules
         return rules
+
+    def holds_role(self, person: str, start: float, end: float) -> bool | None:
+        """Did the person hold their role all that while? None when it changed, or may have."""
+        held = True
+        for each in self.history.ruled:
+            if each.person != person:
+                continue
+            if each.sent > end:
+                break
+            if each.answered is None or each.answered > start:
+                return None
+            held = each.is_given
+        return held
 
     def closed(self, machine: str) -> tuple[frozenset[int], frozenset[int]]:
         """Ports that are shut after all edits, and those that may be either."""
@@ -213,6 +226,9 @@ class Model:
                 and port in newer.ports
             ):
                 yield newer.answered
+        for ruled in self.history.ruled:
+            if ruled.person == asked.person and not ruled.is_given and ruled.sent > begun:
+                yield from () if ruled.answered is None else (ruled.answered,)
         for edit in self.edits(asked.machine):
             is_later = edit.kind in _ENDING and edit.sent > begun
             if is_later and edit.answered and not is_allowed(edit.rules, port, asked.source):

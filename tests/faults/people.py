@@ -20,13 +20,17 @@ from bascule.client.connection import Connection
 from bascule.client.fleet import enrol
 from bascule.client.machines import delete_machine, get_machine, put_machine
 from bascule.client.policies import delete_machine_rules, put_machine_rules
+from bascule.client.roles import assign, list_assignments, unassign
+from bascule.domain.builtin_roles import OWNER
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import (
     BasculeError,
     Conflict,
+    Forbidden,
     NotFound,
     RequestDenied,
     ServerUnreachable,
@@ -40,6 +44,7 @@ from tests.faults.history import (
     Extended,
     History,
     Revoked,
+    Ruled,
     Rules,
     boottime,
     told_by,
@@ -53,9 +58,11 @@ from tests.faults.schedule import (
     DeleteMachine,
     Editing,
     Extend,
+    GiveRole,
     RemoveRules,
     ReplaceAgent,
     Revoke,
+    Ruling,
     SetRules,
 )
 from tests.faults.supervisor import REPLACED
@@ -124,7 +131,7 @@ class Asker:
                 ports,
                 tag,
             )
-        except (RequestDenied, NotFound) as error:
+        except (RequestDenied, Forbidden, NotFound) as error:
             record.denied = error.code
         except _AWAY:
             return
@@ -140,7 +147,7 @@ class Asker:
             access.extend(
                 self._connection, latest.request_id, timedelta(seconds=wanted.seconds), None
             )
-        except (RequestDenied, NotFound, Conflict) as error:
+        except (RequestDenied, Forbidden, NotFound, Conflict) as error:
             record.denied = error.code
         except _AWAY:
             return
@@ -154,7 +161,7 @@ class Asker:
         self._history.revoked.append(record)
         try:
             access.revoke(self._connection, latest.request_id, kill=wanted.kill)
-        except Conflict as error:
+        except (Forbidden, NotFound, Conflict) as error:
             record.denied = error.code
         except _AWAY:
             return
@@ -292,19 +299,51 @@ class Owner:
 
     def _until_done(self, record: Edited, work: Callable[[], object]) -> None:
         self._history.edited.append(record)
-        deadline = boottime() + PATIENCE
-        while True:
-            try:
-                work()
-            except _AWAY:
-                record.lost += 1
-                if boottime() > deadline:
-                    raise
-                time.sleep(0.05)
-            except BasculeError as error:
-                record.denied = error.code
-                self._history.complain(f"an owner's act was refused: {record}: {error.message}")
+        _until_done(self._history, record, work)
+
+
+class Administrator:
+    """Who takes a person's role away and gives it back."""
+
+    def __init__(self, world: World, history: History, connection: Connection) -> None:
+        self._world = world
+        self._history = history
+        self._connection = connection
+
+    def act(self, wanted: Ruling) -> None:
+        is_given = isinstance(wanted, GiveRole)
+        record = Ruled(wanted.person, is_given, boottime())
+        self._history.ruled.append(record)
+        work = self._give if is_given else self._take
+        _until_done(self._history, record, lambda: work(self._world.principal(wanted.person)))
+
+    def _give(self, principal: str) -> None:
+        with contextlib.suppress(Conflict):  # the try before was heard
+            assign(self._connection, self._everything, OWNER.id, principal)
+
+    def _take(self, principal: str) -> None:
+        for each in list(list_assignments(self._connection, self._everything, principal)):
+            unassign(self._connection, each)
+
+    @property
+    def _everything(self) -> Scope:
+        return subscription_scope(self._connection.subscription_id)
+
+
+def _until_done(history: History, record: Edited | Ruled, work: Callable[[], object]) -> None:
+    deadline = boottime() + PATIENCE
+    while True:
+        try:
+            work()
+        except _AWAY:
+            record.lost += 1
+            if boottime() > deadline:
                 raise
-            else:
-                record.answered = boottime()
-                return
+            time.sleep(0.05)
+        except BasculeError as error:
+            record.denied = error.code
+            history.complain(f"an owner's act was refused: {record}: {error.message}")
+            raise
+        else:
+            record.answered = boottime()
+            return

@@ -2,6 +2,7 @@
 
 Each is a change of a line or two, with a schedule that gives it its chance. The copy is run
 by the same lab: server and agents are killed and come back with it, and afterwards without.
+What only replicas can get wrong is guarded twice or more, so those bugs are several changes.
 """
 
 from __future__ import annotations
@@ -16,21 +17,27 @@ from tests.e2e.lab_world import until
 from tests.faults.run import Verdict
 from tests.faults.schedule import (
     AGENTS,
+    CLOCK_TURNED,
+    EXTRA_PORT,
     GATEWAY,
     KEEP_PORT,
     KILL_PORT,
     LONG,
+    REPLICAS,
     Action,
     AddMachine,
     Ask,
     Continue,
     DeleteMachine,
+    GiveRole,
     RemoveRules,
     Revoke,
     Schedule,
     SetRules,
     Step,
     Stop,
+    TakeRole,
+    TurnClock,
 )
 from tests.faults.series import prepare, run
 from tests.faults.world import World, copy_code
@@ -40,19 +47,39 @@ SEED = 0  # of schedules that were written, not drawn
 
 
 @dataclass(frozen=True, slots=True)
-class Bug:
+class Change:
     file: str  # below the package
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    file: str
     before: str
     after: str
     steps: tuple[tuple[float, Action], ...]
     seconds: float = 3.5
     sign: str = ""  # in a finding that is of this bug
+    more: tuple[Change, ...] = ()
+    is_on_replicas: bool = False
+    is_last: bool = False  # what it wrote has other times: the lab is not used any more
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return (Change(self.file, self.before, self.after), *self.more)
 
 
 def _ask(seconds: float, machine: str = "web-1", port: int = KEEP_PORT) -> Ask:
     return Ask("alice", machine, (port,), "client", seconds)
 
 
+_WITHOUT_TURNS = Change(
+    "store/postgresql.py",
+    'begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "\n'
+    '        "LOCK TABLE alembic_version IN EXCLUSIVE MODE; "\n',
+    'begin_write="BEGIN ISOLATION LEVEL READ COMMITTED; "\n',
+)
 PLANTED: dict[str, Bug] = {
     "a lease is longer than its grant": Bug(
         "domain/desired.py",
@@ -145,11 +172,93 @@ PLANTED: dict[str, Bug] = {
         ((0.1, _ask(LONG)), (1.0, Revoke("alice", kill=False))),
         1.5,
     ),
+    "a lost hint with no poll": Bug(
+        "services/hub.py",
+        "            self._others.tell(machine_uids, request_ids)\n",
+        "            pass\n",
+        (
+            *((0.1, _ask(LONG, machine)) for machine in AGENTS),
+            *((0.1, Ask("bob", machine, (KILL_PORT,), "client", LONG)) for machine in AGENTS),
+        ),
+        more=(
+            Change(
+                "api/lines.py",
+                "            if line.generations.get(move.machine_uid) != move.generation:\n",
+                "            if False:\n",
+            ),
+        ),
+        is_on_replicas=True,
+    ),
+    "a cache that lies": Bug(
+        "services/rights.py",
+        "_slot_of(reader.access_stamp(), principal_id)",
+        '_slot_of("", principal_id)',
+        # Each call goes to another replica: all of them know her rights, and one is asked later.
+        (
+            *((0.1 * turn, _ask(1.0)) for turn in range(9)),
+            (2.5, TakeRole("alice")),
+            *((4.0 + 0.1 * turn, _ask(1.0)) for turn in range(4)),
+            (6.0, GiveRole("alice")),
+        ),
+        6.5,
+        "held no role",
+        is_on_replicas=True,
+    ),
+    "a sweep that runs twice": Bug(
+        "services/duties.py",
+        "        return not now < held.until <= now + LEASE + _NEAR\n",
+        "        return True\n",
+        tuple((0.1, _ask(1.5, machine)) for machine in AGENTS),
+        4.0,
+        "2 GrantEnded events",
+        (
+            _WITHOUT_TURNS,
+            Change(
+                "services/sweep.py",
+                "    due = tx.due_grants(act.now)\n",
+                '    due = tx.due_grants(act.now)\n    __import__("time").sleep(0.2)\n',
+            ),
+            Change(
+                "store/grants.py",
+                "        if not moved:\n            raise self._not_moved(grant.id, was)\n",
+                "",
+            ),
+        ),
+        is_on_replicas=True,
+    ),
+    "a lost update": Bug(
+        "services/machine_rules.py",
+        "    had = policy.rules_for(machine.id)\n    rules = MachineRules(machine.id, ports,",
+        '    had = policy.rules_for(machine.id)\n    __import__("time").sleep(0.5)\n'
+        "    rules = MachineRules(machine.id, ports,",
+        # Their rules are in one policy.
+        (
+            *((0.1, SetRules(machine, "wider")) for machine in ("web-1", "db-1", GATEWAY)),
+            *((3.0, _ask(1.0, each, EXTRA_PORT)) for each in ("web-1", "db-1", GATEWAY)),
+        ),
+        5.0,
+        "was denied although",
+        (_WITHOUT_TURNS,),
+        is_on_replicas=True,
+    ),
+    "a replica's own clock": Bug(
+        "clocks.py",
+        "        return self._boot_at + timedelta(seconds=self._own.boottime())\n",
+        "        return self._own.now()\n",
+        (
+            (0.1, TurnClock(REPLICAS[0], CLOCK_TURNED)),
+            *((8.0 + 0.1 * turn, _ask(1.5, AGENTS[turn % len(AGENTS)])) for turn in range(9)),
+        ),
+        11.0,
+        is_on_replicas=True,
+        is_last=True,
+    ),
 }
 
 
 def schedule_of(bug: Bug) -> Schedule:
-    return Schedule(SEED, bug.seconds, tuple(Step(at, action) for at, action in bug.steps))
+    steps = tuple(Step(at, action) for at, action in bug.steps)
+    return Schedule(SEED, bug.seconds, steps, bug.is_on_replicas)
 
 
 def is_seen(world: World, name: str) -> Verdict:
@@ -158,22 +267,26 @@ def is_seen(world: World, name: str) -> Verdict:
     with tempfile.TemporaryDirectory(dir=world.folder.root) as folder:
         code = Path(folder)
         copy_code(world.code / "bascule", code)
-        plant(code / "bascule" / bug.file, bug)
+        for change in bug.changes:
+            plant(code / "bascule" / change.file, change)
         change_code(world, code)
-        prepare(world)
+        if not bug.is_on_replicas:  # with one of those nothing may be told any more
+            prepare(world)
         try:
             verdict = run(world, schedule_of(bug), SETTLED_WITHIN)
             found = tuple(each for each in verdict.findings if bug.sign in each)
             return replace(verdict, findings=found)
         finally:
             change_code(world, world.code)
-            prepare(world)
+            if not bug.is_last:
+                prepare(world)
 
 
-def plant(file: Path, bug: Bug) -> None:
+def plant(file: Path, change: Change) -> None:
     text = file.read_text()
-    assert text.count(bug.before) == 1, f"{bug.before!r} stands {text.count(bug.before)} times"
-    file.write_text(text.replace(bug.before, bug.after))
+    times = text.count(change.before)
+    assert times == 1, f"{change.before!r} stands {times} times"
+    file.write_text(text.replace(change.before, change.after))
     for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
         compiled.unlink()  # of before; it is known by the time and size of the text alone
 
@@ -187,3 +300,4 @@ def change_code(world: World, code: Path) -> None:
         assert until(lambda: not world.is_ready(machine), 60)  # noqa: B023  # reason: called at once
     for machine in AGENTS:
         assert until(lambda: world.is_ready(machine), 60), f"{machine} stays away"  # noqa: B023  # reason: as above
+    assert until(lambda: not world.not_serving(), 60), world.not_serving()

@@ -20,7 +20,7 @@ from tests.faults.faults import Faults
 from tests.faults.history import Edited, History, Revoked, Rules, boottime
 from tests.faults.judge import judge, read_sighting, said_open, summary
 from tests.faults.model import Beginning, Model
-from tests.faults.people import Asker, Owner, Person
+from tests.faults.people import Administrator, Asker, Owner, Person
 from tests.faults.record import describe, newest, read_record, recorded
 from tests.faults.schedule import (
     EXTRA_PORT,
@@ -31,16 +31,19 @@ from tests.faults.schedule import (
     Ask,
     DeleteMachine,
     Extend,
+    GiveRole,
     RemoveRules,
     ReplaceAgent,
     Revoke,
     Schedule,
     SetRules,
     Step,
+    TakeRole,
 )
 from tests.faults.settle import hear_at_once, settle
 from tests.faults.world import WATCHERS, World
 
+ADMINISTRATOR = "administrator"
 FINISH = 60.0  # seconds for the people to come to their end
 BASE: Rules = {port: sources for port, (sources, _) in RULES["base"].items()}
 
@@ -64,10 +67,11 @@ class Verdict:
                 f" {self.openings} openings tried, {self.knocks} knocks, {self.through} let in, {self.led}"
                 f" of them by public ports, {self.seconds:.1f} s)"
             )
+        again = " POSTGRESQL=all" if self.schedule.is_on_replicas else ""
         return (
             f"seed {self.schedule.seed}: {len(self.findings)} findings\n"
             f"{summary(self.findings)}\nschedule\n{self.schedule.describe()}\n{self.story}\n"
-            f"again: make faults N=1 SEED={self.schedule.seed}"
+            f"again: make faults N=1 SEED={self.schedule.seed}{again}"
         )
 
 
@@ -89,6 +93,7 @@ class Run:
         self._faults = Faults(world, self.history)
         self._owners: dict[str, Owner] = {}
         self._askers: dict[str, Asker] = {}
+        self._administrator: Administrator | None = None
         self._threads: dict[str, Person] = {}
 
     def go(self) -> Verdict:
@@ -131,14 +136,18 @@ class Run:
     @contextlib.contextmanager
     def _people(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
+            is_kept = not self._schedule.is_on_replicas
             for name in PEOPLE:
-                connection = stack.enter_context(self._world.connection(name))
+                connection = stack.enter_context(self._world.connection(name, is_kept=is_kept))
                 self._askers[name] = Asker(self._world, self.history, name, connection)
                 self._threads[name] = Person(name)
             for name in MACHINES:
-                connection = stack.enter_context(self._world.connection())
+                connection = stack.enter_context(self._world.connection(is_kept=is_kept))
                 self._owners[name] = Owner(self._world, self.history, connection)
                 self._threads[name] = Person(f"owner of {name}")
+            connection = stack.enter_context(self._world.connection(is_kept=is_kept))
+            self._administrator = Administrator(self._world, self.history, connection)
+            self._threads[ADMINISTRATOR] = Person(ADMINISTRATOR)
             yield
 
     def _do(self, step: Step) -> None:
@@ -151,6 +160,10 @@ class Run:
             case SetRules() | RemoveRules() | DeleteMachine() | AddMachine() | ReplaceAgent():
                 owner = self._owners[action.machine]
                 self._threads[action.machine].do(lambda: owner.act(action))
+            case TakeRole() | GiveRole():
+                assert self._administrator is not None
+                administrator = self._administrator
+                self._threads[ADMINISTRATOR].do(lambda: administrator.act(action))
             case _:
                 self._faults.do(action)
 

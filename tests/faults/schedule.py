@@ -33,6 +33,7 @@ LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
 CLOCK_TURNED = 3  # hours, either way: what a wall clock is wrong by
 RARE = 0.4  # the share of the others in which the gateway loses more than its agent
 TWO = 0.5  # the share of runs on replicas in which a second of them dies, or the database
+UNRULY = 0.3  # the share of runs on replicas in which somebody's role is taken away
 CALM = 0.3  # the share of runs in which nothing dies: how quick a revocation is shows there
 
 # Sources by who is meant; the addresses are the lab's.
@@ -119,6 +120,18 @@ class ReplaceAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeRole:
+    """The administrator takes away all that a person may do, which ends what she has open."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveRole:
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     unit: str  # "server", a replica, "database"; or a machine: its agent
 
@@ -176,16 +189,19 @@ class Reboot:
 
 @dataclass(frozen=True, slots=True)
 class TurnClock:
-    """Its agent begins again with a wall clock that is wrong, until all is healed."""
+    """A replica or a machine's agent begins again with a wall clock that is wrong, until all is
+    healed.
+    """
 
-    machine: str
+    unit: str
     hours: int
 
 
 Asking = Ask | Extend | Revoke
 Editing = SetRules | RemoveRules | DeleteMachine | AddMachine | ReplaceAgent
+Ruling = TakeRole | GiveRole
 Fault = Kill | Stop | Continue | Cut | Heal | Flush | Tamper | ForeignTable | Reboot | TurnClock
-Action = Asking | Editing | Fault
+Action = Asking | Editing | Ruling | Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +215,7 @@ class Schedule:
     seed: int
     seconds: float
     steps: tuple[Step, ...]  # in the order of time
+    is_on_replicas: bool = False
 
     def describe(self) -> str:
         return "\n".join(f"  {step.at:5.2f}  {step.action}" for step in self.steps)
@@ -226,7 +243,10 @@ def on_replicas(schedule: Schedule) -> Schedule:
     if any(isinstance(step.action, Fault) for step in steps):
         for _ in range(1 + (chance.random() < TWO)):
             steps.extend(_of_replicas(chance, schedule.seconds))
-    return replace(schedule, steps=tuple(sorted(steps, key=lambda step: step.at)))
+    if chance.random() < UNRULY:
+        steps.extend(_of_roles(chance, schedule.seconds))
+    ordered = tuple(sorted(steps, key=lambda step: step.at))
+    return replace(schedule, steps=ordered, is_on_replicas=True)
 
 
 def _instead(action: Action, one: str) -> Action:
@@ -242,8 +262,8 @@ def _of_replicas(chance: random.Random, seconds: float) -> list[Step]:
     one, other = chance.sample(REPLICAS, 2)
     at = round(chance.uniform(0, seconds - 0.5), 2)
     later = round(min(seconds, at + chance.uniform(0.3, 2)), 2)
-    kind = chance.choices(("database", "two", "no database", "no callers", "stop"), (3, 2, 2, 2, 2))
-    match kind[0]:
+    kinds = ("database", "two", "no database", "no callers", "stop", "clock")
+    match chance.choices(kinds, (3, 2, 2, 2, 2, 2))[0]:
         case "database":
             return [Step(at, Kill(DATABASE))]
         case "two":
@@ -252,8 +272,17 @@ def _of_replicas(chance: random.Random, seconds: float) -> list[Step]:
             return [Step(at, Cut(one, DATABASE)), Step(later, Heal(one, DATABASE))]
         case "no callers":
             return [Step(at, Cut(one, SERVER)), Step(later, Heal(one, SERVER))]
+        case "clock":
+            return [Step(at, TurnClock(one, chance.choice((-CLOCK_TURNED, CLOCK_TURNED))))]
         case _:
             return [Step(at, Stop(one)), Step(seconds, Continue(one))]
+
+
+def _of_roles(chance: random.Random, seconds: float) -> list[Step]:
+    person = chance.choice(PEOPLE)
+    at = round(chance.uniform(0, seconds - 1), 2)
+    later = round(min(seconds, at + chance.uniform(0.4, 2)), 2)
+    return [Step(at, TakeRole(person)), Step(later, GiveRole(person))]
 
 
 def _of_the_gateway(chance: random.Random, seconds: float) -> Step:

@@ -39,6 +39,7 @@ def settle(
     while True:
         try:
             found = list(differences(world, connection, model))
+            found = found or [f"{each} does not serve" for each in world.not_serving()]
         except BasculeError as error:
             found = [f"the server does not answer: {error.message}"]
         if not found or boottime() > deadline:

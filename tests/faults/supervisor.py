@@ -41,9 +41,9 @@ def lost_file(folder: LabFolder, machine: str) -> Path:
     return folder.root / f"lost-{machine}"
 
 
-def clock_file(folder: LabFolder, machine: str) -> Path:
-    """By how much the wall clock of the next agent is wrong, as faketime(1) says it."""
-    return folder.root / f"clock-{machine}"
+def clock_file(folder: LabFolder, host: str) -> Path:
+    """By how much the wall clock of the next agent or server there is wrong, as faketime(1) says it."""
+    return folder.root / f"clock-{host}"
 
 
 class FaultSupervisor(supervisor.Supervisor):
@@ -88,23 +88,22 @@ class FaultSupervisor(supervisor.Supervisor):
 
 
 # It knows the next boot by its identity, which a host of the lab has for itself.
-_SURROUNDINGS = """\
+_BOOT = """\
 [ ! -e {boot} ] || mount --bind {boot} /proc/sys/kernel/random/boot_id
+"""
+_CLOCK = """\
 [ ! -e {clock} ] || export LD_PRELOAD={faketime} FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME="$(cat {clock})"
 """
-
-
-def _surroundings(folder: LabFolder, machine: str) -> str:
-    files = {"boot": boot_file(folder, machine), "clock": clock_file(folder, machine)}
-    words = {name: shlex.quote(str(file)) for name, file in files.items()}
-    return _SURROUNDINGS.format(**words, faketime=FAKETIME)
 
 
 def _chosen_code(unit: Unit, folder: LabFolder) -> Unit:
     code = shlex.quote(str(folder.root / CODE))
     command = f'export PYTHONPATH="$(cat {code})"; exec {shlex.join(unit.argv)}'
-    if unit.name == units.agent_unit(unit.host.name):
-        command = _surroundings(folder, unit.host.name) + command
+    host = unit.host.name
+    clock = shlex.quote(str(clock_file(folder, host)))
+    command = _CLOCK.format(clock=clock, faketime=FAKETIME) + command
+    if unit.name == units.agent_unit(host):
+        command = _BOOT.format(boot=shlex.quote(str(boot_file(folder, host)))) + command
     return dataclasses.replace(unit, argv=("/bin/sh", "-c", command))
 
 

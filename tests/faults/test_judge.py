@@ -17,7 +17,7 @@ from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
 from tests.faults import judge, record
 from tests.faults.faults import Faults
-from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, boottime
+from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, Ruled, boottime
 from tests.faults.judge import Place, Sighting, Through
 from tests.faults.model import Beginning, Model
 from tests.faults.record import Fact, Record, read_record
@@ -133,6 +133,33 @@ def test_a_refused_revocation_came_after_an_end_on_record() -> None:
     assert _revoked("GrantNotLive")
     assert _revoked("GrantNotLive", _fact(5.0))
     assert _revoked("GrantNotLive", _fact(3.0, grant="another"))
+
+
+def _decided(denied: str) -> list[str]:
+    """A request by somebody whose role was taken away before."""
+    number = "" if denied else "r"
+    asked = Asked(
+        "tag", "alice", "web-1", (KEEP_PORT,), "10.203.0.10", 1.0, 3.0, 3.1, number, denied
+    )
+    history = History(1, 0.0, asked=[asked], ruled=[Ruled("alice", False, 1.0, 1.1)])
+    beginning = Beginning({KEEP_PORT: ("*",)}, frozenset({KEEP_PORT}))
+    return list(judge._decisions(history, Model(history, {"web-1": beginning})))
+
+
+def test_who_holds_no_role_is_denied() -> None:
+    assert not _decided("AuthorizationFailed")
+    (found,) = _decided("")
+    assert "was allowed although alice held no role" in found
+
+
+def test_an_event_has_the_time_at_which_it_happened() -> None:
+    def found(at: float) -> list[str]:
+        return list(judge._times(History(1, 100.0), Record({}, (_fact(at),), 0.0), 120.0))
+
+    assert not found(100.0)
+    assert not found(120.0)
+    assert found(100.0 + CLOCK_TURNED * 3600)
+    assert found(100.0 - CLOCK_TURNED * 3600)
 
 
 class _Log:

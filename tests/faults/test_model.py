@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.history import Asked, Disturbed, Edited, Extended, History, Revoked
+from tests.faults.history import Asked, Disturbed, Edited, Extended, History, Revoked, Ruled
 from tests.faults.model import REACTION, RECOVERY, Beginning, Model, Recorded, covers
 from tests.faults.run import BASE
 from tests.faults.schedule import KEEP_PORT, KILL_PORT, SOURCES
@@ -30,6 +30,7 @@ def _model(*events: object, closed: frozenset[int] = CLOSED) -> Model:
         Edited: history.edited,
         Extended: history.extended,
         Revoked: history.revoked,
+        Ruled: history.ruled,
         Disturbed: history.disturbed,
     }
     for event in events:
@@ -76,6 +77,7 @@ def test_a_lost_answer_counts_when_the_record_has_the_request() -> None:
         Edited("set", "web-1", {KILL_PORT: ("*",)}, 11.0, 11.1),
         Edited("set", "web-1", {KEEP_PORT: (STRANGER,)}, 11.0, 11.1),
         Edited("delete", "web-1", {}, 11.0, 11.1),
+        Ruled("alice", False, 11.0, 11.1),
         _asked(tag="newer", sent=11.0, answered=11.1, seconds=0.1, request_id="newer"),
     ],
 )
@@ -83,6 +85,21 @@ def test_what_ends_a_grant_holds_after_the_time_it_takes_to_tell(ending: object)
     model = _model(_asked(seconds=50.0), ending)
     assert _passes(model, 11.0 + REACTION)
     assert not _passes(model, 11.2 + REACTION)
+
+
+def test_another_s_role_and_one_that_is_given_back_end_nothing() -> None:
+    given = Ruled("alice", True, 11.0, 11.1)
+    assert _passes(_model(_asked(seconds=50.0), Ruled("bob", False, 11.0, 11.1), given), 40.0)
+
+
+def test_a_role_is_known_to_be_held_only_while_nobody_changes_it() -> None:
+    model = _model(Ruled("alice", False, 11.0, 11.5), Ruled("alice", True, 13.0, 13.5))
+    assert model.holds_role("alice", 10.0, 10.9) is True
+    assert model.holds_role("alice", 11.2, 11.3) is None
+    assert model.holds_role("alice", 11.6, 12.9) is False
+    assert model.holds_role("alice", 11.6, 13.1) is None
+    assert model.holds_role("alice", 13.6, 13.9) is True
+    assert model.holds_role("bob", 11.6, 12.9) is True
 
 
 def test_a_disturbance_gives_more_time_and_no_more_than_the_grant_has() -> None:

@@ -6,17 +6,23 @@ import pytest
 
 from tests.faults.schedule import (
     BEHIND,
+    DATABASE,
     GATEWAY,
     LINK,
+    REPLICAS,
+    SERVER,
     Ask,
     Cut,
     Flush,
+    GiveRole,
     Kill,
     Reboot,
     ReplaceAgent,
     Stop,
+    TakeRole,
     TurnClock,
     make_schedule,
+    on_replicas,
 )
 from tests.faults.series import run
 from tests.faults.world import World
@@ -35,6 +41,21 @@ def test_a_seed_is_the_same_schedule_for_ever() -> None:
     """A failure that prints its seed can be done again."""
     assert make_schedule(7) == make_schedule(7)
     assert make_schedule(7) != make_schedule(8)
+
+
+def test_on_replicas_each_of_their_faults_is_done() -> None:
+    """To one of three, while the rest of the schedule is as it was."""
+    schedules = [on_replicas(make_schedule(seed)) for seed in range(1, 61)]
+    steps = {step.action for schedule in schedules for step in schedule.steps}
+    assert Kill(DATABASE) in steps
+    assert not steps & {Kill(SERVER), Stop(SERVER), Cut(SERVER)}, "there is a balancer"
+    for replica in REPLICAS:
+        faults = {Kill(replica), Stop(replica), Cut(replica, DATABASE), Cut(replica, SERVER)}
+        assert faults <= steps
+        assert any(isinstance(each, TurnClock) and each.unit == replica for each in steps)
+    taken = {each.person for each in steps if isinstance(each, TakeRole)}
+    assert taken
+    assert taken == {each.person for each in steps if isinstance(each, GiveRole)}
 
 
 def test_the_short_ones_disturb_the_gateway_while_its_machines_are_asked_for() -> None:

@@ -27,8 +27,9 @@ def test_a_planted_bug_is_seen(fresh_world: World, name: str) -> None:
 def test_each_bug_can_still_be_planted(tmp_path: Path) -> None:
     """The code moves on; a bug that cannot be put into it any more proves nothing."""
     for name, bug in PLANTED.items():
-        file = tmp_path / name / Path(bug.file).name
-        file.parent.mkdir()
-        shutil.copyfile(Path(bascule.__file__).parent / bug.file, file)
-        plant(file, bug)
-        compile(file.read_text(), str(file), "exec")
+        for number, change in enumerate(bug.changes):
+            file = tmp_path / f"{name} {number}" / Path(change.file).name
+            file.parent.mkdir()
+            shutil.copyfile(Path(bascule.__file__).parent / change.file, file)
+            plant(file, change)
+            compile(file.read_text(), str(file), "exec")

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import bascule
-from bascule.client.connection import Connection, trust_file
+from bascule.client.connection import Answer, Connection, trust_file
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, policy_id
@@ -36,7 +36,7 @@ from bascule.lab.resources import LOCATION, POLICY_NAME, RESOURCE_GROUP, machine
 from bascule.lab.state import read_state
 from bascule.lab.topology import Shape, Topology, default_topology
 from bascule.lab.units import BALANCER, DATABASE, agent_unit
-from tests.e2e.lab_world import LabWorld
+from tests.e2e.lab_world import NOT_READY, LabWorld
 from tests.faults import accounts
 from tests.faults.history import boottime
 from tests.faults.schedule import (
@@ -190,6 +190,13 @@ class World:
     def servers(self) -> tuple[str, ...]:
         return tuple(host.name for host in self.topology.servers)
 
+    def not_serving(self) -> list[str]:
+        """The replicas that do not say that they are ready, by their addresses."""
+        hosts = [each.ipv4 for each in self.topology.replicas]
+        ca_file = read_admin(self.folder)["ca_file"]
+        argv = ["ip", "netns", "exec", self._namespace("client"), sys.executable, "-c", NOT_READY]
+        return run(*argv, ca_file, *hosts).split() if hosts else []
+
     def part(self, replica: str, other: str, *, is_parted: bool) -> None:
         """It hears nothing of the other, which is not told so: nothing is refused."""
         found = self.topology.host(other)
@@ -238,14 +245,16 @@ class World:
             time.sleep(0.05)
         return boottime()
 
-    def turn_clock(self, machine: str, hours: int | None) -> None:
-        """Have its next agent begin with a wall clock that is wrong by that; None: with the right one."""
-        file = clock_file(self.folder, machine)
+    def turn_clock(self, unit: str, hours: int | None) -> None:
+        """Have the next agent or server there begin with a wall clock that is wrong by that; None: with
+        the right one.
+        """
+        file = clock_file(self.folder, unit)
         if hours is None:
             file.unlink(missing_ok=True)
         elif FAKETIME is not None:
             file.write_text(f"{hours:+d}h")
-        self.send(machine, signal.SIGKILL)
+        self.send(unit, signal.SIGKILL)
 
     def part_from_watchers(self, host: str, *, is_parted: bool) -> None:
         """Between it and the watchers no frame passes; the server reaches both."""
@@ -301,13 +310,15 @@ class World:
     # -- the server ---------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def connection(self, person: str = "") -> Iterator[Connection]:
-        """Sign in as one of the people, or as the administrator."""
+    def connection(self, person: str = "", *, is_kept: bool = True) -> Iterator[Connection]:
+        """Sign in as one of the people, or as the administrator. One that is not kept has the balancer
+        send each call to another replica.
+        """
         admin = read_admin(self.folder)
         who: dict[str, str] = admin
         if person:
             who = json.loads((self.folder.root / accounts.FILE).read_text())[person]
-        with Connection(
+        with (Connection if is_kept else _Anew)(
             f"https://localhost:{self.lab.port}",
             admin["subscription_id"],
             Credentials(admin["tenant_id"], who["client_id"], who["client_secret"]),
@@ -315,6 +326,11 @@ class World:
             SystemClock(),
         ) as made:
             yield made
+
+    def principal(self, person: str) -> str:
+        """The id of a person's service principal."""
+        people = json.loads((self.folder.root / accounts.FILE).read_text())
+        return str(people[person]["client_id"])
 
     def machine(self, name: str) -> ResourceId:
         return ResourceId.parse_machine(
@@ -328,6 +344,14 @@ class World:
     def give_token(self, machine: str, token: str) -> None:
         """Root on the machine enrols it again: with the next start of its agent."""
         token_file(self.folder, machine).write_text(token)
+
+
+class _Anew(Connection):
+    """Each call has a connection of its own."""
+
+    def call(self, *arguments: Any, **named: Any) -> Answer:
+        self._https.close()
+        return super().call(*arguments, **named)
 
 
 @dataclass(frozen=True, slots=True)
