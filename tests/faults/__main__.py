@@ -13,7 +13,12 @@ from pathlib import Path
 from bascule.lab.topology import Shape
 from tests.e2e.small_world import rule
 from tests.faults.planted import PLANTED, is_seen
-from tests.faults.schedule import Schedule, make_schedule, on_replicas
+from tests.faults.schedule import (
+    Schedule,
+    make_schedule,
+    on_replicas,
+    paused_for_a_minute,
+)
 from tests.faults.series import fault_lab, run
 from tests.faults.settle import WITHIN
 from tests.faults.steps import PointsWorld, all_cases, arrange, try_case
@@ -107,8 +112,11 @@ def _blind_on_replicas(planted: Sequence[str]) -> list[str]:
 
 
 def _on_postgresql(schedules: Sequence[Schedule]) -> list[int]:
+    """The seeds with findings; at the end a replica is paused for a minute."""
     with fault_lab(shape=THREE) as world:
-        return _run_all(world, schedules, WITHIN_ON_REPLICAS, "replicas, ")
+        failed = _run_all(world, schedules, WITHIN_ON_REPLICAS, "replicas, ")
+        long = [paused_for_a_minute(schedules[0].seed)]
+        return failed + _run_all(world, long, WITHIN_ON_REPLICAS, "replicas, one paused for long, ")
 
 
 def _run_all(

@@ -249,6 +249,20 @@ def on_replicas(schedule: Schedule) -> Schedule:
     return replace(schedule, steps=ordered, is_on_replicas=True)
 
 
+def paused_for_a_minute(seed: int, seconds: float = 62.0) -> Schedule:
+    """A replica stands still for longer than anybody waits, and goes on: people ask before, while it
+    stands, and when it goes on.
+    """
+    one = random.Random(f"paused {seed}").choice(REPLICAS)
+    steps = [Step(0.8, Stop(one)), Step(seconds - 1, Continue(one))]
+    for number, moment in enumerate((0.0, 15.0, seconds - 2.5)):
+        drawn = make_schedule(seed + number).steps
+        asking = [each for each in drawn if isinstance(each.action, Asking)]
+        steps += [replace(each, at=min(seconds, each.at + moment)) for each in asking]
+    ordered = tuple(sorted(steps, key=lambda step: step.at))
+    return Schedule(seed, seconds, ordered, is_on_replicas=True)
+
+
 def _instead(action: Action, one: str) -> Action:
     match action:
         case Kill("server") | Stop("server") | Continue("server"):
