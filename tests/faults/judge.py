@@ -16,7 +16,7 @@ from pathlib import Path
 from bascule.client.access import AccessRequest, GrantedPort
 from bascule.lab.topology import Topology
 from tests.faults.history import Asked, Edited, History
-from tests.faults.model import Model, Span, contains, covers, is_allowed
+from tests.faults.model import RECOVERY, Model, Span, contains, covers, is_allowed
 from tests.faults.record import Record, is_over
 from tests.faults.schedule import KEEP_PORT, MACHINES, SOURCES
 from tests.faults.world import knocked_at
@@ -26,6 +26,7 @@ LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in, if
 # Seconds without a SYN to somewhere. Each place has its turn after 0.16, on a busy machine some
 # times later; the shortest opening that a planted bug makes lasts 1.6 (``planted``).
 BLIND = 1.5
+ANSWERED = 30.0  # seconds in which a call has its answer
 APART = 30.0  # seconds between an event and its time, and far less than a clock is turned by
 CLOCKS = 0.1  # seconds that the server's wall clock may have moved since the run began
 
@@ -118,6 +119,7 @@ def judge(
         *_watching(history, sighting, until),
         *_reading(record),
         *_requests(history, record),
+        *_answers(history),
         *_decisions(history, model),
         *_grant_events(history, record),
         *_edit_events(history, model, record),
@@ -293,6 +295,21 @@ def _requests(history: History, record: Record) -> Iterable[str]:
     known = {asked.tag for asked in history.asked}
     told = (*record.requests, *record.refused)
     yield from (f"request {tag} was asked by nobody" for tag in told if tag not in known)
+
+
+def _answers(history: History) -> Iterable[str]:
+    """Nobody is locked out: who asks is answered, unless what serves was disturbed about then."""
+    moments = [
+        moment
+        for each in history.disturbed
+        if each.machines == MACHINES
+        for moment in (each.begun, each.healed)
+        if moment is not None
+    ]
+    for asked in history.asked:
+        first, last = asked.sent - RECOVERY, asked.sent + ANSWERED
+        if asked.answered is None and not any(first <= moment <= last for moment in moments):
+            yield f"{asked.tag} had no answer, and nothing had happened to a server for {RECOVERY:g} s"
 
 
 def _decisions(history: History, model: Model) -> Iterable[str]:

@@ -21,7 +21,7 @@ from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, Rul
 from tests.faults.judge import Place, Sighting, Through
 from tests.faults.model import Beginning, Model
 from tests.faults.record import Fact, Record, read_record
-from tests.faults.schedule import CLOCK_TURNED, KEEP_PORT, SOURCES, Tamper
+from tests.faults.schedule import CLOCK_TURNED, KEEP_PORT, MACHINES, SOURCES, Tamper
 from tests.faults.watcher import PATIENCE, Target, Watcher
 from tests.faults.world import said_at
 
@@ -150,6 +150,19 @@ def test_who_holds_no_role_is_denied() -> None:
     assert not _decided("AuthorizationFailed")
     (found,) = _decided("")
     assert "was allowed although alice held no role" in found
+
+
+def test_who_asks_is_answered_when_no_server_was_disturbed() -> None:
+    def found(*disturbed: Disturbed, answered: float | None = None) -> list[str]:
+        asked = Asked("t", "alice", "web-1", (KEEP_PORT,), "10.203.0.10", 1.0, 50.0, answered)
+        return list(judge._answers(History(1, 0.0, asked=[asked], disturbed=list(disturbed))))
+
+    assert found()
+    assert not found(answered=50.1)
+    assert not found(Disturbed(MACHINES, "kill server-1", 52.0, 52.0))
+    assert not found(Disturbed(MACHINES, "stop server-1", 45.0, 90.0)), "it is not left out yet"
+    assert found(Disturbed(MACHINES, "stop server-1", 10.0, 90.0)), "the others answer"
+    assert found(Disturbed(("web-1",), "kill web-1", 50.0, 50.0)), "its agent answers nobody"
 
 
 def test_an_event_has_the_time_at_which_it_happened() -> None:
