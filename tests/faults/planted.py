@@ -208,7 +208,10 @@ PLANTED: dict[str, Bug] = {
         "services/duties.py",
         "        return not now < held.until <= now + LEASE + _NEAR\n",
         "        return True\n",
-        tuple((0.1, _ask(1.5, machine)) for machine in AGENTS),
+        (
+            *((0.1, _ask(1.5, machine)) for machine in AGENTS),
+            *((0.1, Ask("bob", machine, (KILL_PORT,), "client", 1.5)) for machine in AGENTS),
+        ),
         4.0,
         "2 GrantEnded events",
         (
@@ -216,7 +219,7 @@ PLANTED: dict[str, Bug] = {
             Change(
                 "services/sweep.py",
                 "    due = tx.due_grants(act.now)\n",
-                '    due = tx.due_grants(act.now)\n    __import__("time").sleep(0.2)\n',
+                '    due = tx.due_grants(act.now)\n    __import__("time").sleep(0.4)\n',
             ),
             Change(
                 "store/grants.py",
