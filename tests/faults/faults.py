@@ -17,7 +17,7 @@ from bascule.lab.units import SERVER
 from tests.faults.history import Disturbed, History, boottime, told_by
 from tests.faults.people import Person, parted
 from tests.faults.schedule import (
-    LINK,
+    LINKS,
     REPLICAS,
     Continue,
     Cut,
@@ -140,7 +140,7 @@ class Faults:
         if (host, other) in self._cut:
             return
         made = self._begin(host, f"cut {host} {other}".strip())
-        made.cuts_watchers = host not in (SERVER, *REPLICAS, LINK)
+        made.cuts_watchers = host not in (SERVER, *REPLICAS, *LINKS)
         self._cut[host, other] = made
         if other:
             self._world.part(host, other, is_parted=True)

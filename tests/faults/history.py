@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from bascule.lab.units import SERVER
-from tests.faults.schedule import BEHIND, DATABASE, GATEWAY, LINK, MACHINES, REPLICAS
+from tests.faults.schedule import BEHIND, DATABASE, GATEWAYS, LINKS, MACHINES, REPLICAS
 
 Rules = dict[int, tuple[str, ...]]  # port -> sources
 
@@ -86,13 +86,25 @@ class Disturbed:
     healed: float | None = None
     cuts_watchers: bool = False
 
+    def concerns(self, machine: str, way: str) -> bool:
+        """Does it concern a machine, as it is reached by a gateway? (Empty: by none.)"""
+        return machine in self.machines or way in self.machines
+
 
 def told_by(unit: str) -> tuple[str, ...]:
-    """The machines that are told of changes by a unit, or by a link to one."""
-    through = (GATEWAY, *BEHIND)
+    """The machines that are told of changes by a unit, or by a link to one; with a gateway those that
+    are told by no other.
+    """
     if unit in (SERVER, DATABASE, *REPLICAS):
         return MACHINES
-    return {GATEWAY: through, LINK: through}.get(unit, (unit,))
+    unit = LINKS.get(unit, unit)
+    alone = (name for name, ways in BEHIND.items() if ways == (unit,))
+    return (unit, *(alone if unit in GATEWAYS else ()))
+
+
+def guarded_by(unit: str) -> tuple[str, ...]:
+    """The machines that an agent guards: its own and those behind it."""
+    return (unit, *(name for name, ways in BEHIND.items() if unit in ways))
 
 
 @dataclass(slots=True)

@@ -8,104 +8,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from pathlib import Path
 
 from bascule.client.access import AccessRequest, GrantedPort
-from bascule.lab.topology import Topology
 from tests.faults.history import Asked, Edited, History
-from tests.faults.model import RECOVERY, Model, Span, contains, covers, is_allowed
+from tests.faults.model import REACTION, RECOVERY, Model, Span, contains, covers, is_allowed
 from tests.faults.record import Record, is_over
-from tests.faults.schedule import KEEP_PORT, MACHINES, SOURCES
-from tests.faults.world import knocked_at
+from tests.faults.schedule import BEHIND, KEEP_PORT, MACHINES, SOURCES
+from tests.faults.sighting import Place, Sighting, Through
 
 SLACK = 1.0  # seconds; a handshake under way at the end
 LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in, if anybody knocked
-# Seconds without a SYN to somewhere. Each place has its turn after 0.16, on a busy machine some
+# Seconds without a SYN to somewhere. Each place has its turn after 0.3, on a busy machine some
 # times later; the shortest opening that a planted bug makes lasts 1.6 (``planted``).
 BLIND = 1.5
 ANSWERED = 30.0  # seconds in which a call has its answer
 APART = 30.0  # seconds between an event and its time, and far less than a clock is turned by
 CLOCKS = 0.1  # seconds that the server's wall clock may have moved since the run began
-
-
-@dataclass(frozen=True, slots=True)
-class Through:
-    """A SYN that was answered."""
-
-    watcher: str
-    source: str
-    machine: str
-    port: int
-    sent: float
-    answered: float
-    how: str
-    is_public: bool = False  # by a public port that stands for it
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a watcher knocks."""
-
-    watcher: str
-    machine: str
-    address: str
-    port: int  # of the machine
-    source: str  # its own address there
-    is_public: bool = False  # at a public port that stands for it
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    through: tuple[Through, ...]
-    sent: Mapping[Place, Sequence[float]]  # the SYNs of each watcher to each address and port
-
-    @property
-    def knocks(self) -> int:
-        return sum(map(len, self.sent.values()))
-
-
-def read_sighting(files: dict[str, Path], topology: Topology, since: float) -> Sighting:
-    through: list[Through] = []
-    sent: dict[Place, list[float]] = {}
-    for name, file in files.items():
-        host = topology.host(name)
-        places = {
-            f"{door.address}/{door.number}": Place(
-                name,
-                door.machine,
-                door.address,
-                door.port,
-                host.ipv6 if ":" in door.address else host.ipv4,
-                door.is_public,
-            )
-            for door in knocked_at(topology)
-        }
-        sent |= {place: [] for place in places.values()}
-        for line in file.read_text().splitlines():
-            words = line.split()
-            if words[0] == "sent" and float(words[1]) > since:
-                for where, _, moment in (word.partition("@") for word in words[2:]):
-                    sent[places[where]].append(float(moment))
-            elif words[0] == "through" and float(words[2]) > since:
-                place = places[f"{words[3]}/{words[4]}"]
-                if place.is_public and words[5].endswith("-reset"):
-                    continue  # nothing of the gateway's own listens there
-                through.append(
-                    Through(
-                        name,
-                        place.source,
-                        place.machine,
-                        place.port,
-                        float(words[1]),
-                        float(words[2]),
-                        words[5],
-                        place.is_public,
-                    )
-                )
-    return Sighting(tuple(through), sent)
 
 
 def judge(
@@ -116,6 +37,8 @@ def judge(
         *history.complaints,
         *_packets(history, model, sighting),
         *_openings(history, record, sighting),
+        *_alternatives(history, record),
+        *_withdrawals(history, record),
         *_watching(history, sighting, until),
         *_reading(record),
         *_requests(history, record),
@@ -130,65 +53,121 @@ def judge(
 
 def _packets(history: History, model: Model, sighting: Sighting) -> Iterable[str]:
     """No connection without a grant that covers it, none after its end."""
-    spans: dict[tuple[str, int, str, bool], list[Span]] = {}
-    wrong: dict[tuple[str, tuple[str, int, str, bool]], list[Through]] = {}
+    spans: dict[tuple[str, int, str, bool, str], list[Span]] = {}
+    wrong: dict[tuple[str, tuple[str, int, str, bool, str]], list[Through]] = {}
     for each in sighting.through:
-        key = (each.machine, each.port, each.source, each.is_public)
+        key = (each.machine, each.port, each.source, each.is_public, each.way)
         if key not in spans:
             spans[key] = model.spans(*key)
         if not covers(spans[key], each.sent, each.answered, SLACK):
             wrong.setdefault((each.watcher, key), []).append(each)
     for (watcher, key), all_of_it in wrong.items():
-        machine, port, source, is_public = key
+        machine, port, source, is_public, way = key
         first = all_of_it[0]
         allowed = [
             f"[{span.start - history.began:.3f}, {span.end - history.began:.3f}] {span.why}"
             for span in spans[key]
         ]
         yield (
-            f"{watcher} ({source}) got through to {machine} port {port}{_by(is_public)} with no"
+            f"{watcher} ({source}) got through to {machine} port {port}{_by(is_public, way)} with no"
             f" grant that covers it: {len(all_of_it)} times, first sent at"
             f" {first.sent - history.began:.3f} s ({first.how}), last at"
             f" {all_of_it[-1].sent - history.began:.3f} s; allowed were {allowed or 'nothing'}"
         )
 
 
-def _by(is_public: bool) -> str:
-    return " by its public port" if is_public else ""
+def _by(is_public: bool, way: str = "") -> str:
+    return (" by its public port" if is_public else "") + (f" at {way}" if way else "")
 
 
 def _openings(history: History, record: Record, sighting: Sighting) -> Iterable[str]:
-    """What the record calls open lets its source in, by the public port too: said means seen."""
+    """What the record calls open lets its source in, by the public port too: said means seen.
+
+    Of gateways in parallel one does, and each does that nothing disturbs, soon (EDGES G3).
+    """
     # Where no policy names its public port it has another one, at which nobody knocks.
-    for each, is_public in product(said_open(history, record), (False, True)):
-        asked, number = each.asked, each.port
-        knocks = _knocks_in(each, sighting, is_public)
-        if knocks and not any(
-            seen.machine == asked.machine
-            and seen.port == number
-            and seen.is_public == is_public
-            and contains(asked.source, seen.source)
-            and each.start <= seen.answered
-            and seen.sent <= each.end
-            for seen in sighting.through
-        ):
-            yield (
-                f"{asked.machine} port {number} was said to be open for {asked.source} from"
-                f" {each.start - history.began:.3f} to {each.end - history.began:.3f} s and let"
-                f" nobody in{_by(is_public)}, of {knocks} SYNs ({asked.tag})"
-            )
+    for opening, is_public in product(said_open(history, record), (False, True)):
+        ways = BEHIND.get(opening.asked.machine, ("",))
+        yield from _nobody_in(history, opening, sighting, is_public, ways)
+        soon = replace(opening, start=opening.start + REACTION)
+        for way in ways if len(ways) > 1 and soon.end - soon.start >= LONG_ENOUGH else ():
+            if _is_undisturbed(history, way, opening.asked.sent, opening.end):
+                yield from _nobody_in(history, soon, sighting, is_public, (way,))
 
 
-def _knocks_in(opening: SaidOpen, sighting: Sighting, is_public: bool) -> int:
+def _nobody_in(
+    history: History, opening: SaidOpen, sighting: Sighting, is_public: bool, ways: Sequence[str]
+) -> Iterable[str]:
+    asked, number = opening.asked, opening.port
+    knocks = _knocks_in(opening, sighting, is_public, ways)
+    if knocks and not any(
+        seen.machine == asked.machine
+        and seen.port == number
+        and seen.is_public == is_public
+        and seen.way in ways
+        and contains(asked.source, seen.source)
+        and opening.start <= seen.answered
+        and seen.sent <= opening.end
+        for seen in sighting.through
+    ):
+        yield (
+            f"{asked.machine} port {number} was said to be open for {asked.source} from"
+            f" {opening.start - history.began:.3f} to {opening.end - history.began:.3f} s and let"
+            f" nobody in{_by(is_public, ' and '.join(ways))}, of {knocks} SYNs ({asked.tag})"
+        )
+
+
+def _knocks_in(opening: SaidOpen, sighting: Sighting, is_public: bool, ways: Sequence[str]) -> int:
     """The SYNs from its source that were sent in it: a watcher may be late (``BLIND``)."""
     return sum(
         opening.start <= moment <= opening.end
         for place, sent in sighting.sent.items()
         if (place.machine, place.port, place.is_public)
         == (opening.asked.machine, opening.port, is_public)
+        and place.way in ways
         and contains(opening.asked.source, place.source)
         for moment in sent
     )
+
+
+def _is_undisturbed(history: History, gateway: str, start: float, end: float) -> bool:
+    """Was nothing in the way of its agent all that while, nor just before?"""
+    return not any(
+        gateway in each.machines
+        and each.begun < end
+        and (each.healed is None or each.healed + RECOVERY > start)
+        for each in history.disturbed
+    )
+
+
+def _alternatives(history: History, record: Record) -> Iterable[str]:
+    """Of gateways in parallel one is enough: a silent one keeps nobody waiting (EDGES G3)."""
+    opened = {str(fact.data["grant_id"]): fact.at for fact in record.of("GrantOpened")}
+    over: dict[str, float] = {}
+    for fact in (*record.of("GrantEnded"), *record.of("GrantFailed")):
+        over.setdefault(str(fact.data["grant_id"]), fact.at)
+    for asked in history.asked:
+        ways, request = BEHIND.get(asked.machine, ()), record.requests.get(asked.tag)
+        if len(ways) < 2 or request is None or asked.answered is None:
+            continue
+        soon = asked.answered + REACTION
+        serving = [way for way in ways if _is_undisturbed(history, way, asked.sent, soon)]
+        for _, port in request.ports() if serving else ():
+            at = min(opened.get(port.grant_id, math.inf), over.get(port.grant_id, math.inf))
+            if at > soon and soon < asked.sent + asked.seconds:
+                yield (
+                    f"{asked.machine} port {port.number} was not open by"
+                    f" {soon - history.began:.3f} s although nothing disturbed"
+                    f" {' and '.join(serving)} ({asked.tag})"
+                )
+
+
+def _withdrawals(history: History, record: Record) -> Iterable[str]:
+    """Only a gateway that was disturbed is given up."""
+    for fact in record.of("PointWithdrawn"):
+        gateway = str(fact.data["point"]).rpartition("/")[2]
+        if not any(gateway in e.machines and e.begun < fact.at for e in history.disturbed):
+            yield f"{gateway} was given up although nothing disturbed it: {fact.data['why']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +189,9 @@ def said_open(history: History, record: Record) -> Iterable[SaidOpen]:
             if start is None or not _is_watched(asked.source, port.number):
                 continue
             end = min(_shortest_end(history, asked), ended.get(port.grant_id, history.healed))
-            if end - start >= LONG_ENOUGH and not _was_cut(history, asked.machine, start, end):
+            ways = BEHIND.get(asked.machine, ("",))
+            was_cut = any(_was_cut(history, asked.machine, way, start, end) for way in ways)
+            if end - start >= LONG_ENOUGH and not was_cut:
                 yield SaidOpen(asked, port.number, start, end)
 
 
@@ -230,10 +211,10 @@ def _is_watched(source: str, port: int) -> bool:
     return any(contains(source, SOURCES[name]) for name in knocking)
 
 
-def _was_cut(history: History, machine: str, start: float, end: float) -> bool:
+def _was_cut(history: History, machine: str, way: str, start: float, end: float) -> bool:
     return any(
         each.cuts_watchers
-        and machine in each.machines
+        and each.concerns(machine, way)
         and each.begun < end
         and (each.healed is None or each.healed + 1.5 > start)
         for each in history.disturbed
@@ -247,7 +228,8 @@ def _watching(history: History, sighting: Sighting, until: float) -> Iterable[st
         gaps = [
             (later - earlier, earlier)
             for earlier, later in pairwise(moments)
-            if later - earlier > BLIND and not _was_cut(history, place.machine, earlier, later)
+            if later - earlier > BLIND
+            and not _was_cut(history, place.machine, place.way, earlier, later)
         ]
         if gaps:
             seconds, since = max(gaps)

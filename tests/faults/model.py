@@ -73,14 +73,16 @@ class Model:
 
     # -- how soon -----------------------------------------------------------------------
 
-    def reached_by(self, moment: float, machine: str) -> float:
-        """By when the machine must have been told of what was decided at ``moment``."""
+    def reached_by(self, moment: float, machine: str, way: str = "") -> float:
+        """By when what was decided at ``moment`` must be so where a machine is reached by a gateway;
+        empty: by none.
+        """
         end = moment + REACTION
         while True:
             late = [
                 (each.healed if each.healed is not None else math.inf) + RECOVERY
                 for each in self.history.disturbed
-                if machine in each.machines
+                if each.concerns(machine, way)
                 and each.begun < end
                 and (each.healed is None or each.healed + RECOVERY > moment)
             ]
@@ -145,7 +147,7 @@ class Model:
                     named = set()
         return frozenset(shut - either), frozenset(either)
 
-    def releases(self, machine: str, port: int) -> list[Span]:
+    def releases(self, machine: str, port: int, way: str = "") -> list[Span]:
         """When the port need not be shut."""
         spans: list[Span] = []
         named: set[int] = set(self.beginnings[machine].rules)
@@ -158,7 +160,7 @@ class Model:
             if edit.kind == "set":
                 named = set(edit.rules)
                 if port in named and since is not None:
-                    closing = Span(since, self.reached_by(done, machine), "not shut yet")
+                    closing = Span(since, self.reached_by(done, machine, way), "not shut yet")
                     spans.append(closing)
                     since = None
             elif (edit.kind == "remove" and port in named) or (
@@ -173,14 +175,14 @@ class Model:
 
     # -- grants -------------------------------------------------------------------------
 
-    def grants(self, machine: str, port: int) -> Iterable[tuple[Asked, Span]]:
+    def grants(self, machine: str, port: int, way: str = "") -> Iterable[tuple[Asked, Span]]:
         for asked in self.history.asked:
             if asked.machine == machine and port in asked.ports and not asked.denied:
-                span = self._span(asked, port)
+                span = self._span(asked, port, way)
                 if span is not None:
                     yield asked, span
 
-    def _span(self, asked: Asked, port: int) -> Span | None:
+    def _span(self, asked: Asked, port: int, way: str) -> Span | None:
         recorded = self.recorded.get((asked.tag, port))
         if asked.answered is not None:
             end = asked.answered + asked.seconds
@@ -188,14 +190,14 @@ class Model:
             end = recorded.started_at + asked.seconds
         else:
             return None
-        end = self._extended(asked, end, recorded)
+        end = self._extended(asked, end, recorded, way)
         for moment in self._ended(asked, port):
-            end = min(end, self.reached_by(moment, asked.machine))
+            end = min(end, self.reached_by(moment, asked.machine, way))
         if recorded is not None:
             end = min(end, recorded.closed_at)
         return Span(asked.sent, end, asked.tag)
 
-    def _extended(self, asked: Asked, end: float, recorded: Recorded | None) -> float:
+    def _extended(self, asked: Asked, end: float, recorded: Recorded | None, way: str) -> float:
         if not asked.request_id:
             return end
         for each in self.history.extended:
@@ -205,7 +207,7 @@ class Model:
                 end = max([end, *(recorded.extended_to if recorded else ())])
                 continue
             longer = each.answered + each.seconds
-            told = self.reached_by(each.answered, asked.machine)
+            told = self.reached_by(each.answered, asked.machine, way)
             end = longer if longer >= end else min(end, max(longer, told))
         return end
 
@@ -236,11 +238,17 @@ class Model:
 
     # -- verdicts -----------------------------------------------------------------------
 
-    def spans(self, machine: str, port: int, address: str, is_public: bool = False) -> list[Span]:
-        """All spans in which this address may reach this port; by its public one, those of grants."""
-        found = [] if is_public else self.releases(machine, port)
+    def spans(
+        self, machine: str, port: int, address: str, is_public: bool = False, way: str = ""
+    ) -> list[Span]:
+        """All spans in which this address may reach this port, by this gateway; by a public port, those
+        of grants.
+        """
+        found = [] if is_public else self.releases(machine, port, way)
         found += [
-            span for asked, span in self.grants(machine, port) if contains(asked.source, address)
+            span
+            for asked, span in self.grants(machine, port, way)
+            if contains(asked.source, address)
         ]
         return found
 

@@ -47,6 +47,7 @@ from tests.faults.history import (
     Ruled,
     Rules,
     boottime,
+    guarded_by,
     told_by,
 )
 from tests.faults.schedule import (
@@ -276,7 +277,7 @@ class Owner:
             return False
         try:
             points = [
-                get_machine(self._connection, self._id(each)).point for each in told_by(machine)
+                get_machine(self._connection, self._id(each)).point for each in guarded_by(machine)
             ]
         except _AWAY:
             return False

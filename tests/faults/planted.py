@@ -20,6 +20,7 @@ from tests.faults.schedule import (
     CLOCK_TURNED,
     EXTRA_PORT,
     GATEWAY,
+    GATEWAY2,
     KEEP_PORT,
     KILL_PORT,
     LONG,
@@ -164,6 +165,28 @@ PLANTED: dict[str, Bug] = {
         ((0.1, Stop(GATEWAY)), (0.6, _ask(3.0, "sql-1")), (4.5, Continue(GATEWAY))),
         5.0,
         "sql-1 port 8001 was said to be open",
+    ),
+    "closed at one of two gateways is told as closed": Bug(
+        "domain/bindings.py",
+        "return all(\n            grant.generation <= each.generation and not _has(each, grant)",
+        "return any(\n            grant.generation <= each.generation and not _has(each, grant)",
+        # The other has it open until it hears of the revocation.
+        (
+            (0.1, _ask(LONG, "app-1")),
+            (1.2, Stop(GATEWAY2)),
+            (1.5, Revoke("alice", kill=False)),
+            (5.0, Continue(GATEWAY2)),
+        ),
+        5.5,
+        f"at {GATEWAY2} with no grant",
+    ),
+    "a silent gateway keeps those in parallel waiting": Bug(
+        "domain/bindings.py",
+        "any(_has(each, grant) and grant.generation <= each.generation for each in stage)",
+        "all(_has(each, grant) and grant.generation <= each.generation for each in stage)",
+        ((0.1, Stop(GATEWAY2)), (0.6, _ask(LONG, "app-1")), (4.5, Continue(GATEWAY2))),
+        5.0,
+        f"although nothing disturbed {GATEWAY}",
     ),
     "a revocation leaves no event": Bug(
         "services/grants.py",

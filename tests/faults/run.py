@@ -18,12 +18,13 @@ from bascule.clocks import SystemClock
 from bascule.errors import Conflict
 from tests.faults.faults import Faults
 from tests.faults.history import Edited, History, Revoked, Rules, boottime
-from tests.faults.judge import judge, read_sighting, said_open, summary
+from tests.faults.judge import judge, said_open, summary
 from tests.faults.model import Beginning, Model
 from tests.faults.people import Administrator, Asker, Owner, Person
 from tests.faults.record import describe, newest, read_record, recorded
 from tests.faults.schedule import (
     EXTRA_PORT,
+    GATEWAY2,
     MACHINES,
     PEOPLE,
     RULES,
@@ -41,6 +42,7 @@ from tests.faults.schedule import (
     TakeRole,
 )
 from tests.faults.settle import hear_at_once, settle
+from tests.faults.sighting import read_sighting
 from tests.faults.world import WATCHERS, World
 
 ADMINISTRATOR = "administrator"
@@ -54,7 +56,8 @@ class Verdict:
     findings: tuple[str, ...]
     knocks: int
     through: int
-    led: int  # of those, by public ports of the gateway
+    led: int  # of those, by public ports of gateways
+    by_second: int  # of those, by the gateway in parallel to the lab's own
     openings: int  # said to be open for a while, where a watcher had to come through
     requests: int
     seconds: float
@@ -65,7 +68,7 @@ class Verdict:
             return (
                 f"seed {self.schedule.seed}: nothing found ({self.requests} requests,"
                 f" {self.openings} openings tried, {self.knocks} knocks, {self.through} let in, {self.led}"
-                f" of them by public ports, {self.seconds:.1f} s)"
+                f" of them by public ports, {self.by_second} by {GATEWAY2}, {self.seconds:.1f} s)"
             )
         again = " POSTGRESQL=all" if self.schedule.is_on_replicas else ""
         return (
@@ -125,6 +128,7 @@ class Run:
             sighting.knocks,
             len(sighting.through),
             sum(each.is_public for each in sighting.through),
+            sum(each.way == GATEWAY2 for each in sighting.through),
             len(list(said_open(self.history, record))),
             len(record.requests),
             boottime() - self.history.began,

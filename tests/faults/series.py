@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bascule.lab.resources import read_admin
 from bascule.lab.topology import Shape
 from tests.e2e.lab_world import LabWorld
 from tests.faults.history import History, boottime
 from tests.faults.people import Owner
 from tests.faults.run import Run, Verdict
 from tests.faults.schedule import MACHINES, Schedule
+from tests.faults.second import bind_both
 from tests.faults.settle import WITHIN, settle
 from tests.faults.world import PLAIN, World
 from tests.support.own import mark
@@ -28,6 +30,9 @@ def fault_lab(name: str = "", shape: Shape = PLAIN) -> Iterator[World]:
         world = World(LabWorld(name or mark("f"), Path(folder)), shape)
         try:
             world.up()
+            with world.connection() as admin:
+                subscription = read_admin(world.folder)["subscription_id"]
+                bind_both(world.topology, admin, subscription)
             prepare(world)
             yield world
         finally:

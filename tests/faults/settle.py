@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from bascule.client.access import AccessRequest, list_requests
+from bascule.client.access import AccessRequest, GrantedPort, list_requests
 from bascule.client.connection import Connection
 from bascule.client.machines import ONLINE, get_machine
 from bascule.client.policies import release_ports
 from bascule.errors import BasculeError
 from tests.faults.history import boottime
 from tests.faults.model import Model
-from tests.faults.schedule import AGENTS, BEHIND, GATEWAY, MACHINES, PUBLIC
+from tests.faults.schedule import AGENTS, BEHIND, MACHINES, PUBLIC
 from tests.faults.supervisor import PORTS
-from tests.faults.world import TABLE, Element, Kernel, World
+from tests.faults.world import TABLE, Element, Kernel, Rulesets, World
 
 WITHIN = 40.0  # seconds after the last healing: twice as long as an agent may wait to ask again
 STREAM_BACK = 25.0
@@ -79,15 +79,17 @@ def differences(world: World, connection: Connection, model: Model | None) -> It
             yield f"{name} is at {point.observed_generation}, not at {point.generation}"
     before = list_requests(connection, is_live=True)
     now = connection.now().timestamp()
+    read: Rulesets = {}
     for name in MACHINES:
-        for at, kernel in world.kernels(name).items():
+        for at, kernel in world.kernels(name, read).items():
             where = name if at == name else f"{at}, for {name},"
             yield from _tables(where, kernel)
             if model is not None:
                 yield from _closed(name, where, kernel, model)
-            yield from _openings(name, where, kernel.openings, before, now)
-            if at == GATEWAY and name in BEHIND:
-                yield from _led(name, where, kernel, before, now)
+            live = list(_held_at(at, name, before))
+            yield from _openings(where, kernel.openings, live, now)
+            if at in BEHIND.get(name, ()):
+                yield from _led(name, where, kernel, live, now)
 
 
 def _tables(name: str, kernel: Kernel) -> Iterable[str]:
@@ -101,24 +103,25 @@ def _closed(name: str, where: str, kernel: Kernel, model: Model) -> Iterable[str
         yield f"{where} shuts {sorted(kernel.closed)} instead of {sorted(shut)} ({sorted(either)})"
 
 
-def _openings(
-    name: str,
-    where: str,
-    openings: Iterable[Element],
-    live: list[AccessRequest],
-    now: float,
-    number: int | None = None,
-) -> Iterable[str]:
-    """Elements and live grants are the same, each ending when it should; ``number``: of one port."""
-    wanted: dict[tuple[str, int], float] = {}
+def _held_at(at: str, name: str, live: Iterable[AccessRequest]) -> Iterable[GrantedPort]:
+    """The live grants of a machine that a point is to hold: not those for which it was withdrawn."""
     for request in live:
         for machine, port in request.ports():
-            is_it = number in (None, port.number)
-            if is_it and machine.id.name == name and port.is_live:
-                for source in port.sources:
-                    key = (_network(source), port.number)
-                    left = port.ends_at.timestamp() - now
-                    wanted[key] = max(left, wanted.get(key, left))
+            is_withdrawn = (at, "withdrawn") in {(each.name, each.state) for each in port.points}
+            if machine.id.name == name and port.is_live and not is_withdrawn:
+                yield port
+
+
+def _openings(
+    where: str, openings: Iterable[Element], live: Iterable[GrantedPort], now: float
+) -> Iterable[str]:
+    """Elements and live grants are the same, each ending when it should."""
+    wanted: dict[tuple[str, int], float] = {}
+    for port in live:
+        for source in port.sources:
+            key = (_network(source), port.number)
+            left = port.ends_at.timestamp() - now
+            wanted[key] = max(left, wanted.get(key, left))
     held = {(_network(each.source), each.port): each.remaining for each in openings}
     for key, left in wanted.items():
         if left > ENDING and key not in held:
@@ -131,7 +134,7 @@ def _openings(
 
 
 def _led(
-    name: str, where: str, kernel: Kernel, live: list[AccessRequest], now: float
+    name: str, where: str, kernel: Kernel, live: Sequence[GrantedPort], now: float
 ) -> Iterable[str]:
     """Whoever is let in is led there by the public port that the policy names, and nobody else."""
     for number, each in kernel.led:
@@ -139,7 +142,8 @@ def _led(
             yield f"{where} leads from public port {number} to {each.port}"
     for port in PORTS:
         led = [each for _, each in kernel.led if each.port == port]
-        yield from _openings(name, f"{where} by a public port", led, live, now, port)
+        here = [each for each in live if each.number == port]
+        yield from _openings(f"{where} by a public port", led, here, now)
 
 
 def _network(source: str) -> str:

@@ -1,8 +1,9 @@
 """The lab's supervisor with other programs: ``python -m tests.faults.supervisor FOLDER LAB SHAPE PORT FD``.
 
-Where it differs: plain listeners stand where sshd stood, there are several people, a program
-is started again sooner, an agent reads its enrolment token anew at each start (as a host does
-whose root enrolled it again), and the code that server and agents run is chosen at each start.
+Where it differs: plain listeners stand where sshd stood, there are several people and a second gateway
+(``second``), a program is started again sooner, an agent reads its enrolment token anew at each start
+(as a host does whose root enrolled it again), and the code that server and agents run is chosen at each
+start.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from pathlib import Path
 
 from bascule.lab import supervisor, units
 from bascule.lab.folder import LabFolder
-from bascule.lab.topology import LabHost, Shape, default_topology
+from bascule.lab.topology import LabHost, Shape
 from bascule.lab.units import Unit
-from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT
+from tests.faults import second
+from tests.faults.schedule import EXTRA_PORT, GATEWAY2, KEEP_PORT, KILL_PORT
 
 CODE = "code"  # names the folder that goes first on PYTHONPATH
 REBOOTED, REPLACED = "rebooted", "replaced"
@@ -47,6 +49,12 @@ def clock_file(folder: LabFolder, host: str) -> Path:
 
 
 class FaultSupervisor(supervisor.Supervisor):
+    def _make(self) -> None:
+        super()._make()
+        second.join(self._topology)
+        guard = self._folder.guard(GATEWAY2)
+        guard.write_text(second.guard_text(self._topology))
+
     def _start(self, running: supervisor.Running) -> None:
         host = running.unit.host
         lost = lost_file(self._folder, host.name)
@@ -75,6 +83,9 @@ class FaultSupervisor(supervisor.Supervisor):
         elif unit.name == units.sshd_unit(unit.host.name):
             argv = (sys.executable, "-m", "tests.faults.listeners", *map(str, PORTS))
             unit = dataclasses.replace(unit, argv=argv)
+        elif unit.name in (units.SEED, units.AWAIT):
+            argv = (sys.executable, "-m", second.__name__, *unit.argv[3:])
+            unit = dataclasses.replace(unit, argv=argv)
         elif unit.name == units.agent_unit(unit.host.name):
             unit = self._enrolled_anew(unit, unit.host)
         super()._add(unit)
@@ -84,6 +95,8 @@ class FaultSupervisor(supervisor.Supervisor):
         file = token_file(self._folder, machine.name)
         file.write_text(unit.token)
         argv = (*unit.argv, "--token-file", str(file))
+        if machine.name == GATEWAY2:
+            argv += ("--guard", str(self._folder.guard(GATEWAY2)))
         return _chosen_code(dataclasses.replace(unit, argv=argv, token=""), self._folder)
 
 
@@ -113,7 +126,7 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(int(listener), False)
     supervisor.RESTART_SECONDS = 0.3
     folder = LabFolder(Path(root))
-    topology = default_topology(lab, Shape.parse(shape))
+    topology = second.fault_topology(lab, Shape.parse(shape))
     return FaultSupervisor(folder, topology, int(listener), int(port)).run()
 
 

@@ -18,10 +18,18 @@ from bascule.domain.ids import ResourceId
 from tests.faults import judge, record
 from tests.faults.faults import Faults
 from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, Ruled, boottime
-from tests.faults.judge import Place, Sighting, Through
 from tests.faults.model import Beginning, Model
 from tests.faults.record import Fact, Record, read_record
-from tests.faults.schedule import CLOCK_TURNED, KEEP_PORT, MACHINES, SOURCES, Tamper
+from tests.faults.schedule import (
+    CLOCK_TURNED,
+    GATEWAY,
+    GATEWAY2,
+    KEEP_PORT,
+    MACHINES,
+    SOURCES,
+    Tamper,
+)
+from tests.faults.sighting import Place, Sighting, Through
 from tests.faults.watcher import PATIENCE, Target, Watcher
 from tests.faults.world import said_at
 
@@ -289,6 +297,66 @@ def test_what_is_open_leads_by_its_public_port_too() -> None:
     assert not found(direct(False), direct(True))
     (missing,) = found(direct(False))
     assert "let nobody in by its public port" in missing
+
+
+def test_of_gateways_in_parallel_one_that_serves_is_enough_and_an_undisturbed_one_serves() -> None:
+    places = [
+        Place("client", "app-1", way, KEEP_PORT, SOURCES["client"], is_public, way)
+        for way in (GATEWAY, GATEWAY2)
+        for is_public in (False, True)
+    ]
+    asked = Asked("tag", "alice", "app-1", (KEEP_PORT,), SOURCES["client"], 9.0, 3.0, 3.0, "r")
+    record_ = Record({"tag": _request()}, (_fact(3.1, "GrantOpened"), _fact(9.0)), 0.0)
+    sighting = Sighting((), {place: _every(0.3, 10) for place in places})
+
+    def found(ways: tuple[str, ...], *disturbed: Disturbed) -> list[str]:
+        through = [
+            Through("client", place.source, "app-1", KEEP_PORT, 7, 7.1, "new", p, place.way)
+            for place in places
+            for p in [place.is_public]
+            if place.way in ways
+        ]
+        history = History(1, 0.0, asked=[asked], disturbed=list(disturbed), healed=10.0)
+        return list(judge._openings(history, record_, replace(sighting, through=tuple(through))))
+
+    stopped = Disturbed((GATEWAY2,), "stop", 2.0, 8.0)
+    assert not found((GATEWAY, GATEWAY2))
+    assert not found((GATEWAY,), stopped)
+    assert all("nobody in" in each and f"at {GATEWAY2}" in each for each in found((GATEWAY,)))
+    assert len(found((GATEWAY,))) == 2
+    assert found((GATEWAY2,), stopped), "the other was there"
+    assert found((), stopped, Disturbed((GATEWAY,), "stop", 2.0, 8.0)), "said to be open"
+    cut = Disturbed((GATEWAY2,), "cut", 2.0, 8.0, cuts_watchers=True)
+    assert not found((), cut, Disturbed((GATEWAY,), "cut", 2.0, 8.0, cuts_watchers=True))
+
+
+def test_a_gateway_that_is_away_keeps_nobody_waiting() -> None:
+    asked = Asked("tag", "alice", "app-1", (KEEP_PORT,), SOURCES["client"], 9.0, 3.0, 3.1, "r")
+
+    def found(opened: float, *disturbed: str, machine: str = "app-1") -> list[str]:
+        history = History(1, 0.0, asked=[replace(asked, machine=machine)])
+        history.disturbed += [Disturbed((each,), "stop", 2.0, 9.0) for each in disturbed]
+        facts = (_fact(opened, "GrantOpened"), _fact(opened, "GrantEnded"))
+        return list(judge._alternatives(history, Record({"tag": _request()}, facts, 0.0)))
+
+    assert not found(3.2, GATEWAY2)
+    assert found(9.2, GATEWAY2)
+    assert not found(9.2, GATEWAY, GATEWAY2)
+    assert not found(9.2, GATEWAY, machine="sql-1"), "in series it waits for all"
+
+
+def test_only_a_gateway_that_was_disturbed_is_given_up() -> None:
+    point = f"/subscriptions/s/resourceGroups/r/providers/P/virtualMachines/{GATEWAY2}"
+    fact = Fact(1, 5.0, "PointWithdrawn", {"point": point, "why": "It is away."}, "")
+
+    def found(*disturbed: Disturbed) -> list[str]:
+        history = History(1, 0.0, disturbed=list(disturbed))
+        return list(judge._withdrawals(history, Record({}, (fact,), 0.0)))
+
+    assert found()
+    assert found(Disturbed((GATEWAY,), "kill", 2.0, 2.0))
+    assert found(Disturbed((GATEWAY2,), "kill", 6.0, 6.0)), "later"
+    assert not found(Disturbed((GATEWAY2,), "kill", 2.0, 2.0))
 
 
 @pytest.mark.parametrize("hours", [-CLOCK_TURNED, 0, CLOCK_TURNED])

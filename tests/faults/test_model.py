@@ -10,7 +10,7 @@ import pytest
 from tests.faults.history import Asked, Disturbed, Edited, Extended, History, Revoked, Ruled
 from tests.faults.model import REACTION, RECOVERY, Beginning, Model, Recorded, covers
 from tests.faults.run import BASE
-from tests.faults.schedule import KEEP_PORT, KILL_PORT, SOURCES
+from tests.faults.schedule import GATEWAY, GATEWAY2, KEEP_PORT, KILL_PORT, SOURCES
 
 CLIENT, STRANGER = "10.203.0.10", "10.203.0.11"
 CLOSED = frozenset({KEEP_PORT, KILL_PORT})
@@ -115,6 +115,22 @@ def test_another_machine_s_disturbance_gives_none() -> None:
     cut = Disturbed(("db-1",), "cut", 11.5, 13.0)
     model = _model(_asked(seconds=50.0), Revoked("r", 11.0, 11.1), cut)
     assert not _passes(model, 11.2 + REACTION)
+
+
+def test_a_gateway_s_disturbance_gives_more_time_there_and_none_at_the_other() -> None:
+    cut = Disturbed((GATEWAY2,), "cut", 11.5, 13.0)
+    history = History(1, 0.0, disturbed=[cut])
+    history.asked.append(_asked(machine="app-1", seconds=50.0))
+    history.revoked.append(Revoked("r", 11.0, 11.1))
+    model = Model(history, {"app-1": Beginning(BASE, CLOSED)})
+
+    def passes(at: float, way: str) -> bool:
+        return covers(model.spans("app-1", KEEP_PORT, CLIENT, way=way), at, at + 0.01, 0.0)
+
+    assert passes(12.9 + RECOVERY, GATEWAY2)
+    assert not passes(13.1 + RECOVERY, GATEWAY2)
+    assert passes(11.0 + REACTION, GATEWAY)
+    assert not passes(11.2 + REACTION, GATEWAY)
 
 
 def test_read_back_shut_is_shut_at_once() -> None:

@@ -7,8 +7,8 @@ import pytest
 from tests.faults.schedule import (
     BEHIND,
     DATABASE,
-    GATEWAY,
-    LINK,
+    GATEWAYS,
+    LINKS,
     REPLICAS,
     SERVER,
     Ask,
@@ -58,10 +58,12 @@ def test_on_replicas_each_of_their_faults_is_done() -> None:
     assert taken == {each.person for each in steps if isinstance(each, GiveRole)}
 
 
-def test_the_short_ones_disturb_the_gateway_while_its_machines_are_asked_for() -> None:
+def test_the_short_ones_disturb_the_gateways_while_their_machines_are_asked_for() -> None:
     """Each machine behind, and each way in which a gateway is lost."""
     steps = [step.action for seed in SEEDS for step in make_schedule(seed).steps]
-    assert {each.machine for each in steps if isinstance(each, Ask)} >= {GATEWAY, *BEHIND}
-    lost = {Kill(GATEWAY), Stop(GATEWAY), Cut(GATEWAY), Cut(LINK), Flush(GATEWAY), Reboot(GATEWAY)}
-    assert {*lost, ReplaceAgent(GATEWAY)} <= {*steps}
-    assert any(isinstance(each, TurnClock) for each in steps)
+    assert {each.machine for each in steps if isinstance(each, Ask)} >= {*GATEWAYS, *BEHIND}
+    for link, gateway in LINKS.items():
+        lost = {Kill(gateway), Stop(gateway), Cut(gateway), Cut(link), Flush(gateway)}
+        assert {*lost, Reboot(gateway)} <= {*steps}
+        assert any(isinstance(each, TurnClock) and each.unit == gateway for each in steps)
+    assert any(isinstance(each, ReplaceAgent) for each in steps)

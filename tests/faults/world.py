@@ -31,10 +31,10 @@ from bascule.domain.ids import ResourceId, policy_id
 from bascule.lab import preflight
 from bascule.lab.folder import LabFolder
 from bascule.lab.lifecycle import Launched, follow
-from bascule.lab.processes import ProcessId
+from bascule.lab.processes import NETNS_FOLDER, ProcessId
 from bascule.lab.resources import LOCATION, POLICY_NAME, RESOURCE_GROUP, machine_id, read_admin
 from bascule.lab.state import read_state
-from bascule.lab.topology import Shape, Topology, default_topology
+from bascule.lab.topology import Shape, Topology
 from bascule.lab.units import BALANCER, DATABASE, agent_unit
 from tests.e2e.lab_world import NOT_READY, LabWorld
 from tests.faults import accounts
@@ -42,12 +42,12 @@ from tests.faults.history import boottime
 from tests.faults.schedule import (
     BEHIND,
     CLOCK_TURNED,
-    GATEWAY,
     KEEP_PORT,
-    LINK,
+    LINKS,
     MACHINES,
     PUBLIC,
 )
+from tests.faults.second import addresses_at, fault_topology
 from tests.faults.supervisor import (
     CODE,
     FAKETIME,
@@ -76,6 +76,10 @@ table inet parted_{other} {{
 }}
 """
 _TURNS = (_CONNECTED, _SHUT, '"server away', '"key refused')
+
+
+Ruleset = list[dict[str, Any]]  # objects of ``nft -j list ruleset``
+Rulesets = dict[str, Ruleset]  # by point
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class World:
     _launched: Launched | None = None
 
     def __post_init__(self) -> None:
-        self.topology = default_topology(self.lab.name, self.shape)
+        self.topology = fault_topology(self.lab.name, self.shape)
         self.folder = LabFolder(self.lab.folder)
 
     # -- up and down --------------------------------------------------------------------
@@ -150,6 +154,11 @@ class World:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._launched.process.wait(20)
         self.lab.down()
+        for (
+            name
+        ) in self.topology.namespaces:  # that of ``second`` too, if its supervisor was killed
+            if (NETNS_FOLDER / name).exists():
+                run("ip", "netns", "delete", name)
 
     @property
     def code(self) -> Path:
@@ -265,16 +274,16 @@ class World:
             run("ip", "-n", self.topology.bridge_namespace, "link", "set", near, *isolated)
 
     def set_cable(self, host: str, *, is_up: bool) -> None:
-        if host == LINK:
-            self._set_link(is_up=is_up)
+        if host in LINKS:
+            self._set_link(LINKS[host], is_up=is_up)
             return
         near = f"p{self.topology.host(host).number}"
         state = "up" if is_up else "down"
         run("ip", "-n", self.topology.bridge_namespace, "link", "set", near, state)
 
-    def _set_link(self, *, is_up: bool) -> None:
+    def _set_link(self, gateway: str, *, is_up: bool) -> None:
         verb = "delete" if is_up else "add"
-        for address in self.topology.gateway.addresses:
+        for address in self.topology.host(gateway).addresses:
             route = ("route", verb, "blackhole", address)
             run("ip", "-n", self._namespace(self.topology.server.name), *route)
 
@@ -289,19 +298,26 @@ class World:
         )
         return done.returncode, done.stdout + done.stderr
 
-    def kernels(self, machine: str) -> dict[str, Kernel]:
-        """What each point of a machine holds for it; read by nft and not by any code of ours."""
+    def kernels(self, machine: str, read: Rulesets | None = None) -> dict[str, Kernel]:
+        """What each point of a machine holds for it; read by nft and not by any code of ours.
+
+        ``read`` are rule sets that were read just now, by point; those that are missing are added.
+        """
+        known: Rulesets = {} if read is None else read
         host = self.topology.host(machine)
         points = {machine: ()} if host.has_agent else {}
-        where = {GATEWAY: host.addresses} if machine in BEHIND else {}
+        where = {way: addresses_at(self.topology, machine, way) for way in BEHIND.get(machine, ())}
+        for point in (*points, *where):
+            if point not in known:
+                known[point] = self._ruleset(point)
         return {
-            point: read_kernel(self._ruleset(point), addresses)
+            point: read_kernel(known[point], addresses)
             for point, addresses in {**points, **where}.items()
         }
 
-    def _ruleset(self, point: str) -> list[dict[str, Any]]:
+    def _ruleset(self, point: str) -> Ruleset:
         _, text = self.nft(point, "-j", "list", "ruleset")
-        objects: list[dict[str, Any]] = json.loads(text)["nftables"]
+        objects: Ruleset = json.loads(text)["nftables"]
         return objects
 
     def _namespace(self, host: str) -> str:
@@ -362,6 +378,7 @@ class Door:
     port: int
     address: str
     number: int  # the port's own, or that of a public port which stands for it
+    way: str  # the gateway that leads there; empty: none
 
     @property
     def is_public(self) -> bool:
@@ -370,12 +387,18 @@ class Door:
 
 def knocked_at(topology: Topology) -> list[Door]:
     """Where a watcher knocks in turn."""
-    hosts = [topology.host(name) for name in MACHINES]
-    found = [Door(host.name, port, host.ipv4, port) for host in hosts for port in PORTS]
-    found += [Door(host.name, KEEP_PORT, host.ipv6, KEEP_PORT) for host in hosts]
-    at = topology.gateway
-    found += [Door(name, port, at.ipv4, number) for (name, port), number in PUBLIC.items()]
-    return found + [Door(name, KEEP_PORT, at.ipv6, PUBLIC[name, KEEP_PORT]) for name in BEHIND]
+    found: list[Door] = []
+    for name in MACHINES:
+        for way in BEHIND.get(name, ("",)):
+            ipv4, ipv6 = addresses_at(topology, name, way)
+            found += [Door(name, port, ipv4, port, way) for port in PORTS]
+            found.append(Door(name, KEEP_PORT, ipv6, KEEP_PORT, way))
+    for (name, port), number in PUBLIC.items():
+        for at in map(topology.host, BEHIND[name]):
+            found.append(Door(name, port, at.ipv4, number, at.name))
+            if port == KEEP_PORT:
+                found.append(Door(name, port, at.ipv6, number, at.name))
+    return found
 
 
 def said_at(line: str) -> float:
