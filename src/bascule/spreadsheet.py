@@ -12,11 +12,12 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.domain.facts.fields import Holds
 from bascule.domain.facts.kinds import fields_of
+from bascule.domain.ids import is_guid
 from bascule.domain.plain import clean
 
 COLUMNS = (
@@ -59,6 +60,7 @@ class Told:
     machines: Sequence[str] = ()  # names
     ports: Sequence[str] = ()
     sources: Sequence[str] = ()
+    gateways: Mapping[str, str] = field(default_factory=dict)  # names by uid
 
 
 def csv_event(
@@ -82,7 +84,7 @@ def csv_event(
             record["resourceId"],
             record["correlationId"],
             str(justification),
-            detail(record["kind"], data),
+            detail(record["kind"], data, gateways=told.gateways),
             record["id"],
             str(position or ""),
             digest,
@@ -113,16 +115,39 @@ def detail(
     kind: str,
     data: Mapping[str, object],
     value: Callable[[str, str], str] = lambda _, text: text,
+    *,
+    gateways: Mapping[str, str],
 ) -> str:
     """What an event says beyond its kind and its resource, in a few words.
 
-    ``value`` writes one for its readers, by the field's name; resources are names already.
+    ``value`` writes one for its readers, by the field's name; resources are names already. ``gateways``
+    are the names of those that it has by uid; of one that is gone the uid is all there is.
     """
-    left_out = fields_of(kind, *_LEFT_OUT)
-    return ", ".join(
-        f"{name.replace('_', ' ')}: {_written(name, given, value)}"
+    left_out, points = fields_of(kind, *_LEFT_OUT), fields_of(kind, Holds.POINT)
+    named = {
+        "gateway" if name in points else name: (
+            gateways.get(str(given), given) if name in points else given
+        )
         for name, given in data.items()
         if name not in left_out and given not in ("", [], (), False, None)
+    }
+    return ", ".join(
+        f"{name.replace('_', ' ')}: {_written(name, given, value)}" for name, given in named.items()
+    )
+
+
+def without_ids(data: Mapping[str, object]) -> dict[str, object]:
+    """For people: without the ids whose names stand beside them."""
+    return {name: given for name, given in data.items() if not _has_name(data, name)}
+
+
+def _has_name(data: Mapping[str, object], name: str) -> bool:
+    """Is this an id whose name stands beside it? A role assignment is told by its principal."""
+    what = name.removesuffix("_id")
+    if what == name or not is_guid(str(data[name])) or name == "request_id":
+        return False
+    return bool(data.get("principal" if what == "assignment" else what)) or (
+        what == "principal" and bool(data.get("service_principal"))
     )
 
 

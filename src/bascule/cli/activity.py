@@ -30,7 +30,7 @@ from bascule.domain.facts.kinds import FACTS, fields_of
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant, with_instants
 from bascule.errors import Forbidden, InvalidInput, NotFound, ServerUnreachable, Unavailable
-from bascule.spreadsheet import Told, csv_event, csv_head, detail
+from bascule.spreadsheet import Told, csv_event, csv_head, detail, without_ids
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -285,7 +285,7 @@ def _about(each: AuditEvent, now: datetime) -> str:
     why = about.justification
     if len(why) > LONGEST_WHY:
         why = f"{why[: LONGEST_WHY - 3]}..."
-    said = (about.requestor, access, why, request, _detail(each.kind, rest, now))
+    said = (about.requestor, access, why, request, _detail(each.kind, rest, now, each.gateways))
     return " · ".join(filter(None, said))
 
 
@@ -304,7 +304,9 @@ def _sealed(connection: Connection, now: datetime) -> str:
     )
 
 
-def _detail(kind: str, data: Mapping[str, object], now: datetime) -> str:
+def _detail(
+    kind: str, data: Mapping[str, object], now: datetime, gateways: Mapping[str, str]
+) -> str:
     """For people: instants are local, ids short, and absent where the name is there."""
 
     def value(name: str, text: str) -> str:
@@ -315,23 +317,14 @@ def _detail(kind: str, data: Mapping[str, object], now: datetime) -> str:
         except InvalidInput:
             return with_instants(text, show_dated)
 
-    named = {name: given for name, given in data.items() if not _has_name(data, name)}
-    return detail(kind, named, value)
-
-
-def _has_name(data: Mapping[str, object], name: str) -> bool:
-    """Is this an id whose name stands beside it? A role assignment is told by its principal."""
-    what = name.removesuffix("_id")
-    if what == name or not is_guid(str(data[name])) or name == "request_id":
-        return False
-    return bool(data.get("principal" if what == "assignment" else what)) or (
-        what == "principal" and bool(data.get("service_principal"))
-    )
+    return detail(kind, without_ids(data), value, gateways=gateways)
 
 
 def _csv(each: AuditEvent) -> str:
     about = each.about
-    told = Told(each.operation, each.status, about.machines, about.ports, about.sources)
+    told = Told(
+        each.operation, each.status, about.machines, about.ports, about.sources, each.gateways
+    )
     return csv_event(each.record(), each.position, each.hash, told)
 
 
@@ -356,4 +349,5 @@ def _json(each: AuditEvent) -> dict[str, object]:
         "operation": each.operation or None,
         "status": each.status or None,
         "about": dict(each.about.shown) or None,
+        "gateways": dict(each.gateways),
     }

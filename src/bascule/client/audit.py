@@ -58,6 +58,7 @@ class AuditEvent:
     operation: str = ""  # as the activity log calls it; empty: the server is of before
     status: str = ""
     about: About = field(default_factory=About)  # whose access it tells of
+    gateways: Mapping[str, str] = field(default_factory=dict)  # names by uid
 
     def record(self) -> dict[str, Any]:
         """As the server has it on record."""
@@ -157,6 +158,7 @@ def _read(data: Data) -> AuditEvent:
         operation=text(data, "operation", ""),
         status=text(data, "status", ""),
         about=_read_about(inner(data, "about")),
+        gateways={uid: str(name) for uid, name in inner(data, "gateways").items()},
     )
 
 

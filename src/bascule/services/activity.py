@@ -7,8 +7,8 @@ operations are called (``domain.facts``), and how any of it is written.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -39,8 +39,8 @@ class NamedReads(ActivityReads, InventoryReads, MachineReads, PrincipalReads, Pr
     """What a filter may name: machines, people, groups."""
 
 
-class LogReads(ActivityReads, ChainReads, GrantReads, RequestReads, Protocol):
-    """Events, with the requests and grants that they tell of."""
+class LogReads(ActivityReads, ChainReads, GrantReads, MachineReads, RequestReads, Protocol):
+    """Events, with the requests, grants and gateways that they tell of."""
 
 
 BY_HOUR_UP_TO = timedelta(days=2)
@@ -84,6 +84,7 @@ class LogRow:
     event: Event
     place: ChainHead | None  # in the chain; None for a second, until it is sealed
     about: About | None = None
+    gateways: Mapping[str, str] = field(default_factory=dict)  # names by uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +189,20 @@ def page_of(reader: LogReads, wanted: ActivityFilter, after: Moment | None, limi
 
 
 def rows_of(reader: LogReads, found: Sequence[tuple[int, Event]]) -> list[LogRow]:
-    """Events with their places in the chain, and with whose access they tell of."""
+    """Events with their places in the chain, with whose access they tell of, and of which gateways."""
+    events = [event for _, event in found]
     places = reader.seals_of([sequence for sequence, _ in found])
-    abouts = abouts_of(reader, [event for _, event in found])
+    abouts = abouts_of(reader, events)
+    uids = {uid for event in events for uid in values_of(event.fact, Holds.POINT)}
+    known = reader.machines_of(sorted(uids)) if uids else {}
     return [
-        LogRow(sequence, event, places.get(sequence), about)
+        LogRow(
+            sequence,
+            event,
+            places.get(sequence),
+            about,
+            {uid: known[uid].id.name for uid in values_of(event.fact, Holds.POINT) if uid in known},
+        )
         for (sequence, event), about in zip(found, abouts, strict=True)
     ]
 

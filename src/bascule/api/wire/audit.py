@@ -16,7 +16,8 @@ from bascule.services.activity import About, Chain, LogRow
 
 
 def event_json(row: LogRow) -> dict[str, Any]:
-    """The event as it is on record; beside it what it is called, and whose access it tells of.
+    """The event as it is on record; beside it what it is called, whose access it tells of,
+    and the names of gateways by the uids that it has.
 
     Its place is missing for a second, until it is sealed.
     """
@@ -30,6 +31,7 @@ def event_json(row: LogRow) -> dict[str, Any]:
         "operationName": operation.action,
         "status": operation.outcome.status,
         "about": about_json(row.about) if row.about is not None else None,
+        "gateways": dict(row.gateways),
     }
 
 

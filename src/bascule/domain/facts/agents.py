@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
-from bascule.domain.facts.fields import MachineId, Number, Port, Seconds, Sources, Text
+from bascule.domain.facts.fields import Bulk, MachineId, Number, Port, Seconds, Sources, Text
 from bascule.domain.facts.kind import Activity, Category, Level, Outcome, Severity
 
 
@@ -85,7 +85,7 @@ class AgentBelieved(Fact):
     """An owner has checked the machine: the agent's reports are accepted again."""
 
     machine: MachineId
-    machine_uid: Text
+    machine_uid: Bulk
 
 
 @fact(

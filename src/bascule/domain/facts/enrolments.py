@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
-from bascule.domain.facts.fields import Bulk, Flag, MachineId, Port, Text
+from bascule.domain.facts.fields import Bulk, Flag, MachineId, PointUid, Port, Text
 from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
 
@@ -54,7 +54,7 @@ class GatewayManaged(Fact):
     """Machines behind a gateway that something other than Bascule manages are unsupported."""
 
     machine: MachineId
-    machine_uid: Text
+    machine_uid: Bulk
     by: Text  # its name; Bascule: whatever is found there; empty: what its agent finds decides
     before: Text
 
@@ -71,7 +71,7 @@ class AgentRemoved(Fact):
     """An enforcement point's key is refused from now on; the ports that it keeps closed stay closed."""
 
     machine: MachineId
-    machine_uid: Text
+    machine_uid: Bulk
 
 
 @fact(
@@ -86,8 +86,8 @@ class MachineBound(Fact):
     """A point guards a machine beside its own agent from now on."""
 
     machine: MachineId
-    machine_uid: Text
-    point_uid: Text
+    machine_uid: Bulk
+    point_uid: PointUid
 
 
 @fact(
@@ -102,8 +102,8 @@ class MachinePlaced(Fact):
     """A point forwards to a machine at these addresses from now on."""
 
     machine: MachineId
-    machine_uid: Text
-    point_uid: Text
+    machine_uid: Bulk
+    point_uid: PointUid
     addresses: Text
 
 
@@ -117,8 +117,8 @@ class PublicPortGiven(Fact):
     """A public port of a gateway stands for a port of a machine behind it from now on."""
 
     machine: MachineId
-    machine_uid: Text
-    point_uid: Text
+    machine_uid: Bulk
+    point_uid: PointUid
     port: Port
     public_port: Text
 
@@ -133,8 +133,8 @@ class PublicPortReleased(Fact):
     """It stands for it no longer, and is held back from other machines."""
 
     machine: MachineId
-    machine_uid: Text
-    point_uid: Text
+    machine_uid: Bulk
+    point_uid: PointUid
     port: Port
     public_port: Text
 
@@ -151,8 +151,8 @@ class PointArranged(Fact):
     """A point stands in parallel to others of a machine from now on, or in series with them."""
 
     machine: MachineId
-    machine_uid: Text
-    point_uid: Text
+    machine_uid: Bulk
+    point_uid: PointUid
     is_parallel: Flag
 
 
@@ -168,8 +168,8 @@ class AddressReleased(Fact):
     """A point lets everybody through to an address at which a machine was."""
 
     machine: MachineId
-    machine_uid: Text
-    point_uid: Text
+    machine_uid: Bulk
+    point_uid: PointUid
     address: Text
 
 
@@ -185,5 +185,5 @@ class MachineUnbound(Fact):
     """A point guards a machine no longer; nothing is released by it."""
 
     machine: MachineId
-    machine_uid: Text
-    point_uid: Text
+    machine_uid: Bulk
+    point_uid: PointUid

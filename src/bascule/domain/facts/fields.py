@@ -26,6 +26,7 @@ class Holds(Enum):
     END = auto()  # when the access ends
     SECONDS = auto()  # after the event, when the access ends
     JUSTIFICATION = auto()  # what the requestor typed
+    POINT = auto()  # uid of a gateway; who reads the event is told its name
     BULK = auto()  # too long or too internal for a table; the events API has it
 
 
@@ -47,6 +48,7 @@ Sources = Annotated[tuple[str, ...], Holds.SOURCES]
 EndsAt = Annotated[str, Holds.END]
 Seconds = Annotated[int, Holds.SECONDS]
 Justification = Annotated[str, Holds.JUSTIFICATION]
+PointUid = Annotated[str, Holds.POINT]
 Bulk = Annotated[str, Holds.BULK]
 
 MOST_PLACES = 20  # machines that one refusal names

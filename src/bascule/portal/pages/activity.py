@@ -42,9 +42,10 @@ from bascule.services.activity import (
     may_see,
     page_of,
     resolve,
+    rows_of,
 )
 from bascule.services.rights import rights_of
-from bascule.spreadsheet import Told, csv_event, csv_head, detail
+from bascule.spreadsheet import Told, csv_event, csv_head, detail, without_ids
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -166,7 +167,12 @@ async def _csv_lines(visit: Visit, wanted: ActivityFilter) -> AsyncIterator[str]
 def _csv_line(row: LogRow) -> str:
     place, about, operation = row.place, row.about or About(), kind_of(row.event.fact)
     told = Told(
-        operation.display, operation.outcome.status, about.machines, about.ports, about.sources
+        operation.display,
+        operation.outcome.status,
+        about.machines,
+        about.ports,
+        about.sources,
+        row.gateways,
     )
     return csv_event(
         row.event.record(), place.position if place else 0, place.hash if place else "", told
@@ -197,7 +203,11 @@ async def activity_event(visit: CurrentVisit, sequence: Sequence64) -> Response:
         event=row.event,
         kind=kind,
         justification=clean(data.get("justification", "")),
-        details=detail(kind, {k: v for k, v in data.items() if k != "justification"}),
+        details=detail(
+            kind,
+            without_ids({k: v for k, v in data.items() if k != "justification"}),
+            gateways=row.gateways,
+        ),
         actor_id=row.event.actor.principal_id,
         client=clean(row.event.actor.client),
         entries=json.dumps(list(entries_of(row.event, log)), indent=2),
@@ -215,7 +225,7 @@ def _row(reader: Reader, visit: Visit, sequence: int) -> LogRow | None:
     within = visit.within(ACTIVITY_READ)
     for number, event in reader.events(EventFilter(), sequence + 1, 1):
         if number == sequence and may_see(within, event):
-            return LogRow(number, event, reader.seals_of([number]).get(number))
+            return rows_of(reader, [(number, event)])[0]
     return None
 
 
