@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.portal.asking import live
+from tests.portal.test_activity import ids, rows
 from tests.portal.test_how_to_firewall import ask_and_open, leading
 from tests.portal.visiting import owner, text_of
 from tests.wire.house import House
@@ -159,6 +161,24 @@ def test_an_owner_says_what_manages_a_gateway(gated: House) -> None:
     assert "bascule machine managed-by gw-1 Bascule" in there
 
 
+def test_the_activity_log_names_the_gateway(gated: House) -> None:
+    """On the event's page and in the file; the record has its uid."""
+    olga, uid = owner(gated), uid_of(gated, "gw-1")
+    log = olga.page("/portal/activity")
+    (place,) = [
+        number
+        for number, row in zip(ids(log), rows(log), strict=True)
+        if "Bind machine to enforcement point" in row
+    ]
+    own = text_of(olga.page(f"/portal/activity/events/{place}"))
+    details = own.partition("Details")[2].partition("Time")[0]
+    assert "gateway: gw-1" in details
+    assert uid not in details
+    file = olga.get("/portal/activity/csv").text
+    assert "gateway: gw-1" in file
+    assert f"uid: {uid}" not in file
+
+
 def test_of_two_gateways_the_silent_one_is_named_and_the_machine_is_not_away(gated: House) -> None:
     """What it keeps open is not known, so no list says closed; but the other is heard."""
     gated.add_machine("gw-2")
@@ -180,3 +200,37 @@ def test_of_two_gateways_the_silent_one_is_named_and_the_machine_is_not_away(gat
     page = "/portal/machines/default/app-1"
     assert "Only gw-1, gw-2 close ports of this machine." in text_of(olga.page(page))
     assert "Seules gw-1, gw-2 ferment" in text_of(olga.page(page, language="fr"))
+    for path in (page, f"{page}/connect", asking(gated)):
+        shown = text_of(olga.page(path))
+        assert "gw-2 away" in shown
+        assert "Requests open through the other gateways." in shown
+        assert "Away" not in shown
+        french = text_of(olga.page(path, language="fr"))
+        assert "gw-2 absente" in french
+        assert "Les demandes s’ouvrent par les autres passerelles." in french
+    for path in ("/portal/machines", "/portal/exposure?tab=all", "/portal/points"):
+        shown = text_of(olga.page(path))
+        assert "gw-2 away" in shown
+        assert "Away" not in shown.partition("app-1")[2].partition("db-1")[0]
+        assert "gw-2 absente" in text_of(olga.page(path, language="fr"))
+
+
+def test_of_two_gateways_in_series_the_silent_one_keeps_requests_from_opening(gated: House) -> None:
+    """The neighbour of the test above."""
+    gated.add_machine("gw-2")
+    gated.enrol("gw-2")
+    path = f"{gated.machine('app-1')}/providers/Bascule.Fleet/enforcementPoints"
+    body = {"addresses": ["10.1.0.10"]}
+    assert gated.call("PUT", f"{path}/{uid_of(gated, 'gw-2')}", body).status_code == 201
+    report(gated)
+    olga = owner(gated)
+    page = "/portal/machines/default/app-1"
+    for path in (page, f"{page}/connect", asking(gated)):
+        shown = text_of(olga.page(path))
+        assert "gw-2 away" in shown
+        assert "As long as that lasts, requests fail." in shown
+        assert "through the other gateways" not in shown
+
+
+def asking(house: House) -> str:
+    return f"/portal/jit/request?{urlencode({'machine': house.machine('app-1')})}"

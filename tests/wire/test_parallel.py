@@ -11,7 +11,7 @@ import pytest
 
 from bascule.cli.show import opened_lines
 from bascule.client.access import read_request
-from tests.wire.house import BASCULE, JIT, House, port_rule
+from tests.wire.house import BASCULE, COMPUTE, JIT, House, port_rule
 from tests.wire.test_bindings import points_of
 from tests.wire.test_cli_principals import Cli, cli  # noqa: F401  # reason: a fixture
 from tests.wire.test_gateway_faces import CLOSED, refused, tell, uid_of
@@ -89,6 +89,9 @@ def test_the_order_is_set_kept_and_shown(desk: Cli) -> None:
     assert house.call("PUT", path, {"parallel": "perhaps"}).status_code == 400
     assert order() == [True, False]
     assert len(house.events("PointArranged")) == len(NAMES) + 1
+    log = [line for line in desk.done("activity").out.splitlines() if "PointArranged" in line]
+    assert log
+    assert all("gateway: gw-" in line and "uid" not in line for line in log)
     shown = desk.done("machine", "show", "app-1").out
     assert "gw-1, in parallel, forwards to 10.1.0.10: online" in shown
     assert "gw-2, in series, forwards to 10.1.0.10: " in shown
@@ -170,3 +173,41 @@ def test_with_both_silent_the_failure_names_both(desk: Cli) -> None:
     ours = port_in(listed)["bascule"]
     assert ours["state"] == "failed"
     assert all(name in ours["failure"] for name in NAMES), ours["failure"]
+
+
+def test_the_silent_gateway_is_named_and_what_can_still_be_requested(desk: Cli) -> None:
+    """No face says *away* of a machine that the other gateway serves, and none says *online*."""
+    agents = bind(desk)
+    house = desk.house
+    machine = house.machine("app-1")
+
+    def point() -> dict[str, Any]:
+        ours = house.call("GET", machine, version=COMPUTE).json()["properties"]["bascule"]
+        found: dict[str, Any] = ours["enforcementPoint"]
+        return found
+
+    assert (point()["state"], point()["silentGateways"]) == ("online", [])
+    house.clock.pass_time(MINUTE)
+    assert (point()["state"], point()["silentGateways"]) == ("offline", []), "both"
+    assert "away since" in desk.done("machine", "list").out
+    tell(house, agents["gw-1"], "gw-1", "app-1", **CLOSED)
+    tell(house, agents["gw-1"], "gw-1", "gw-1")
+    assert (point()["state"], point()["silentGateways"]) == ("partlyOnline", ["gw-2"])
+    view = house.call("GET", f"{machine}/instanceView", version=COMPUTE).json()
+    (agent,) = view["vmAgent"]["statuses"]
+    assert agent["message"] == "gw-2 away: requests open through the other gateways."
+    said = "gw-2 away, requests open through the other gateways"
+    assert f"gw-1 and gw-2: {said}" in desk.done("machine", "list").out
+    shown = desk.done("machine", "show", "app-1").out
+    assert f"gw-1 and gw-2, {said}" in shown
+    assert "22/tcp at gw-1 and gw-2; last known at gw-2" in shown
+    assert desk.json("machine", "show", "app-1")["agent"]["silentGateways"] == ["gw-2"]
+    exposure = f"{machine}/providers/Bascule.Access/exposures/default"
+    told = house.call("GET", exposure, version=BASCULE).json()["properties"]
+    assert told["silentGateways"] == ["gw-2"]
+    assert "gw-2 has been silent since" in desk.done("exposure", "app-1").err
+    status = desk.done("status").out
+    assert said in status
+    house.call("PUT", points_of(house, "app-1", uid_of(house, "gw-2")), {"parallel": False})
+    assert (point()["state"], point()["silentGateways"]) == ("offline", ["gw-2"])
+    assert "gw-2 away, requests fail" in desk.done("machine", "list").out

@@ -154,7 +154,9 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
         emit_json(found.data)
         return
     if found.not_confirmed_since is not None:
-        note(f"Its agent has been silent since {show_instant(found.not_confirmed_since, now)}.")
+        who = " and ".join(found.silent_gateways) or "Its agent"
+        have = "have" if len(found.silent_gateways) > 1 else "has"
+        note(f"{who} {have} been silent since {show_instant(found.not_confirmed_since, now)}.")
     if found.not_enforced_since is not None:
         since = show_instant(found.not_enforced_since, now)
         note(

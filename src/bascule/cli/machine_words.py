@@ -12,6 +12,7 @@ from bascule.cli.spans import show_instant, show_span
 from bascule.client.fleet import Point
 from bascule.client.machines import (
     OFFLINE,
+    PARTLY_ONLINE,
     ClosedPort,
     EnforcementPoint,
     HostGuard,
@@ -72,6 +73,7 @@ def machine_json(each: Machine) -> dict[str, object]:
 def _agent_json(point: EnforcementPoint) -> dict[str, object]:
     return {
         "state": point.state,
+        "silentGateways": list(point.silent),
         "lastContactAt": format_utc(point.last_contact_at) if point.last_contact_at else None,
         "agentVersion": point.agent_version,
         "generation": point.generation,
@@ -158,6 +160,10 @@ def guarded_words(found: Machine, now: datetime) -> str:
 
 
 def _heard_words(point: EnforcementPoint, now: datetime) -> str:
+    if point.silent:
+        is_served = point.state == PARTLY_ONLINE
+        follows = "requests open through the other gateways" if is_served else "requests fail"
+        return f"{' and '.join(point.silent)} away, {follows}"
     if point.state == OFFLINE and point.last_contact_at is not None:
         return (
             f"away since {show_instant(point.last_contact_at, now)} "
@@ -191,7 +197,8 @@ def closed_words(each: Machine) -> str:
     waiting = [port for port in each.closed_ports if not port.is_read_back]
     parts = [f"{_port_words(waiting)} to be closed, not applied yet"] if waiting else []
     if applied:
-        away = "; last known" if each.point.state == OFFLINE else ""
+        away = "; last known" if each.point.state in (OFFLINE, PARTLY_ONLINE) else ""
+        away += f" at {' and '.join(each.point.silent)}" if away and each.point.silent else ""
         where = f" at {' and '.join(each.closed_at)}" if each.closed_at else ""
         plain = [port for port in applied if not port.shadow]
         past = [port for port in applied if port.shadow]

@@ -62,6 +62,7 @@ class Exposure:
     is_nothing_closed: bool
     has_agent: bool
     not_confirmed_since: datetime | None
+    silent_gateways: tuple[str, ...]  # while others are heard
     not_enforced_since: datetime | None  # its agent says that it can enforce nothing
     ports: tuple[Port, ...]
     hours_closed: float
@@ -131,6 +132,7 @@ def _exposure(data: Data) -> Exposure:
         is_nothing_closed=flag(properties, "nothingClosed"),
         has_agent=bool(properties.get("hasAgent", True)),
         not_confirmed_since=instant(properties, "notConfirmedSince"),
+        silent_gateways=texts(properties, "silentGateways"),
         not_enforced_since=instant(properties, "notEnforcedSince"),
         ports=tuple(_port(each) for each in objects(properties, "ports")),
         hours_closed=decimal(hours, "closed"),

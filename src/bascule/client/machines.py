@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
 ONLINE, OFFLINE, NEVER_SEEN = "online", "offline", "neverSeen"
+PARTLY_ONLINE = "partlyOnline"  # of gateways in parallel some are silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class PointWeakness:
 class EnforcementPoint:
     """A machine's agent, as the server knows it."""
 
-    state: str  # online, offline, neverSeen
+    state: str  # online, partlyOnline, offline, neverSeen
     last_contact_at: datetime | None
     enrolled_at: datetime | None
     generation: int
@@ -106,6 +107,7 @@ class EnforcementPoint:
     patience: timedelta | None = (
         None  # after which a request that is not open fails; None: not told
     )
+    silent: tuple[str, ...] = ()  # gateways, while others are heard
 
     @property
     def is_uninstalled(self) -> bool:
@@ -274,6 +276,7 @@ def read_point(data: Data) -> EnforcementPoint:
         lacks=frozenset(k for k, has in inner(properties, "capabilities").items() if has is False),
         has_gateways=bool(texts(properties, "gateways")),
         patience=read_patience(properties),
+        silent=texts(properties, "silentGateways"),
     )
 
 

@@ -26,7 +26,7 @@ from bascule.errors import BasculeError, InvalidInput, Problem
 from bascule.interfaces.store import Reader
 from bascule.sentences import sentence
 from bascule.services.fleet import is_online
-from bascule.services.gateways import gateway_names, stages_named
+from bascule.services.gateways import gateway_names, is_way_heard, silent_gateways, stages_named
 from bascule.services.knocks import seen_just_now
 from bascule.services.plans import require_plan
 from bascule.services.request_rights import NEEDED_TO_ASK
@@ -113,10 +113,11 @@ class MachineOffer:
     policy_id: ResourceId
     ports: tuple[PortOffer, ...]
     seen: Mapping[str, datetime]  # addresses that the session proved, blocked here just now
-    point: str  # online, silent, notEnforced, none
+    point: str  # online, partly, silent, notEnforced, none
     stages: tuple[tuple[str, ...], ...]  # ``stages_named``
     patience: timedelta  # a request that is not open by then fails
     silent_since: datetime | None = None
+    silent_gateways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +314,7 @@ def _offer(
         stages_named(point, names),
         patience_with(() if point is None else point.parts),
         silent_since,
+        silent_gateways(point, names, now),
     )
 
 
@@ -320,7 +322,7 @@ def _heard(point: EnforcementPoint | None, now: datetime) -> str:
     if point is None:
         return "none"
     if not is_online(point, now):
-        return "silent"
+        return "partly" if is_way_heard(point, now) else "silent"
     return "online" if point.is_enforcing else "notEnforced"
 
 

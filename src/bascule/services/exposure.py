@@ -45,7 +45,7 @@ from bascule.interfaces.points import PointReads
 from bascule.interfaces.requests import RequestReads
 from bascule.sentences import sentence
 from bascule.services.fleet import is_enforced, is_online
-from bascule.services.gateways import Names, closed_at, gateway_names, reached_at
+from bascule.services.gateways import Names, closed_at, gateway_names, reached_at, silent_gateways
 from bascule.services.request_rights import Sight
 
 
@@ -102,6 +102,8 @@ class MachineExposure:
     # Names of the gateways at which alone its ports are closed (EDGES G7), as it is now.
     closed_at: tuple[str, ...] = ()
     gateways: Names = field(default_factory=dict)  # of those that guard it, now
+    # Names of those that are silent while others are heard (EDGES G3); empty: none, or not asked.
+    silent_gateways: tuple[str, ...] = ()
 
     @property
     def needs(self) -> str:
@@ -282,6 +284,7 @@ def _exposures(
                 point is not None and point.unable is Unable.TOO_OLD,
                 closed_at(known.get(machine.uid), gateways),
                 gateways,
+                silent_gateways(point, gateways, moment.at),
             )
         )
     return found

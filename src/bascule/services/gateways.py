@@ -1,4 +1,5 @@
-"""How faces call the gateways of machines, where ports are closed or reached past us (EDGES G7).
+"""How faces call the gateways of machines: where ports are closed or reached past us (EDGES G7), and
+which are silent (EDGES G3).
 
 What is not here: which machines a gateway guards (``bindings``).
 """
@@ -6,6 +7,7 @@ What is not here: which machines a gateway guards (``bindings``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from bascule.domain.classify import Named
 from bascule.domain.machine import EnforcementPoint, Machine
@@ -13,6 +15,7 @@ from bascule.domain.net import PortKey
 from bascule.domain.points import stages
 from bascule.domain.shadows import past_us_at
 from bascule.interfaces.inventory import MachineReads
+from bascule.services.fleet import is_heard_part
 
 Names = Mapping[str, str]  # of gateways, by uid; one that is gone has none
 
@@ -59,6 +62,27 @@ def stages_named(point: EnforcementPoint | None, names: Names) -> tuple[tuple[st
         for stage in stages(point.parts)
     )
     return tuple(sorted(named, key=lambda stage: (len(stage), stage)))
+
+
+def silent_gateways(point: EnforcementPoint | None, names: Names, now: datetime) -> tuple[str, ...]:
+    """Names of those that are silent while all else that guards the machine is heard, or some of it.
+
+    What they keep open is not known, so the machine is not called closed; but it is not away. Empty: none
+    is silent, all are, or the machine's own agent is.
+    """
+    parts = () if point is None else point.parts
+    silent = [each for each in parts if not is_heard_part(each, now)]
+    if len(silent) == len(parts) or any(each.is_own for each in silent):
+        return ()
+    return tuple(sorted(names.get(each.uid, each.uid) for each in silent))
+
+
+def is_way_heard(point: EnforcementPoint, now: datetime) -> bool:
+    """Are points heard that make up a way to the machine, so that a request opens through them?"""
+    return bool(point.parts) and all(
+        any(is_heard_part(each, now) and each.is_enforcing for each in stage)
+        for stage in stages(point.parts)
+    )
 
 
 def reached_at(

@@ -38,8 +38,15 @@ from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, 
 from bascule.interfaces.plans import MachineFilter
 from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.public_ports import PublicPortReads
-from bascule.services.fleet import is_enforced, is_heard_part
-from bascule.services.gateways import Names, closed_at, gateway_names, named_of, reached_at
+from bascule.services.fleet import is_enforced
+from bascule.services.gateways import (
+    Names,
+    closed_at,
+    gateway_names,
+    named_of,
+    reached_at,
+    silent_gateways,
+)
 from bascule.services.plans import PlanScopeReads, groups_off, plans_at
 from bascule.services.public_ports_told import Through, of_grant, public_ports_told
 
@@ -194,19 +201,8 @@ def _row(
         closed_at(point, gateways),
         reached_at(point, gateways),
         mapped,
-        _silent_at(point, gateways, now),
+        silent_gateways(point, gateways, now),
     )
-
-
-def _silent_at(point: EnforcementPoint | None, names: Names, now: datetime) -> tuple[str, ...]:
-    """What a silent one keeps open is not known, so the machine is not called closed; but it is not
-    away: the others are heard.
-    """
-    parts = () if point is None else point.parts
-    silent = [each for each in parts if not is_heard_part(each, now)]
-    if len(silent) == len(parts) or any(each.is_own for each in silent):
-        return ()
-    return tuple(sorted(names.get(each.uid, each.uid) for each in silent))
 
 
 def _classified(

@@ -33,7 +33,7 @@ from bascule.interfaces.points import AgentReads, PointReads
 from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.interfaces.record import EventReads
 from bascule.services.fleet import is_enforced, is_online
-from bascule.services.gateways import gateway_names, named_of
+from bascule.services.gateways import gateway_names, named_of, silent_gateways
 from bascule.services.plans import PlanScopeReads, plan_at
 from bascule.services.sweep import latest_end
 
@@ -47,6 +47,7 @@ class SurroundingReads(
     EventReads,
     GenerationReads,
     GrantReads,
+    MachineReads,
     PlanReads,
     PointReads,
     PolicyReads,
@@ -67,6 +68,7 @@ class Surroundings:
     public: tuple[Address, ...]
     generation: int
     now: datetime
+    silent_gateways: tuple[str, ...] = ()  # names, while others are heard
 
     @property
     def private(self) -> tuple[Address, ...]:
@@ -130,6 +132,7 @@ def _surroundings(
     naming = reader.policies_naming(machine.id)
     local = [each for each in held.local if not each.point_uid] if held is not None else ()
     lasting = [each for each in local if each.ends_at is None or each.ends_at > now]
+    names = gateway_names(reader, {} if point is None else {machine.uid: point})
     return Surroundings(
         machine=machine,
         point=point,
@@ -139,6 +142,7 @@ def _surroundings(
         public=_public(machine, naming, _guard_of(reader, machine, point)),
         generation=reader.generation(machine.uid),
         now=now,
+        silent_gateways=silent_gateways(point, names, now),
     )
 
 

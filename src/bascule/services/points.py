@@ -19,9 +19,10 @@ from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import ListFilter, ListingReads, Place
 from bascule.interfaces.points import PointReads
 from bascule.services.fleet import is_online
+from bascule.services.gateways import gateway_names, silent_gateways
 
 
-class PointListReads(GenerationReads, ListingReads, PointReads, Protocol):
+class PointListReads(GenerationReads, ListingReads, MachineReads, PointReads, Protocol):
     """Points, as lists tell of them."""
 
 
@@ -42,6 +43,7 @@ class PointRow:
     generation: int  # that it is to hold
     now: datetime
     place: Place  # in the order by name
+    silent_gateways: tuple[str, ...] = ()  # of its machine, while others are heard (EDGES G3)
 
     @property
     def state(self) -> str:
@@ -62,8 +64,16 @@ def list_points(
     listed = reader.listed_machines(replace(wanted, traits=_WITH_POINT), after, limit)
     uids = [each.machine.uid for each in listed]
     points, generations = reader.points_of(uids), reader.generations(uids)
+    names = gateway_names(reader, points)
     return [
-        PointRow(each.machine, points[uid], generations.get(uid, 0), now, each.place)
+        PointRow(
+            each.machine,
+            points[uid],
+            generations.get(uid, 0),
+            now,
+            each.place,
+            silent_gateways(points[uid], names, now),
+        )
         for uid, each in zip(uids, listed, strict=True)
         if uid in points
     ]
@@ -83,5 +93,6 @@ def view_point(reader: PointViewReads, uid: str, now: datetime) -> PointRow | No
     machine, point = reader.machine_by_uid(uid), reader.enforcement_point(uid)
     if machine is None or point is None:
         return None
-    name = machine.id.name.casefold()
-    return PointRow(machine, point, reader.generation(uid), now, Place(name, machine.id.key))
+    silent = silent_gateways(point, gateway_names(reader, {uid: point}), now)
+    place = Place(machine.id.name.casefold(), machine.id.key)
+    return PointRow(machine, point, reader.generation(uid), now, place, silent)

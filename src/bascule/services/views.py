@@ -46,7 +46,9 @@ from bascule.services.gateways import (
     Names,
     closed_at,
     gateway_names,
+    is_way_heard,
     reached_at,
+    silent_gateways,
     stages_named,
 )
 from bascule.services.machine_context import classification_of
@@ -252,6 +254,16 @@ class MachineView:
     def patience(self) -> timedelta:
         """How long a request for it waits at most, before it fails (EDGES G4)."""
         return patience_with(()) if self.point is None else self.point.patience
+
+    @property
+    def silent_gateways(self) -> tuple[str, ...]:
+        """Names of gateways that are silent while others are heard (EDGES G3)."""
+        return silent_gateways(self.point, self.gateways, self.now)
+
+    @property
+    def is_way_heard(self) -> bool:
+        """Does a request open all the same, through those that are heard?"""
+        return self.point is not None and is_way_heard(self.point, self.now)
 
     def past_us(self, port: PortKey) -> Shadow | None:
         """Why a closed port may not be called closed (EDGES G7)."""

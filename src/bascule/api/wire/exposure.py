@@ -39,6 +39,8 @@ def exposure_json(machine: MachineExposure, moment: Moment) -> dict[str, Any]:
         properties["hasAgent"] = machine.has_point
     if machine.silent_since is not None:
         properties["notConfirmedSince"] = format_utc(machine.silent_since)
+    if machine.silent_gateways:
+        properties["silentGateways"] = list(machine.silent_gateways)
     if machine.not_enforced_since is not None:
         properties["notEnforcedSince"] = format_utc(machine.not_enforced_since)
     return {

@@ -20,6 +20,7 @@ from bascule.domain.times import format_duration, format_utc
 from bascule.domain.weaknesses import Weakness
 from bascule.interfaces.points import Enrolment
 from bascule.services.fleet import MAXIMUM_TOKEN_LIFE, is_online
+from bascule.services.gateways import is_way_heard, silent_gateways
 
 POINT_TYPE = "Bascule.Fleet/enforcementPoints"
 LONGEST_MINUTES = int(MAXIMUM_TOKEN_LIFE / timedelta(minutes=1))
@@ -114,8 +115,10 @@ def point_properties_json(
         "capabilities": None
         if point.capabilities is None
         else capabilities_json(point.capabilities),
-        # Of a machine: the uids of the gateways in front of it.
+        # Of a machine: the uids of the gateways in front of it, and the names of those that are silent
+        # while others are heard (EDGES G3).
         "gateways": list(point.gateways),
+        "silentGateways": list(silent_gateways(point, gateways, now)),
         "patienceSeconds": int(point.patience.total_seconds()),
         "facts": dict(point.facts),
         "guard": None if point.guard is None else guard_json(point.guard),
@@ -181,9 +184,12 @@ def forwarding_json(forwarding: Forwarding) -> dict[str, Any]:
 
 
 def point_state(point: EnforcementPoint, now: datetime) -> str:
-    if point.last_contact_at is None:
-        return "neverSeen"
-    return "online" if is_online(point, now) else "offline"
+    """``partlyOnline``: of gateways in parallel some are silent; a request opens through the others."""
+    if is_online(point, now):
+        return "online"
+    if is_way_heard(point, now):
+        return "partlyOnline"
+    return "neverSeen" if point.last_contact_at is None else "offline"
 
 
 def enrolment_json(

@@ -19,7 +19,7 @@ from bascule.api.wire.policies import claimed_ports_json, closed_ports_json
 from bascule.api.wire.problems import reject
 from bascule.domain.classify import MachineState, traits_in
 from bascule.domain.ids import parse_name
-from bascule.domain.machine import EnforcementPoint, Unable
+from bascule.domain.machine import Unable
 from bascule.domain.net import PortKey
 from bascule.domain.times import format_utc
 from bascule.errors import Problem
@@ -96,7 +96,7 @@ def instance_view_json(view: MachineView) -> dict[str, Any]:
         "code": "ProvisioningState/succeeded" if is_ready else "ProvisioningState/Unavailable",
         "level": "Info" if is_ready else "Warning",
         "displayStatus": "Ready" if is_ready else "Not Ready",
-        "message": _agent_words(point, is_heard=is_heard),
+        "message": _agent_words(view, is_heard=is_heard),
         **({"time": format_utc(seen)} if seen else {}),
     }
     return {
@@ -121,7 +121,8 @@ def instance_view_json(view: MachineView) -> dict[str, Any]:
     }
 
 
-def _agent_words(point: EnforcementPoint | None, *, is_heard: bool) -> str:
+def _agent_words(view: MachineView, *, is_heard: bool) -> str:
+    point = view.point
     if point is None:
         return "No agent is enrolled."
     if point.unable is Unable.TOO_OLD:
@@ -134,6 +135,10 @@ def _agent_words(point: EnforcementPoint | None, *, is_heard: bool) -> str:
         return "The agent is connected but cannot enforce anything."
     if is_heard:
         return "The agent is connected and enforces its ports."
+    if silent := " and ".join(view.silent_gateways):
+        if view.is_way_heard:
+            return f"{silent} away: requests open through the other gateways."
+        return f"{silent} away: requests fail."
     if point.last_contact_at is None:
         return "The agent has not contacted the server since it enrolled."
     return f"The agent has been away since {format_utc(point.last_contact_at)}."

@@ -204,6 +204,9 @@ def _freshness(found: Surroundings) -> str:
         return f"{name} has no enforcement point, so no port is closed."
     if seen is None or found.held is None:
         return f"The agent of {name} has not reported yet, so its state is unknown."
+    if not found.is_heard and found.silent_gateways:
+        silent = " and ".join(found.silent_gateways)
+        return f"Last known state: {silent} away. Openings end on time all the same."
     if not found.is_heard:
         return (
             f"Last known state: the agent of {name} has been away since {seen}. Openings end "

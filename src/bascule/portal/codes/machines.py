@@ -107,6 +107,9 @@ TEXTS: Mapping[str, str] = {
     "machine.state.configured": msgid("Configured"),
     "machine.state.notConfigured": msgid("Not configured"),
     "machine.state.unsupported": msgid("Unsupported"),
+    # Of gateways in front of it some are silent (EDGES G3).
+    "machine.silent.served": msgid("Requests open through the other gateways."),
+    "machine.silent.needed": msgid("As long as that lasts, requests fail."),
     "machine.reason.NotManaged": msgid(
         "This machine is only in the inventory; Bascule does not manage it."
     ),

@@ -35,6 +35,7 @@ from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.services import fleet, machines
 from bascule.services.act import Act
+from bascule.services.gateways import gateway_names, silent_gateways
 from bascule.services.rights import Needed, check
 from bascule.services.views import kept_closed
 
@@ -51,6 +52,7 @@ class MachineLine:
     machine: Machine
     point: EnforcementPoint | None
     is_online: bool
+    silent: tuple[str, ...]  # gateways, while others are heard
 
     @property
     def page(self) -> str:
@@ -75,11 +77,12 @@ async def list_machines(visit: CurrentVisit) -> Response:
         total = reader.count_listed(wanted)
         sheet = turn_to(fetch, lambda each: each.place, turn, total, PAGE, address)
         points = reader.points_of([each.machine.uid for each in sheet.rows])
-        lines = []
+        lines, names = [], gateway_names(reader, points)
         for each in sheet.rows:
             point = points.get(each.machine.uid)
             is_online = point is not None and fleet.is_online(point, now)
-            lines.append(MachineLine(each.machine, point, is_online))
+            silent = silent_gateways(point, names, now)
+            lines.append(MachineLine(each.machine, point, is_online, silent))
         return sheet, lines
 
     sheet, lines = await visit.read(read)
