@@ -45,8 +45,8 @@ def named_of(
 
 
 def closed_at(point: EnforcementPoint | None, names: Names) -> tuple[str, ...]:
-    """Names of the gateways at which alone a machine is closed; a name that is gone is the uid."""
-    return tuple(names.get(each, each) for each in point.elsewhere) if point is not None else ()
+    """Names of the gateways at which alone a machine is closed, in order; of one that is gone, its uid."""
+    return () if point is None else tuple(sorted(names.get(each, each) for each in point.elsewhere))
 
 
 def stages_named(point: EnforcementPoint | None, names: Names) -> tuple[tuple[str, ...], ...]:
