@@ -239,6 +239,7 @@ def test_the_record_filters_and_pages(house: House) -> None:
         "operationName",
         "status",
         "about",
+        "gateways",
     }
     assert len(listed(f"resourceId eq '{house.machine('WEB-1')}'")) == 1
     assert len(listed(f"resourceId eq '{house.group}'")) == 3
