@@ -92,7 +92,7 @@ def _has_note(data: Path) -> bool:
 
 
 def test_nothing_is_to_be_done(data: Path) -> None:
-    assert "Nothing is to be done" in _run(data).output
+    assert "There is nothing to do" in _run(data).output
 
 
 @pytest.mark.usefixtures("later")
@@ -103,7 +103,7 @@ def test_it_is_shown_and_then_done(data: Path) -> None:
     done = _run(data)
     assert done.exit_code == 0, done.output
     assert _has_note(data)
-    assert "Nothing is to be done" in _run(data).output
+    assert "There is nothing to do" in _run(data).output
 
 
 @pytest.mark.usefixtures("later")

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
-    """The use cases over an installation's record. Unless the server ``is_stopped``, which the
-    lock makes sure of, and of other servers on the database what it has seen of them, the record is
-    used as it is: upgrading is for the server.
+    """The use cases over an installation's database. With ``is_stopped``, the data directory is
+    locked and no other server may have been seen; the database may then be upgraded. Without it,
+    the database is used as it is.
     """
     from bascule.clocks import SystemClock, boot_id
     from bascule.services.act import Services
@@ -118,9 +118,9 @@ def recover(data: Path) -> None:
 def rotate_signing_key(data: Path, now: bool) -> None:
     """Make a new key for signing tokens. The server must be stopped, except with PostgreSQL.
 
-    With PostgreSQL all replicas use it within two seconds. Tokens signed by the previous key
-    stay valid until they expire, at most an hour. If the key was stolen, use --now; then
-    everybody must sign in again. This is recorded.
+    With PostgreSQL, all replicas use the new key within two seconds. Tokens signed by the
+    previous key stay valid until they expire, at most an hour. If the key was stolen, use --now;
+    then everybody must sign in again. This is recorded.
     """
     from bascule.identity.shared_keys import SharedKeys
     from bascule.identity.signing_keys import KeyIds, SigningKeys, new_key
@@ -252,12 +252,12 @@ def replicas(data: Path) -> None:
         said = (each.replica.host, each.replica.endpoint, each.replica.version, state, seen)
         click.echo("\t".join((*said, f"started {each.started_at:%Y-%m-%d %H:%M:%S} UTC")))
     if not found:
-        click.echo("No server on PostgreSQL is running.", err=True)
+        click.echo("No server is registered in this database.", err=True)
 
 
 @admin.command(
     "accept-database",
-    short_help="Accept the database after a restore or a move.",
+    short_help="Accept the database after a restore, or at a new address.",
     epilog="Examples:\n\n\b\n  bascule admin accept-database --data /var/lib/bascule\n"
     "  bascule admin accept-database --data /var/lib/bascule \\\n"
     "      --database 'postgresql://bascule@db-2.example/bascule'",

@@ -68,15 +68,15 @@ def check(data: Path, output: str) -> None:
 def migrate(data: Path, dry_run: bool) -> None:
     """Bring the database to this program's revision. The server must be stopped.
 
-    The next start of the server does the same. It is one transaction: all or nothing. Another
-    run at the same time is waited for. Make a backup first.
+    The next start of the server does the same. It is one transaction: all or nothing. If another
+    run is in progress, this one waits for it. Make a backup first.
     """
     from bascule.bootstrap.migrating import migrate as bring_up_to_date
     from bascule.bootstrap.migrating import missing
 
     found, steps = missing(data)
     if not steps:
-        say(f"The database has revision {found}, which is this program's. Nothing is to be done.")
+        say(f"The database has revision {found}, which is this program's. There is nothing to do.")
         return
     say(f"The database has revision {found}.")
     for each in steps:
@@ -87,13 +87,18 @@ def migrate(data: Path, dry_run: bool) -> None:
 
 
 @database.command(
-    short_help="Move the record to another database.",
+    short_help="Move the whole database to PostgreSQL, or back to SQLite.",
     epilog="Examples:\n\n\b\n  bascule admin database copy --data /var/lib/bascule \\\n"
     "      --to 'postgresql://bascule@db.example/bascule'\n"
     "  bascule admin database copy --data /var/lib/bascule --to sqlite",
 )
 @DATA
-@click.option("--to", required=True, metavar="URL|sqlite", help="Where the record is to be.")
+@click.option(
+    "--to",
+    required=True,
+    metavar="URL|sqlite",
+    help="Where to move the database: a URL of PostgreSQL, or sqlite.",
+)
 @database_options
 @output_option
 def copy(
@@ -103,11 +108,12 @@ def copy(
     allow_unverified_database: bool,
     output: str,
 ) -> None:
-    """Move the record of DATA to PostgreSQL, or back to SQLite. The server must be stopped.
+    """Move the whole database to PostgreSQL, or back to SQLite.
 
-    Everything is copied into an empty database and compared, and the record is verified before
-    and after. Then DATA/database.json names the new place, and the old one is retired: no server
-    starts on it. A run that is stopped earlier changes nothing; run it again. This is recorded.
+    The server must be stopped. The place before is retired: no server starts on it. Everything is
+    copied into an empty database and compared, and the record is verified before and after. Then
+    DATA/database.json names the new place. A run that is stopped earlier changes nothing; run it
+    again. This is recorded.
     """
     from bascule.bootstrap.moving import copy as move
     from bascule.config import parse_database

@@ -1,8 +1,8 @@
 """Which database an installation's record is in: a file in its data directory, or PostgreSQL.
 
-Of PostgreSQL the data directory remembers where it is and whose record it has, in ``database.json``:
-keys and record belong together. Passwords are in no file of ours. After a move (``moving``) that file
-decides, and says where the record was before.
+With PostgreSQL, ``database.json`` in the data directory says where the database is and which
+installation it belongs to. No file of ours has a password. After a move (``moving``) that file decides,
+and names the place before.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """An installation's keys, between data directories and the database that its replicas share (ADR 29).
 
 Who moves a record moves them with it: ``keys_into`` PostgreSQL, ``keys_out_of`` it.
+What is not here: sealing and opening (``identity.shared_keys``), and following rotations while a server
+runs (``api.replica_keys``).
 """
 
 from __future__ import annotations

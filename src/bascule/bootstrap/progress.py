@@ -1,4 +1,6 @@
-"""How far a long command is: one line that changes on a terminal, else a line a part."""
+"""How far a long command is: one line that changes on a terminal; elsewhere a line every ten seconds,
+and one at the end of each large part.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from collections.abc import Callable
 import click
 
 EVERY = 0.2  # seconds between two words about one part, on a terminal
-EVERY_LINE = 10.0  # where it is none
+EVERY_LINE = 10.0  # seconds between lines, where stderr is not a terminal
+LARGE = 10_000  # rows; a smaller part has no line of its own
 _CLEAR = "\r\x1b[K"
 
 
@@ -43,6 +46,3 @@ class Progress:
     def end(self) -> None:
         if self._is_terminal and not self._is_silent:
             click.echo(_CLEAR, nl=False, err=True)
-
-
-LARGE = 10_000  # rows; a smaller part has no line of its own

@@ -32,7 +32,9 @@ def this_replica(endpoint: str) -> Replica:
 
 
 def refuse_this_host() -> None:
-    """Of a server that others may stand beside: two hosts of one name would be one machine."""
+    """Raise ConfigurationError: on a shared database, two hosts of one name would be taken for one
+    machine.
+    """
     raise ConfigurationError(
         "--this-host is for a server on SQLite: servers on one database of PostgreSQL would take "
         "hosts of the same name for one machine.",
@@ -45,7 +47,7 @@ def refuse_this_host() -> None:
 async def among_replicas(
     services: Services, told: Told | None = None, on_moved: Callable[[], None] = lambda: None
 ) -> AsyncIterator[None]:
-    """Be one of them meanwhile, unless nobody else can use the database. ``told``: where ``/readyz``
+    """Be registered as a replica meanwhile. On SQLite this does nothing. ``told``: where ``/readyz``
     finds what it tells of this. ``on_moved``: as of ``Following``.
     """
     replica = services.replica

@@ -42,14 +42,15 @@ def replica() -> None:
     "--endpoint",
     multiple=True,
     metavar="URL",
-    help="Where the new host reaches a running replica; repeatable. Default: those that run.",
+    help="Where the new host reaches a running replica; repeatable. Default: the addresses of all "
+    "running replicas.",
 )
 def invite(data: Path, endpoint: tuple[str, ...]) -> None:
-    """Make a one-time token that lets one host become a replica. The server is running.
+    """Make a one-time token that lets one host become a replica. A server must be running.
 
-    The token works once, for 15 minutes. It gives that host the installation's keys: bring it
-    there in secret. It is printed once. Run this command as the server's own account. This is
-    recorded.
+    The token works once, for 15 minutes. It gives that host the installation's keys: send it
+    over a secure channel, such as ssh. It is printed once. Run this command as the server's own
+    account. This is recorded.
     """
     from bascule.bootstrap.admin import services_of
     from bascule.client.endpoint import parse_endpoint

@@ -72,7 +72,7 @@ GIVING_SECONDS = 2.0  # a database that is away keeps no server from stopping
     "--database",
     default=None,
     metavar="URL",
-    help="Keep the record in PostgreSQL: postgresql://USER@HOST/DATABASE. Default: SQLite in DATA.",
+    help="Keep all data in PostgreSQL: postgresql://USER@HOST/DATABASE. Default: SQLite in DATA.",
 )
 @database_options
 @click.option(
@@ -95,8 +95,8 @@ GIVING_SECONDS = 2.0  # a database that is away keeps no server from stopping
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True, readable=False),
     default=None,
     metavar="FILE",
-    help="Become a replica, once, by the token of 'bascule admin replica invite' in this file; "
-    "'-' is stdin. Default: BASCULE_JOIN_TOKEN.",
+    help="File with a token of 'bascule admin replica invite', to join an installation as a replica; "
+    "'-' reads stdin. Default: the environment variable BASCULE_JOIN_TOKEN.",
 )
 @click.option(
     "--this-host",
