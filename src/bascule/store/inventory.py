@@ -64,10 +64,15 @@ _PORTS = select(t.closed_ports).where(
     t.closed_ports.c.machine_uid == bindparam("wanted"),
     t.closed_ports.c.is_released == bindparam("is_released"),
 )
-_FORGET_LINE = delete(point_lines).where(  # the last number stays: the next one follows it
-    point_lines.c.point_uid == bindparam("wanted"),
-    point_lines.c.number < select(func.max(point_lines.c.number)).scalar_subquery(),
+_NOBODY = ""  # whose line has the last number, after its machine was deleted: the next follows it
+_LINE = point_lines.c.point_uid == bindparam("wanted")
+_FORGET_LINE = delete(point_lines).where(
+    _LINE, point_lines.c.number < select(func.max(point_lines.c.number)).scalar_subquery()
 )
+_FORGET_NOBODYS = delete(point_lines).where(
+    point_lines.c.point_uid == _NOBODY, select(point_lines.c.number).where(_LINE).exists()
+)
+_KEEP_LAST_NUMBER = update(point_lines).where(_LINE).values(point_uid=_NOBODY)
 
 
 class Generations(Rows):
@@ -251,7 +256,9 @@ class InventoryWrites(InventoryReads, Generations, Listed):
     def delete_machine(self, uid: str) -> None:
         """Its agent, enrolments and closed ports go by the foreign keys' cascade."""
         self._run(delete(t.machines).where(t.machines.c.uid == uid))
-        self._run(_FORGET_LINE, {"wanted": uid})
+        if not self._run(_FORGET_LINE, {"wanted": uid}):  # none, or the last
+            self._run(_FORGET_NOBODYS, {"wanted": uid})
+            self._run(_KEEP_LAST_NUMBER, {"wanted": uid})
         for table in (t.knocks.knocks, t.knocks.knock_hours):
             self._run(delete(table).where(table.c.scope == uid))
 

@@ -10,6 +10,15 @@ from bascule.interfaces.store import Store
 from tests.contracts.store.samples import HOUR, NOW, a_machine, a_point, read, write
 
 
+def _connect(store: Store, uid: str) -> None:
+    write(store, lambda tx: tx.put_machine(a_machine(uid, uid)))
+    write(store, lambda tx: tx.claim_lines([uid]))
+
+
+def _delete(store: Store, uid: str) -> None:
+    write(store, lambda tx: tx.delete_machine(uid))
+
+
 class LineContract:
     def test_each_claim_has_a_higher_number(self, store: Store) -> None:
         assert write(store, lambda tx: tx.claim_lines(["a", "b"])) == {"a": 1, "b": 2}
@@ -41,6 +50,22 @@ class LineContract:
         write(store, lambda tx: tx.delete_machine(machine.uid))
         assert read(store, lambda r: r.line_number(machine.uid)) == 0
         assert read(store, lambda r: r.line_number("a")) == 3
+
+    def test_of_machines_that_were_deleted_the_last_number_stays_alone(self, store: Store) -> None:
+        """However many come and go, whoever had the newest connection."""
+        uids = [f"m-{number}" for number in range(4)]
+        for uid in uids:
+            _connect(store, uid)
+        for uid in (uids[3], uids[0], uids[2]):
+            _delete(store, uid)
+        kept, last = read(store, lambda r: r.lines_after(0, 10))
+        assert (kept, last.number) == (ClaimedLine(2, uids[1]), 4)
+        assert read(store, lambda r: [r.line_number(uid) for uid in uids]) == [0, 2, 0, 0]
+        assert write(store, lambda tx: tx.claim_lines([uids[1]])) == {uids[1]: 5}
+        _delete(store, uids[1])
+        (last,) = read(store, lambda r: r.lines_after(0, 10))
+        assert last.number == 5
+        assert write(store, lambda tx: tx.claim_lines(["a"])) == {"a": 6}
 
     def test_a_contact_by_an_older_line_is_not_kept(self, store: Store) -> None:
         machine, point = a_machine(), a_point()
