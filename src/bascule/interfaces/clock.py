@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Protocol
 
+READINGS_APART = timedelta(seconds=1)  # by which two servers' readings of one clock may differ
+
 
 class Clock(Protocol):
     """The only reader of clocks."""

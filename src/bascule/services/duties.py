@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from bascule.interfaces.clock import READINGS_APART
 from bascule.interfaces.duties import DutyReads, DutyWrites, Held
 
 SEALING, SWEEPING, DELIVERING, PROVING = "sealing", "sweeping", "delivering", "proving"
 DUTIES = (SEALING, SWEEPING, DELIVERING, PROVING)
 LEASE = timedelta(seconds=6)
-_NEAR = timedelta(seconds=1)  # that two servers' readings of one clock may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +68,4 @@ class Duties:
         """What is held for longer than a lease was written before the clock was set back."""
         if held is None or held.holder == self.holder:
             return True
-        return not now < held.until <= now + LEASE + _NEAR
+        return not now < held.until <= now + LEASE + READINGS_APART

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, or_, select, update
 
 from bascule.domain.places import TakenPlace
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
+from bascule.interfaces.clock import READINGS_APART
 from bascule.interfaces.providers import PendingSignIn
 from bascule.store.access_stamp import AccessStamp
 from bascule.store.tables import access
 from bascule.store.tables import providers as t
-
-_NEAR = timedelta(seconds=1)  # that two servers' readings of one clock may differ
 
 
 class ProviderReads(AccessStamp):
@@ -128,7 +127,8 @@ class ProviderWrites(ProviderReads):
     def begin_asking(self, issuer: str, subject: str, until: datetime, now: datetime) -> bool:
         c = t.external_identities.c
         # One for longer than mine was taken before the clock was set back.
-        is_free = or_(c.asked_until.is_(None), c.asked_until <= now, c.asked_until > until + _NEAR)
+        is_older = c.asked_until > until + READINGS_APART
+        is_free = or_(c.asked_until.is_(None), c.asked_until <= now, is_older)
         mine = update(t.external_identities).where(
             c.issuer == issuer, c.subject == subject, is_free
         )
