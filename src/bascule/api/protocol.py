@@ -20,11 +20,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from bascule.api.balanced import Told
 from bascule.api.connections import Bounds, ConnectionPlace
 from bascule.api.line import Line
 from bascule.api.lines import Lines
 from bascule.api.origin import Names, Proxies
+from bascule.api.proxy_protocol import ProxyHeader
 from bascule.api.upgrade import judge, point_of, refusing, switching
 from bascule.errors import BasculeError
 
@@ -61,7 +61,7 @@ class PatientProtocol(HttpToolsProtocol):
         bounds: Bounds,
         due: float,
         house: LineHouse | None = None,
-        told: Told | None = None,
+        told: ProxyHeader | None = None,
     ) -> None:
         """``due``: when the first headers must be there, in the loop's time; ``house``: where agents'
         lines live (None: there are none); ``told``: by a balancer, of whom it calls for.

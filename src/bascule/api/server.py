@@ -26,11 +26,11 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from bascule.api.balanced import BadHeader, Told, read_header
 from bascule.api.connections import Bounds, ConnectionPlace, Crowd
 from bascule.api.listening import address_of, listen
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.protocol import LineHouse, PatientProtocol
+from bascule.api.proxy_protocol import BadHeader, ProxyHeader, read_header
 from bascule.api.turns import HandshakeTurns, is_begun, is_gone
 from bascule.domain.net import Address, parse_address
 from bascule.errors import BasculeError
@@ -226,7 +226,7 @@ class EdgeServer(uvicorn.Server):
 
     async def _begin(self, connection: socket.socket, peer: str, place: ConnectionPlace) -> None:
         """Through a balancer, the place is the caller's from when the header is read."""
-        told: Told | None = None
+        told: ProxyHeader | None = None
         if self._is_balancer(peer):
             try:
                 connection.setblocking(False)
@@ -264,7 +264,7 @@ class EdgeServer(uvicorn.Server):
         return bool(self._balancers) and parse_address(peer.partition("%")[0]) in self._balancers
 
     async def _shake_hands(
-        self, connection: socket.socket, place: ConnectionPlace, told: Told | None = None
+        self, connection: socket.socket, place: ConnectionPlace, told: ProxyHeader | None = None
     ) -> None:
         """A peer has ten seconds for its part of it and its first headers. The time in which it
         waits for its turn is ours.
@@ -301,7 +301,7 @@ class EdgeServer(uvicorn.Server):
         connection: socket.socket,
         place: ConnectionPlace,
         due: float,
-        told: Told | None,
+        told: ProxyHeader | None,
     ) -> None:
         """``due``: when handshake and headers must be over, in the loop's time."""
         if is_gone(connection):

@@ -1,4 +1,4 @@
-"""Whom a balancer of connections calls for: the header of the PROXY protocol, versions 1 and 2.
+"""Who calls through a TCP balancer: the header of the PROXY protocol, versions 1 and 2.
 
 Source: The PROXY protocol, versions 1 & 2 (haproxy.org, doc/proxy-protocol.txt), sections 2.1, 2.2. Such a
 balancer passes TLS on untouched, so it can add nothing to requests; it says who called before the
@@ -19,16 +19,15 @@ from bascule.errors import InvalidInput
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 LONGEST_V1 = 107  # with its CRLF, as the protocol says
-LONGEST_V2 = (
-    536  # two paths of AF_UNIX are the longest addresses that are defined; and room for TLVs
-)
+# Two paths of AF_UNIX are the longest addresses that are defined; and room for TLVs.
+LONGEST_V2 = 536
 _V2_LENGTHS = {0x11: 12, 0x21: 36}  # TCP over IPv4, over IPv6: both addresses, both ports
 _LOCAL, _PROXY = 0x20, 0x21  # version 2; the balancer's own call, a caller's
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a balancer said of a connection."""
+class ProxyHeader:
+    """Of one connection."""
 
     caller: tuple[str, int] | None  # address and port; None: it calls for itself, or does not know
 
@@ -37,7 +36,7 @@ class BadHeader(ConnectionError):
     """The balancer sent something else; the connection is of no use."""
 
 
-async def read_header(connection: socket.socket) -> Told:
+async def read_header(connection: socket.socket) -> ProxyHeader:
     """Raise BadHeader, or another OSError, when there is none that can be read."""
     start = await _exactly(connection, len(SIGNATURE))
     if start == SIGNATURE:
@@ -45,14 +44,14 @@ async def read_header(connection: socket.socket) -> Told:
         size = int.from_bytes(bytes(length))
         if size > LONGEST_V2:
             raise BadHeader
-        return Told(_caller_v2(kind, family, await _exactly(connection, size)))
+        return ProxyHeader(_caller_v2(kind, family, await _exactly(connection, size)))
     if not start.startswith(b"PROXY "):
         raise BadHeader
     while not start.endswith(b"\r\n"):
         if len(start) >= LONGEST_V1:
             raise BadHeader
         start += await _exactly(connection, 1)
-    return Told(_caller_v1(start))
+    return ProxyHeader(_caller_v1(start))
 
 
 async def _exactly(connection: socket.socket, size: int) -> bytes:
@@ -73,9 +72,8 @@ def _caller_v1(line: bytes) -> tuple[str, int] | None:
         if family == "UNKNOWN":
             return None
         source, _, port, _ = rest
-        said = ipaddress.ip_address(
-            source
-        ).version  # a dual-stack balancer says TCP6 ::ffff:192.0.2.1
+        # A dual-stack balancer says TCP6 ::ffff:192.0.2.1.
+        said = ipaddress.ip_address(source).version
         if (family, said) not in (("TCP4", 4), ("TCP6", 6)) or not port.isdigit():
             raise BadHeader
         return str(parse_address(source)), int(port)
