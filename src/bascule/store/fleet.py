@@ -105,15 +105,15 @@ _CONTACT = (
     .where(*_HAS_KEY, _is_moved_by_contact(t.agents.c.last_contact_at, t.agents.c.machine_uid))
     .values(last_contact_at=bindparam("at"), network=bindparam("from"))
 )
-_IS_NEWEST = exists().where(  # of connections at all servers, where there are several
+# Of connections at all servers, where there are several.
+_IS_NEWEST = exists().where(
     point_lines.c.point_uid == bindparam("point"), point_lines.c.number == bindparam("line")
 )
-_IS_FIRST_CONTACT = (
-    and_(  # since it was bound: what was reported came by no beat that still counted
-        t.bindings.c.reported_at.is_(None),
-        t.bindings.c.bound_at <= bindparam("at"),
-        not_(is_noted_silent(t.bindings.c.point_uid)),
-    )
+# Since it was bound: what was reported came by no beat that still counted.
+_IS_FIRST_CONTACT = and_(
+    t.bindings.c.reported_at.is_(None),
+    t.bindings.c.bound_at <= bindparam("at"),
+    not_(is_noted_silent(t.bindings.c.point_uid)),
 )
 _BOUND_CONTACT = (
     update(t.bindings)
