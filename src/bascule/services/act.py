@@ -123,7 +123,7 @@ class Verified:
 
 
 @dataclass(slots=True)
-class Number:
+class InstallationNumber:
     """Of the installation, as points are told it; 0: not read yet. It is raised only while no server
     runs, or one that is paused (EDGES H7).
     """
@@ -148,7 +148,7 @@ class Services:
     duties: Duties = field(default_factory=Duties)
     boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
 
-    number: Number = field(default_factory=Number)
+    number: InstallationNumber = field(default_factory=InstallationNumber)
 
     async def perform(
         self,
