@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +23,7 @@ from bascule.domain.security_rules import Anchors
 from bascule.identity.oidc import RelyingParty
 from bascule.identity.realm import Realm
 from bascule.identity.record_key import RecordKey
+from bascule.identity.tls import ca_fingerprint
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces.inventory import Installation
 from bascule.services.act import Services
@@ -112,9 +111,7 @@ class AppState:
 
     @cached_property
     def ca_fingerprint(self) -> str:
-        """SHA-256 of the CA certificate's DER, hex: what enrolment tokens pin."""
-        der = ssl.PEM_cert_to_DER_cert(self.ca_file.read_text())
-        return hashlib.sha256(der).hexdigest()
+        return ca_fingerprint(self.ca_file)
 
 
 def state_of(connection: HTTPConnection) -> AppState:

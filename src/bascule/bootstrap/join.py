@@ -8,7 +8,6 @@ has not joined, and may join with another token. All other keys are in the datab
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import socket
@@ -36,10 +35,10 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.files import write_atomically
-from bascule.identity.join_token import JoinToken, parse_join_token
+from bascule.identity.join_token import MAKE_ONE, JoinToken, parse_join_token
 from bascule.identity.sealing import KEY_BYTES
 from bascule.identity.shared_keys import WRAPPING_KEY
-from bascule.identity.tls import CA_CERTIFICATE
+from bascule.identity.tls import CA_CERTIFICATE, ca_fingerprint
 
 log = structlog.get_logger("bascule.server")
 
@@ -47,7 +46,6 @@ PATH = "/bascule/replicas/join"
 LONGEST = 8192  # characters of a token, bytes of an answer
 PATIENCE, WITHIN = 10.0, 30.0  # seconds
 _MAY_BE_THERE = frozenset({LOCK, DATABASE_FILE, f"{DATABASE_FILE}.new", "lost+found"})
-_MAKE_ONE = "bascule admin replica invite --data DATA makes one, on the host of another replica."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +91,11 @@ def _offered(file: Path | None) -> JoinToken | None:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ConfigurationError(
                 f"The token cannot be read from {file}: {why}.",
-                advice=f"Once this server has joined, omit --join-file. {_MAKE_ONE}",
+                advice=f"Once this server has joined, omit --join-file. To make a token: {MAKE_ONE}",
             ) from None
         if not text:
             raise InvalidInput(
-                f"There is no token in {file}.", target="--join-file", advice=_MAKE_ONE
+                f"There is no token in {file}.", target="--join-file", advice=MAKE_ONE
             )
     return parse_join_token(text) if text else None
 
@@ -135,12 +133,12 @@ def _check_same(data: Path, file: Path | None) -> None:
     if token is None:
         return
     try:
-        der = ssl.PEM_cert_to_DER_cert((data / CA_CERTIFICATE).read_text())
+        found = ca_fingerprint(data / CA_CERTIFICATE)
     except FileNotFoundError:
         return  # killed before its first start was over: the database says whose keys are right
     except (OSError, ValueError):
-        der = b""
-    if hashlib.sha256(der).hexdigest() != token.ca_fingerprint:
+        found = ""
+    if found != token.ca_fingerprint:
         raise ConfigurationError(
             f"{data} belongs to another installation than the token of --join-file.",
             advice="Give an empty or new directory with --data DIR, or omit --join-file.",
@@ -200,7 +198,7 @@ def _refused(endpoint: str, status: int, answer: object) -> BasculeError:
     message = said or f"{endpoint} refused this host: HTTP {status}."
     if status >= 500:
         return ServerUnreachable(message)
-    return AuthenticationFailed(message, code="JoinRefused", advice=_MAKE_ONE)
+    return AuthenticationFailed(message, code="JoinRefused", advice=MAKE_ONE)
 
 
 def _read(endpoint: str, answer: object) -> _Joined:

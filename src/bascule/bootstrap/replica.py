@@ -23,7 +23,8 @@ from bascule.services.replicas import SEEN_EVERY, see
 
 log = structlog.get_logger("bascule.server")
 
-Told = MutableMapping[str, Callable[[], Mapping[str, object]]]
+# By name: what a part of ``/readyz`` tells.
+ReadinessParts = MutableMapping[str, Callable[[], Mapping[str, object]]]
 LEAVE_WITHIN = 2.0  # seconds: a database that is away does not hold up a stop
 
 
@@ -45,7 +46,9 @@ def refuse_this_host() -> None:
 
 @contextlib.asynccontextmanager
 async def among_replicas(
-    services: Services, told: Told | None = None, on_moved: Callable[[], None] = lambda: None
+    services: Services,
+    told: ReadinessParts | None = None,
+    on_moved: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
     """Be registered as a replica meanwhile. On SQLite this does nothing. ``told``: where ``/readyz``
     finds what it tells of this. ``on_moved``: as of ``Following``.

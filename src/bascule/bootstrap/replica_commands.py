@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import ssl
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +55,7 @@ def invite(data: Path, endpoint: tuple[str, ...]) -> None:
     from bascule.identity.join_token import JoinToken
     from bascule.identity.secrets import new_secret
     from bascule.identity.shared_keys import SharedKeys
+    from bascule.identity.tls import CA_CERTIFICATE, ca_fingerprint
     from bascule.services.act import new_id
     from bascule.services.invites import invite as make
 
@@ -72,7 +71,8 @@ def invite(data: Path, endpoint: tuple[str, ...]) -> None:
     given = [parse_endpoint(each, "--endpoint") for each in endpoint]
     with services_of(data, is_stopped=False) as services:
         made, endpoints = asyncio.run(services.perform(work))
-    click.echo(JoinToken(invite_id, secret, _fingerprint(data), tuple(endpoints)).text)
+    fingerprint = ca_fingerprint(data / CA_CERTIFICATE)
+    click.echo(JoinToken(invite_id, secret, fingerprint, tuple(endpoints)).text)
     click.echo(
         f"It works once, until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC, and gives a host the "
         f"installation's keys. Next, on that host: bascule serve --data DIR --join-file FILE "
@@ -105,8 +105,3 @@ def _require_shared(data: Path) -> None:
             f"The record of the installation in {data} is in SQLite, so it has one server.",
             advice="Replicas need PostgreSQL: docs/operations.md.",
         )
-
-
-def _fingerprint(data: Path) -> str:
-    der = ssl.PEM_cert_to_DER_cert((data / "ca.pem").read_text())
-    return hashlib.sha256(der).hexdigest()

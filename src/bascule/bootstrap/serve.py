@@ -20,7 +20,7 @@ import structlog
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
 from bascule.bootstrap.options import database_options
-from bascule.bootstrap.replica import among_replicas, refuse_this_host, this_replica
+from bascule.bootstrap.replica import LEAVE_WITHIN, among_replicas, refuse_this_host, this_replica
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
     ALWAYS_NAMED,
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from bascule.services.delivery import WayOut
 
 log = structlog.get_logger("bascule.server")
-GIVING_SECONDS = 2.0  # a database that is away keeps no server from stopping
 
 
 @click.command(
@@ -435,7 +434,7 @@ async def _give_back(services: Services) -> None:
     if services.duties.is_shared:
         giving = services.perform(lambda tx, act: services.duties.give_back(tx, act.now))
         with contextlib.suppress(BasculeError, TimeoutError):
-            await asyncio.wait_for(giving, GIVING_SECONDS)
+            await asyncio.wait_for(giving, LEAVE_WITHIN)
 
 
 def _way_out(settings: ServeSettings, clock: Clock) -> WayOut:

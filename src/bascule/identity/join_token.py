@@ -19,6 +19,7 @@ from bascule.identity.sealing import Sealer
 from bascule.identity.secrets import is_same_secret, sha256_hex
 
 PREFIX = "bascule-join."
+MAKE_ONE = "On a host where a replica runs: bascule admin replica invite --data DATA."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,7 @@ def parse_join_token(text: str) -> JoinToken:
     except (ValueError, KeyError, TypeError):
         raise InvalidInput(
             "That is not a token for joining an installation.",
-            advice="To make one, run on a host where a replica runs: "
-            "bascule admin replica invite --data DATA.",
+            advice=MAKE_ONE,
         ) from None
 
 

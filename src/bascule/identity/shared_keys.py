@@ -19,7 +19,7 @@ from joserfc.jwk import RSAKey
 from bascule.errors import ConfigurationError
 from bascule.files import PRIVATE, PUBLIC, write_atomically
 from bascule.identity.files import read_if_present
-from bascule.identity.join_token import end_of_invite, seal_invite
+from bascule.identity.join_token import MAKE_ONE, end_of_invite, seal_invite
 from bascule.identity.record_key import RECORD_KEY
 from bascule.identity.sealing import KEY_BYTES, SEALING_KEY, Sealer, new_key
 from bascule.identity.signing_keys import RETIRED_KEYS, SIGNING_KEY, KeyIds, rotated
@@ -184,7 +184,7 @@ class SharedKeys:
 
 _ADVICE = (
     "Restore it from a backup, or copy it from another replica of this installation. To add a "
-    "replica, run there: bascule admin replica invite --data DATA."
+    f"replica, make a token. {MAKE_ONE}"
 )
 
 

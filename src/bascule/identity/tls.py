@@ -32,6 +32,13 @@ RENEWED_WITH_LEFT = 1 / 3  # of its life
 _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 
+def ca_fingerprint(ca_file: Path) -> str:
+    """SHA-256 hex of the CA certificate's DER: what tokens pin. Raises OSError, and ValueError where
+    the file is damaged.
+    """
+    return certificates.fingerprint(x509.load_pem_x509_certificate(ca_file.read_bytes()))
+
+
 class CertificateKeeper:
     """Makes, renews and serves one installation's certificates.
 
@@ -63,11 +70,6 @@ class CertificateKeeper:
     @property
     def ca_file(self) -> Path:
         return self._data_dir / CA_CERTIFICATE
-
-    @property
-    def ca_fingerprint(self) -> str:
-        """SHA-256 hex of the CA certificate's DER: what enrolment tokens pin."""
-        return certificates.fingerprint(self._known_ca())
 
     @property
     def server_certificate_ends_at(self) -> datetime:

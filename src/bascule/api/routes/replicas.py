@@ -22,6 +22,7 @@ from bascule.api.origin import caller_address
 from bascule.api.wire.fields import Body
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.errors import Conflict, Forbidden
+from bascule.identity.join_token import MAKE_ONE
 from bascule.interfaces.store import Reader
 from bascule.services import invites
 
@@ -88,6 +89,5 @@ def _refusal(why: str) -> Forbidden:
     return Forbidden(
         f"This host may not join: {why}.",
         code="JoinRefused",
-        advice="Make a new token on a host where a replica runs: "
-        "bascule admin replica invite --data DATA.",
+        advice=f"Make a new token. {MAKE_ONE}",
     )
