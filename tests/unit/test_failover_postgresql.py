@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from structlog.testing import capture_logs
 
 from bascule.bootstrap.admin import admin
 from bascule.errors import BasculeError, ConfigurationError, Unavailable
-from bascule.store.lineage import Lineage
-from bascule.store.lineage import Place as Seen
+from bascule.interfaces.inventory import Installation
+from bascule.store.lineage import Lineage, Timeline
 from bascule.store.postgresql import Place, place_of
 from bascule.store.postgresql_open import open_postgresql
 from bascule.store.sql_store import SqlStore
@@ -67,6 +68,7 @@ def test_a_promoted_standby_is_taken_up_and_the_old_primary_is_not(
 ) -> None:
     """Without a restart; and the old one lacks what was stored since, whoever starts on it."""
     place = _either(primary, standby)
+    _made(primary.place("ours"), "t")
     with capture_logs() as lines:
         store = _opened(place, file)
     assert [each for each in lines if "may be lost over a failover" in each["event"]]
@@ -141,7 +143,7 @@ def test_a_database_of_another_cluster_is_refused(file: Path) -> None:
     place = postgresql.cluster().place(name)
     close(_opened(place, file))
     real = json.loads(file.read_text())
-    Lineage(file).accept(Seen("1", real["timeline"]))
+    Lineage(file).accept(Timeline("1", real["timeline"]))
     with pytest.raises(ConfigurationError, match="another cluster than before") as refusal:
         _opened(place, file)
     assert "accept-database" in refusal.value.advice
@@ -149,59 +151,79 @@ def test_a_database_of_another_cluster_is_refused(file: Path) -> None:
     postgresql.cluster().drop(name)
 
 
+def _made(place: Place, tenant_id: str) -> None:
+    """An installation in this database."""
+    store = open_postgresql(place)
+    made = Installation(tenant_id, "s", "local", datetime(2030, 1, 1, tzinfo=UTC))
+    write(store, lambda tx: tx.create_installation(made))
+    close(store)
+
+
 def test_a_database_at_another_address_is_accepted(tmp_path: Path) -> None:
-    """The server has never been there: the data directory says where it was before."""
-    name = postgresql.cluster().make(postgresql.blank())
+    """The server has never been there: the data directory says where it was before, and whose it is.
+    A neighbour's database and an empty one stay refused, and what was known counts on.
+    """
     known = {"database": f"host={tmp_path} dbname=ours", "tenant_id": "t", "is_made": True}
     (tmp_path / "database.json").write_text(json.dumps(known))
     tmp_path.chmod(0o700)
-    Lineage(tmp_path / "timeline.json").accept(Seen("1", 1))
-    there = ["--database", postgresql.cluster().address(name)]
-    command = ["accept-database", "--data", str(tmp_path)]
-    assert CliRunner().invoke(admin, command).exit_code != 0
-    done = CliRunner().invoke(admin, [*command, *there])
+    seen = tmp_path / "timeline.json"
+    Lineage(seen).accept(Timeline("1", 1))
+    before = seen.read_text()
+    cluster, command = postgresql.cluster(), ["accept-database", "--data", str(tmp_path)]
+    ours, other = (cluster.make(postgresql.blank()) for _ in range(2))
+    bare, empty = cluster.make(postgresql.blank()), cluster.make()
+    _made(cluster.place(ours), "t")
+    _made(cluster.place(other), "another")
+    for name, why in ((other, "whose keys are not in"), (bare, "is empty"), (empty, "is empty")):
+        done = CliRunner().invoke(admin, [*command, "--database", cluster.address(name)])
+        assert isinstance(done.exception, ConfigurationError)
+        assert why in done.exception.message
+    assert CliRunner().invoke(admin, command).exit_code != 0, "nothing is there any more"
+    assert seen.read_text() == before
+    done = CliRunner().invoke(admin, [*command, "--database", cluster.address(ours)])
     assert done.exit_code == 0, done.output
-    close(_opened(postgresql.cluster().place(name), tmp_path / "timeline.json"))
-    postgresql.cluster().drop(name)
+    close(_opened(cluster.place(ours), seen))
+    for name in (ours, other, bare, empty):
+        cluster.drop(name)
 
 
 def test_a_server_and_a_command_write_what_they_see_at_once(file: Path) -> None:
     def see(_: int) -> None:
-        Lineage(file).accept(Seen("1", 5))
+        Lineage(file).accept(Timeline("1", 5))
 
     with ThreadPoolExecutor(8) as several:
         list(several.map(see, range(200)))
-    Lineage(file).follow(Seen("1", 5), "ours")
+    Lineage(file).follow(Timeline("1", 5), "ours")
 
 
 def test_what_is_accepted_while_a_server_runs_is_taken_by_it(file: Path) -> None:
     seen = Lineage(file)
-    seen.follow(Seen("1", 5), "ours")
-    Lineage(file).accept(Seen("1", 4))
-    for other in (Seen("1", 3), Seen("2", 4)):
+    seen.follow(Timeline("1", 5), "ours")
+    Lineage(file).accept(Timeline("1", 4))
+    for other in (Timeline("1", 3), Timeline("2", 4)):
         with pytest.raises(ConfigurationError):
             seen.follow(other, "ours")
-    seen.follow(Seen("1", 4), "ours")
-    seen.follow(Seen("1", 5), "ours")
+    seen.follow(Timeline("1", 4), "ours")
+    seen.follow(Timeline("1", 5), "ours")
     with pytest.raises(ConfigurationError):
-        seen.follow(Seen("1", 4), "ours")
+        seen.follow(Timeline("1", 4), "ours")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"system":"1"}', '{"system":"1","timeline":"x"}'])
 def test_a_file_that_says_nothing_is_not_taken_for_none(file: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(BasculeError, match="cannot be read"):
-        Lineage(file).follow(Seen("1", 1), "ours")
+        Lineage(file).follow(Timeline("1", 1), "ours")
     assert file.read_text() == text
-    Lineage(file).accept(Seen("1", 1))
-    Lineage(file).follow(Seen("1", 1), "ours")
+    Lineage(file).accept(Timeline("1", 1))
+    Lineage(file).follow(Timeline("1", 1), "ours")
 
 
 def test_what_a_server_has_seen_counts_without_a_file_too() -> None:
     seen = Lineage()
-    seen.follow(Seen("1", 4), "ours")
-    seen.follow(Seen("1", 5), "ours")
-    for other in (Seen("1", 4), Seen("2", 5)):
+    seen.follow(Timeline("1", 4), "ours")
+    seen.follow(Timeline("1", 5), "ours")
+    for other in (Timeline("1", 4), Timeline("2", 5)):
         with pytest.raises(ConfigurationError):
             seen.follow(other, "ours")
-    seen.follow(Seen("1", 5), "ours")
+    seen.follow(Timeline("1", 5), "ours")

@@ -93,14 +93,24 @@ class Record:
     def accept(self) -> tuple[str, str] | None:
         """Take the database that is there now as the right one: what was known, and what is.
 
-        None: it is in SQLite. Raises ConfigurationError when it cannot be used.
+        None: it is in SQLite. Raises ConfigurationError when it cannot be used, is empty, or has not
+        the record of this installation.
         """
         lineage = self.lineage
         if self._chosen is None or lineage is None:
             return None
-        from bascule.store.postgresql import lineage_of
+        from bascule.store.lineage import Lineage
+        from bascule.store.long_work import reading
+        from bascule.store.revisions import revision_of
+        from bascule.store.transaction import SqlReader
 
-        found = lineage_of(self._place(self._chosen))
+        seen = Lineage()  # what was seen before does not count
+        with reading(self._place(self._chosen), seen) as connection:
+            if revision_of(connection, self.name) is None:
+                raise self._is_empty()
+            self.adopt(SqlReader(connection))
+        found = seen.known
+        assert found is not None  # noqa: S101  # reason: what connected has seen it
         was = lineage.accept(found)
         return "unknown" if was is None else str(was), str(found)
 
@@ -159,21 +169,25 @@ class Record:
             return
         known = str(self._known.get("tenant_id", ""))
         if installation is not None and installation.tenant_id != known:
+            from bascule.identity.join_token import MAKE_ONE
+
             raise ConfigurationError(
                 f"The database {self._place(self._chosen).name} has the record of an installation "
                 f"whose keys are not in {self._data}.",
                 advice="Give the data directory of that installation with --data, or an empty "
-                "database. To add a server to that installation, run on a host where one runs: "
-                "bascule admin replica invite --data DATA.",
+                f"database. To add a server to that installation, make a token. {MAKE_ONE}",
             )
         is_elsewhere = self._known.get("database", self._reach) != self._reach
         if installation is None and (self._is_made or is_elsewhere):
-            raise ConfigurationError(
-                f"The database {self._place(self._chosen).name} is empty, and there is a record of "
-                f"the installation in {self._data}.",
-                advice=f"{self._data / DATABASE_FILE} says where it was. Restore it from a backup, "
-                "or give an empty data directory for a new installation.",
-            )
+            raise self._is_empty()
+
+    def _is_empty(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"The database {self.name} is empty, and there is a record of the installation in "
+            f"{self._data}.",
+            advice=f"{self._data / DATABASE_FILE} says where it was. Restore it from a backup, or "
+            "give an empty data directory for a new installation.",
+        )
 
     def check_current(self, installation: Installation) -> None:
         """Raise ConfigurationError when this database is not, or not any more, the record."""

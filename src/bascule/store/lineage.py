@@ -28,7 +28,7 @@ ADVICE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Timeline:
     """Where a primary is in the life of its cluster."""
 
     system: str  # the cluster's identifier
@@ -44,10 +44,15 @@ class Lineage:
     def __init__(self, file: Path | None = None) -> None:
         """Without a file it is remembered as long as the process runs."""
         self._file = file
-        self._known: Place | None = None
+        self._known: Timeline | None = None
         self._gate = threading.Lock()  # connections are made by several threads
 
-    def follow(self, found: Place, name: str) -> None:
+    @property
+    def known(self) -> Timeline | None:
+        """What this process has followed or accepted last."""
+        return self._known
+
+    def follow(self, found: Timeline, name: str) -> None:
         """Raise ConfigurationError if it lacks what this server has seen acknowledged."""
         with self._gate:
             known = self._known or self._read()
@@ -74,7 +79,7 @@ class Lineage:
                 self._write(found)
             self._known = found
 
-    def accept(self, found: Place) -> Place | None:
+    def accept(self, found: Timeline) -> Timeline | None:
         """Take it as the right one from now on; returns what was known."""
         with self._gate, suppress(ConfigurationError):
             self._known = self._read()
@@ -82,12 +87,12 @@ class Lineage:
         self._write(found)
         return was
 
-    def _read(self) -> Place | None:
+    def _read(self) -> Timeline | None:
         if self._file is None or not self._file.exists():
             return None
         try:
             known = json.loads(self._file.read_text())
-            return Place(str(known["system"]), int(known["timeline"]))
+            return Timeline(str(known["system"]), int(known["timeline"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"{self._file} cannot be read: {error}.",
@@ -96,7 +101,7 @@ class Lineage:
                 "--data DIR",
             ) from None
 
-    def _write(self, found: Place) -> None:
+    def _write(self, found: Timeline) -> None:
         if self._file is None:
             return
         told = {"system": found.system, "timeline": found.timeline}
@@ -108,5 +113,5 @@ class Lineage:
             os.close(folder)
 
 
-def _is_behind(found: Place, known: Place) -> bool:
+def _is_behind(found: Timeline, known: Timeline) -> bool:
     return found.system != known.system or found.timeline < known.timeline

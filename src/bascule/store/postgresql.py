@@ -35,10 +35,9 @@ from bascule.clocks import FollowedClock
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.store import record_moved
-from bascule.store import lineage as lineages
 from bascule.store.engine import Engine, enter
 from bascule.store.failures import log
-from bascule.store.lineage import Lineage
+from bascule.store.lineage import Lineage, Timeline
 from bascule.store.postgresql_failures import FAILURES, translate
 from bascule.store.prepared import Forms
 
@@ -190,7 +189,6 @@ class Database:
         self.name = place.name
         self.is_kept_elsewhere = False  # does a standby have what is acknowledged?
         self._lineage = lineage or Lineage()
-        self.seen: lineages.Place | None = None  # by the newest connection
         self.clock = FollowedClock(own)  # the database's; set by the first connection
         self._place = place
         self._identity: tuple[int, int] | None = None  # of the first that was connected to
@@ -231,8 +229,7 @@ class Database:
                     f"The database {self.name} is another one than when this program started.",
                     advice="Start the server again, if the record was moved or restored.",
                 )
-            self.seen = found.lineage
-            self._lineage.follow(self.seen, self.name)
+            self._lineage.follow(found.lineage, self.name)
             self.is_kept_elsewhere = found.is_kept_elsewhere
             opened.execute(_SET)
             measure(self.clock, opened)
@@ -266,16 +263,8 @@ class _Found:
     is_kept_elsewhere: bool
 
     @property
-    def lineage(self) -> lineages.Place:
-        return lineages.Place(str(self.system), self.timeline)
-
-
-def lineage_of(place: Place) -> lineages.Place:
-    """Of the primary that is there now, whatever was there before."""
-    database = Database(place)
-    database.connect().close()
-    assert database.seen is not None  # noqa: S101  # reason: what connected has seen it
-    return database.seen
+    def lineage(self) -> Timeline:
+        return Timeline(str(self.system), self.timeline)
 
 
 def _check(driver: psycopg.Connection, name: str) -> _Found:
