@@ -428,6 +428,32 @@ def test_after_a_restart_no_lease_ends_before_the_server_told_which_it_is(
     assert not again.is_open(), "it is the right one, and names the machine no more"
 
 
+def test_a_gateway_that_refuses_every_state_after_a_restart_keeps_leases_to_their_ends(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None shows it which server that is, so being named no more ends nothing; time does."""
+    world.tell("app", lease(seconds=600))
+    world.step()
+    again = World(tmp_path)
+    again.clock.pass_time(world.clock.boottime() - again.clock.boottime())
+    again.memory.held = world.memory.held
+    again.reconciler.restore(None)
+
+    def invalid(meanwhile: Callable[[], None]) -> DesiredState:
+        raise StateRefused("invalid")
+
+    monkeypatch.setattr(again.server, "fetch_state", invalid)
+    again.loop.on_line("")
+    again.loop.step()
+    again.step(LONGEST_RETRY)
+    assert again.is_open()
+    assert again.server.named() == {}
+    again.clock.pass_time(600 - LONGEST_RETRY)
+    assert not again.is_open(), "with no pass of anybody"
+    again.step()
+    assert not again.is_open()
+
+
 def test_very_many_machines_are_asked_for_in_turns(tmp_path: Path) -> None:
     """The gateway's own rules do not wait for all of them."""
     world = World(tmp_path)

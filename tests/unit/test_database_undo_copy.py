@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import socket
+import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from bascule.interfaces.inventory import Installation
 from bascule.interfaces.replicas import Replica
 from bascule.store import whole
 from bascule.store.long_work import commit, holding, reading
+from bascule.store.postgresql import place_of
 from bascule.store.postgresql_open import is_away, open_postgresql
 from bascule.store.transaction import SqlReader
 from tests.contracts.store.samples import close, write
@@ -89,8 +94,15 @@ def _change(where: Record, statement: str) -> None:
         commit(connection)
 
 
-def _undo(data: Path) -> Result:
-    return _run("undo-copy", "--data", data, "--yes")
+def _undo(data: Path, *more: str) -> Result:
+    return _run("undo-copy", "--data", data, "--yes", *more)
+
+
+def _record_is_in(data: Path, kind: str) -> None:
+    """And the database of before is retired, or not yet: one record lives."""
+    record = Record(data)
+    assert record.kind == kind
+    record.check_current(_installation(record))
 
 
 def test_a_move_is_not_undone_while_a_server_goes_on_where_the_record_is(
@@ -114,7 +126,7 @@ def test_a_move_is_not_undone_while_a_server_goes_on_where_the_record_is(
     _change(Record(data), "UPDATE installation SET moved_to = 'elsewhere'")
     postgresql.wait(lambda: postgresql.connections(name) == 0)
     assert "moved to elsewhere" in _refusal(_undo(data)).message, "from another data directory"
-    _change(Record(data), "UPDATE installation SET moved_to = ''")
+    _change(Record(data), "UPDATE installation SET moved_to = NULL")
     postgresql.wait(lambda: postgresql.connections(name) == 0)
     assert _undo(data).exit_code == 0
 
@@ -132,10 +144,15 @@ def test_a_move_is_undone_without_a_database_that_is_away(
     assert not isinstance(there := Record(data, nobody).where, Path)
     assert not is_away(there), "a server that refuses us is there"
     postgresql.cluster().do(f"ALTER DATABASE {name} RENAME TO {name}_gone")
-    done = _undo(data)
+    refused, kind = _refusal(_undo(data)), Record(data).kind
+    done = _undo(data, "--left-is-gone")
     postgresql.cluster().do(f"ALTER DATABASE {name}_gone RENAME TO {name}")
+    assert "from two records" in refused.message, "a server elsewhere may reach it"
+    assert "--left-is-gone" in refused.advice
+    assert kind == "PostgreSQL", "nothing was changed"
     assert done.exit_code == 0, done.output
     assert "No server may use it" in done.stderr
+    assert "copy --data DATA --to sqlite" in done.stderr
     assert "rotate-signing-key --now" in done.stderr
     assert Record(data).kind == "SQLite"
     assert Record(data).is_retiring
@@ -144,6 +161,130 @@ def test_a_move_is_undone_without_a_database_that_is_away(
     assert "there already" in _copy(data, "sqlite").stderr
     assert _installation(left).moved_to
     assert not Record(data).is_retiring
+
+
+def test_a_move_is_undone_without_a_database_that_was_made_anew(
+    data: Path, name: str, address: str
+) -> None:
+    """There is nothing in it to retire, and the next run asks nothing of it."""
+    assert _copy(data, address).exit_code == 0
+    postgresql.cluster().drop(name)
+    postgresql.cluster().do(f"CREATE DATABASE {name}")
+    assert "is empty" in _refusal(_undo(data)).message
+    done = _undo(data, "--left-is-gone")
+    assert done.exit_code == 0, done.output
+    _record_is_in(data, "SQLite")
+    assert not Record(data).is_retiring
+
+
+@pytest.mark.parametrize("is_undone", [True, False])
+def test_what_could_not_be_retired_is_said_when_the_move_has_happened(
+    data: Path, name: str, address: str, is_undone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error would look as if nothing had happened, and somebody would start the other one."""
+    assert _copy(data, address).exit_code == 0
+    left, real = Record(data), Record.take_over
+
+    def lose(*given: Any) -> None:  # reason: of what is replaced
+        real(*given)
+        postgresql.cluster().do(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608  # reason: a name of ours
+        )
+
+    monkeypatch.setattr(Record, "take_over", lose)
+    done = _undo(data) if is_undone else _copy(data, "sqlite")
+    monkeypatch.undo()
+    assert done.exit_code == 0, done.output
+    assert "was not marked as retired" in done.stderr
+    assert "bascule admin database copy --data DATA --to sqlite" in done.stderr
+    _record_is_in(data, "SQLite")
+    assert Record(data).is_retiring
+    assert not _installation(left).moved_to
+    assert "there already" in _copy(data, "sqlite").stderr
+    assert _installation(left).moved_to
+    assert not Record(data).is_retiring
+
+
+def _answering(folder: Path, answer: bytes, *, is_tcp: bool = False) -> socket.socket:
+    """A server that answers each connection with this, on ``folder``'s socket or a port of TCP."""
+    if is_tcp:
+        made = socket.create_server(("127.0.0.1", 0))
+    else:
+        folder.mkdir()
+        made = socket.socket(socket.AF_UNIX)
+        made.bind(str(folder / ".s.PGSQL.5432"))
+        made.listen()
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = made.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return made
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    """Of PostgreSQL's protocol 3.0."""
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def _error(severity: str, state: str, words: str) -> bytes:
+    fields = (f"S{severity}", f"C{state}", f"M{words}")
+    return _message(b"E", b"".join(each.encode() + b"\0" for each in fields) + b"\0")
+
+
+def _standby() -> bytes:
+    told = (
+        ("server_version", "15.0"),
+        ("in_hot_standby", "on"),
+        ("default_transaction_read_only", "on"),
+    )
+    parameters = (_message(b"S", f"{name}\0{value}\0".encode()) for name, value in told)
+    ready = _message(b"K", struct.pack("!ii", 1, 1)) + _message(b"Z", b"I")
+    return _message(b"R", struct.pack("!i", 0)) + b"".join(parameters) + ready
+
+
+MISSING = _error("FATAL", "3D000", 'database "ours" does not exist')
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize(
+    ("answer", "is_tcp"),
+    [
+        (_error("FATAL", "28000", 'role "bascule" does not exist'), False),
+        (_error("FATAL", "57P03", "the database system is starting up"), False),
+        (_standby(), False),
+        (b"N", True),  # it has no TLS
+        (_error("\u0412\u0410\u0416\u041d\u041e", "28000", "\u0440\u043e\u043b\u044c"), False),
+    ],
+)
+def test_of_several_hosts_each_must_be_away(tmp_path: Path, answer: bytes, is_tcp: bool) -> None:
+    """One that has no such database, or is dead, says nothing of the other, which may be in use."""
+    dead = tmp_path / "dead"
+    missing = _answering(tmp_path / "missing", MISSING)
+    there = _answering(tmp_path / "there", answer, is_tcp=is_tcp)
+    port = there.getsockname()[1] if is_tcp else 5432
+    host = "127.0.0.1" if is_tcp else tmp_path / "there"
+
+    def away(*hosts: object) -> bool:
+        ports = ",".join(str(port if each == host else 5432) for each in hosts)
+        names = ",".join(map(str, hosts))
+        return is_away(place_of(f"host={names} port={ports} dbname=ours user=bascule"))
+
+    assert away(dead, dead)
+    assert away(dead, tmp_path / "missing")
+    assert away(tmp_path / "missing", dead)
+    for other in (dead, tmp_path / "missing"):
+        assert not away(host, other)
+        assert not away(other, host)
+    missing.close()
+    there.close()
 
 
 def test_a_key_that_was_forgotten_since_a_move_does_not_come_back_with_its_undoing(

@@ -144,11 +144,18 @@ def copy(
 )
 @DATA
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def undo_copy(data: Path, yes: bool) -> None:
+@click.option(
+    "--left-is-gone",
+    is_flag=True,
+    help="The database that has the record now is gone, and no server will use it again.",
+)
+def undo_copy(data: Path, yes: bool, left_is_gone: bool) -> None:
     """Go back to the database that the last copy retired. The server must be stopped.
 
     It has nothing of what was recorded since: live grants end, as after restoring a backup. To
-    keep that, use bascule admin database copy instead. This is recorded.
+    keep that, use bascule admin database copy instead. If the database that has the record now
+    cannot be reached, --left-is-gone is needed: a server that still uses it would go on granting
+    access. This is recorded.
     """
     from bascule.bootstrap.moving import undo
 
@@ -156,7 +163,7 @@ def undo_copy(data: Path, yes: bool) -> None:
         click.confirm(
             "What was recorded since the last move will be lost. Continue?", abort=True, err=True
         )
-    record, number = undo(data)
+    record, number = undo(data, is_left_gone=left_is_gone)
     say(f"The record is in {record.name} again. Installation number: {number}.")
 
 

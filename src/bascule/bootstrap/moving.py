@@ -14,6 +14,7 @@ back, from a backup too, agents take no opening from it (EDGES H7).
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -83,16 +84,30 @@ def copy(data: Path, to: DatabaseSettings | None, *, is_silent: bool) -> Moved |
         return _move(data, record, target, is_silent=is_silent)
 
 
-def finish(record: Record) -> None:
-    """Mark as retired what the last move left, if it was killed before it did."""
-    if record.is_retiring:
+def finish(record: Record, left: Connection | None = None) -> None:
+    """Do what is left to do after a move: a server may take the record, and where it was is marked as
+    retired. What fails is said, and done by the next run: the record has moved already.
+
+    ``left`` is the record that was left, if it is held.
+    """
+    before = record.before
+    if not record.is_retiring or before is None:
+        return
+    try:
         _arrive(record)
-        if (before := record.before) is not None:
-            try:
-                _retire(before, record)
-            except BasculeError as error:  # it may be gone; its number is lower, and agents know
-                note(f"{before.name} was not marked as retired: {error.message}")
-                return  # the next run tries again
+        if left is None:
+            _retire(before, record)
+        else:
+            _mark_retired(left, record)
+    except BasculeError as error:  # it may be gone; its number is lower, and agents know
+        to = shlex.quote(str(record.place["database"]))
+        note(f"The record is in {record.name} now.")
+        note(f"{before.name} was not marked as retired: {error.message} No server may use it.")
+        note(
+            "As soon as it can be reached, have it marked: bascule admin database copy --data DATA "
+            f"--to {to}"
+        )
+    else:
         record.forget_retiring()
 
 
@@ -125,9 +140,7 @@ def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Mov
             _note(there, target, data, number)
         check_held(source)
         target.take_over(made.tenant_id, number, record.place)
-        _arrive(target)
-        _mark_retired(source, target)
-    target.forget_retiring()
+        finish(target, source)
     sums = {table.name: each for table, each in read.items()}
     return Moved(record.name, target.name, number, verdict.head.position, sums)
 
@@ -245,6 +258,8 @@ def _arrive(record: Record) -> None:
 def _retire(record: Record, to: Record) -> None:
     from bascule.store.long_work import holding
 
+    if _is_empty(record):
+        return  # there is no record in it
     with holding(record.where) as connection:
         _mark_retired(connection, to)
 
@@ -260,9 +275,11 @@ def _mark_retired(connection: Connection, to: Record) -> None:
     commit(connection)
 
 
-def undo(data: Path) -> tuple[Record, int]:
+def undo(data: Path, *, is_left_gone: bool) -> tuple[Record, int]:
     """Go back to where the record was before the last move, and to what it had then. Where it is
     and the number of the installation from now on.
+
+    ``is_left_gone``: no server uses the record that is left, nor ever will; a person says so.
     """
     from bascule.store.long_work import check_held, check_unused, commit, holding
     from bascule.store.transaction import SqlReader
@@ -283,7 +300,7 @@ def undo(data: Path) -> tuple[Record, int]:
                 f"The database {before.where} is not there any more.",
                 advice="Put it back, or restore a backup.",
             )
-        left = _held(record, kept)
+        left = _held(record, kept, is_left_gone=is_left_gone)
         with holding(before.where) as connection:
             check_unused(connection, before.name)
             made = SqlReader(connection).installation()
@@ -300,20 +317,16 @@ def undo(data: Path) -> tuple[Record, int]:
         if left is not None:
             check_held(left)
         before.take_over(made.tenant_id, number, record.place)
-        if left is None:
-            finish(before)
-        else:
-            _arrive(before)
-            _mark_retired(left, before)
-            before.forget_retiring()
+        finish(before, left)
     return before, number
 
 
-def _held(record: Record, kept: ExitStack) -> Connection | None:
+def _held(record: Record, kept: ExitStack, *, is_left_gone: bool) -> Connection | None:
     """The record that is left, held for as long as ``kept``, so that no server goes on with it.
     None: it is a file of this data directory, which is locked, or it is gone.
 
-    Raises BasculeError while a server uses it, and where that cannot be told.
+    Raises BasculeError while a server uses it, and where that cannot be told. A database that cannot
+    be reached from here may be reached by a server elsewhere: only a person knows.
     """
     from bascule.services.replicas import require_stopped
     from bascule.store.long_work import check_unused, holding
@@ -324,10 +337,16 @@ def _held(record: Record, kept: ExitStack) -> Connection | None:
     with ExitStack() as opened:
         try:
             connection = opened.enter_context(holding(record.where, record.lineage))
-        except BasculeError:
+        except BasculeError as error:
             if not _is_gone(record):
                 raise
-            note(f"{record.name} cannot be reached, or is empty. No server may use it from now on.")
+            if not is_left_gone:
+                raise ConfigurationError(
+                    f"{record.name}, which has the record now, cannot be reached, or is empty. If a "
+                    f"server can still use it, two servers would grant access from two records.",
+                    advice="Make it reachable, and run this again. Only if that database is gone, "
+                    "and no server will ever use it again, add --left-is-gone.",
+                ) from error
             note(
                 "A signing key that was rotated since the move may count again: bascule admin "
                 "rotate-signing-key --now"
@@ -344,16 +363,17 @@ def _held(record: Record, kept: ExitStack) -> Connection | None:
 
 def _is_gone(record: Record) -> bool:
     """Can no server use it, as far as can be told from here?"""
-    from bascule.store.long_work import reading
     from bascule.store.postgresql_open import is_away
-    from bascule.store.revisions import revision_of
 
     where = record.where
-    if isinstance(where, Path):
-        return False
-    if is_away(where):
-        return True
-    with reading(where, record.lineage) as connection:
+    return not isinstance(where, Path) and (is_away(where) or _is_empty(record))
+
+
+def _is_empty(record: Record) -> bool:
+    from bascule.store.long_work import reading
+    from bascule.store.revisions import revision_of
+
+    with reading(record.where) as connection:
         return revision_of(connection, record.name) is None
 
 

@@ -80,7 +80,11 @@ def filling(path: Path) -> Iterator[Connection]:
 
 
 def commit(connection: Connection) -> None:
-    driver_of(connection).execute("COMMIT")
+    engine = engine_of(connection)
+    try:
+        driver_of(connection).execute("COMMIT")
+    except engine.failures as error:
+        raise_translated(engine, error, "written")
 
 
 def check_held(connection: Connection) -> None:

@@ -7,6 +7,10 @@ not upgraded while one does.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
 from sqlalchemy import Connection, bindparam, select, text
 from sqlalchemy.exc import DBAPIError
@@ -33,6 +37,8 @@ _TABLES = text(
     "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace "
     "AND c.relkind IN ('r', 'p') ORDER BY c.relname"
 )
+_NO_DATABASE = re.compile(r'FATAL:\s+database "[^"]*" does not exist')
+_IS_THERE = ("certificate", "SSL", "read-only", "hot standby")  # said of a server that answered
 _ALIVE = (  # by what every revision has
     select(replicas.c.host, replicas.c.endpoint)
     .where(database_now() - replicas.c.seen_at <= bindparam("within", type_=Span))
@@ -90,20 +96,33 @@ def connect_to(place: Place, lineage: Lineage | None = None) -> Connection:
 
 def is_away(place: Place) -> bool:
     """Does no server answer there, or is there no such database? One that refuses us, or whose
-    certificate cannot be verified, is there: others may use it.
+    certificate cannot be verified, is there: others may use it. Of several hosts each must be away.
     """
     try:
         Database(place).connect().close()
     except FAILURES as error:
-        said = _said(error)
-        if 'database "' in said and "does not exist" in said:
-            return True
-        if any(each in said for each in ("FATAL", "certificate", "SSL", "read-only")):
+        said = _said(error)  # with several hosts: the failure of each
+        if any(each in said for each in _IS_THERE):
             return False
-        return PGconn.ping(place.reach.encode()) == Ping.NO_RESPONSE
+        if refusals := said.count("FATAL"):
+            return refusals == len(_NO_DATABASE.findall(said))
+        return all(
+            PGconn.ping(each.encode()) == Ping.NO_RESPONSE for each in _each_host(place.reach)
+        )
     except ConfigurationError:
         return False
     return False
+
+
+def _each_host(reach: str) -> Iterator[str]:
+    """The same for one host at a time: a ping of several says how the last of them answered."""
+    given = conninfo_to_dict(reach)
+    lists = {
+        name: str(given[name]).split(",") for name in ("host", "hostaddr", "port") if name in given
+    }
+    for place in range(max(map(len, lists.values()), default=1)):
+        one = {name: each[min(place, len(each) - 1)] for name, each in lists.items()}
+        yield make_conninfo("", **{**given, **one})
 
 
 def _connect(database: Database) -> Connection:
