@@ -28,7 +28,7 @@ def accept_server(state: Path, control: Path | None) -> None:
     told = tell_agent(control_at(control, state), {"command": "acceptServer"})
     if told["number"] is None:
         raise Conflict(
-            "Nothing was changed: the server that told this agent a state last is accepted already.",
+            "Nothing was changed: the agent does not refuse the server that it last heard from.",
             advice="If it has none yet, wait until it is connected: bascule agent status",
         )
     show(f"The server with installation number {told['number']} is accepted.")

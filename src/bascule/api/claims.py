@@ -1,9 +1,9 @@
 """A point has one connection over all servers: each that was proved is claimed in the database.
 
-A claim has a number, higher than all before it. Whatever a connection settles, is told or counts as
-contact is taken only while its number is the newest of its point. So a server that was paused, or cut
-off, and comes back speaks for no point that has proved itself elsewhere meanwhile. Claims that come
-together are written together. Where a server is alone, nothing is claimed.
+A claim has a number, higher than all before it. Reports, answers and contacts of a connection are
+accepted only while its number is the newest of its point. So a server that was paused or cut off cannot
+speak for a point that has connected elsewhere. Claims that come together are written together. Where a
+server is alone, nothing is claimed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AT_ONCE = 100  # of one transaction
 
 
 class Claims:
-    """Those that wait to be written."""
+    """Claims that wait to be written."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

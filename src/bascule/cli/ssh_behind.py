@@ -1,6 +1,6 @@
 """ssh to a machine behind a gateway, as a process of its own: when it fails, the gateway may know why.
 
-Its answers may not come back through the gateway (EDGES G7), of which ssh says only that the time is over.
+Its answers may not come back through the gateway (EDGES G7), and ssh reports only a timeout.
 """
 
 from __future__ import annotations

@@ -253,10 +253,10 @@ RECORD_CHANGED = WeaknessKind(
 SERVER_RETIRED = WeaknessKind(
     "ServerRetired",
     Gravity.SEVERE,
-    "The server has the installation number {told}, and one with {known} told this agent what to do "
-    "before: the record was moved to another database, and this server has the one from before. "
-    "Nothing that it says is taken; open access ends on time, and closed ports stay closed. Stop that "
-    "server. If it is the right one, run bascule agent accept-server on this host as root.",
+    "This server has installation number {told}, but this agent has already obeyed one with {known}: "
+    "the record was moved to another database, and this server is on the old one. The agent ignores it; "
+    "open access ends on time, and closed ports stay closed. Stop that server. If it is the right one, "
+    "run bascule agent accept-server on this host as root.",
 )
 PORT_IN_OWN_RANGE = WeaknessKind(
     "PortInLocalRange",

@@ -31,5 +31,5 @@ class LineWrites(LineReads, Protocol):
         ...
 
     def pass_line_over(self, point_uid: str) -> None:
-        """No connection that the point has is its newest word any more."""
+        """Outdate every connection of the point: it has reported over HTTP since."""
         ...

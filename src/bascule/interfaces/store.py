@@ -170,7 +170,7 @@ def record_moved() -> Unavailable:
     return Unavailable(
         "The record of this installation was moved to another database. This server changes "
         "nothing any more.",
-        advice="Use a server that runs on that one. The log of this server says which it is.",
+        advice="Use a server on the new database. This server's log names it.",
     )
 
 

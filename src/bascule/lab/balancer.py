@@ -2,10 +2,10 @@
 
 Run in the host that the lab calls ``server`` as ``python -m bascule.lab.balancer CA_FILE NAME...``, with the
 socket on the machine's 127.0.0.1 handed to it (sd_listen_fds(3)). Each connection to a replica begins with
-the PROXY protocol's header, version 1, so that the replica knows who calls. No two connections in turn go
-to one replica while there is another. A replica that is not ready (``/readyz``, twice in turn) gets none,
-and loses those that it has to the others, since one that was paused keeps them open. When none is ready,
-those that answer at all are used: they say why.
+the PROXY protocol's header, version 1, so that the replica knows who calls. Connections go to the replicas
+in turn. A replica that failed two checks of ``/readyz`` gets no new ones, and its open ones are cut so that
+their clients connect elsewhere: a paused replica would keep them open. When none is ready, those that
+answer at all are used: they say why.
 What is not here: which replicas there are (``topology``).
 """
 

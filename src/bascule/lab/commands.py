@@ -61,7 +61,7 @@ Examples:
     type=click.IntRange(1, MOST_REPLICAS),
     default=1,
     show_default=True,
-    help="Number of servers, behind a balancer; more than one need --postgresql.",
+    help="Number of servers, behind a balancer; more than one needs --postgresql.",
 )
 @click.option(
     "--postgresql",
@@ -181,8 +181,8 @@ Examples:
 def stop(name: str, program: str, kill: bool) -> None:
     """Stop a PROGRAM of the lab until `bascule lab start`.
 
-    A program is server, server-1, balancer, database, web-1/agent or web-1/sshd. One that ends otherwise is
-    started again after a second.
+    A program is server, server-1, balancer, database, web-1/agent or web-1/sshd. A program
+    that ends by itself is restarted after a second.
     """
     from bascule.lab import stopping
     from bascule.lab.folder import lab_folder

@@ -1,4 +1,7 @@
-"""A duty that goes on over several transactions, such as delivering."""
+"""Holding one duty over several transactions, such as delivering.
+
+What is not here: the row and its fence (``duties``), which is all that work of one transaction needs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _GOOD_FOR = (LEASE - timedelta(seconds=1)).total_seconds()
 
 
 class Post:
-    """One server's part in it. A lone server always holds it."""
+    """The hold of one server on one duty. A lone server always holds it."""
 
     def __init__(self, services: Services, name: str) -> None:
         self._services = services

@@ -10,7 +10,7 @@ from datetime import timedelta
 from bascule.errors import ConfigurationError
 from bascule.interfaces.replicas import Replica, ReplicaReads, ReplicaWrites
 
-SEEN_EVERY = timedelta(seconds=3)  # with the contacts of its agents
+SEEN_EVERY = timedelta(seconds=3)  # the agents' contacts go in the same commit
 FORGOTTEN_AFTER = timedelta(days=1)  # until then, who looks finds that one was killed, and when
 
 

@@ -1,6 +1,6 @@
 """Connections of commands that read or write a whole database in one transaction.
 
-What ends a transaction that takes long is put off for them: they are run by somebody who watches.
+PostgreSQL's limits on long transactions are raised or lifted for them, because a person is watching.
 What is not here: what they read and write (``whole``, ``faults``).
 """
 
@@ -37,8 +37,8 @@ def reading(where: Path | Place, lineage: Lineage | None = None) -> Iterator[Con
 
 @contextmanager
 def holding(where: Path | Place, lineage: Lineage | None = None) -> Iterator[Connection]:
-    """The right to write, which nobody else has until the transaction ends. Whoever does not commit
-    it leaves the database as it was. It does not end because nothing is asked of it for long.
+    """Hold the exclusive right to write until the transaction ends. Without a commit nothing changes.
+    An idle transaction is not ended.
     """
     with _connected(where, is_reader=False, lineage=lineage) as connection:
         yield _begun(connection, engine_of(connection).begin_write)
@@ -58,8 +58,8 @@ def holding_empty(where: Place) -> Iterator[Connection]:
 
 @contextmanager
 def filling(path: Path) -> Iterator[Connection]:
-    """A new file, on disk whole unless something is raised. Nothing is kept safe before: it has
-    another name until then, and one that was not finished is begun anew.
+    """A new file, on disk whole unless something is raised. It is not crash-safe before that: it has
+    a temporary name, and an unfinished file is started again.
     """
     beside = [path.with_name(f"{path.name}-{end}") for end in ("journal", "wal", "shm")]
     for each in (path, *beside):

@@ -37,8 +37,8 @@ Progress = Callable[[str, int], OnRows]  # of a part, and how many rows it has
 
 
 def prepare(target: Connection, name: str, of: Installation) -> None:
-    """Leave the target empty, in the caller's transaction: it is, or has a copy of this installation
-    that did not finish. Raises ConfigurationError for anything else, and leaves it as it is.
+    """Empty the target, in the caller's transaction. It must be empty already, or have an unfinished
+    copy of this installation; otherwise raise ConfigurationError and leave it as it is.
     """
     found = revision_of(target, name)
     if found is None:

@@ -306,7 +306,7 @@ class Renewals:
         """Is the provider's word still good, as far as it can be asked?
 
         One server asks at a time: a refresh token may work once, and a second use of it may cost
-        the person her sign-in there.
+        the person their sign-in there.
         """
         services, clock = self._state.services, self._state.services.clock
         issuer, subject = identity.issuer, identity.subject

@@ -2,10 +2,10 @@
 (EDGES G7).
 
 The rules count the first packets of TCP that a client repeats although the one before left this host,
-while nothing came back through it. A client that goes on so had no answer by whatever way: one that was
-answered past this host sends no more of them, and is no finding. A refusal ends what conntrack knows of
-a connection, so it is none either. A later connection of the client that is answered takes the finding
-back. What is not here: UDP, which need not be answered; why there is no answer (``returns`` asks).
+while nothing came back through it. A client that goes on repeating has no answer by any route. A client
+that was answered by a route past this host stops repeating, so it is not a finding. A refused connection
+leaves conntrack, so it is not one either. A finding is withdrawn when a later connection of the same
+client is answered. What is not here: UDP, which need not be answered; why there is no answer (``returns`` asks).
 Source: net/netfilter/nf_conntrack_proto_tcp.c; rtnetlink(7), RTM_GETNEIGH; linux/neighbour.h.
 """
 
