@@ -151,7 +151,7 @@ def test_a_move_is_undone_without_a_database_that_is_away(
     assert "--left-is-gone" in refused.advice
     assert kind == "PostgreSQL", "nothing was changed"
     assert done.exit_code == 0, done.output
-    assert "No server may use it" in done.stderr
+    assert "no server may use it" in done.stderr
     assert "copy --data DATA --to sqlite" in done.stderr
     assert "rotate-signing-key --now" in done.stderr
     assert Record(data).kind == "SQLite"

@@ -42,6 +42,7 @@ from bascule.interfaces.inventory import Installation
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from bascule.store.lineage import Lineage
     from bascule.store.whole import Sum
 
 COPYING = f"{DATABASE}.copying"  # a file that is not finished
@@ -102,7 +103,7 @@ def finish(record: Record, left: Connection | None = None) -> None:
     except BasculeError as error:  # it may be gone; its number is lower, and agents know
         to = shlex.quote(str(record.place["database"]))
         note(f"The record is in {record.name} now.")
-        note(f"{before.name} was not marked as retired: {error.message} No server may use it.")
+        note(f"{before.name} was not marked as retired, and no server may use it: {error.message}")
         note(
             "As soon as it can be reached, have it marked: bascule admin database copy --data DATA "
             f"--to {to}"
@@ -337,7 +338,7 @@ def _held(record: Record, kept: ExitStack, *, is_left_gone: bool) -> Connection 
     with ExitStack() as opened:
         try:
             connection = opened.enter_context(holding(record.where, record.lineage))
-        except BasculeError as error:
+        except Exception as error:  # reason: an empty database fails by a statement of ours
             if not _is_gone(record):
                 raise
             if not is_left_gone:
@@ -366,14 +367,14 @@ def _is_gone(record: Record) -> bool:
     from bascule.store.postgresql_open import is_away
 
     where = record.where
-    return not isinstance(where, Path) and (is_away(where) or _is_empty(record))
+    return not isinstance(where, Path) and (is_away(where) or _is_empty(record, record.lineage))
 
 
-def _is_empty(record: Record) -> bool:
+def _is_empty(record: Record, lineage: Lineage | None = None) -> bool:
     from bascule.store.long_work import reading
     from bascule.store.revisions import revision_of
 
-    with reading(record.where) as connection:
+    with reading(record.where, lineage) as connection:
         return revision_of(connection, record.name) is None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
@@ -98,24 +99,11 @@ def is_away(place: Place) -> bool:
     """Does no server answer there, or is there no such database? One that refuses us, or whose
     certificate cannot be verified, is there: others may use it. Of several hosts each must be away.
     """
-    try:
-        Database(place).connect().close()
-    except FAILURES as error:
-        said = _said(error)  # with several hosts: the failure of each
-        if any(each in said for each in _IS_THERE):
-            return False
-        if refusals := said.count("FATAL"):
-            return refusals == len(_NO_DATABASE.findall(said))
-        return all(
-            PGconn.ping(each.encode()) == Ping.NO_RESPONSE for each in _each_host(place.reach)
-        )
-    except ConfigurationError:
-        return False
-    return False
+    return all(_is_away(replace(place, reach=each)) for each in _each_host(place.reach))
 
 
 def _each_host(reach: str) -> Iterator[str]:
-    """The same for one host at a time: a ping of several says how the last of them answered."""
+    """The same for one host at a time."""
     given = conninfo_to_dict(reach)
     lists = {
         name: str(given[name]).split(",") for name in ("host", "hostaddr", "port") if name in given
@@ -123,6 +111,21 @@ def _each_host(reach: str) -> Iterator[str]:
     for place in range(max(map(len, lists.values()), default=1)):
         one = {name: each[min(place, len(each) - 1)] for name, each in lists.items()}
         yield make_conninfo("", **{**given, **one})
+
+
+def _is_away(place: Place) -> bool:
+    try:
+        Database(place).connect().close()
+    except FAILURES as error:
+        said = _said(error)  # of each address that the host has
+        if any(each in said for each in _IS_THERE):
+            return False
+        if refusals := said.count("FATAL"):
+            return refusals == len(_NO_DATABASE.findall(said))
+        return PGconn.ping(place.reach.encode()) == Ping.NO_RESPONSE
+    except ConfigurationError:
+        return False
+    return False
 
 
 def _connect(database: Database) -> Connection:
