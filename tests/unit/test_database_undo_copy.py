@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -205,8 +206,11 @@ def test_what_could_not_be_retired_is_said_when_the_move_has_happened(
     assert not Record(data).is_retiring
 
 
-def _answering(folder: Path, answer: bytes, *, is_tcp: bool = False) -> socket.socket:
-    """A server that answers each connection with this, on ``folder``'s socket or a port of TCP."""
+@contextlib.contextmanager
+def _answering(folder: Path, answer: bytes, *, is_tcp: bool = False) -> Iterator[int]:
+    """A server that answers each connection with this, on ``folder``'s socket or a port of TCP. In a
+    process of its own: libpq's ping lets no other thread run.
+    """
     if is_tcp:
         made = socket.create_server(("127.0.0.1", 0))
     else:
@@ -214,19 +218,19 @@ def _answering(folder: Path, answer: bytes, *, is_tcp: bool = False) -> socket.s
         made = socket.socket(socket.AF_UNIX)
         made.bind(str(folder / ".s.PGSQL.5432"))
         made.listen()
-
-    def serve() -> None:
+    child = os.fork()
+    if child == 0:
         while True:
-            try:
+            with contextlib.suppress(OSError):
                 connection, _ = made.accept()
-            except OSError:
-                return
-            with connection, contextlib.suppress(OSError):
-                connection.recv(4096)
-                connection.sendall(answer)
-
-    threading.Thread(target=serve, daemon=True).start()
-    return made
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+    port = made.getsockname()[1] if is_tcp else 5432
+    made.close()
+    yield port
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def _message(kind: bytes, body: bytes) -> bytes:
@@ -266,25 +270,23 @@ MISSING = _error("FATAL", "3D000", 'database "ours" does not exist')
 )
 def test_of_several_hosts_each_must_be_away(tmp_path: Path, answer: bytes, is_tcp: bool) -> None:
     """One that has no such database, or is dead, says nothing of the other, which may be in use."""
-    dead = tmp_path / "dead"
-    missing = _answering(tmp_path / "missing", MISSING)
-    there = _answering(tmp_path / "there", answer, is_tcp=is_tcp)
-    port = there.getsockname()[1] if is_tcp else 5432
-    host = "127.0.0.1" if is_tcp else tmp_path / "there"
+    dead, missing = tmp_path / "dead", tmp_path / "missing"
+    with (
+        _answering(missing, MISSING),
+        _answering(tmp_path / "there", answer, is_tcp=is_tcp) as port,
+    ):
+        host = "127.0.0.1" if is_tcp else tmp_path / "there"
 
-    def away(*hosts: object) -> bool:
-        ports = ",".join(str(port if each == host else 5432) for each in hosts)
-        names = ",".join(map(str, hosts))
-        return is_away(place_of(f"host={names} port={ports} dbname=ours user=bascule"))
+        def away(*hosts: object) -> bool:
+            ports = ",".join(str(port if each == host else 5432) for each in hosts)
+            names = ",".join(map(str, hosts))
+            return is_away(place_of(f"host={names} port={ports} dbname=ours user=bascule"))
 
-    assert away(dead, dead)
-    assert away(dead, tmp_path / "missing")
-    assert away(tmp_path / "missing", dead)
-    for other in (dead, tmp_path / "missing"):
-        assert not away(host, other)
-        assert not away(other, host)
-    missing.close()
-    there.close()
+        assert away(dead, missing)
+        assert away(missing, dead)
+        for other in (dead, missing):
+            assert not away(host, other)
+            assert not away(other, host)
 
 
 def test_a_key_that_was_forgotten_since_a_move_does_not_come_back_with_its_undoing(

@@ -140,6 +140,9 @@ def _begun(connection: Connection, begin: str, idle: str = "0") -> Connection:
 
 
 def _let_go(connection: Connection) -> None:
+    if connection.invalidated:
+        connection.close()
+        return
     engine, driver = engine_of(connection), driver_of(connection)
     try:
         if engine.is_in_transaction(driver):

@@ -110,7 +110,7 @@ def _each_host(reach: str) -> Iterator[str]:
     }
     for place in range(max(map(len, lists.values()), default=1)):
         one = {name: each[min(place, len(each) - 1)] for name, each in lists.items()}
-        yield make_conninfo("", **{**given, **one})
+        yield make_conninfo(reach, **one)
 
 
 def _is_away(place: Place) -> bool:
