@@ -145,8 +145,10 @@ class World:
             LocalOpenings(folder),
             machine_uid="gw",
             own_addresses=lambda: self.own,
+            answered_by=lambda machines: [self.hops for _ in machines],
         )
         self.own: frozenset[Address] = frozenset()
+        self.hops: frozenset[Address] = frozenset()
 
     def begin(self) -> None:
         self.loop.on_line("")
@@ -560,3 +562,21 @@ def test_root_is_told_what_is_closed_and_open_behind(world: World) -> None:
     assert (app["addresses"], app["closed"], app["inForce"]) == ([str(APP)], ["22/tcp"], ["g"])
     assert app["open"].keys() == {"g"}
     assert (sql["machineUid"], sql["inForce"], sql["formerAddresses"]) == ("sql", [], [])
+
+
+def test_by_which_addresses_a_machine_s_answers_come_back_is_told_anew(tmp_path: Path) -> None:
+    """With the first report of a machine, and when they are others; no opening waits for it."""
+    world = World(tmp_path)
+    world.hops = frozenset({ip_address("10.1.0.1")})
+    world.tell("app")
+    world.begin()
+    world.hops = frozenset({ip_address("10.1.0.2")})
+    world.step(behind.ANSWERS_SECONDS)
+    world.step()
+    assert [each.answered_by for each in world.reported("app")] == [world.hops]
+    world.quiet()
+    world.tell("sql")
+    world.step()
+    assert [each.answered_by for each in world.reported("sql")] == [world.hops]
+    world.step()
+    assert world.server.told[-1][0] != "app", "it is no news"

@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,12 @@ class Host:
 
     def own_addresses(self) -> frozenset[Address]:
         return frozenset()
+
+    def next_hops(self, destination: Address, source: Address) -> None:
+        return None
+
+    def answered_by(self, machines: Sequence[object]) -> Sequence[Collection[Address]]:
+        return [()] * len(machines)
 
 
 @pytest.fixture

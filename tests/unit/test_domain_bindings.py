@@ -16,11 +16,18 @@ from bascule.domain.bindings import (
     is_dispensable,
     together,
 )
-from bascule.domain.bounds import Forwarding, Guard
+from bascule.domain.bounds import Forwarding, Guard, Objection
 from bascule.domain.capabilities import HOST, Latency
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
-from bascule.domain.machine import ClosedPort, EnforcementPoint, Unable, unable_words
+from bascule.domain.machine import (
+    ClosedPort,
+    EnforcementPoint,
+    Unable,
+    failure_words,
+    unable_words,
+    unanswered_words,
+)
 from bascule.domain.net import Address, AddressPrefix, PortKey
 from bascule.domain.points import PATIENCE, PointKind, first_patience
 from bascule.domain.weaknesses import BLOCKED_ELSEWHERE, RULES_UNREAD, Weakness
@@ -383,3 +390,27 @@ def test_a_machine_outside_its_gateways_networks_can_open_nothing(
     words = str(unable_words(Unable.OUTSIDE, "db"))
     assert "db is in no network" in words
     assert "/etc/bascule/guard.toml" in words
+
+
+def test_by_what_answers_come_back_is_of_the_last_report_that_could_enforce() -> None:
+    """EDGES G7."""
+    by, others = (frozenset({ip_address(each)}) for each in ("10.1.0.1", "10.1.0.2"))
+    told = BOUND.after(3, frozenset(), frozenset(), NOW, by)
+    assert told.answered_by == by
+    assert told.after(0, frozenset(), frozenset(), NOW).answered_by == by
+    assert told.after(4, frozenset(), frozenset(), NOW, others).answered_by == others
+    assert told.anew(NOW).answered_by == frozenset()
+    assert told.placed((ip_address("10.1.0.11"),)).answered_by == frozenset()
+
+
+@pytest.mark.parametrize("why", [Objection.PAST, Objection.NOWHERE])
+def test_why_a_machine_could_not_answer_can_be_said_in_another_language(why: Objection) -> None:
+    """As what else is said of a machine by its name alone; of another text nobody knows."""
+    said = unanswered_words(why, "web-1")
+    failed = replace(grant(), failure=str(said))
+    assert failed.failure_words == failure_words(str(said), "web-1") == said
+    assert failed.failure_words.template == said.template
+    assert failure_words(str(said), "web-2") is None
+    assert replace(failed, failure="").failure_words is None
+    gone = unable_words(Unable.UNINSTALLED, "web-1")
+    assert failure_words(str(gone), "web-1") == gone

@@ -77,6 +77,17 @@ def test_a_firewall_that_ends_no_lease_is_given_none() -> None:
     assert notes[0].startswith("refused grant local-1")
 
 
+def test_a_lease_whose_clients_get_no_answer_is_left_out_with_the_reason() -> None:
+    """What the guard says counts first; of other leases nothing is said."""
+    for why, word in ((Objection.PAST, "gateways"), (Objection.NOWHERE, "no route")):
+        left = bound(STATE, Guard(), {"g": why})
+        assert (left.state.leases, left.refused) == ((), {"g": why})
+        assert word in left.notes[0]
+        assert not left.notes[0].startswith("guard")
+    assert bound(STATE, Guard(ports=()), {"g": Objection.PAST}).refused == {"g": Objection.PORT}
+    assert bound(STATE, Guard(), {"another": Objection.PAST}).state.leases == (LEASE,)
+
+
 def test_a_lease_on_two_ports_needs_both() -> None:
     """What is not admitted is dropped whole: half a lease is not what anybody decided."""
     both = DesiredState("u", 1, STATE.closed, {}, (Lease("g", (SSH, RDP), ALICE_HOST, HOUR),))

@@ -402,7 +402,7 @@ def test_a_firewall_that_ends_no_lease_opens_nothing(clock: SetClock) -> None:
     assert reconciler.reconcile().in_force == frozenset()
     assert not packets.reaches("192.0.2.1", SSH)
     assert reconciler.refused == {"g": Objection.LEASELESS}
-    assert reconciler.guard_weaknesses() == (), "no guard file says so"
+    assert reconciler.weaknesses() == (), "no guard file says so"
     with pytest.raises(EnforcementFailed):
         reconciler.require_leases()
 
@@ -452,14 +452,14 @@ def test_what_a_guard_refuses_is_a_weakness_while_it_is_wanted(
 ) -> None:
     reconciler = Reconciler(firewall, Memory(), clock, Guard(ports=()))
     reconciler.restore(None)
-    assert reconciler.guard_weaknesses() == ()
+    assert reconciler.weaknesses() == ()
     reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
-    (weakness,) = reconciler.guard_weaknesses()
+    (weakness,) = reconciler.weaknesses()
     assert weakness == GUARD_REFUSES_PORT()
     reconciler.take(wanted(2), clock.boottime())
-    assert reconciler.guard_weaknesses() == ()
+    assert reconciler.weaknesses() == ()
     broken = Reconciler(firewall, Memory(), clock, Guard(ports=(), problem="it is no TOML"))
-    assert broken.guard_weaknesses() == (GUARD_UNUSABLE(problem="it is no TOML"),)
+    assert broken.weaknesses() == (GUARD_UNUSABLE(problem="it is no TOML"),)
 
 
 def test_a_guard_that_was_tightened_reaches_what_was_open(

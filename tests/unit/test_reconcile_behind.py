@@ -195,7 +195,7 @@ def test_the_guard_holds_for_machines_behind(gateway: Gateway) -> None:
     assert strict.settle().behind["app"].in_force == frozenset()
     assert strict.reconciler.refused_of("app") == {"h": Objection.SOURCE}
     assert strict.reconciler.refused == {}
-    assert len(strict.reconciler.guard_weaknesses()) == 1
+    assert len(strict.reconciler.weaknesses()) == 1
     assert not strict.reaches(SSH.behind(APP))
     short = gateway.restarted(guard=replace(BEHIND, max_duration=timedelta(seconds=60)))
     short.tell(state(2, lease("h")))
@@ -341,7 +341,7 @@ def test_without_a_guard_file_nothing_is_opened_behind_and_what_is_closed_stays_
     assert led(gateway) == set()
     assert not gateway.reaches(SSH.behind(APP))
     assert gateway.reaches(RDP.behind(APP)), "what no policy closed passes"
-    assert [each.code for each in gateway.reconciler.guard_weaknesses()] == ["GuardRefusesNetwork"]
+    assert [each.code for each in gateway.reconciler.weaknesses()] == ["GuardRefusesNetwork"]
 
 
 def test_root_who_takes_a_network_or_public_ports_away_ends_what_is_open_there(
@@ -385,7 +385,7 @@ def test_a_public_port_beyond_the_guard_is_refused(
     assert gateway.settle().behind["app"].in_force == frozenset()
     assert gateway.reconciler.refused_of("app") == {"g": Objection.MAPPED}
     assert led(gateway) == set()
-    codes = [each.code for each in gateway.reconciler.guard_weaknesses()]
+    codes = [each.code for each in gateway.reconciler.weaknesses()]
     assert codes == ["GuardRefusesPublicPort"]
 
 
@@ -399,7 +399,7 @@ def test_a_public_port_that_the_gateway_serves_is_refused_and_asked_for_again(
     assert found.behind["app"].in_force == frozenset()
     assert found.observed.rules.closed == {ClosedPort(SSH.behind(APP))}
     assert gateway.reconciler.refused_of("app") == {"g": Objection.TAKEN}
-    assert [each.code for each in gateway.reconciler.guard_weaknesses()] == ["PublicPortTaken"]
+    assert [each.code for each in gateway.reconciler.weaknesses()] == ["PublicPortTaken"]
     gateway.firewall.listens.clear()
     gateway.tell(state(2, lease("h")), mapped(PUBLIC))
     assert gateway.settle().behind["app"].in_force == {"h"}

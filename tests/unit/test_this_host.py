@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ class NoRight:
     def own_addresses(self) -> frozenset[Address]:
         return frozenset()
 
+    def next_hops(self, destination: Address, source: Address) -> None:
+        return None
+
+    def answered_by(self, machines: Sequence[object]) -> Sequence[Collection[Address]]:
+        return [()] * len(machines)
+
 
 class FakeHost:
     """A host whose firewall is the fake."""
@@ -61,6 +67,12 @@ class FakeHost:
 
     def own_addresses(self) -> frozenset[Address]:
         return frozenset()
+
+    def next_hops(self, destination: Address, source: Address) -> None:
+        return None
+
+    def answered_by(self, machines: Sequence[object]) -> Sequence[Collection[Address]]:
+        return [()] * len(machines)
 
 
 def _guarded() -> World:

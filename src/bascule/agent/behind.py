@@ -29,7 +29,7 @@ from bascule.agent.state import StateRefused
 from bascule.agent.timetable import ASK_SECONDS, LONGEST_RETRY
 from bascule.domain.bindings import MOST_BEHIND
 from bascule.domain.held import HeldBehind
-from bascule.domain.net import Address
+from bascule.domain.net import Address, PortBehind
 from bascule.domain.weaknesses import GATEWAY_S_OWN_ADDRESS, NOT_ENFORCED, Weakness
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Blocked, Driver
@@ -42,8 +42,16 @@ log = structlog.get_logger("bascule.agent")
 MOST_ASKED = 32  # machines in one pass, so that the gateway's own rules do not wait for long
 MOST_HELD = 2 * MOST_BEHIND  # machines, those included that are named no more but are kept closed
 TOO_LATE_RETRY = 1.0  # seconds
+ANSWERS_SECONDS = 10.0  # between two looks at the rules that may write over who asks
+ANSWERS_SHARE = 50  # a look of a second is followed by 50 s without one
 CANNOT_BE = "the server sent an invalid state of a machine behind: the current one is kept"
 TOO_MANY = "no more machines behind can be held: further ones are neither closed nor opened here"
+AnsweredBy = Callable[[Sequence[Collection[PortBehind]]], Sequence[Collection[Address]]]
+
+
+def nobody_answers(machines: Sequence[Collection[PortBehind]]) -> Sequence[Collection[Address]]:
+    """Where it cannot be told."""
+    return [()] * len(machines)
 
 
 class StatesBehind:
@@ -128,8 +136,11 @@ class ReportsBehind:
         driver_name: str,
         local: LocalOpenings,
         own_addresses: Callable[[], frozenset[Address]],
+        answered_by: AnsweredBy = nobody_answers,
     ) -> None:
-        """``own_addresses`` are the gateway's: nothing is forwarded to them, whatever the rules say."""
+        """``own_addresses`` are the gateway's: nothing is forwarded to them, whatever the rules say.
+        ``answered_by`` is as of ``HostParts``.
+        """
         self._reconciler = reconciler
         self._driver = driver
         self._link = link
@@ -137,6 +148,9 @@ class ReportsBehind:
         self._driver_name = driver_name
         self._local = local
         self._own_addresses = own_addresses
+        self._answered_by = answered_by
+        self._next_answers = float("-inf")  # when that is asked again
+        self._answers: Mapping[str, frozenset[Address]] = {}  # by machine uid
         self._misplaced: frozenset[Address] = frozenset()  # at which a machine is said to be
         self._knocks = KnockTally()
         self._tellings: dict[str, Telling] = {}
@@ -165,9 +179,14 @@ class ReportsBehind:
             return False
         said = {each for uid in outcome.behind for each in self._place(uid).addresses}
         self._misplaced = frozenset(said & self._own_addresses())
-        return self._send(
+        if self._answers.keys() != outcome.behind.keys():  # else it would be told as unknown
+            self._look_for_answers(outcome)
+        has_sent = self._send(
             [(uid, self._of_pass(uid, outcome.behind[uid])) for uid in self._named(outcome)], way
         )
+        if self._clock.boottime() >= self._next_answers:
+            self._look_for_answers(outcome)
+        return has_sent
 
     def of_fault(self, fault: str, outcome: Outcome | None, way: Way) -> bool:
         """Report that nothing can be enforced; of no generation, as the gateway's own. Raises as
@@ -228,11 +247,30 @@ class ReportsBehind:
             closed=read.closed,
             knocks=self._knocks.batch(now, self._addresses(uid)),
             sessions=count_sessions(self._reconciler, uid),
+            answered_by=self._answers.get(uid, frozenset()),
             refused=self._reconciler.refused_of(uid),
             ends=earlier_ends(self._reconciler, now, uid),
             local_openings=self._local.pending(uid),
             held_locally=held_locally(self._place(uid).held, now),
         )
+
+    def _look_for_answers(self, outcome: Outcome) -> None:
+        """By which addresses machines' answers come back. Of machines that are known it is looked at when
+        a pass is reported, so that no opening waits for it.
+        """
+        began = self._clock.boottime()
+        machines = [
+            [
+                each.port.behind(address)
+                for each in read.closed
+                for address in self._place(uid).addresses
+            ]
+            for uid, read in outcome.behind.items()
+        ]
+        told = map(frozenset, self._answered_by(machines))
+        self._answers = dict(zip(outcome.behind, told, strict=True))
+        now = self._clock.boottime()
+        self._next_answers = now + max(ANSWERS_SECONDS, ANSWERS_SHARE * (now - began))
 
     def _of_agent(self) -> Report:
         """What is told of the gateway itself is told by its own report."""

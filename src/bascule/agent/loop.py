@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bascule.agent.behind import ReportsBehind, StatesBehind
+from bascule.agent.behind import AnsweredBy, ReportsBehind, StatesBehind, nobody_answers
 from bascule.agent.by_root import ByRoot
 from bascule.agent.following import fault_of_ours, follow
 from bascule.agent.gateway import MachinesBehind
@@ -32,7 +32,7 @@ from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.news import Way
 from bascule.agent.reporting import Reports
 from bascule.agent.state import StateRefused
-from bascule.agent.status import behind_status, held_status
+from bascule.agent.status import behind_status, findings, held_status
 from bascule.agent.timetable import SHORTEST_RETRY, WATCH_SECONDS, Timetable
 from bascule.agent.witness import Witness
 from bascule.domain.guard import WHY
@@ -68,6 +68,7 @@ class AgentLoop:
         driver_name: str = "",
         own_weaknesses: tuple[Weakness, ...] = (),
         own_addresses: Callable[[], frozenset[Address]] = frozenset,
+        answered_by: AnsweredBy = nobody_answers,
     ) -> None:
         """``own_weaknesses`` is what its owner should know about this agent's set-up."""
         self._machine_uid = machine_uid
@@ -97,7 +98,9 @@ class AgentLoop:
         )
         self._behind = MachinesBehind(
             StatesBehind(reconciler, link, clock),
-            ReportsBehind(reconciler, driver, link, clock, driver_name, local, own_addresses),
+            ReportsBehind(
+                reconciler, driver, link, clock, driver_name, local, own_addresses, answered_by
+            ),
             self._refused,
             self._lost,
         )
@@ -487,6 +490,7 @@ class AgentLoop:
             "unheard": self._unheard,
             **held_status(held, self._outcome, self._fault, now),
             "behind": behind_status(held, self._outcome, now),
+            "answersElsewhere": findings(self._reconciler.answers_elsewhere()),
             "weaknesses": [str(each.text) for each in self._reports.weaknesses(self._fault)],
             "refusedByGuard": {key: WHY[each] for key, each in self._reconciler.refused.items()},
             "record": self._witness.status(),

@@ -150,7 +150,7 @@ class Reports:
         return (
             *((NOT_ENFORCED(problem=fault),) if fault else ()),
             *self._reconciler.retired.weaknesses(self._reconciler.held),
-            *self._reconciler.guard_weaknesses(),
+            *self._reconciler.weaknesses(),
             *self._driver.condition().weaknesses,
             *self._own_weaknesses(),
             *self._own_conflicts(),

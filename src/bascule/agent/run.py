@@ -54,6 +54,7 @@ from bascule.errors import (
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import HostParts
 from bascule.reconcile.reconciler import Reconciler
+from bascule.reconcile.returning import Returning
 
 log = structlog.get_logger("bascule.agent")
 
@@ -80,7 +81,9 @@ class AgentProcess:
         self._link: LineLink | None = None
         self._lock = lock_state(paths.state)
         self._memory = HeldFile(paths.state, clock)
-        self._reconciler = Reconciler(driver, self._memory, clock, guard_of_host(paths.guard))
+        returning = Returning(parts.next_hops, parts.own_addresses, clock.boottime)
+        guard = guard_of_host(paths.guard)
+        self._reconciler = Reconciler(driver, self._memory, clock, guard, returning)
 
     def run(self, server: str, token_file: Path | None) -> int:
         """Until SIGTERM or SIGINT; returns the exit code.
@@ -111,6 +114,7 @@ class AgentProcess:
             self._firewall.name,
             own_weaknesses,
             self._parts.own_addresses,
+            self._parts.answered_by,
         )
         for weakness in (*self._driver.condition().weaknesses, *own_weaknesses):
             log.warning("weak on this host", code=weakness.code, what=weakness.text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from bascule.domain.held import Held, HeldLease
+from bascule.domain.weaknesses import Weakness
 from bascule.reconcile.reconciler import Outcome
 
 
@@ -52,6 +54,11 @@ def behind_status(held: Held, outcome: Outcome | None, now: float) -> list[dict[
         }
         for uid, place in held.behind.items()
     ]
+
+
+def findings(found: Iterable[Weakness]) -> list[dict[str, Any]]:
+    """For ``bascule doctor``, which says them in words."""
+    return [{"code": each.code, "arguments": dict(each.arguments)} for each in found]
 
 
 def _opening(grant_id: str, lease: HeldLease, now: float) -> dict[str, Any]:

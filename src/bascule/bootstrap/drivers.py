@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bascule.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from bascule.domain.net import Address
+    from bascule.domain.net import Address, PortBehind
     from bascule.interfaces.driver import HostFirewall
 
 USUAL = "nftables"
@@ -47,3 +47,22 @@ class HostParts:
             return local_addresses()
         except OSError:
             return frozenset()
+
+    def next_hops(self, destination: Address, source: Address) -> Collection[Address] | None:
+        from bascule.drivers.linux.routes import next_hops
+
+        try:
+            return next_hops(destination, source)
+        except OSError:
+            return None
+
+    def answered_by(
+        self, machines: Sequence[Collection[PortBehind]]
+    ) -> Sequence[Collection[Address]]:
+        from bascule.drivers.linux.masquerading import answered_by
+        from bascule.drivers.nftables.shadowed import is_ours
+
+        try:
+            return answered_by(machines, is_ours)
+        except OSError:
+            return [()] * len(machines)

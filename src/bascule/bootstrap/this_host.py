@@ -40,6 +40,7 @@ from bascule.interfaces.inventory import Installation
 from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
+from bascule.reconcile.returning import Returning
 from bascule.services.act import IN_PROCESS_KEY, Act, Services
 from bascule.services.fleet import state_for
 from bascule.services.hub import machine_topic, wait_for
@@ -209,6 +210,9 @@ class ThisHost:
             memory,
             self._services.clock,
             guard_of_host(DEFAULT_PATH),
+            Returning(
+                self._parts.next_hops, self._parts.own_addresses, self._services.clock.boottime
+            ),
         )
         reconciler.restore(self._driver.observe().rules)
         reconciler.notes.extend(memory.notes)

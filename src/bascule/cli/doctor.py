@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.waiting import Working
+from bascule.client.host_agent import answers_elsewhere_here
 from bascule.domain.net import (
     PortKey,
     TransportProtocol,
@@ -36,6 +38,7 @@ _SHOWN = {
     Outcome.REFUTED: "Not reached by a packet in a copy of the rules: another rule may be in the way.",
     Outcome.UNTRIED: "Could not be tried with a packet: {reason}.",
 }
+_BY_ROUTES = Trial(Outcome.CONFIRMED, "by the routes of this host")
 _ARRIVED = "Not confirmed: a packet arrived in a copy of the rules. It may depend on who sends it."
 
 
@@ -82,6 +85,9 @@ def doctor(parts: HostParts, ports: Sequence[str], gateways: Sequence[str], outp
     Each finding is tried with a packet in a copy of the rules, in a network namespace of its own:
     it is confirmed, not reached, or could not be tried, with the reason.
 
+    On a machine behind gateways whose agent runs, doctor says too when its answers to whoever is let in
+    do not go back through a gateway.
+
     On a gateway, doctor sends echo requests to the machines behind it, and says whose answers do not
     come back through it.
 
@@ -89,7 +95,7 @@ def doctor(parts: HostParts, ports: Sequence[str], gateways: Sequence[str], outp
     """
     behind = [parse_address(each, "--behind") for each in gateways]
     with Working("Reading rules and trying what is found; this can take a minute"):
-        found = parts.firewall().examine([_port(each) for each in ports], behind)
+        found = _with_routes(parts.firewall().examine([_port(each) for each in ports], behind))
     if output == "json":
         emit_json(_json(found))
     else:
@@ -97,6 +103,19 @@ def doctor(parts: HostParts, ports: Sequence[str], gateways: Sequence[str], outp
     if found.findings:
         return FOUND
     return Forbidden.exit_code if found.unread else 0
+
+
+def _with_routes(found: Examination) -> Examination:
+    """With what the agent here says of its routes: the server has told it of the gateways in front."""
+    told = [
+        each for each in answers_elsewhere_here() if _key(each) not in map(_key, found.findings)
+    ]
+    trials = [*(trial for _, trial in _pairs(found)), *(_BY_ROUTES for _ in told)]
+    return replace(found, findings=(*found.findings, *told), trials=tuple(trials))
+
+
+def _key(weakness: Weakness) -> tuple[str, object]:
+    return weakness.code, dict(weakness.arguments)
 
 
 def _port(text: str) -> PortKey:

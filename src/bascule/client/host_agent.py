@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from bascule.domain.weaknesses import Weakness
 from bascule.errors import BasculeError, ConfigurationError, InvalidInput, ServerUnreachable
 
 DEFAULT_STATE = Path("/var/lib/bascule-agent")
@@ -59,6 +60,17 @@ def machine_uid_here() -> str:
         return str(tell_agent(find_control(), {"command": "status"})["status"]["machineUid"])
     except (BasculeError, KeyError):
         return ""
+
+
+def answers_elsewhere_here() -> list[Weakness]:
+    """What the agent on this host says of answers that do not go back through its machine's gateways;
+    empty where none says so, or this caller may not ask.
+    """
+    try:
+        told = tell_agent(find_control(), {"command": "status"})["status"]["answersElsewhere"]
+        return [Weakness(str(each["code"]), dict(each["arguments"])) for each in told]
+    except (BasculeError, KeyError, TypeError, ValueError):
+        return []
 
 
 def tell_agent(path: Path, message: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,17 @@ class Whereabouts:
 
 
 @dataclass(frozen=True, slots=True)
+class InFront:
+    """The gateways in front of a machine, as its own agent is told of them (EDGES G7)."""
+
+    # Of each gateway: answers go back through it where their next hop is one of these.
+    gateways: tuple[tuple[Address, ...], ...]
+    addresses: tuple[Address, ...]  # of the machine, to which they forward
+    mapped: PublicPorts = field(default_factory=dict)  # of all of them
+    is_for_all: bool = False  # may anybody ask, wherever they are?
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """One machine at one point, and what that point last read back of it."""
 
@@ -65,6 +76,8 @@ class Binding:
     # Former ones where nothing is closed any more, with the generation of that; the newest.
     released: Mapping[Address, int] = field(default_factory=dict)
     is_parallel: bool = False  # an alternative to the machine's other gateways that are bound so
+    # Of a gateway, by which answers of the machine come back through it; empty: it has not told any.
+    answered_by: frozenset[Address] = frozenset()
 
     @property
     def is_own(self) -> bool:
@@ -95,7 +108,9 @@ class Binding:
         """With other addresses."""
         former = (self.former | {*self.addresses}) - {*addresses}
         gone = {each: since for each, since in self.released.items() if each not in addresses}
-        return replace(self, addresses=addresses, former=former, released=gone)
+        return replace(
+            self, addresses=addresses, former=former, released=gone, answered_by=frozenset()
+        )
 
     def let_go(self, addresses: Collection[Address], generation: int) -> Binding:
         """With former addresses released by this generation."""
@@ -172,6 +187,7 @@ class Binding:
         in_force: frozenset[str],
         closed: frozenset[ClosedPort],
         now: datetime,
+        answered_by: frozenset[Address] = frozenset(),
     ) -> Binding:
         """With a report taken in."""
         failed = (self.failed_since or now) if generation == 0 else None
@@ -182,6 +198,7 @@ class Binding:
             in_force=in_force,
             closed=closed,
             failed_since=failed,
+            answered_by=self.answered_by if generation == 0 else answered_by,
         )
 
 

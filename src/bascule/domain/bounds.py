@@ -35,6 +35,8 @@ class Objection(StrEnum):
     MAPPED = "mapped"  # a public port is not one that the gateway's file gives
     LEASELESS = "leaseless"  # not the guard's: the firewall there cannot end an opening by itself
     TAKEN = "taken"  # nor this: something else at the gateway has the public port
+    PAST = "past"  # nor this: answers to a public port's clients go past the gateways
+    NOWHERE = "nowhere"  # nor this: the machine has no route to who asks
 
 
 Judge = Callable[[Iterable[PortKey], Iterable[AddressPrefix]], Objection | None]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bascule.domain.bindings import Whereabouts
+from bascule.domain.bindings import InFront, Whereabouts
 from bascule.domain.grant import Grant, due_at, opening_count, told_size
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
@@ -80,6 +80,7 @@ class DesiredState:
     cuts: tuple[Cut, ...] = ()
     where: Whereabouts | None = None  # None: it is the point's own, or nobody has said where
     drains: tuple[Drain, ...] = ()  # those of leases, and of grants whose time is over
+    in_front: InFront | None = None  # of the agent's own machine; None: it cannot be told
     installation: int = 0  # number of the installation that says so; moves of its record raise it
 
 

@@ -19,12 +19,12 @@ from bascule.domain.lifecycle import (
     Status,
     StatusReason,
 )
-from bascule.domain.machine import OnExpiry
+from bascule.domain.machine import OnExpiry, failure_words
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.points import LONGEST_PATIENCE, PATIENCE, PointKind
 from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict
-from bascule.sentences import sentence
+from bascule.sentences import Sentence, sentence
 
 _SETTLING = frozenset({GrantState.CLOSING, GrantState.CLOSED})
 SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not confirmed"
@@ -84,6 +84,11 @@ class Grant:
         status = STATES[self.state].status
         assert status is not None  # noqa: S101  # reason: what is never told to Azure has no grant
         return status
+
+    @property
+    def failure_words(self) -> Sentence | None:
+        """``failure`` as a sentence that can be said in another language; None: it cannot."""
+        return failure_words(self.failure, self.machine_id.name) if self.failure else None
 
     @property
     def is_live(self) -> bool:

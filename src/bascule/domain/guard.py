@@ -17,12 +17,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import Guard, Judge, Objection
 from bascule.domain.desired import DesiredState, Drain, Lease
 from bascule.domain.held import Held, HeldBehind, HeldLease
 from bascule.domain.net import AddressPrefix, PortKey, PortMapped, PublicPorts
+from bascule.domain.weaknesses import (
+    GUARD_REFUSES_NETWORK,
+    GUARD_REFUSES_PORT,
+    GUARD_REFUSES_PUBLIC_PORT,
+    GUARD_REFUSES_SOURCE,
+    PUBLIC_PORT_TAKEN,
+)
 
 WHY = {
     Objection.UNREADABLE: "this host's guard file cannot be used, so it admits nothing",
@@ -32,7 +40,17 @@ WHY = {
     Objection.MAPPED: "its public port is not one that this gateway's guard file gives",
     Objection.TAKEN: "something else at this gateway has its public port",
     Objection.LEASELESS: "the firewall here cannot end an opening by itself, so nothing is opened",
+    Objection.PAST: "answers from here to its source go past the gateways, so it cannot work",
+    Objection.NOWHERE: "this host has no route to its source, so it cannot work",
 }
+REFUSING = {  # what is told of a host that has refused something so
+    Objection.PORT: GUARD_REFUSES_PORT,
+    Objection.SOURCE: GUARD_REFUSES_SOURCE,
+    Objection.NETWORK: GUARD_REFUSES_NETWORK,
+    Objection.MAPPED: GUARD_REFUSES_PUBLIC_PORT,
+    Objection.TAKEN: PUBLIC_PORT_TAKEN,
+}
+_NOT_ITS_OWN = (Objection.LEASELESS, Objection.TAKEN, Objection.PAST, Objection.NOWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +62,19 @@ class Bounded:
     notes: tuple[str, ...] = ()  # a sentence for each thing that was refused
 
 
-def bound(state: DesiredState, guard: Guard, *, ends_leases: bool = True) -> Bounded:
+def bound(
+    state: DesiredState,
+    guard: Guard,
+    unanswered: Mapping[str, Objection] = MappingProxyType({}),
+    *,
+    ends_leases: bool = True,
+) -> Bounded:
     """The part of a state that the guard allows, and what it refused.
 
-    It refuses all leases if the firewall does not end them by itself.
+    It refuses all leases if the firewall does not end them by itself. ``unanswered`` are leases whose
+    clients would get no answer, with the reason.
     """
-    return _bound(state, guard, _judge(guard, ends_leases=ends_leases))
+    return _bound(state, guard, _judge(guard, ends_leases=ends_leases), unanswered)
 
 
 def bound_behind(
@@ -72,11 +97,16 @@ def bound_behind(
     return replace(bounded, state=replace(bounded.state, where=kept))
 
 
-def _bound(state: DesiredState, guard: Guard, judge: Judge) -> Bounded:
+def _bound(
+    state: DesiredState,
+    guard: Guard,
+    judge: Judge,
+    unanswered: Mapping[str, Objection] = MappingProxyType({}),
+) -> Bounded:
     leases: list[Lease] = []
     refused: dict[str, Objection] = {}
     for lease in state.leases:
-        objection = judge(lease.ports, lease.sources)
+        objection = judge(lease.ports, lease.sources) or unanswered.get(lease.grant_id)
         if objection is None:
             leases.append(_cut(lease, guard))
         else:
@@ -181,7 +211,7 @@ def _free(mapped: PublicPorts, guard: Guard, taken: Collection[PortMapped]) -> P
 
 
 def _note(grant_id: str, objection: Objection) -> str:
-    by = "" if objection in (Objection.LEASELESS, Objection.TAKEN) else "guard "
+    by = "" if objection in _NOT_ITS_OWN else "guard "
     return f"{by}refused grant {grant_id}: {WHY[objection]}"
 
 

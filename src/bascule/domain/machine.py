@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bascule.domain.bounds import GUARD_FILE, Guard
+from bascule.domain.bounds import GUARD_FILE, Guard, Objection
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
 from bascule.domain.points import patience_with, stages
 from bascule.domain.weaknesses import OUTSIDE_NETWORKS, PROTOCOL_TOO_OLD, UNINSTALLED, Weakness
-from bascule.sentences import sentence
+from bascule.sentences import Sentence, sentence
 
 
 class Unable(StrEnum):
@@ -31,7 +31,34 @@ class Unable(StrEnum):
     MANAGED = "ManagedElsewhere"  # its gateway is, by something else (EDGES G9)
 
 
-def unable_words(why: Unable, name: str) -> str:
+def unanswered_words(why: Objection, name: str) -> Sentence:
+    """What whoever asks for access is told of a machine that could not answer them (EDGES G7)."""
+    if why is Objection.NOWHERE:
+        return sentence(
+            "{name} has no route to this source, so it cannot answer. Add one on that machine, and "
+            "request access again.",
+            name=name,
+        )
+    return sentence(
+        "{name} does not answer this source through a gateway that it is behind, so its public port "
+        "would not work. On that machine, have the route to the source, or the default route, lead to "
+        "the gateway, and request access again. Where it leads now: bascule doctor, on that machine.",
+        name=name,
+    )
+
+
+def failure_words(failure: str, name: str) -> Sentence | None:
+    """What was recorded of a request for that machine that failed, as a sentence that can be said in
+    another language; None: it cannot.
+    """
+    known = (
+        *(unable_words(each, name) for each in Unable),
+        *(unanswered_words(each, name) for each in (Objection.PAST, Objection.NOWHERE)),
+    )
+    return next((each for each in known if each == failure), None)
+
+
+def unable_words(why: Unable, name: str) -> Sentence:
     """What whoever asks for access to such a machine is told."""
     if why is Unable.LEASELESS:
         return sentence(

@@ -395,9 +395,29 @@ ROUTE_ELSEWHERE = WeaknessKind(
     "RouteElsewhere",
     Gravity.SEVERE,
     "The default route of this machine ({route}) does not lead to gateway {gateway}: answers to whoever "
-    "comes through that gateway do not go back through it. So access that it opens does not work.",
+    "comes through that gateway do not go back through it. So access by a public port does not work, "
+    "and other access only where the answers arrive by another way.",
     "On this machine: ip route replace default via {gateway}, and in its network configuration.",
     shadow=Shadow.BLOCKS,
+    is_behind=False,
+)
+ANSWERS_ELSEWHERE = WeaknessKind(
+    "AnswersElsewhere",
+    Gravity.LIMITED,
+    "This machine answers {source}, who is let in now, by {route} and not through gateway {gateway}. So "
+    "access by a public port does not work, and other access only where the answers arrive by another "
+    "way.",
+    "On this machine, have the route to {source} lead to {gateway}, and in its network configuration.",
+    shadow=Shadow.BLOCKS,
+    is_behind=False,
+)
+NO_ROUTE = WeaknessKind(
+    "NoRoute",
+    Gravity.LIMITED,
+    "This machine has no route to {source}, who is let in now, so it cannot answer.",
+    "On this machine, add a route to {source} by its gateway, and in its network configuration.",
+    shadow=Shadow.BLOCKS,
+    is_behind=False,
 )
 UNANSWERED = WeaknessKind(
     "Unanswered",

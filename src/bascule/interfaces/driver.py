@@ -16,7 +16,7 @@ from typing import Protocol
 
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.held import Held
-from bascule.domain.net import Address, PortKey, PortMapped
+from bascule.domain.net import Address, PortBehind, PortKey, PortMapped
 from bascule.domain.plan import Observed, Operation
 from bascule.domain.weaknesses import Weakness, WeaknessKind
 
@@ -220,4 +220,19 @@ class HostParts(Protocol):
 
     def own_addresses(self) -> frozenset[Address]:
         """What is sent to these is the host's own, and is not forwarded. Empty when not readable."""
+        ...
+
+    def next_hops(self, destination: Address, source: Address) -> Collection[Address] | None:
+        """Where a packet from this host's own ``source`` may go next: routers, or the destination where
+        that is a neighbour. Empty: nowhere. None: it stays here, or that cannot be told.
+        """
+        ...
+
+    def answered_by(
+        self, machines: Sequence[Collection[PortBehind]]
+    ) -> Sequence[Collection[Address]]:
+        """For each machine with these ports behind this gateway: the gateway's addresses by which alone
+        its answers come back. Empty: the machine is no neighbour of it, another program's rule may write
+        over who asks, or that cannot be read.
+        """
         ...

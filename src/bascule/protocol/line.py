@@ -279,4 +279,5 @@ _SETTLES: Final = (
     "capabilities",
     "knows",
     "refused",
+    "answeredBy",
 )

@@ -17,6 +17,7 @@ from bascule.domain.features import KNOWN
 from bascule.domain.knocks import Knock
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort
+from bascule.domain.net import Address
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.protocol.shape import SKIP, Crop, Most
@@ -28,6 +29,7 @@ MOST_NOTES = 64
 MOST_KNOCKS = 256
 MOST_FACTS = 64
 MOST_CLOSED = 1024
+MOST_HOPS = 64  # addresses of one gateway
 MOST_REFUSED = 4096  # grants by a guard; of more, patience ends the rest
 MAXIMUM_SKEW = timedelta(seconds=30)  # of a host's clock, until its machine says so
 
@@ -85,6 +87,8 @@ class Report:
         Mapping[str, Annotated[timedelta, Crop(MAXIMUM_DURATION)]],
         Crop(MAXIMUM_OPENINGS_PER_MACHINE),
     ] = field(default_factory=dict)
+    # Of a machine behind this gateway: its addresses by which answers of the machine come back through it.
+    answered_by: Annotated[frozenset[Address], SKIP, Crop(MOST_HOPS)] = frozenset()
     # Of all that settles anything, made by the agent (``line.digest_of``); empty: none was made.
     digest: Annotated[str, Crop(LONGEST_ID)] = ""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
-from bascule.domain.bindings import MOST_FORMER, Whereabouts
+from bascule.domain.bindings import MOST_FORMER, InFront, Whereabouts
 from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import Capabilities, Latency
 from bascule.domain.desired import (
@@ -39,6 +39,7 @@ MOST_ARGUMENTS = 8  # of a weakness
 LONGEST_NAME = 500  # characters of a machine's id
 MOST_FEATURES = 256
 MOST_BOUNDS = 1024  # ports, and sources, of a guard
+MOST_IN_FRONT = 64  # gateways, and addresses of each
 MOST_PUBLIC = 16  # public ports that stand for one of a machine
 
 # Words of a newer agent are left out; an agent that names nothing knows the baseline.
@@ -127,9 +128,20 @@ describe(
     name=Annotated[str, Crop(LONGEST_NAME)],
 )
 describe(
+    InFront,
+    gateways=Annotated[
+        tuple[Annotated[tuple[Address, ...], Most(MOST_IN_FRONT)], ...], Most(MOST_IN_FRONT)
+    ],
+    addresses=Annotated[tuple[Address, ...], Most(MOST_IN_FRONT)],
+    mapped=Annotated[
+        Mapping[PortKey, Annotated[tuple[PublicPort, ...], Most(MOST_PUBLIC)]], Entries("at")
+    ],
+)
+describe(
     DesiredState,
     _possible,
     machine_uid=GrantId,
+    in_front=Annotated[InFront | None, LENIENT],
     released=Annotated[dict[PortKey, int], Entries("generation")],
     cuts=Annotated[tuple[Cut, ...], REQUIRED],
 )

@@ -24,7 +24,7 @@ from datetime import timedelta
 from bascule.domain.bindings import Whereabouts
 from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
 from bascule.domain.desired import DesiredState, RuleSet
-from bascule.domain.guard import Bounded, bound, bound_behind, bound_held, bound_place
+from bascule.domain.guard import REFUSING, Bounded, bound, bound_behind, bound_held, bound_place
 from bascule.domain.held import (
     Held,
     HeldBehind,
@@ -53,20 +53,13 @@ from bascule.domain.holding import (
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, PortKey, PortMapped, PublicPorts
 from bascule.domain.plan import Observed, Operation, closing_halves, plan
-from bascule.domain.weaknesses import (
-    GUARD_REFUSES_NETWORK,
-    GUARD_REFUSES_PORT,
-    GUARD_REFUSES_PUBLIC_PORT,
-    GUARD_REFUSES_SOURCE,
-    GUARD_UNUSABLE,
-    PUBLIC_PORT_TAKEN,
-    Weakness,
-)
+from bascule.domain.weaknesses import GUARD_UNUSABLE, Weakness
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver, HeldStore
 from bascule.reconcile.read_back import ReadBack, networks, outlasts, read_back
 from bascule.reconcile.retired import RetiredServer
+from bascule.reconcile.returning import Returning
 from bascule.reconcile.tampering import name_edits
 
 MOST_NOTED = 256  # that wait to be told, and single events that are not told again
@@ -74,13 +67,6 @@ MOST_REASONS, MOST_REFUSALS = 8, 64  # told of one condition until it is over; o
 NOT_KEPT = "the agent's state cannot be saved, so it would be lost at a reboot"
 NOT_OPENED = "the firewall refused a change: only the part that closes ports was applied"
 NOT_FREE = "whether public ports are free cannot be read, so they stand for no machine's"
-_GUARD_REFUSES = {
-    Objection.PORT: GUARD_REFUSES_PORT,
-    Objection.SOURCE: GUARD_REFUSES_SOURCE,
-    Objection.NETWORK: GUARD_REFUSES_NETWORK,
-    Objection.MAPPED: GUARD_REFUSES_PUBLIC_PORT,
-    Objection.TAKEN: PUBLIC_PORT_TAKEN,
-}
 EARLIER = 1.0  # seconds by which an end here must come before the server's to be told
 LOOK_HOLDS = 0.03  # seconds, less than plan.TOLERANCE: what was seen must still be so
 COUNTED_FOR = 30.0  # seconds in which the sessions of an ended grant are counted
@@ -112,12 +98,18 @@ class Reconciler:
     """One enforcement point's memory and its firewall. Not thread-safe: one owner."""
 
     def __init__(
-        self, driver: Driver, memory: HeldStore, clock: Clock, guard: Guard | None = None
+        self,
+        driver: Driver,
+        memory: HeldStore,
+        clock: Clock,
+        guard: Guard | None = None,
+        returning: Returning | None = None,
     ) -> None:
         self._driver = driver
         self._memory = memory
         self._clock = clock
         self.guard = guard or NO_BOUNDS
+        self._returning = returning or Returning()
         self._told: dict[str, _Told] = {}  # by machine uid
         self.held = Held()
         self._saved = self.held
@@ -156,7 +148,8 @@ class Reconciler:
         if self.retired.tells("", state, self.held):
             return False
         state = self._possible(state)
-        bounded = bound(state, self.guard, ends_leases=self._ends_leases)
+        unanswered = self._returning.refused(state, self.held.leases)
+        bounded = bound(state, self.guard, unanswered, ends_leases=self._ends_leases)
         self._tell("", state, bounded, asked_at)
         self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
         return self.held.generation == state.generation
@@ -251,12 +244,17 @@ class Reconciler:
             if where == uid and lease.deadline + EARLIER < told.get(grant_id, lease.deadline)
         }
 
-    def guard_weaknesses(self) -> tuple[Weakness, ...]:
-        """What this host's guard keeps its server from doing, for whoever wonders why."""
+    def weaknesses(self) -> tuple[Weakness, ...]:
+        """What this host's guard or routes keep its server from doing, for whoever wonders why."""
+        past = self.answers_elsewhere()
         if self.guard.problem:
-            return (GUARD_UNUSABLE(problem=self.guard.problem),)
+            return (GUARD_UNUSABLE(problem=self.guard.problem), *past)
         why = {objection for told in self._told.values() for objection in told.refused.values()}
-        return tuple(kind() for objection, kind in _GUARD_REFUSES.items() if objection in why)
+        return (*(kind() for each, kind in REFUSING.items() if each in why), *past)
+
+    def answers_elsewhere(self) -> tuple[Weakness, ...]:
+        """Answers of this machine that do not go back through the gateways in front of it."""
+        return self._returning.weaknesses(self.held.leases.values())
 
     def open_locally(
         self, grant_id: str, lease: HeldLease, closed: ClosedPort | None, uid: str = ""

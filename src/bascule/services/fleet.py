@@ -14,6 +14,7 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE
+from bascule.domain.bindings import InFront
 from bascule.domain.desired import CUT_FOR, DesiredState, desired_state
 from bascule.domain.facts.enrolments import (
     AgentEnrolled,
@@ -30,6 +31,7 @@ from bascule.domain.machine import (
     Machine,
     PointPart,
 )
+from bascule.domain.net import PortKey, PublicPort
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.domain.told import known_part
@@ -45,6 +47,7 @@ from bascule.interfaces.points import (
     EnrolmentWrites,
     PointWrites,
 )
+from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
@@ -55,6 +58,7 @@ from bascule.services.guarded import Guarded, GuardedReads, guarded
 from bascule.services.installation import subscription_of
 from bascule.services.known_machine import known_machine
 from bascule.services.made_once import check_not_made
+from bascule.services.public_ports import standing
 from bascule.services.public_ports_told import mapped_at
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow
@@ -76,7 +80,9 @@ class EnrolWrites(
     """Machines, their points and tokens, and what a new key ends."""
 
 
-class AgentStateReads(GuardedReads, PublicPortReads, ToldGrantReads, ToldPortReads, Protocol):
+class AgentStateReads(
+    GuardedReads, PolicyReads, PublicPortReads, ToldGrantReads, ToldPortReads, Protocol
+):
     """What is wanted of one machine."""
 
 
@@ -320,7 +326,29 @@ def state_of(
     if where is not None and where.addresses:
         mapped = mapped_at(tx, machine_uid, found.agent.machine_uid)
         where = replace(where, mapped=mapped)
-    return replace(told, where=where)
+    return replace(told, where=where, in_front=_in_front(tx, found))
+
+
+def _in_front(tx: AgentStateReads, found: Guarded) -> InFront | None:
+    """What the machine's own agent is told of the gateways in front of it."""
+    gateways = [each for each in found.bound if not each.is_own]
+    if not found.is_own or not any(each.answered_by for each in gateways):
+        return None
+    machine = found.machine
+    mapped: dict[PortKey, tuple[PublicPort, ...]] = {}
+    for claim in standing(tx, machine.uid):
+        mapped[claim.port] = (*mapped.get(claim.port, ()), claim.public)
+    return InFront(
+        tuple(tuple(sorted(each.answered_by, key=str)) for each in gateways),
+        tuple(dict.fromkeys(address for each in gateways for address in each.addresses)),
+        mapped,
+        is_for_all=any(
+            source.network is None
+            for _, rules in tx.rules_at([machine.id])
+            for rule in rules.ports
+            for source in rule.sources
+        ),
+    )
 
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:

@@ -209,7 +209,7 @@ def stand(
         if each.point_uid != point_uid:
             standing.append(each)
             continue
-        told = each.after(generation, in_force, report.closed, act.now)
+        told = each.after(generation, in_force, report.closed, act.now, report.answered_by)
         now = replace(told, reported_at=newest_contact(act, each.reported_at))
         if (
             is_contact_due(act, each.reported_at)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
+from bascule.domain.bindings import Seen
 from bascule.domain.facts.agents import AgentCameBack, AgentWentSilent, GenerationOvertaken
 from bascule.domain.features import KNOWN, needs, version_for
 from bascule.domain.grant import SILENCE_BOUND
@@ -124,6 +125,7 @@ def take_report(
         doubt(tx, act, machine, agent, report)
         return generation
     found = stand(tx, act, point_uid, known.bound, report)
+    _tell_own_agent(tx, act, known, found)
     if is_ahead:
         _overtaken(tx, act, machine, generation, report)
     settled = Settled() if is_ahead else settle(tx, act, known, report, found)
@@ -153,6 +155,15 @@ def take_report(
         follow(tx, act, machine, held or known.held, admitted, settled.opened)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid) if act.touched else generation
+
+
+def _tell_own_agent(tx: GrantEndWrites, act: Act, known: Guarded, found: Seen) -> None:
+    """Of other addresses by which answers come back through a gateway, at once (EDGES G7)."""
+    if any(each.is_own for each in known.bound) and any(
+        before.answered_by != now.answered_by
+        for before, now in zip(known.bound, found.bindings, strict=True)
+    ):
+        touch(tx, act, known.machine.uid)
 
 
 def _may_claim(known: Guarded, report: Report) -> bool:

@@ -16,7 +16,7 @@ from bascule.domain.exposure import Opening
 from bascule.domain.facts.grants import GrantOpened, GrantShortened
 from bascule.domain.grant import Grant, confirm_open, cut_to
 from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.domain.machine import Unable, unable_words
+from bascule.domain.machine import Unable, unable_words, unanswered_words
 from bascule.domain.points import patience_of
 from bascule.domain.public_ports import Claim
 from bascule.domain.times import format_utc
@@ -176,6 +176,8 @@ def _words_of(objection: Objection, grant: Grant) -> str:
         Objection.MAPPED: f"The guard file of the gateway of {name} does not give its public port.",
         Objection.TAKEN: _taken_words(grant, ()),
         Objection.LEASELESS: unable_words(Unable.LEASELESS, name),
+        Objection.PAST: unanswered_words(Objection.PAST, name),
+        Objection.NOWHERE: unanswered_words(Objection.NOWHERE, name),
     }[objection]
 
 

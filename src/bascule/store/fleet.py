@@ -325,6 +325,7 @@ class FleetWrites(FleetReads, Listed):
                 "former": sorted(str(each) for each in binding.former),
                 "released": {str(each): since for each, since in binding.released.items()},
                 "is_parallel": binding.is_parallel,
+                "answered_by": sorted(str(each) for each in binding.answered_by),
             },
         )
         self._follow(binding.machine_uid)
@@ -398,6 +399,7 @@ def binding_of_row(row: Row[Any]) -> Binding:
         frozenset(ip_address(each) for each in row.former),
         {ip_address(each): since for each, since in row.released.items()},
         row.is_parallel,
+        frozenset(ip_address(each) for each in row.answered_by),
     )
 
 

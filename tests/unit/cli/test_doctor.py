@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Self
 import pytest
 
 from bascule.cli.doctor import doctor
+from bascule.client import host_agent
 from bascule.interfaces.driver import Examination
 
 UNTOLD = "whether answers of 10.1.0.9 come back through this gateway (Operation not permitted)"
@@ -51,3 +53,28 @@ def test_it_says_on_a_terminal_that_it_works(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     assert ("Reading rules" in said(capsys, Host(takes=0.7))) is is_terminal
+
+
+def test_it_says_what_the_agent_here_says_of_its_routes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, whoever has found it too; an answer of another form is none."""
+    told = {"code": "RouteElsewhere", "arguments": {"gateway": "10.1.0.1", "route": "10.1.0.99"}}
+    answer: dict[str, object] = {"answersElsewhere": [told]}
+
+    def tell(_path: object, message: dict[str, object]) -> dict[str, object]:
+        assert message == {"command": "status"}
+        return {"ok": True, "status": answer}
+
+    monkeypatch.setattr(host_agent, "tell_agent", tell)
+    assert doctor.main(["-o", "json"], obj=Host(), standalone_mode=False) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["code"], finding["effect"], finding["packet"]) == (
+        "RouteElsewhere",
+        "blocked",
+        "confirmed",
+    )
+    assert "10.1.0.99" in finding["text"]
+    for other in ([{"code": 3}], "what", None):
+        answer["answersElsewhere"] = other
+        assert doctor.main(["-o", "json"], obj=Host(), standalone_mode=False) == 4

@@ -39,7 +39,7 @@ def rewritten(host: OtherRules, closed: Collection[PortKey]) -> Iterator[Weaknes
     """Such rules, as far as they concern these closed ports. Raises OSError."""
     behind = _Behind(closed)
     for table in host.tables:
-        for name, base in _reached(table):
+        for name, base in reached(table):
             for at, rule in enumerate(table.rules.get(name, ())):
                 kind = _kind(table, base, rule, behind)
                 if kind is not None:
@@ -169,7 +169,7 @@ def _meets(table: AnyTable, rule: Rule, behind: _Behind) -> bool:
     )
 
 
-def _reached(table: AnyTable) -> Iterator[tuple[str, Base]]:
+def reached(table: AnyTable) -> Iterator[tuple[str, Base]]:
     """Every chain with the hook from which it is reached."""
     for entry, base in table.bases.items():
         been, left = {entry}, [entry]

@@ -1,11 +1,14 @@
 """Which way this host sends packets: one lookup of the kernel's routes.
 
-Source: rtnetlink(7), RTM_GETROUTE; linux/rtnetlink.h.
+Source: rtnetlink(7), RTM_GETROUTE; linux/rtnetlink.h. The kernel answers with its rules, tables and
+redirects, as it would send the packet. Of a route with several next hops it names the one of a packet
+without ports; RTM_F_FIB_MATCH has it name the whole route.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 import struct
 from dataclasses import dataclass
@@ -17,8 +20,14 @@ from bascule.drivers.linux import netlink
 _ROUTE = 0  # NETLINK_ROUTE
 _GET_ROUTE = 26
 _HEADER = 12  # rtmsg
-_TO, _OUT, _GATEWAY, _SOURCE, _VIA = 1, 4, 5, 7, 18  # RTA_*
+_TO, _FROM, _OUT, _GATEWAY, _SOURCE, _MULTIPATH, _VIA = 1, 2, 4, 5, 7, 9, 18  # RTA_*
 _UNICAST = 1  # RTN_UNICAST
+_UNREACHABLE = (6, 7, 8, 9)  # RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW
+_WHOLE_ROUTE = 0x2000  # RTM_F_FIB_MATCH
+_NEXT_HOP = struct.Struct("=HBBi")  # rtnexthop: length, flags, weight, interface
+_GET_FLAGS = 0x8913  # SIOCGIFFLAGS: netdevice(7)
+_FLAGS = struct.Struct("=16sH22x")  # ifreq
+_POINT_TO_POINT, _NO_ARP = 0x10, 0x80  # IFF_*
 _NOWHERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)  # no such route
 
 
@@ -47,6 +56,56 @@ def hop_to(address: Address) -> Hop | None:
     via = given.get(_GATEWAY) or given.get(_VIA, b"")[2:]
     interface = struct.unpack("=I", given[_OUT])[0] if _OUT in given else 0
     return Hop(interface, _address(via), _address(given.get(_SOURCE, b"")))
+
+
+def next_hops(destination: Address, source: Address) -> frozenset[Address] | None:
+    """Where a packet from ``source``, an address of this host's own, may go next: routers, or the
+    destination itself where that is a neighbour. Empty: nowhere. None: it stays on this host, or goes into
+    a tunnel or the like, whose other end has no address there. Raises OSError.
+    """
+    family = socket.AF_INET if destination.version == 4 else socket.AF_INET6
+    length = destination.max_prefixlen
+    asked = netlink.attribute(_TO, destination.packed) + netlink.attribute(_FROM, source.packed)
+    found: set[Address] = set()
+    for flags in (0, _WHOLE_ROUTE):
+        body = struct.pack("=BBBBBBBBI", family, length, length, 0, 0, 0, 0, 0, flags)
+        try:
+            reply = netlink.ask(_ROUTE, _GET_ROUTE, body + asked)
+        except OSError as error:
+            if error.errno in _NOWHERE:
+                return frozenset()
+            raise
+        if reply[7] in _UNREACHABLE:
+            return frozenset()
+        given = dict(netlink.attributes(reply[_HEADER:]))
+        one = [(struct.unpack("=I", given.get(_OUT, bytes(4)))[0], given)]
+        for interface, parts in _several(given[_MULTIPATH]) if _MULTIPATH in given else one:
+            router = _address(parts.get(_GATEWAY) or parts.get(_VIA, b"")[2:])
+            if reply[7] != _UNICAST or (router is None and not _has_neighbours(interface)):
+                return None
+            found.add(router or destination)
+    return frozenset(found)
+
+
+def _several(raw: bytes) -> list[tuple[int, dict[int, bytes]]]:
+    """The interface and the attributes of each next hop of a route."""
+    found, at = [], 0
+    while at + _NEXT_HOP.size <= len(raw):
+        length, _, _, interface = _NEXT_HOP.unpack_from(raw, at)
+        if length < _NEXT_HOP.size:
+            break
+        given = dict(netlink.attributes(raw[at + _NEXT_HOP.size : at + length]))
+        found.append((interface, given))
+        at += (length + 3) & ~3
+    return found
+
+
+def _has_neighbours(interface: int) -> bool:
+    """Are there stations on its link, which are found by their addresses? Raises OSError."""
+    name = socket.if_indextoname(interface).encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        answer = fcntl.ioctl(asked, _GET_FLAGS, _FLAGS.pack(name, 0))
+    return not _FLAGS.unpack_from(answer)[1] & (_POINT_TO_POINT | _NO_ARP)
 
 
 def _address(raw: bytes) -> Address | None:

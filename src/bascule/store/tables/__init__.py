@@ -421,6 +421,7 @@ bindings = Table(
     Column("former", Json, nullable=False),  # to which it did, and which are not released
     Column("released", Json, nullable=False),  # the generation by which others were, by address
     Column("is_parallel", Boolean, nullable=False),
+    Column("answered_by", Json, nullable=False),  # addresses of the gateway
     Index(None, "point_uid", "machine_uid"),
 )
 

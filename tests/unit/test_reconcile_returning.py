@@ -1,0 +1,195 @@
+"""Do answers of a machine go back through its gateways? What is certain is told, nothing else (EDGES G7)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from bascule.domain.bindings import InFront
+from bascule.domain.bounds import Objection
+from bascule.domain.desired import DesiredState, Lease
+from bascule.domain.held import HeldLease
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import Address, AddressPrefix, PortKey, PublicPort, TransportProtocol
+from bascule.reconcile.reconciler import Reconciler
+from bascule.reconcile.returning import SHORTEST, Returning
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeFirewall
+from tests.unit.services_world import SetClock
+from tests.unit.test_agent_behind import Memory
+
+SSH, DNS = PortKey(TransportProtocol.TCP, 22), PortKey(TransportProtocol.UDP, 53)
+OWN, GATEWAY, SECOND, ROUTER, FAR = map(
+    ip_address, ("10.1.0.10", "10.1.0.1", "10.1.0.2", "10.1.0.99", "10.9.0.1")
+)
+OWN6, GATEWAY6, LINK6, ROUTER6 = map(ip_address, ("fd01::10", "fd01::1", "fe80::1", "fe80::99"))
+BOB, EVE = ip_address("203.0.113.5"), ip_address("203.0.113.66")
+ANYWHERE, ANYWHERE6 = ip_address("192.0.2.1"), ip_address("2001:db8::1")
+PUBLIC = {SSH: (PublicPort(ip_address("198.51.100.1"), 2222),)}
+FRONT = InFront(((GATEWAY, GATEWAY6, LINK6),), (OWN, OWN6), PUBLIC)
+
+Routes = dict[Address, Collection[Address] | None]
+ON_LINK: Routes = {each: {each} for each in (GATEWAY, SECOND, GATEWAY6)}
+NOWHERE: Collection[Address] = ()
+
+
+def made(routes: Routes, clock: SetClock | None = None) -> Returning:
+    def next_hops(to: Address, source: Address) -> Collection[Address] | None:
+        assert source in (OWN, OWN6)
+        assert source.version == to.version
+        return routes.get(to)
+
+    return Returning(next_hops, lambda: (OWN, OWN6), (clock or SetClock()).boottime)
+
+
+def lease(*sources: object, ports: tuple[PortKey, ...] = (SSH,)) -> Lease:
+    given = tuple(AddressPrefix.parse(str(each)) for each in sources)
+    return Lease("g", ports, given, timedelta(minutes=5))
+
+
+def state(*leases: Lease, front: InFront | None = FRONT, generation: int = 1) -> DesiredState:
+    shut = frozenset({ClosedPort(SSH), ClosedPort(DNS)})
+    return DesiredState("m", generation, shut, {}, leases, in_front=front)
+
+
+def refused(routes: Routes, asked: Lease, front: InFront | None = FRONT) -> Objection | None:
+    return made(routes).refused(state(asked, front=front), ()).get("g")
+
+
+@pytest.mark.parametrize(
+    ("hops", "expected"),
+    [
+        ({GATEWAY}, None),
+        ({ROUTER}, Objection.PAST),
+        ({BOB}, Objection.PAST),  # a neighbour of the machine is answered directly
+        ({ROUTER, GATEWAY}, None),  # one of several next hops is the gateway
+        (NOWHERE, Objection.NOWHERE),
+        (None, None),  # it cannot be told: a tunnel, or the source is this host
+    ],
+)
+def test_a_client_of_a_public_port_gets_no_answer_past_the_gateway(
+    hops: Collection[Address] | None, expected: Objection | None
+) -> None:
+    assert refused({**ON_LINK, BOB: hops}, lease(BOB)) is expected
+
+
+def test_a_routed_connection_may_be_answered_by_another_way() -> None:
+    routed = replace(FRONT, mapped={})
+    assert refused({**ON_LINK, BOB: {ROUTER}}, lease(BOB), routed) is None
+    assert refused({**ON_LINK, BOB: NOWHERE}, lease(BOB), routed) is Objection.NOWHERE
+
+
+def test_what_is_not_certain_refuses_nothing() -> None:
+    """A gateway beyond a router, one of which nothing is known, and no gateway at all."""
+    past = {**ON_LINK, BOB: {ROUTER}}
+    assert (
+        refused({BOB: {ROUTER}, FAR: {ROUTER}}, lease(BOB), replace(FRONT, gateways=((FAR,),)))
+        is None
+    )
+    for gateways in (((GATEWAY,), (FAR,)), ((GATEWAY,), ()), ((LINK6,),)):
+        assert refused(past, lease(BOB), replace(FRONT, gateways=gateways)) is None
+    assert refused(past, lease(BOB), replace(FRONT, addresses=(ip_address("10.1.0.77"),))) is None
+    assert refused(past, lease(BOB), None) is None
+    assert refused(past, lease(BOB)) is Objection.PAST
+
+
+def test_any_of_several_gateways_will_do() -> None:
+    two = replace(FRONT, gateways=((GATEWAY,), (SECOND,)))
+    assert refused({**ON_LINK, BOB: {SECOND}}, lease(BOB), two) is None
+    assert refused({**ON_LINK, BOB: {ROUTER}}, lease(BOB), two) is Objection.PAST
+
+
+def test_networks_are_judged_by_nothing_and_one_good_source_is_enough() -> None:
+    routes: Routes = {**ON_LINK, BOB: {ROUTER}, EVE: {GATEWAY}}
+    for others in ("203.0.113.0/24", "*", str(EVE)):
+        assert refused(routes, lease(BOB, others)) is None
+    assert refused({**routes, EVE: {ROUTER}}, lease(BOB, EVE)) is Objection.PAST
+
+
+def test_udp_need_not_be_answered() -> None:
+    front = replace(FRONT, mapped={**PUBLIC, DNS: PUBLIC[SSH]})
+    for hops in ({ROUTER}, NOWHERE):
+        routes: Routes = {**ON_LINK, BOB: hops}
+        assert refused(routes, lease(BOB, ports=(DNS,)), front) is None
+        assert refused(routes, lease(BOB, ports=(SSH, DNS)), front) is None
+
+
+def test_ipv6_goes_by_the_gateway_s_link_local_address_too() -> None:
+    """A public port of IPv4 says nothing of clients with IPv6."""
+    six = ip_address("2001:db8:5::5")
+    translated = replace(FRONT, mapped={SSH: (PublicPort(ip_address("2001:db8:1::1"), 2222),)})
+    for hop, expected in ((LINK6, None), (GATEWAY6, None), (ROUTER6, Objection.PAST)):
+        assert refused({**ON_LINK, six: {hop}}, lease(six), translated) is expected
+    assert refused({**ON_LINK, six: {ROUTER6}}, lease(six)) is None
+
+
+def test_what_is_held_stays_open_and_only_a_new_lease_is_refused() -> None:
+    """Nor does any answer open what the state does not say."""
+    clock = SetClock()
+    routes: Routes = {**ON_LINK, BOB: {GATEWAY}}
+    firewall = FakeFirewall(clock)
+    reconciler = Reconciler(FakeDriver(firewall), Memory(), clock, returning=made(routes, clock))
+    assert reconciler.take(state(lease(BOB)), clock.boottime())
+    assert reconciler.reconcile().in_force == {"g"}
+    routes[BOB] = {ROUTER}
+    another = replace(lease(BOB), grant_id="h")
+    assert reconciler.take(state(lease(BOB), another, generation=2), clock.boottime())
+    assert reconciler.reconcile().in_force == {"g"}
+    assert reconciler.refused == {"h": Objection.PAST}
+    assert [each.code for each in reconciler.weaknesses()] == ["AnswersElsewhere"]
+    routes[BOB] = {GATEWAY}
+    assert reconciler.take(state(another, generation=3), clock.boottime())
+    assert reconciler.reconcile().in_force == {"h"}
+    assert reconciler.refused == {}
+    assert not firewall.reaches(str(EVE), SSH)
+
+
+# -- what is found before anybody asks, and of who is in -----------------------------------------
+
+
+def found(it: Returning, *sources: Address) -> list[tuple[str, str]]:
+    held = [HeldLease((SSH,), tuple(map(AddressPrefix.of, sources)), 0.0)]
+    return [
+        (each.code, each.arguments.get("source") or each.arguments["route"])
+        for each in it.weaknesses(held)
+    ]
+
+
+def test_the_default_route_is_told_where_anybody_may_ask() -> None:
+    routes: Routes = {**ON_LINK, ANYWHERE: {ROUTER}, ANYWHERE6: {LINK6}}
+    it = made(routes)
+    assert found(it) == [], "the server has not said anything"
+    it.refused(state(), ())
+    assert found(it) == [], "its clients may have a route of their own"
+    it.refused(state(front=replace(FRONT, is_for_all=True)), ())
+    assert found(it) == [("RouteElsewhere", str(ROUTER))]
+    (said,) = it.weaknesses([])
+    assert said.arguments["gateway"] == str(GATEWAY)
+
+
+def test_who_is_let_in_is_told_of_and_a_route_that_is_mended_no_more() -> None:
+    clock = SetClock()
+    routes: Routes = {**ON_LINK, BOB: {ROUTER}, EVE: NOWHERE}
+    it = made(routes, clock)
+    it.refused(state(), ())
+    assert found(it, BOB, EVE) == [("AnswersElsewhere", str(BOB)), ("NoRoute", str(EVE))]
+    routes[BOB] = {GATEWAY}
+    clock.pass_time(SHORTEST)
+    assert found(it, BOB, EVE) == [("NoRoute", str(EVE))]
+    routes[EVE] = {GATEWAY}
+    clock.pass_time(SHORTEST)
+    assert found(it, BOB, EVE) == []
+
+
+def test_the_usual_way_is_told_once_and_many_clients_are_not_all_told() -> None:
+    many = [ip_address("203.0.113.1") + number for number in range(100)]
+    routes: Routes = {**ON_LINK, ANYWHERE: {ROUTER}, **{each: {ROUTER} for each in many}}
+    it = made(routes)
+    it.refused(state(front=replace(FRONT, is_for_all=True)), ())
+    assert found(it, *many) == [("RouteElsewhere", str(ROUTER))]
+    it.refused(state(), ())
+    assert len(found(it, *many)) == 8
