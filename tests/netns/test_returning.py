@@ -172,6 +172,11 @@ def test_rules_for_the_machine_s_own_address_are_followed(world: World) -> None:
     world.route("replace", "default", "via", INNER_GATEWAY)
     world.route("replace", "default", "via", OTHER, "table", "77")
     assert world.refused(CLIENT) == "past"
+    for selector in ("fwmark 7", "ipproto tcp sport 22", "tos 0x10", "uidrange 0-5"):
+        world.app.run("ip", "rule", "add", *selector.split(), "table", "77")
+        assert world.refused(CLIENT) == "", f"by {selector} they may go back by the gateway"
+        world.app.run("ip", "rule", "del", *selector.split(), "table", "77")
+    assert world.refused(CLIENT) == "past"
 
 
 def test_one_of_several_next_hops_is_enough(world: World) -> None:

@@ -1,6 +1,6 @@
 """Which way this host sends packets: one lookup of the kernel's routes.
 
-Source: rtnetlink(7), RTM_GETROUTE; linux/rtnetlink.h. The kernel answers with its rules, tables and
+Source: rtnetlink(7), RTM_GETROUTE; linux/rtnetlink.h, fib_rules.h. The kernel answers with its rules, tables and
 redirects, as it would send the packet. Of a route with several next hops it names the one of a packet
 without ports; RTM_F_FIB_MATCH has it name the whole route.
 """
@@ -24,6 +24,9 @@ _TO, _FROM, _OUT, _GATEWAY, _SOURCE, _MULTIPATH, _VIA = 1, 2, 4, 5, 7, 9, 18  # 
 _UNICAST = 1  # RTN_UNICAST
 _UNREACHABLE = (6, 7, 8, 9)  # RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW
 _WHOLE_ROUTE = 0x2000  # RTM_F_FIB_MATCH
+_GET_RULE = 34
+# FRA_*: FWMARK, FWMASK, L3MDEV, UID_RANGE, IP_PROTO, SPORT_RANGE, DPORT_RANGE; a rule's own field: its TOS
+_OTHER_SELECTORS = {10, 16, 19, 20, 22, 23, 24}
 _NEXT_HOP = struct.Struct("=HBBi")  # rtnexthop: length, flags, weight, interface
 _GET_FLAGS = 0x8913  # SIOCGIFFLAGS: netdevice(7)
 _FLAGS = struct.Struct("=16sH22x")  # ifreq
@@ -61,9 +64,12 @@ def hop_to(address: Address) -> Hop | None:
 def next_hops(destination: Address, source: Address) -> frozenset[Address] | None:
     """Where a packet from ``source``, an address of this host's own, may go next: routers, or the
     destination itself where that is a neighbour. Empty: nowhere. None: it stays on this host, or goes into
-    a tunnel or the like, whose other end has no address there. Raises OSError.
+    a tunnel or the like, whose other end has no address there, or another rule of routing than by
+    addresses may send it elsewhere. Raises OSError.
     """
     family = socket.AF_INET if destination.version == 4 else socket.AF_INET6
+    if not _are_rules_by_address(family):
+        return None
     length = destination.max_prefixlen
     asked = netlink.attribute(_TO, destination.packed) + netlink.attribute(_FROM, source.packed)
     found: set[Address] = set()
@@ -85,6 +91,15 @@ def next_hops(destination: Address, source: Address) -> frozenset[Address] | Non
                 return None
             found.add(router or destination)
     return frozenset(found)
+
+
+def _are_rules_by_address(family: int) -> bool:
+    """Does no rule ask for a mark, a user, a port or the like, which answers may have?"""
+    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0)
+    return not any(
+        reply[3] or dict(netlink.attributes(reply[_HEADER:])).keys() & _OTHER_SELECTORS
+        for reply in netlink.dump(_ROUTE, _GET_RULE, body)
+    )
 
 
 def _several(raw: bytes) -> list[tuple[int, dict[int, bytes]]]:
