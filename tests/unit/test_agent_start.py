@@ -81,7 +81,7 @@ class Host:
     def own_addresses(self) -> frozenset[Address]:
         return frozenset()
 
-    def next_hops(self, destination: Address, source: Address) -> None:
+    def next_hops(self, destination: Address, source: Address | None) -> None:
         return None
 
     def answered_by(self, machines: Sequence[object]) -> Sequence[Collection[Address]]:

@@ -38,9 +38,8 @@ NOWHERE: Collection[Address] = ()
 
 
 def made(routes: Routes, clock: SetClock | None = None) -> Returning:
-    def next_hops(to: Address, source: Address) -> Collection[Address] | None:
-        assert source in (OWN, OWN6)
-        assert source.version == to.version
+    def next_hops(to: Address, source: Address | None) -> Collection[Address] | None:
+        assert source is None or (source in (OWN, OWN6) and source.version == to.version)
         return routes.get(to)
 
     return Returning(next_hops, lambda: (OWN, OWN6), (clock or SetClock()).boottime)

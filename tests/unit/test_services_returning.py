@@ -58,7 +58,7 @@ def test_the_machine_s_own_agent_is_told_by_which_addresses_its_answers_come_bac
     assert generation(world) == before + 1
     told = front(world)
     assert told is not None
-    assert told.gateways == (tuple(FIRST), ())
+    assert set(told.gateways) == {tuple(FIRST), ()}
     assert told.addresses == (WHERE,)
     assert told.is_for_all
     world.tell(world.web, answered_by=FIRST)
@@ -125,6 +125,7 @@ def test_the_finding_is_said_of_the_machine_and_refuses_nobody(world: Parallel) 
     said = ROUTE_ELSEWHERE(gateway="10.1.0.1", route="10.1.0.99")
     world.report(world.db, closed=frozenset(), weaknesses=(said,))
     point = world.see(lambda tx: tx.enforcement_point(world.db.uid))
+    assert point is not None
     assert said in point.weaknesses
     assert point.unable is None
     assert world.granted(world.db).state is GrantState.OPENING

@@ -46,7 +46,7 @@ class NoRight:
     def own_addresses(self) -> frozenset[Address]:
         return frozenset()
 
-    def next_hops(self, destination: Address, source: Address) -> None:
+    def next_hops(self, destination: Address, source: Address | None) -> None:
         return None
 
     def answered_by(self, machines: Sequence[object]) -> Sequence[Collection[Address]]:
@@ -68,7 +68,7 @@ class FakeHost:
     def own_addresses(self) -> frozenset[Address]:
         return frozenset()
 
-    def next_hops(self, destination: Address, source: Address) -> None:
+    def next_hops(self, destination: Address, source: Address | None) -> None:
         return None
 
     def answered_by(self, machines: Sequence[object]) -> Sequence[Collection[Address]]:

@@ -48,7 +48,7 @@ class HostParts:
         except OSError:
             return frozenset()
 
-    def next_hops(self, destination: Address, source: Address) -> Collection[Address] | None:
+    def next_hops(self, destination: Address, source: Address | None) -> Collection[Address] | None:
         from bascule.drivers.linux.routes import next_hops
 
         try:

@@ -222,8 +222,8 @@ class HostParts(Protocol):
         """What is sent to these is the host's own, and is not forwarded. Empty when not readable."""
         ...
 
-    def next_hops(self, destination: Address, source: Address) -> Collection[Address] | None:
-        """Where a packet from this host's own ``source`` may go next: routers, or the destination where
+    def next_hops(self, destination: Address, source: Address | None) -> Collection[Address] | None:
+        """Where a packet from this host's own ``source`` (None: any) may go next: routers, or the destination where
         that is a neighbour. Empty: nowhere. None: it stays here, or that cannot be told.
         """
         ...

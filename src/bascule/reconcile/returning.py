@@ -22,7 +22,7 @@ from bascule.domain.held import HeldLease
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import ANSWERS_ELSEWHERE, NO_ROUTE, ROUTE_ELSEWHERE, Weakness
 
-NextHops = Callable[[Address, Address], Collection[Address] | None]  # as of ``HostParts``
+NextHops = Callable[[Address, Address | None], Collection[Address] | None]  # as of ``HostParts``
 
 ANYWHERE = (ip_address("192.0.2.1"), ip_address("2001:db8::1"))  # RFC 5737, RFC 3849
 MOST_ASKED = 64  # clients of which it is told whether their answers go elsewhere
@@ -120,14 +120,16 @@ class Returning:
         ]
         if any(hop in addresses for hop in hops for addresses in gateways):
             return None
-        if not all(self._is_neighbour(addresses, source) for addresses in gateways):
+        if not all(map(self._is_neighbour, gateways)):
             return None
         return _Elsewhere(Objection.PAST, tuple(sorted(hops, key=str)))
 
-    def _is_neighbour(self, gateway: Collection[Address], source: Address) -> bool:
-        """A link-local address is one on every link, and tells nothing."""
-        told = (each for each in gateway if not each.is_link_local)
-        return any(self._next_hops(each, source) == {each} for each in told)
+    def _is_neighbour(self, gateway: Iterable[Address]) -> bool:
+        return any(map(self._is_on_link, gateway))
+
+    def _is_on_link(self, address: Address) -> bool:
+        """Whichever table has the link's route. A link-local address tells nothing: it is on every link."""
+        return not address.is_link_local and self._next_hops(address, None) == {address}
 
     def _look(self, held: Iterable[HeldLease]) -> Iterator[Weakness]:
         own, usual = self._own(), set[tuple[Address, ...]]()
@@ -157,14 +159,13 @@ class Returning:
 
     def _gateways(self, to: Address) -> str:
         """The address of each that is a neighbour."""
-        source = self._own()[to.version]
-        told = [
+        gateways = () if self._in_front is None else self._in_front.gateways
+        return _words(
             each
-            for addresses in (self._in_front.gateways if self._in_front is not None else ())
-            for each in [a for a in addresses if a.version == to.version and not a.is_link_local]
-            if self._next_hops(each, source) == {each}
-        ]
-        return _words(told)
+            for addresses in gateways
+            for each in addresses
+            if each.version == to.version and self._is_on_link(each)
+        )
 
 
 def _one_address(source: AddressPrefix) -> Address | None:

@@ -61,8 +61,8 @@ def hop_to(address: Address) -> Hop | None:
     return Hop(interface, _address(via), _address(given.get(_SOURCE, b"")))
 
 
-def next_hops(destination: Address, source: Address) -> frozenset[Address] | None:
-    """Where a packet from ``source``, an address of this host's own, may go next: routers, or the
+def next_hops(destination: Address, source: Address | None) -> frozenset[Address] | None:
+    """Where a packet from ``source``, an address of this host's own or (None) any, may go next: routers, or the
     destination itself where that is a neighbour. Empty: nowhere. None: it stays on this host, or goes into
     a tunnel or the like, whose other end has no address there, or another rule of routing than by
     addresses may send it elsewhere. Raises OSError.
@@ -71,10 +71,13 @@ def next_hops(destination: Address, source: Address) -> frozenset[Address] | Non
     if not _are_rules_by_address(family):
         return None
     length = destination.max_prefixlen
-    asked = netlink.attribute(_TO, destination.packed) + netlink.attribute(_FROM, source.packed)
+    asked = netlink.attribute(_TO, destination.packed)
+    if source is not None:
+        asked += netlink.attribute(_FROM, source.packed)
     found: set[Address] = set()
     for flags in (0, _WHOLE_ROUTE):
-        body = struct.pack("=BBBBBBBBI", family, length, length, 0, 0, 0, 0, 0, flags)
+        source_length = 0 if source is None else length
+        body = struct.pack("=BBBBBBBBI", family, length, source_length, 0, 0, 0, 0, 0, flags)
         try:
             reply = netlink.ask(_ROUTE, _GET_ROUTE, body + asked)
         except OSError as error:
