@@ -38,7 +38,10 @@ OPEN_BY_NATURE = {
     *("/signin/files/{name}", "/signin/look"),
     "/openapi.json",
 }
-OPEN = {"/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol", "/bascule/points/{uid}/line"}
+OPEN = {
+    *("/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol", "/bascule/points/{uid}/line"),
+    "/bascule/replicas/join",  # by the token of an invitation
+}
 WITHOUT_ACTION = {  # what is the caller's own
     "/tenants",
     "/subscriptions/{subscription_id}/providers/Bascule.Identity/me",
