@@ -34,8 +34,9 @@ demo-down:  ## take the demo's network down again
 test: install-dev  ## the whole suite; says at the end what was not run here, and why
 	@tools/test.sh "$(BIN)"
 
-test-all: install-dev  ## what takes longer than the suite, and nothing of it: PostgreSQL, mutants, faults by chance
+test-all: install-dev  ## what takes longer than the suite, and nothing of it: long tests, PostgreSQL, mutants, faults by chance
 	@code=0; \
+	tools/long.sh "$(BIN)" || code=1; \
 	tools/postgresql.sh "$(BIN)" first || code=1; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" mutants || code=1; \
 	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" faults SEED=21 || code=1; \

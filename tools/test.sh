@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole suite in five streams at once. Run by `make test`, with the environment's bin folder
-# as the only argument.
+# The suite in five streams at once, without the tests marked `long` (tools/long.sh has those). Run by
+# `make test`, with the environment's bin folder as the only argument.
 #
 # Tests of whole processes and of the real kernel wait much and mind the time; each of their
 # folders runs one by one. What computes runs two files at a time meanwhile, on what they leave of
@@ -50,7 +50,8 @@ least=0 # how far a stream steps back before the others: nice(1)
 # A shell makes what it starts in the background deaf to Ctrl-C (bash(1), SIGNALS); tests send it.
 stream() { # NAME PYTEST-ARGUMENTS
     local cache=(-o "cache_dir=.pytest_cache/$1")
-    env --default-signal=INT nice -n "$least" "$bin/python" -m pytest "${cache[@]}" "${@:2}"
+    env --default-signal=INT nice -n "$least" \
+        "$bin/python" -m pytest -m "not long" "${cache[@]}" "${@:2}"
 }
 
 # Failed tests are tried once more now that nothing else runs; said, never hidden. Not those of

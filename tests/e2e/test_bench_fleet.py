@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench.revision import HERE
+
+pytestmark = pytest.mark.long
 
 
 def _run_of(*options: str) -> dict[str, Any]:

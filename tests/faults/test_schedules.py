@@ -28,9 +28,16 @@ from tests.faults.series import run
 from tests.faults.world import World
 
 SEEDS = range(1, 21)
+IN_EACH_RUN = 8  # of them; the others are long
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *SEEDS[:IN_EACH_RUN],
+        *(pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS[IN_EACH_RUN:]),
+    ],
+)
 def test_nothing_opens_that_should_not_and_nothing_is_lost(world: World, seed: int) -> None:
     verdict = run(world, make_schedule(seed))
     assert not verdict.findings, str(verdict)

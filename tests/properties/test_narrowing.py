@@ -340,7 +340,7 @@ def test_a_thousand_interleavings(world: World) -> None:
     _interleave(world, world.services, at_once=4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_thousand_interleavings_over_two_servers(world_of_two: tuple[World, Services]) -> None:
     world, other = world_of_two

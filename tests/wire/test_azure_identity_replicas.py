@@ -26,9 +26,10 @@ from tests.support import postgresql
 from tests.wire import test_azure_identity as one
 from tests.wire.test_azure_identity import Server, fill, make_certificate, running
 
-pytestmark = pytest.mark.skipif(
-    postgresql.programs() is None, reason="PostgreSQL's server is missing"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(postgresql.programs() is None, reason="PostgreSQL's server is missing"),
+]
 OF_ONE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
