@@ -229,7 +229,7 @@ PLANTED: dict[str, Bug] = {
     ),
     "a sweep that runs twice": Bug(
         "services/duties.py",
-        "        return not now < held.until <= now + LEASE + _NEAR\n",
+        "        return not now < held.until <= now + LEASE + READINGS_APART\n",
         "        return True\n",
         (
             *((0.1, _ask(1.5, machine)) for machine in AGENTS),
