@@ -267,6 +267,7 @@ MISSING = _error("FATAL", "3D000", 'database "ours" does not exist')
         (b"N", True),  # it has no TLS
         (_error("\u0412\u0410\u0416\u041d\u041e", "28000", "\u0440\u043e\u043b\u044c"), False),
     ],
+    ids=["no role", "starting", "standby", "no TLS", "another language"],
 )
 def test_of_several_hosts_each_must_be_away(tmp_path: Path, answer: bytes, is_tcp: bool) -> None:
     """One that has no such database, or is dead, says nothing of the other, which may be in use."""
