@@ -168,10 +168,11 @@ class SmallWorld:
         environment: dict[str, str] | None = None,
         is_awaited: bool = True,
         program: Sequence[str] = BASCULE,
+        options: Sequence[str] = (),
     ) -> Program:
         where = ("--data", str(self.data), "--listen", f"{INNER}:{PORT}", "--name", INNER)
         self.server = Program(
-            (*self._inside(self.network.inner.name), *prefix, *program, "serve", *where),
+            (*self._inside(self.network.inner.name), *prefix, *program, "serve", *where, *options),
             self.folder / "server.log",
             env={**os.environ, **(environment or {})},
         )

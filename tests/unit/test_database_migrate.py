@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import inspect, text
 
+from bascule import __version__
 from bascule.bootstrap import migrating
 from bascule.bootstrap.admin import admin
 from bascule.bootstrap.data_directory import open_data_directory
@@ -20,22 +22,17 @@ from bascule.config import parse_database
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.replicas import ALIVE_FOR, Replica
-from bascule.store import open as opening
-from bascule.store import upgrade
+from bascule.store import postgresql_open
+from bascule.store.engine import driver_of
 from bascule.store.long_work import commit, holding, reading
-from bascule.store.open import REVISION
+from bascule.store.marks import mark_of
+from bascule.store.migrations import REVISION
 from bascule.store.replicas import ReplicaWrites
-from tests.contracts.store.samples import NOW, write
+from bascule.store.transaction import SqlReader
+from tests.contracts.store.samples import NOW, read, write
 from tests.support import postgresql
+from tests.support.later import COMPATIBLE, INCOMPATIBLE, LAST, be
 
-LATER = '''"""Machines have a note."""
-import sqlalchemy as sa
-from alembic import op
-revision = "9999"
-down_revision = "{newest}"
-def upgrade():
-    op.add_column("machines", sa.Column("note", sa.String(), nullable=True))
-'''
 MADE = Installation("tenant", "subscription", "local", NOW)
 KINDS = [
     "sqlite",
@@ -72,14 +69,16 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def later(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make this program a later one."""
-    migrations = tmp_path / "migrations"
-    shutil.copytree(upgrade._MIGRATIONS, migrations)
-    (migrations / "versions" / "r9999_later.py").write_text(LATER.format(newest=REVISION))
-    monkeypatch.setattr(upgrade, "_MIGRATIONS", migrations)
-    monkeypatch.setattr(opening, "REVISION", "9999")
-    if Record(data).kind == "PostgreSQL":
-        monkeypatch.setattr("bascule.store.postgresql_open.REVISION", "9999")
+    """Make this program a later one, beside which this one may go on."""
+    assert data.exists(), "made by this one"
+    be(monkeypatch, tmp_path, COMPATIBLE)
+
+
+@pytest.fixture
+def much_later(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One beside which this one must not go on."""
+    assert data.exists(), "made by this one"
+    be(monkeypatch, tmp_path, COMPATIBLE, INCOMPATIBLE)
 
 
 def _run(data: Path, *more: str) -> Result:
@@ -98,7 +97,7 @@ def test_nothing_is_to_be_done(data: Path) -> None:
 @pytest.mark.usefixtures("later")
 def test_it_is_shown_and_then_done(data: Path) -> None:
     shown = _run(data, "--dry-run")
-    assert "To be run: 9999  Machines have a note." in shown.output
+    assert "To be run: 9001  Machines have a note." in shown.output
     assert not _has_note(data)
     done = _run(data)
     assert done.exit_code == 0, done.output
@@ -126,7 +125,7 @@ def test_of_two_at_once_one_waits(data: Path) -> None:
     assert _has_note(data)
 
 
-@pytest.mark.usefixtures("later")
+@pytest.mark.usefixtures("much_later")
 def test_a_server_that_runs_is_not_migrated_under(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,32 +138,174 @@ def test_a_server_that_runs_is_not_migrated_under(
     os.close(held)
 
 
-@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
-@pytest.mark.usefixtures("later")
-def test_a_newer_program_does_not_start_beside_an_older_server(data: Path) -> None:
-    """Of another host, whose lock nobody sees here; until it was silent for long enough."""
-    record = Record(data)
-    older = Replica("r-1", "b.example", "https://b.example:8443", "1.0")
-    with holding(record.where) as connection:
-        ReplicaWrites(connection).see_replica(older)
+def _see(data: Path, *servers: Replica) -> None:
+    with holding(Record(data).where) as connection:
+        for each in servers:
+            ReplicaWrites(connection).see_replica(each)
         commit(connection)
+
+
+def _server(name: str, revision: str) -> Replica:
+    return Replica(name, f"{name}.example", f"https://{name}.example:8443", "1.0", revision)
+
+
+def _mark(data: Path) -> tuple[str, str]:
+    with reading(Record(data).where) as connection:
+        found = mark_of(driver_of(connection))
+    return found.revision, found.oldest_writer
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+@pytest.mark.usefixtures("much_later")
+def test_a_newer_program_does_not_start_beside_a_server_that_must_not_go_on(data: Path) -> None:
+    """Of another host, whose lock nobody sees here; until it was silent for long enough."""
+    _see(data, _server("b", REVISION), _server("c", "9002"))
     with pytest.raises(ConfigurationError) as caught:
-        record.open(is_server=True)
+        Record(data).open(is_server=True)
     assert "b.example (https://b.example:8443)" in caught.value.message
+    assert "c.example" not in caught.value.message
     assert "Stop all servers" in caught.value.advice
     assert not _has_note(data)
-    with holding(record.where) as connection:
+    assert _mark(data) == (REVISION, REVISION)
+    with holding(Record(data).where) as connection:
         age = {"age": (ALIVE_FOR.seconds + 1) * 1_000_000}
         connection.execute(text("UPDATE replicas SET seen_at = seen_at - :age"), age)
         commit(connection)
-    record.open(is_server=True).close()
+    Record(data).open(is_server=True).close()
     assert _has_note(data)
+    assert _mark(data) == ("9002", "9002")
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("is_by_hand", [True, False])
+@pytest.mark.usefixtures("later")
+def test_servers_that_may_go_on_keep_nobody_waiting(data: Path, *, is_by_hand: bool) -> None:
+    """One runs here, with the data directory of the command; one elsewhere."""
+    _see(data, _server("b", REVISION))
+    held = open_data_directory(data)
+    if is_by_hand:
+        done = _run(data)
+        assert done.exit_code == 0, done.output
+    else:
+        Record(data).open(is_server=True).close()
+    os.close(held)
+    assert _has_note(data)
+    assert _mark(data) == ("9001", REVISION)
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+def test_a_server_of_two_versions_ago_is_in_the_way_of_one_that_is_of_the_last(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest allows the one before, and no older."""
+    with monkeypatch.context() as patch:
+        be(patch, tmp_path, COMPATIBLE)
+        Record(data).open(is_server=True).close()
+    be(monkeypatch, tmp_path, COMPATIBLE, LAST)
+    _see(data, _server("b", REVISION), _server("c", "9001"))
+    with pytest.raises(ConfigurationError, match=r"beside this version: b\.example \(\S+\)\."):
+        Record(data).open(is_server=True)
+    assert _mark(data) == ("9001", REVISION)
+
+
+def test_what_was_refused_once_stays_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last revision allows the one before it; that one allowed nobody."""
+    with monkeypatch.context() as patch:
+        be(patch, tmp_path, INCOMPATIBLE)
+        Record(data).open(is_server=True).close()
+    with monkeypatch.context() as patch:
+        be(patch, tmp_path, INCOMPATIBLE, LAST)
+        Record(data).open(is_server=True).close()
+    assert _mark(data) == ("9003", "9002")
+    with pytest.raises(ConfigurationError, match="newer version of Bascule"):
+        Record(data).open(is_server=True)
+
+
+@pytest.mark.usefixtures("later")
+def test_an_older_program_starts_on_what_allows_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(data).exit_code == 0
+    monkeypatch.undo()
+    assert "Nothing is to be done" in _run(data).output
+    for is_server in (True, False):
+        store = Record(data).open(is_server=is_server)
+        write(store, lambda tx: tx.add_resource_group("made by the older one"))
+        assert read(store, lambda r: r.resource_groups()) == ["made by the older one"]
+        store.close()
+    assert _has_note(data)
+    assert _mark(data) == ("9001", REVISION)
+
+
+@pytest.mark.usefixtures("much_later")
+def test_an_older_program_does_not_start_on_what_refuses_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(data).exit_code == 0
+    monkeypatch.undo()
+    for is_server in (True, False):
+        with pytest.raises(ConfigurationError, match="newer version of Bascule") as caught:
+            Record(data).open(is_server=is_server)
+        assert f"Install Bascule {__version__} or later" in caught.value.advice
+    done = _run(data)
+    assert isinstance(done.exception, ConfigurationError)
+    assert _mark(data) == ("9002", "9002")
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+@pytest.mark.usefixtures("later")
+def test_an_upgrade_waits_without_holding_others_up(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody reads a table for long. Whoever waits for it makes others wait behind: so it gives up soon,
+    and tries again.
+    """
+    monkeypatch.setattr(postgresql_open, "LOCK_WITHIN", 1)
+    where = Record(data).where
+    done = threading.Event()
+
+    def migrate() -> None:
+        migrating.migrate(data)
+        done.set()
+
+    with reading(where) as long:
+        SqlReader(long).machines()
+        thread = threading.Thread(target=migrate)
+        thread.start()
+        began, longest = time.monotonic(), 0.0
+        while time.monotonic() - began < 4:
+            asked = time.monotonic()
+            with reading(where) as short:
+                SqlReader(short).machines()
+            longest = max(longest, time.monotonic() - asked)
+        assert not done.is_set()
+    thread.join(60)
+    assert done.is_set()
+    assert 0.5 < longest < 3, "it did wait, and for no longer than the upgrade's own patience"
+    assert _has_note(data)
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+def test_an_upgrade_that_takes_long_is_undone_beside_servers(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = replace(LAST, operation=f'op.execute("SELECT pg_sleep(5)"); {LAST.operation}')
+    monkeypatch.setattr(postgresql_open, "BESIDE_WITHIN", 1)
+    be(monkeypatch, tmp_path, slow)
+    _see(data, _server("b", REVISION))
+    with pytest.raises(ConfigurationError, match="longer than 1 s"):
+        Record(data).open(is_server=True)
+    assert _mark(data) == (REVISION, REVISION)
 
 
 def test_a_newer_database_is_left_as_it_is(data: Path) -> None:
     with holding(Record(data).where) as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        newer = "UPDATE alembic_version SET version_num = '9999', oldest_writer = '9999'"
+        connection.execute(text(newer))
         commit(connection)
     done = _run(data)
     assert isinstance(done.exception, BasculeError)
     assert "newer version of Bascule" in done.exception.message
+    assert _mark(data) == ("9999", "9999")

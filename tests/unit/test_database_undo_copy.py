@@ -114,7 +114,9 @@ def test_a_move_is_not_undone_while_a_server_goes_on_where_the_record_is(
     place = Record(data).where
     assert not isinstance(place, Path)
     server = open_postgresql(place)
-    write(server, lambda tx: tx.see_replica(Replica("r", "b", "https://b.example:8443", "1")))
+    write(
+        server, lambda tx: tx.see_replica(Replica("r", "b", "https://b.example:8443", "1", "0100"))
+    )
     assert "uses the database" in _refusal(_undo(data)).message
     close(server)
     postgresql.wait(lambda: postgresql.connections(name) == 0)

@@ -269,7 +269,7 @@ def test_without_hints_who_waits_is_woken_within_three_seconds(
 
 
 def test_what_was_followed_wakes_nobody_again(store: SqlStore) -> None:
-    services = Services(store, SystemClock(), Hub(), replica=Replica("u", "h", "e", "v"))
+    services = Services(store, SystemClock(), Hub(), replica=Replica("u", "h", "e", "v", "0100"))
     following = Following(services)
 
     async def run() -> None:

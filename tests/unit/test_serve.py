@@ -288,7 +288,7 @@ def test_a_database_of_another_version_is_left_alone(
 ) -> None:
     """A server may be running on it: nothing is upgraded under its feet."""
     started_once(False)
-    monkeypatch.setattr("bascule.store.open.REVISION", "9999")
+    monkeypatch.setattr("bascule.store.migrations.REVISION", "9999")
     done = _another(tmp_path / "data")
     assert isinstance(done.exception, ConfigurationError)
     assert "another version" in done.exception.message

@@ -234,7 +234,7 @@ def test_commands_that_need_the_servers_stopped_are_refused_while_one_was_seen(
     """The lock of the data directory says nothing of servers with another."""
     assert start("--database", postgresql.cluster().address(name)).exit_code == 0
     store = open_postgresql(postgresql.cluster().place(name))
-    elsewhere = Replica("r", "b.example", "https://b.example:8443", "1")
+    elsewhere = Replica("r", "b.example", "https://b.example:8443", "1", "0100")
     write(store, lambda tx: tx.see_replica(elsewhere))
     refusal = _refusal(CliRunner().invoke(admin, ["recover", "--data", str(data)]))
     assert "b.example (https://b.example:8443)" in refusal.message
@@ -256,7 +256,7 @@ def test_a_host_is_invited_to_where_it_can_reach_a_server(
     invite = ["replica", "invite", "--data", str(data)]
 
     def see(uid: str, endpoint: str) -> None:
-        write(store, lambda tx: tx.see_replica(Replica(uid, uid, endpoint, "1")))
+        write(store, lambda tx: tx.see_replica(Replica(uid, uid, endpoint, "1", "0100")))
 
     see("a", "https://localhost:8443")
     see("b", "https://[::1]:8443")

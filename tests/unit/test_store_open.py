@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from bascule.bootstrap.data_directory import check_data_directory, open_data_directory
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.store import Store
-from bascule.store import connections, upgrade
+from bascule.store import connections, migrations, upgrade
 from bascule.store import open as opening
 from bascule.store.connections import connect, driver_of
 from bascule.store.new import fill
@@ -36,7 +36,7 @@ def upgrade():
         batch.alter_column("os_type", new_column_name="os")
     {more}
 '''
-NEWEST = opening.REVISION
+NEWEST = migrations.REVISION
 
 
 def _generation(store: Store) -> int:
@@ -88,7 +88,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     revision = migrations / "versions" / "r9999_later.py"
     revision.write_text(LATER.format(newest=NEWEST, more="pass"))
     monkeypatch.setattr(upgrade, "_MIGRATIONS", migrations)
-    monkeypatch.setattr(opening, "REVISION", "9999")
+    monkeypatch.setattr("bascule.store.migrations.REVISION", "9999")
     return revision
 
 
@@ -185,8 +185,8 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
 def test_a_first_start_that_is_killed_half_way_goes_on_at_the_next(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(connection: Connection, revision: str) -> None:
-        fill(connection, revision)
+    def killed(connection: Connection) -> None:
+        fill(connection)
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(opening, "fill", killed)

@@ -21,7 +21,8 @@ from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Reader, Store
 from bascule.store import tables as t
 from bascule.store.connections import connect
-from bascule.store.open import BASELINE, open_store
+from bascule.store.migrations import BASELINE
+from bascule.store.open import open_store
 from tests.upgrades import FOLDER
 
 SAMPLES = sorted(FOLDER.glob("*.db.gz"))

@@ -23,7 +23,8 @@ from bascule.domain.lifecycle import (
 from bascule.store import grants, inventory, policies, requests, upgrade
 from bascule.store import tables as t
 from bascule.store.connections import connect
-from bascule.store.open import REVISION, open_store
+from bascule.store.migrations import REVISION
+from bascule.store.open import open_store
 from bascule.store.transaction import SqlTransaction
 from tests.contracts.store.samples import NOW, a_grant, a_request
 

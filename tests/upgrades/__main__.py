@@ -12,7 +12,8 @@ from unittest import mock
 
 from bascule.services.seal import seal
 from bascule.services.sweep import sweep
-from bascule.store.open import REVISION, open_store
+from bascule.store.migrations import REVISION
+from bascule.store.open import open_store
 from tests.unit import services_world
 from tests.unit.services_world import World, rules
 from tests.upgrades import FOLDER

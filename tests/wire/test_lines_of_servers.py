@@ -18,11 +18,13 @@ from bascule.domain.event import Event
 from bascule.errors import Unavailable
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.replicas import Replica
+from bascule.interfaces.store import outdated
 from bascule.protocol.frames import CloseCode
 from bascule.protocol.line import Ask, Beat, Challenge, Hint, Refused, Taken
 from bascule.protocol.report import Report
 from bascule.services.act import Services
 from bascule.services.contacts import Contacts
+from bascule.services.following import Following
 from bascule.services.hub import Hub
 from bascule.services.reports import take_report
 from bascule.services.sweep import note_silence
@@ -38,7 +40,7 @@ class TwoServers:
         self.sides: list[tuple[Services, Lines, LineHouse]] = []
         alone = world.services
         for uid in ("first", "second"):
-            here = Replica(uid, uid, f"https://{uid}", "1")
+            here = Replica(uid, uid, f"https://{uid}", "1", "0100")
             world.services = replace(alone, hub=Hub(), contacts=Contacts(), replica=here)
             world.start()
             self.sides.append((world.services, world.lines, world.house))
@@ -184,6 +186,26 @@ def test_without_the_database_no_line_begins(
     assert newer.only(Refused).code != "AgentKeyRefused", "the agent keeps what it holds"
     assert newer.is_over
     assert not older.is_over
+
+
+def test_a_server_that_is_too_old_ends_its_lines_and_begins_none(
+    two: TwoServers, older: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another begins at a server that may go on (EDGES H6)."""
+    world = two.at(0)
+
+    async def refuse(services: Services, work: object) -> object:
+        raise outdated("9.9")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Services, "read_few", refuse)
+        world.run(Following(world.services).run())
+    assert older.close_code == CloseCode.GOING_AWAY
+    refused = world.connect()
+    assert refused.is_over
+    assert "503 Service Unavailable" in refused.head
+    assert b"9.9" in refused.body
+    assert not two.at(1).live().is_over
 
 
 def test_what_comes_over_http_ends_lines_elsewhere(

@@ -17,6 +17,7 @@ from bascule.domain.event import SYSTEM
 from bascule.identity.sealing import Sealer
 from bascule.identity.shared_keys import WRAPPING_KEY, SharedKeys
 from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Outdated, outdated
 from bascule.services import invites
 from tests.wire.house import House
 
@@ -198,3 +199,13 @@ def test_a_server_whose_record_was_moved_is_not_ready(house: House) -> None:
     answer = house.client_of(None).get("/readyz")
     house.services.number.has_moved = False
     assert (answer.status_code, "was moved" in answer.text) == (503, True)
+
+
+def test_a_server_that_is_too_old_says_so_and_not_that_it_stops(house: House) -> None:
+    """Its agents and pages were sent elsewhere, as at a stop (EDGES H6)."""
+    house.services.number.outdated = outdated("9.9")
+    house.services.hub.close()
+    answer = house.client_of(None).get("/readyz")
+    assert (answer.status_code, "install Bascule 9.9 or later" in answer.text) == (503, True)
+    with pytest.raises(Outdated, match="too old"):
+        house.do(lambda tx, _: tx.add_resource_group("g"))

@@ -23,7 +23,12 @@ from bascule.protocol.frames import VERSION, accept_key
 
 LINE_PATH = re.compile(rb"/bascule/points/([A-Za-z0-9-]{1,64})/line")
 LONGEST_CLIENT = 200  # characters of a User-Agent that go on record
-_REASONS: Mapping[int, str] = {400: "Bad Request", 403: "Forbidden", 421: "Misdirected Request"}
+_REASONS: Mapping[int, str] = {
+    400: "Bad Request",
+    403: "Forbidden",
+    421: "Misdirected Request",
+    503: "Service Unavailable",
+}
 
 
 def point_of(method: str, url: bytes) -> str | None:

@@ -66,10 +66,11 @@ def check(data: Path, output: str) -> None:
 @DATA
 @click.option("--dry-run", is_flag=True, help="Show the revisions; change nothing.")
 def migrate(data: Path, dry_run: bool) -> None:
-    """Bring the database to this program's revision. The server must be stopped.
+    """Bring the database to this program's revision. With SQLite the server must be stopped.
 
     The next start of the server does the same. It is one transaction: all or nothing. If another
-    run is in progress, this one waits for it. Make a backup first.
+    run is in progress, this one waits for it. Servers on PostgreSQL may run meanwhile, unless one is
+    too old for the new revision: that is refused. Make a backup first.
     """
     from bascule.bootstrap.migrating import migrate as bring_up_to_date
     from bascule.bootstrap.migrating import missing

@@ -66,7 +66,7 @@ class Found:
 def check(connection: Connection, name: str, data: Path, progress: Progress) -> Found:
     """Everything, in the caller's transaction. What is wrong is in ``problems``."""
     from bascule.store.faults import faults_of_columns, faults_of_file, faults_of_table
-    from bascule.store.open import REVISION
+    from bascule.store.migrations import REVISION
     from bascule.store.revisions import revision_of
     from bascule.store.transaction import SqlReader
     from bascule.store.whole import count_rows, tables

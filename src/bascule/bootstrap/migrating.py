@@ -1,7 +1,8 @@
 """Bring a database to this program's revision by hand: ``bascule admin database migrate``.
 
 The next start of a server does the same. What is done here is done before it, and while nobody
-waits for the server. Of two that begin at once the second waits, and finds it done.
+waits for the server. Of two that begin at once the second waits, and finds it done. Servers on
+PostgreSQL may run meanwhile if the program before may go on beside the new tables (EDGES H6).
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ _PAUSE = 0.5
 
 def missing(data: Path) -> tuple[str, tuple[Step, ...]]:
     """The revision that the database has, and what is to be done; only read. Raises
-    ConfigurationError for an empty database, and for one of a newer program.
+    ConfigurationError for an empty database, and for one of a newer program that this one must not
+    use.
     """
+    from bascule.store import migrations
+    from bascule.store.engine import driver_of
     from bascule.store.long_work import reading
-    from bascule.store.open import REVISION
+    from bascule.store.marks import mark_of, require_admitted
     from bascule.store.revisions import revision_of
     from bascule.store.upgrade import steps
 
@@ -41,16 +45,19 @@ def missing(data: Path) -> tuple[str, tuple[Step, ...]]:
     record = Record(data)
     with reading(record.where, record.lineage) as connection:
         found = revision_of(connection, record.name)
+        if found is not None and found >= migrations.REVISION:
+            require_admitted(mark_of(driver_of(connection)), record.name)
+            return found, ()
     if found is None:
         raise ConfigurationError(
             f"The database {record.name} is empty.",
             advice="Restore the record from a backup, or start the server, which makes it.",
         )
-    return found, () if found == REVISION else steps(found, REVISION, record.name)
+    return found, steps(found, record.name)
 
 
 def migrate(data: Path) -> None:
-    """Do it, in one transaction. Raises ConfigurationError while a server runs."""
+    """Do it, in one transaction. Raises ConfigurationError while a server runs that must not go on."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -68,9 +75,13 @@ def migrate(data: Path) -> None:
 def _migrate(data: Path) -> None:
     from bascule.store.long_work import check_unused, reading
 
+    found, way = missing(data)
     with ExitStack() as kept:
-        kept.callback(os.close, open_data_directory(data))
         record = Record(data)
+        if record.is_shared and all(each.writes_beside <= found for each in way):
+            record.open(is_server=True).close()  # it looks at the servers that run
+            return
+        kept.callback(os.close, open_data_directory(data))
         with reading(record.where, record.lineage) as connection:
             check_unused(connection, record.name)
         record.open(is_server=True).close()

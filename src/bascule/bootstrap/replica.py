@@ -20,6 +20,7 @@ from bascule.interfaces.replicas import Replica
 from bascule.services.act import Services, new_id
 from bascule.services.following import Following
 from bascule.services.replicas import SEEN_EVERY, see
+from bascule.store import migrations
 
 log = structlog.get_logger("bascule.server")
 
@@ -29,7 +30,7 @@ LEAVE_WITHIN = 2.0  # seconds: a database that is away does not hold up a stop
 
 
 def this_replica(endpoint: str) -> Replica:
-    return Replica(new_id(), socket.gethostname(), endpoint, __version__)
+    return Replica(new_id(), socket.gethostname(), endpoint, __version__, migrations.REVISION)
 
 
 def refuse_this_host() -> None:
@@ -49,16 +50,16 @@ async def among_replicas(
     services: Services,
     told: ReadinessParts | None = None,
     on_moved: Callable[[], None] = lambda: None,
+    on_outdated: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
     """Be registered as a replica meanwhile. On SQLite this does nothing. ``told``: where ``/readyz``
-    finds what it tells of this. ``on_moved``: as of ``Following``.
+    finds what it tells of this. ``on_moved``, ``on_outdated``: as of ``Following``.
     """
     replica = services.replica
     if replica is None:
         yield
         return
     await services.perform(lambda tx, _: see(tx, replica))
-    following = Following(services, on_moved)
     loop = asyncio.get_running_loop()
 
     def hear(heard: Heard) -> None:
@@ -67,12 +68,16 @@ async def among_replicas(
 
     hints = services.store.hints(replica.uid, hear)
     services.hub.share(hints)
+    seen = asyncio.create_task(_be_seen(services, replica))
+
+    def give_up() -> None:
+        seen.cancel()
+        on_outdated()
+
+    following = Following(services, on_moved, give_up)
     if told is not None:
         told["hints"] = lambda: words_of(hints, following)
-    tasks = (
-        asyncio.create_task(_be_seen(services, replica)),
-        asyncio.create_task(following.run()),
-    )
+    tasks = (seen, asyncio.create_task(following.run()))
     try:
         yield
     finally:

@@ -410,8 +410,14 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
         await host.start(state.installation)
     collector = Collector(asyncio.get_running_loop().call_soon_threadsafe)
     collector.begin()
+
+    def rest() -> None:
+        """Too old for the database: all that is left is to say so."""
+        for task in watching:
+            task.cancel()
+
     try:
-        async with among_replicas(services, state.told, lambda: _stop(services)):
+        async with among_replicas(services, state.told, lambda: _stop(services), rest):
             yield
     finally:
         collector.end()

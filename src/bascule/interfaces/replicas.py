@@ -18,6 +18,7 @@ class Replica:
     host: str
     endpoint: str
     version: str
+    revision: str  # of the database, the newest that its program knows
 
 
 @dataclass(frozen=True, slots=True)

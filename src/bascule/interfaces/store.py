@@ -174,6 +174,19 @@ def record_moved() -> Unavailable:
     )
 
 
+class Outdated(Unavailable):
+    """A newer program upgraded the database, and this one must not use it any more (EDGES H6)."""
+
+
+def outdated(program: str) -> Outdated:
+    """``program``: the version that upgraded it."""
+    return Outdated(
+        f"Bascule {program} upgraded the database, and this server is too old for it. It changes "
+        f"nothing any more.",
+        advice=f"Use another server. Here, install Bascule {program} or later and start it again.",
+    )
+
+
 class Store(Protocol):
     """The database behind one writer; functions run in its thread, callers await."""
 

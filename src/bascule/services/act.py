@@ -26,7 +26,7 @@ from bascule.interfaces.clock import Clock
 from bascule.interfaces.points import Contact
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.replicas import Replica
-from bascule.interfaces.store import Reader, Store, Transaction, Unsettled, record_moved
+from bascule.interfaces.store import Outdated, Reader, Store, Transaction, Unsettled, record_moved
 from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
 from bascule.services.duties import Duties
@@ -130,6 +130,14 @@ class InstallationNumber:
 
     value: int = 0
     has_moved: bool = False  # the record, since this server started: it changes nothing any more
+    outdated: Outdated | None = None  # why this server is too old for the database; None: it is not
+
+    def require_current(self) -> None:
+        """Raise Unavailable when this server changes nothing any more, with the reason."""
+        if self.has_moved:
+            raise record_moved()
+        if self.outdated is not None:
+            raise Outdated(self.outdated.message, advice=self.outdated.advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +171,7 @@ class Services:
         While it is brought to disk, agents of the machines are told to get ready (``hub.expect``).
         ``may_wait``: as of ``Store.write``.
         """
-        if self.number.has_moved:
-            raise record_moved()
+        self.number.require_current()
         acts: list[Act] = []
         loop = asyncio.get_running_loop()
 

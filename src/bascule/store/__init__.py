@@ -20,6 +20,7 @@ tests/contracts/store the examination.
     connections  SQLite connections and their pragmas; sqlite is the store on them
     postgresql   connections to PostgreSQL, and whose turn it is to write
     open         open a SQLite database, postgresql_open one of PostgreSQL;
-                 new makes one, upgrade brings an older one up to date
+                 new makes one, upgrade brings an older one up to date,
+                 marks says which programs may use it
     migrations   Alembic's revisions
 """

@@ -40,6 +40,8 @@ class Engine:
     is_lost: Callable[[Any], bool]  # the connection itself is of no use any more
     # By the answer to ``begin_write``: raises Unavailable where nothing is to be written any more.
     check_begun: Callable[[Any], None] = lambda _: None
+    # By the answer to ``begin_read``: where nothing is to be read any more either.
+    check_read: Callable[[Any], object] = lambda _: None
     check_kept: Callable[[Any], None] = lambda _: None  # raises Unavailable: its server forgets
 
 

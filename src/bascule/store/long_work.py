@@ -32,7 +32,8 @@ _READER_IDLE = "'15min'"
 def reading(where: Path | Place, lineage: Lineage | None = None) -> Iterator[Connection]:
     """A snapshot that nobody waits for. ``lineage``: what was seen of this database before."""
     with _connected(where, is_reader=True, lineage=lineage) as connection:
-        yield _begun(connection, engine_of(connection).begin_read, _READER_IDLE)
+        begin, *_ = engine_of(connection).begin_read.split(";")  # no look: it may be empty
+        yield _begun(connection, begin, _READER_IDLE)
 
 
 @contextmanager

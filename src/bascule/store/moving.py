@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Table, text
 
 from bascule.errors import BasculeError, ConfigurationError
+from bascule.store import migrations
 from bascule.store.engine import engine_of
-from bascule.store.new import create_indexes, create_tables, mark
-from bascule.store.open import REVISION
+from bascule.store.marks import make_mark
+from bascule.store.new import create_indexes, create_tables
 from bascule.store.revisions import revision_of
 from bascule.store.transaction import SqlReader
 from bascule.store.whole import (
@@ -43,7 +44,7 @@ def prepare(target: Connection, name: str, of: Installation) -> None:
     found = revision_of(target, name)
     if found is None:
         return
-    known = SqlReader(target).installation() if found == REVISION else None
+    known = SqlReader(target).installation() if found == migrations.REVISION else None
     if known is None or known.tenant_id != of.tenant_id or not known.is_arriving:
         if known is None:
             whose = "tables of Bascule already"
@@ -76,7 +77,7 @@ def copy_all(source: Connection, target: Connection, say: Progress) -> Mapping[T
         if column is not None:
             go_on_from(target, table, column, highest_given(source, table, column))
     create_indexes(target)
-    mark(target, REVISION)
+    make_mark(target)
     return read
 
 

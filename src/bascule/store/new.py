@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bascule.domain.lifecycle import GRANT_TRANSITIONS, REQUEST_TRANSITIONS
 from bascule.store import tables as t
+from bascule.store.marks import make_mark
 from bascule.store.tables import access
 
 
-def fill(connection: Connection, revision: str) -> None:
-    """Fill an empty database, in the caller's transaction, and mark it with its revision."""
+def fill(connection: Connection) -> None:
+    """Fill an empty database, in the caller's transaction, and mark it with this program's revision."""
     create_tables(connection)
     create_indexes(connection)
     for table, moves in (
@@ -26,21 +27,7 @@ def fill(connection: Connection, revision: str) -> None:
         rows = [{"from_state": str(old), "to_state": str(new)} for old, new in moves]
         connection.execute(insert(table), rows)
     connection.execute(insert(access.access_stamp).values(id=1, stamp=secrets.token_hex(16)))
-    mark(connection, revision)
-
-
-def mark(connection: Connection, revision: str) -> None:
-    """Say which revision the tables have."""
-    # Alembic's own table, as it makes it: the first upgrade finds the revision there.
-    connection.execute(
-        text(
-            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
-        )
-    )
-    connection.execute(
-        text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision}
-    )
+    make_mark(connection)
 
 
 def create_tables(connection: Connection) -> None:

@@ -2,8 +2,9 @@
 
 A new database and every upgrade is one exclusive transaction: a start that is killed
 half-way leaves the database as it was, and of two processes that start together one does the
-work and the other finds it done. A database that a newer program made is refused, and so is
-one from before the baseline, or of another program: these before anything is written.
+work and the other finds it done. A database that a newer program made is refused, unless its
+revision says that this one may go on beside it (``marks``). So is one from before the baseline, or of
+another program: these before anything is written.
 
 Alembic is imported only when there is something to upgrade; the usual start asks one
 table for its revision and goes on.
@@ -22,13 +23,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import ConfigurationError
+from bascule.store import migrations
 from bascule.store.connections import connect, driver_of
 from bascule.store.failures import FAILURES, translate
+from bascule.store.marks import mark_of, require_admitted
 from bascule.store.new import fill
 from bascule.store.sqlite import SqliteStore
-
-BASELINE = "0100"  # the first revision that can be upgraded; lower ones were never released
-REVISION = "0100"  # the newest in migrations/versions; a test holds the two together
 
 _blank: list[bytes] = []  # a new database in memory: made once a process
 
@@ -80,7 +80,7 @@ def check_database(path: Path) -> None:
                 found = _revision_at(Path(folder) / path.name, path, "mode=rw")
     except (sqlite3.Error, OSError):
         return
-    if found is not None and found < BASELINE:
+    if found is not None and found < migrations.BASELINE:
         raise ConfigurationError(
             f"The database {path} was made by a version of Bascule from before its first release "
             f"(its revision is {found}). It cannot be upgraded. Nothing was changed.",
@@ -106,7 +106,9 @@ def _make_file(path: Path) -> None:
 
 def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade: bool) -> None:
     driver = driver_of(connection)
-    if revision(driver, path) == REVISION:
+    found = revision(driver, path)
+    if found is not None and found >= migrations.REVISION:
+        require_admitted(mark_of(driver), str(path))
         driver.execute("BEGIN IMMEDIATE")  # what cannot be written is found out at the start
         driver.execute("ROLLBACK")
         return
@@ -121,14 +123,13 @@ def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade:
     with connection.begin():  # Alembic leaves a transaction alone that is not its own
         driver.execute("BEGIN EXCLUSIVE")
         found = revision(driver, path)  # another process may have been quicker
-        if found != REVISION:
-            if found is None:
-                fill(connection, REVISION)
-            else:
-                from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
+        if found is None:
+            fill(connection)
+        elif found < migrations.REVISION:
+            from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
 
-                upgrade(connection, found, REVISION, str(path))
-                _check_references(driver, path)
+            upgrade(connection, found, str(path))
+            _check_references(driver, path)
     driver.execute("PRAGMA foreign_keys = ON")
 
 

@@ -14,7 +14,8 @@ forgotten. A session keeps the ``synchronous_commit`` that it began with. These 
 connection, a lock, a statement, and of the server for us. A COMMIT that waits for a synchronous
 standby does not.
 
-A turn begins with a look at the installation, in the same message: whether the record is still here.
+A turn begins with a look, in the same message: whether the record is still here, and whether a newer
+program upgraded the tables meanwhile. Reads look at the latter too (EDGES H6).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from sqlalchemy.pool import NullPool
 from bascule.clocks import FollowedClock
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.interfaces.clock import Clock
-from bascule.interfaces.store import record_moved
+from bascule.interfaces.store import outdated, record_moved
+from bascule.store import migrations
 from bascule.store.engine import Engine, enter
 from bascule.store.failures import log
 from bascule.store.lineage import Lineage, Timeline
@@ -78,6 +80,8 @@ _ASK = (
     "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END, "
     "current_setting('synchronous_standby_names')"
 )
+TURN = "LOCK TABLE alembic_version IN EXCLUSIVE MODE"
+_LOOK = "SELECT v.oldest_writer, v.program"
 
 
 def _is_lost(driver: psycopg.Connection) -> bool:
@@ -92,13 +96,25 @@ def _is_lost(driver: psycopg.Connection) -> bool:
 
 
 def _check_begun(begun: psycopg.Cursor) -> None:
-    """A server that was paused while its record was moved must not go on with it (EDGES H7)."""
+    """A server that was paused while its record was moved, or upgraded, must not go on with it
+    (EDGES H7, H6).
+    """
+    row = _look(begun)
+    if row[2] is not None:
+        log.error("nothing is written: the record was moved", to=row[2])
+        raise record_moved()
+
+
+def _look(begun: psycopg.Cursor) -> psycopg.rows.TupleRow:
+    """What ``_LOOK`` found, and more. Raises Outdated when this program must not go on."""
     while begun.nextset():
         pass
     row = begun.fetchone()
-    if row is not None:
-        log.error("nothing is written: the record was moved", to=row[0])
-        raise record_moved()
+    if row is None:
+        raise Unavailable("The database is empty: there is no record of Bascule in it.")
+    if row[0] > migrations.REVISION:
+        raise outdated(row[1])
+    return row
 
 
 def _check_kept(driver: psycopg.Connection) -> None:
@@ -119,9 +135,9 @@ POSTGRESQL = enter(
         failures=FAILURES,
         translate=translate,
         begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "
-        "LOCK TABLE alembic_version IN EXCLUSIVE MODE; "
-        "SELECT moved_to FROM installation WHERE moved_to IS NOT NULL",
-        begin_read="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        f"{TURN}; "
+        f"{_LOOK}, i.moved_to FROM alembic_version v LEFT JOIN installation i ON true",
+        begin_read=f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LOOK} FROM alembic_version v",
         end_read="COMMIT",  # at a ROLLBACK psycopg forgets what it has prepared
         is_in_transaction=lambda driver: (
             driver.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -129,6 +145,7 @@ POSTGRESQL = enter(
         is_failed=lambda driver: driver.info.transaction_status == TransactionStatus.INERROR,
         is_lost=_is_lost,
         check_begun=_check_begun,
+        check_read=_look,
         check_kept=_check_kept,
     ),
 )

@@ -1,15 +1,18 @@
 """Open the store on PostgreSQL, or make it, and bring it up to date.
 
 As in ``open``: a new database and every upgrade is one transaction, and of two programs that start
-together one does the work and the other finds it done. Several servers may use the database; it is
-not upgraded while one does.
+together one does the work and the other finds it done. Several servers may use the database. It is
+upgraded beside those that may go on afterwards (``marks``), and not while another one runs.
 """
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
@@ -19,12 +22,13 @@ from sqlalchemy.exc import DBAPIError
 from bascule.errors import ConfigurationError
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.replicas import ALIVE_FOR
+from bascule.store import migrations
 from bascule.store.columns import Span
 from bascule.store.failures import log
 from bascule.store.lineage import Lineage
+from bascule.store.marks import mark_of, require_admitted
 from bascule.store.new import fill
-from bascule.store.open import BASELINE, REVISION
-from bascule.store.postgresql import POSTGRESQL, Database, Place, driver_of, measure
+from bascule.store.postgresql import POSTGRESQL, TURN, Database, Place, driver_of, measure
 from bascule.store.postgresql_failures import FAILURES, translate
 from bascule.store.readers import Readers
 from bascule.store.rows import raise_translated
@@ -33,7 +37,16 @@ from bascule.store.sql_store import SqlStore
 from bascule.store.tables.replicas import replicas
 from bascule.store.writer import Writer
 
+if TYPE_CHECKING:
+    from bascule.store.upgrade import Step
+
 LOCK_OF_REVISIONS = int.from_bytes(b"bascule0")
+IN_ALL = 60  # seconds for which an upgrade may wait
+LOCK_WITHIN = 2  # seconds that one of its statements waits, and all others behind it
+BESIDE_WITHIN = 10  # seconds that one of its statements takes while servers run
+_PAUSE = 1.0  # seconds before it is tried again, at most
+_IN_THE_WAY = frozenset({"55P03", "40P01"})  # lock not available, deadlock
+_TOOK_TOO_LONG = "57014"
 _TABLES = text(
     "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace "
     "AND c.relkind IN ('r', 'p') ORDER BY c.relname"
@@ -41,7 +54,7 @@ _TABLES = text(
 _NO_DATABASE = re.compile(r'FATAL:\s+database "[^"]*" does not exist')
 _IS_THERE = ("certificate", "SSL", "read-only", "hot standby")  # said of a server that answered
 _ALIVE = (  # by what every revision has
-    select(replicas.c.host, replicas.c.endpoint)
+    select(replicas.c.host, replicas.c.endpoint, replicas.c.revision)
     .where(database_now() - replicas.c.seen_at <= bindparam("within", type_=Span))
     .order_by(replicas.c.host, replicas.c.endpoint)
 )
@@ -157,7 +170,7 @@ def _not_reached(name: str, error: Exception) -> Exception:
     return ConfigurationError(f"The database {name} cannot be opened: {said}", advice=advice)
 
 
-def _original(error: Exception) -> BaseException | None:
+def _original(error: BaseException) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error
 
 
@@ -168,7 +181,9 @@ def _said(error: Exception) -> str:
 def _bring_up_to_date(
     connection: Connection, name: str, *, may_upgrade: bool, may_fill: bool
 ) -> None:
-    if revision(connection, name) == REVISION:
+    found = revision(connection, name)
+    if found is not None and found >= migrations.REVISION:
+        require_admitted(mark_of(driver_of(connection)), name)
         return
     if not may_upgrade:
         raise ConfigurationError(
@@ -176,8 +191,23 @@ def _bring_up_to_date(
             advice="Use the same version of Bascule as the running server, or restart the server "
             "first.",
         )
+    deadline = time.monotonic() + IN_ALL
+    while True:
+        try:
+            _upgrade_at_once(connection, name, may_fill=may_fill)
+        except FAILURES as error:
+            if _state_of(error) not in _IN_THE_WAY or time.monotonic() >= deadline:
+                raise
+            log.warning("the upgrade waits for another transaction, and lets others pass meanwhile")
+            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  # reason: no secret
+        else:
+            return
+
+
+def _upgrade_at_once(connection: Connection, name: str, *, may_fill: bool) -> None:
+    """In one transaction. What waits for a lock makes all others wait behind it, so it soon gives up."""
     driver = driver_of(connection)
-    driver.execute("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'")
+    driver.execute(f"BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{IN_ALL}s'")
     try:
         driver.execute(f"SELECT pg_advisory_xact_lock({LOCK_OF_REVISIONS})")
         found = revision(connection, name)  # another process may have been quicker
@@ -188,29 +218,51 @@ def _bring_up_to_date(
                 "installation, give bascule serve an empty data directory and an empty database.",
             )
         if found is None:
-            fill(connection, REVISION)
-        elif found != REVISION:
-            from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
+            fill(connection)
+        elif found < migrations.REVISION:
+            from bascule.store.upgrade import steps, upgrade  # noqa: PLC0415  # reason: Alembic is slow
 
-            _refuse_beside_servers(connection, name)
-            upgrade(connection, found, REVISION, name)
+            driver.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}s'")
+            driver.execute(TURN)  # of the writers: what they do is before the upgrade, or after it
+            if _check_beside(connection, name, steps(found, name)):
+                driver.execute(f"SET LOCAL statement_timeout = '{BESIDE_WITHIN}s'")
+            upgrade(connection, found, name)
         driver.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if not driver.closed:
             driver.execute("ROLLBACK")
+        if _state_of(error) == _TOOK_TOO_LONG:
+            raise ConfigurationError(
+                f"The upgrade of the database {name} took longer than {BESIDE_WITHIN} s, for which "
+                f"the servers that run would wait. Nothing was changed.",
+                advice="Stop all servers, then start one of the newer version.",
+            ) from error
         raise
 
 
-def _refuse_beside_servers(connection: Connection, name: str) -> None:
-    """An older server that goes on would read and write by the tables that it knows."""
+def _check_beside(connection: Connection, name: str, way: Sequence[Step]) -> bool:
+    """Do servers run, all of which may go on after the upgrade? Raises ConfigurationError if one must
+    not: it would be of no use any more.
+    """
+    from bascule.store.upgrade import oldest_writer  # noqa: PLC0415  # reason: Alembic is slow
+
     alive = connection.execute(_ALIVE, {"within": ALIVE_FOR}).all()
-    if alive:
-        named = ", ".join(f"{row.host} ({row.endpoint})" for row in alive)
+    oldest = oldest_writer(way)
+    too_old = [row for row in alive if row.revision < oldest]
+    if too_old:
+        named = ", ".join(f"{row.host} ({row.endpoint})" for row in too_old)
         raise ConfigurationError(
-            f"The database {name} cannot be upgraded, because a server uses it: {named}. Nothing was "
-            "changed.",
-            advice="Stop all servers before an upgrade. If one was killed, wait 15 s.",
+            f"The database {name} cannot be upgraded, because a server uses it that must not run "
+            f"beside this version: {named}. Nothing was changed.",
+            advice="Stop all servers, then start one of the newer version. If one was killed, wait "
+            "15 s. To upgrade one by one, go by the versions in between.",
         )
+    return bool(alive)
+
+
+def _state_of(error: BaseException) -> str:
+    """Its SQLSTATE, if it has one."""
+    return getattr(_original(error), "sqlstate", None) or ""
 
 
 def revision(connection: Connection, name: str) -> str | None:
@@ -219,7 +271,7 @@ def revision(connection: Connection, name: str) -> str | None:
     if "alembic_version" in tables and "installation" in tables:
         row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
         found = None if row is None else str(row.version_num)
-        if found is not None and found < BASELINE:
+        if found is not None and found < migrations.BASELINE:
             raise ConfigurationError(
                 f"The database {name} was made by a version of Bascule from before its first "
                 f"release (its revision is {found}). It cannot be upgraded. Nothing was changed.",

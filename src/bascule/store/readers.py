@@ -94,10 +94,11 @@ class Readers:
     def use(self, work: Callable[[Connection], T]) -> T:
         """Read in the caller's own thread."""
         began = self._round
-        connection, driver = self._begin()
+        connection, driver, begun = self._begin()
         is_sound = False
         try:
             try:
+                self._engine.check_read(begun)
                 return work(connection)
             finally:
                 driver.execute(self._engine.end_read)
@@ -113,8 +114,8 @@ class Readers:
                 with suppress(*self._engine.failures):
                     connection.close()
 
-    def _begin(self) -> tuple[Connection, Driver]:
-        """A connection, in a transaction."""
+    def _begin(self) -> tuple[Connection, Driver, Any]:
+        """A connection, in a transaction, and the answer to what began it."""
         while True:
             with self._gate:
                 connection = self._idle.pop() if self._idle else None
@@ -122,7 +123,7 @@ class Readers:
             try:
                 connection = connection or self._connect()
                 driver = driver_of(connection)
-                driver.execute(self._engine.begin_read)
+                begun = driver.execute(self._engine.begin_read)
             except self._engine.failures as error:
                 if connection is not None:
                     with suppress(*self._engine.failures):
@@ -130,4 +131,4 @@ class Readers:
                 if is_new:  # else the database was started again since: with a new one it may work
                     raise_translated(self._engine, error, "read")
             else:
-                return connection, driver
+                return connection, driver, begun

@@ -24,6 +24,7 @@ _SEE = (
         host=bindparam("host"),
         endpoint=bindparam("endpoint"),
         version=bindparam("version"),
+        revision=bindparam("revision"),
     )
 )
 _ADD = insert(table).values(
@@ -31,6 +32,7 @@ _ADD = insert(table).values(
     host=bindparam("host"),
     endpoint=bindparam("endpoint"),
     version=bindparam("version"),
+    revision=bindparam("revision"),
     started_at=database_now(),
     seen_at=database_now(),
 )
@@ -44,7 +46,7 @@ class ReplicaReads(Rows):
     def replicas(self) -> Sequence[SeenReplica]:
         return [
             SeenReplica(
-                Replica(row.uid, row.host, row.endpoint, row.version),
+                Replica(row.uid, row.host, row.endpoint, row.version, row.revision),
                 row.started_at,
                 row.seen_at,
                 row.now - row.seen_at,
@@ -65,6 +67,7 @@ class ReplicaWrites(ReplicaReads):
             "host": replica.host,
             "endpoint": replica.endpoint,
             "version": replica.version,
+            "revision": replica.revision,
         }
         if not self._run(_SEE, values):
             self._run(_ADD, values)

@@ -5,29 +5,33 @@ What is not here: the transaction that they run in, which ``open`` holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
 from bascule.errors import ConfigurationError
+from bascule.store import migrations
+from bascule.store.marks import raise_mark
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(connection: Connection, found: str, to: str, name: str) -> None:
-    """Bring a database from revision ``found`` to ``to``.
+def upgrade(connection: Connection, found: str, name: str) -> None:
+    """Bring a database from revision ``found`` to this program's, and say who may go on beside it.
 
-    Raises ConfigurationError when ``found`` is none of ours, so of a newer program. ``name`` is
-    what the database is called then.
+    Raises ConfigurationError when ``found`` is none of ours. ``name`` is what the database is called
+    then.
     """
-    steps(found, to, name)
+    way = steps(found, name)
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, to)
+    command.upgrade(config, migrations.REVISION)
+    raise_mark(connection, oldest_writer(way))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +40,33 @@ class Step:
 
     revision: str
     what: str  # the first line of its text
+    writes_beside: str  # the oldest revision whose programs may go on
 
 
-def steps(found: str, to: str, name: str) -> tuple[Step, ...]:
-    """What leads from one to the other, in its order; raises as ``upgrade``."""
+def oldest_writer(way: Sequence[Step]) -> str:
+    """The oldest revision whose programs may go on after all of these; there is one at least."""
+    return max(each.writes_beside for each in way)
+
+
+def steps(found: str, name: str) -> tuple[Step, ...]:
+    """What leads from there to this program's revision, in its order; raises as ``upgrade``."""
+    to = migrations.REVISION
     scripts = ScriptDirectory.from_config(_config())
     if found not in {script.revision for script in scripts.walk_revisions()}:
         raise ConfigurationError(
-            f"The database {name} was made by a newer version of Bascule (its revision is "
-            f"{found}; this program knows up to {to}). It was left as it is.",
-            advice="Run that version or a later one, or restore a backup from before the upgrade.",
+            f"The database {name} was made by another version of Bascule (its revision is "
+            f"{found}, which this program does not know). It was left as it is.",
+            advice="Run that version, or restore a backup from before the upgrade.",
         )
     way = [each for each in scripts.iterate_revisions(to, found) if each.revision != found]
-    return tuple(Step(each.revision, _first_line(each.doc)) for each in reversed(way))
+    return tuple(
+        Step(each.revision, _first_line(each.doc), _writes_beside(each)) for each in reversed(way)
+    )
+
+
+def _writes_beside(script: Script) -> str:
+    """One that does not say so allows no other."""
+    return str(getattr(script.module, "WRITES_BESIDE", script.revision))
 
 
 def _first_line(text: str) -> str:

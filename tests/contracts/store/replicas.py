@@ -9,8 +9,8 @@ from bascule.interfaces.replicas import ALIVE_FOR, Replica, SeenReplica
 from bascule.interfaces.store import Store
 from tests.contracts.store.samples import NOW, read, write
 
-FIRST = Replica("r-1", "a.example", "https://a.example:8443", "1.0")
-SECOND = Replica("r-2", "b.example", "https://b.example:8443", "1.1")
+FIRST = Replica("r-1", "a.example", "https://a.example:8443", "1.0", "0100")
+SECOND = Replica("r-2", "b.example", "https://b.example:8443", "1.1", "0101")
 
 
 class ReplicaContract:

@@ -14,7 +14,6 @@ from bascule.api.entries import admits_anybody
 from bascule.api.envelope import CompactJson
 from bascule.api.replica_keys import NOT_READ
 from bascule.errors import Unavailable
-from bascule.interfaces.store import record_moved
 from bascule.services.record import backlog_words
 from bascule.services.shared_clock import apart_words
 
@@ -36,10 +35,9 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """The database can be read and written, and the server is not stopping."""
     state = state_of(request)
+    state.services.number.require_current()
     if state.services.hub.is_closing:
         raise Unavailable("The server is stopping.")
-    if state.services.number.has_moved:
-        raise record_moved()
     keys = state.replica_keys
     if keys is not None and keys.trouble == NOT_READ:
         raise Unavailable(

@@ -14,6 +14,7 @@ replicas = Table(
     Column("host", String, nullable=False),
     Column("endpoint", String, nullable=False),
     Column("version", String, nullable=False),
+    Column("revision", String, nullable=False),  # the newest that its program knows
     Column("started_at", Instant, nullable=False),  # both by the database's clock
     Column("seen_at", Instant, nullable=False),
 )
