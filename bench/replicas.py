@@ -1,13 +1,16 @@
-"""People ask a lab of several replicas while its replicas are killed.
+"""People ask a lab of several replicas while its replicas are killed, or upgraded one by one.
 
-    python -m bench.replicas [--minutes 2] [--people 50] [--replicas 3]
+    python -m bench.replicas [--minutes 2] [--people 50] [--replicas 3] [--from COMMIT]
 
 Each person asks for port 22 of a machine from an address of their own, waits until it is open, ends it, and
-begins again; a call that a dying server did not answer is made again, for RETRY_SECONDS at most. One
-replica after the other is killed with SIGKILL, and started again two seconds later. It says how many calls
-failed after retry, what was wrong, and the slowest answer; the exit code is 1 when anything failed or was
-wrong. *Wrong* is: the kernel does not have an opening that was said to be open, or has one that was said to be
-closed; a request that was acknowledged is not there at the end; the record does not verify. Needs root.
+begins again; a call that a dying server did not answer is made again, for RETRY_SECONDS at most. Without
+``--from``, one replica after the other is killed with SIGKILL, and started again two seconds later. With
+``--from``, the lab begins with the program of that commit, and its replicas are restarted one by one with this
+one; if both have the same revision of the database, this one gets a further one that adds a column. Agents stay
+those of the commit. It says how many calls failed after retry, what was wrong, and the slowest answer; the exit
+code is 1 when anything failed or was wrong. *Wrong* is: the kernel does not have an opening that was said to be
+open, or has one that was said to be closed; a request that was acknowledged is not there at the end; the record
+does not verify. Needs root.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import Conflict, ServerUnreachable, Unavailable
 from bench.standing import CHECKOUT, Broken
+from tests.support.later import COMPATIBLE, copy_program
 
 T = TypeVar("T")
 
@@ -54,6 +58,7 @@ PORT = 22
 LEASE = timedelta(minutes=5)
 RETRY_SECONDS = 60.0  # for an answer, all tries together
 OPEN_SECONDS = 60  # for a port to open or close
+BETWEEN_SECONDS = 5.0  # two versions side by side
 DOWN_SECONDS = 2.0  # between a kill and the next start
 MAKERS = 8  # threads
 MAKE_TRIES = 5
@@ -96,16 +101,23 @@ def _spread(values: list[float]) -> str:
 
 
 class Lab:
-    """By its commands, with the program of this checkout."""
+    """By its commands, with the program that is in ``code``."""
 
     def __init__(self, folder: Path, port: int, replicas: int) -> None:
+        self._code = folder / "code"  # a link: programs that start later follow it
         self._port, self._replicas = port, replicas
         self._environment = {
             **os.environ,
             "XDG_STATE_HOME": str(folder / "state"),
-            "PYTHONPATH": str(CHECKOUT / "src"),
+            "PYTHONPATH": str(self._code),
         }
         self.info: Mapping[str, Any] = {}
+
+    def use(self, code: Path) -> None:
+        """Have programs that start from now on be those of this folder."""
+        draft = self._code.with_name("code.new")
+        draft.symlink_to(code)
+        draft.replace(self._code)
 
     def command(self, *arguments: str) -> str:
         verb, *rest = arguments
@@ -173,6 +185,20 @@ class Lab:
         ]
         text = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
         return f"{address} . tcp . {PORT} " in text
+
+    def revision(self) -> str:
+        """Which one the database has, as an upgraded replica's host says it."""
+        one = self.info["servers"][0]
+        command = (
+            "bascule",
+            "admin",
+            "database",
+            "migrate",
+            "--data",
+            one["data_dir"],
+            "--dry-run",
+        )
+        return self.command("exec", one["name"], "--", *command).strip()
 
     def wait_until_ready(self, server: str) -> None:
         """Until the balancer sends it calls, by its log."""
@@ -314,6 +340,21 @@ def kill_in_turn(lab: Lab, until: float) -> str:
     return f"{killed} times a replica was killed"
 
 
+def upgrade(lab: Lab, newer: Path, until: float) -> str:
+    """One replica after the other is stopped, and started with the newer program."""
+    lab.use(newer)
+    took = []
+    for each in lab.info["servers"]:
+        time.sleep(BETWEEN_SECONDS)
+        began = time.monotonic()
+        lab.command("stop", each["name"])
+        lab.command("start", each["name"])
+        lab.wait_until_ready(each["name"])
+        took.append(f"{each['name']} {time.monotonic() - began:.1f} s")
+    time.sleep(max(0.0, until - time.monotonic()))
+    return "upgraded: " + ", ".join(took)
+
+
 def check_the_end(lab: Lab, tally: Tally) -> None:
     """All that was acknowledged is there, nothing is open, and the record is whole."""
     with lab.connect() as admin:
@@ -327,14 +368,37 @@ def check_the_end(lab: Lab, tally: Tally) -> None:
         tally.wrong.append(f"the record: {error}")
 
 
-def measure(lab: Lab, minutes: float, people: int) -> Tally:
+def older_of(commit: str, folder: Path) -> Path:
+    """Its package, for PYTHONPATH."""
+    made = folder / "older"
+    made.mkdir()
+    packed = subprocess.run(
+        ["git", "-C", CHECKOUT, "archive", commit, "src"], capture_output=True, check=True
+    )
+    subprocess.run(["tar", "-x", "-C", made], input=packed.stdout, check=True)
+    return made / "src"
+
+
+def newer_than(older: Path, folder: Path) -> Path:
+    """Our own package, with a revision of the database that the older one does not have."""
+    if _revision(older) != _revision(CHECKOUT / "src"):
+        return CHECKOUT / "src"
+    return copy_program(folder / "newer", COMPATIBLE)
+
+
+def _revision(code: Path) -> str:
+    text = (code / "bascule" / "store" / "migrations" / "__init__.py").read_text()
+    return next(line for line in text.splitlines() if line.startswith("REVISION = "))
+
+
+def measure(lab: Lab, people: int, work: Callable[[], str]) -> Tally:
     tally, is_over = Tally(), threading.Event()
     who = make_people(lab, people)
     threads = [Person(lab, number, each, tally, is_over) for number, each in enumerate(who)]
     for each in threads:
         each.start()
     try:
-        print(kill_in_turn(lab, time.monotonic() + minutes * 60), flush=True)
+        print(work(), flush=True)
     finally:
         is_over.set()
         for each in threads:
@@ -350,12 +414,25 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=50, choices=range(1, 101), metavar="1-100")
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--port", type=int, default=8467, help="on this machine's 127.0.0.1")
+    parser.add_argument("--from", dest="commit", default="", help="upgrade from this commit")
     given = parser.parse_args()
     memory = Path("/dev/shm")  # reason: a folder of its own in it
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        lab = Lab(Path(name), given.port, given.replicas)
+        folder = Path(name)
+        lab = Lab(folder, given.port, given.replicas)
+        older = older_of(given.commit, folder) if given.commit else CHECKOUT / "src"
+        lab.use(older)
         with lab.up():
-            tally = measure(lab, given.minutes, given.people)
+
+            def work() -> str:
+                until = time.monotonic() + given.minutes * 60
+                if not given.commit:
+                    return kill_in_turn(lab, until)
+                return upgrade(lab, newer_than(older, folder), until)
+
+            tally = measure(lab, given.people, work)
+            if given.commit:
+                print(lab.revision(), flush=True)
             if tally.failed or tally.wrong:
                 shutil.copytree(
                     Path(lab.info["folder"]) / "logs", "bench-replicas-logs", dirs_exist_ok=True
