@@ -17,8 +17,8 @@ import pytest
 from bascule import __version__
 from bascule.bootstrap.replica import among_replicas, this_replica
 from bascule.clocks import SystemClock
-from bascule.errors import BasculeError
-from bascule.interfaces.store import Outdated, Transaction
+from bascule.errors import BasculeError, Outdated
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Services
 from bascule.services.hub import Hub
 from bascule.store.postgresql import TURN, Place

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from bascule.errors import Unavailable
+from bascule.errors import Outdated, Unavailable
 from bascule.interfaces.activity import ActivityReads
 from bascule.interfaces.asked import AskedReads
 from bascule.interfaces.callers import CallerReads
@@ -172,10 +172,6 @@ def record_moved() -> Unavailable:
         "nothing any more.",
         advice="Use a server on the new database. This server's log names it.",
     )
-
-
-class Outdated(Unavailable):
-    """A newer program upgraded the database, and this one must not use it any more (EDGES H6)."""
 
 
 def outdated(program: str) -> Outdated:

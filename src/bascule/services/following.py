@@ -15,9 +15,8 @@ from collections.abc import Callable
 
 import structlog
 
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, Outdated
 from bascule.interfaces.inventory import Installation
-from bascule.interfaces.store import Outdated
 from bascule.services.act import Services
 
 log = structlog.get_logger("bascule.server")
