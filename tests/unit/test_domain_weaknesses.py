@@ -9,14 +9,19 @@ import pytest
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.shadows import past_us, past_us_at, seen_behind, shadows
 from bascule.domain.weaknesses import (
+    ANSWERS_ELSEWHERE,
     BLOCKED_ELSEWHERE,
     KINDS,
+    NO_NEIGHBOUR,
+    NO_ROUTE,
     PROXIED_BEHIND,
     PUBLISHED_UNREAD,
     REWRITTEN_BEHIND,
+    ROUTE_ELSEWHERE,
     RULES_UNREAD,
     SECOND_PORT,
     TABLE_UNOWNED,
+    UNANSWERED,
     Shadow,
     Weakness,
 )
@@ -116,3 +121,18 @@ def test_the_gateways_past_which_a_port_is_reached_are_named_once_each() -> None
     both = [*seen_behind([PROXY, REWRITTEN], HERE, "a"), *seen_behind([UNREAD], HERE, "b")]
     assert past_us_at(both, SSH) == ("a",)
     assert past_us_at(both) == ("a",)
+
+
+def test_what_a_machine_says_of_its_routes_is_about_its_own_ports_and_of_no_machine_behind_it() -> (
+    None
+):
+    """EDGES G7. It does not say that somebody got no answer, which the gateway sees."""
+    for kind in (ROUTE_ELSEWHERE, ANSWERS_ELSEWHERE, NO_ROUTE):
+        said = kind(gateway="10.1.0.1", route="10.1.0.99", source="203.0.113.5")
+        assert said.shadow is Shadow.BLOCKS
+        assert said.concerns(SSH)
+        assert not said.is_unanswered
+        assert past_us([said]) is None, "the port is closed all the same"
+        assert seen_behind([said], [ip_address("10.2.0.2")], "uid-db-1") == ()
+    for kind in (UNANSWERED, NO_NEIGHBOUR):
+        assert kind(port="22/tcp of 10.1.0.10", address="10.1.0.10").is_unanswered
