@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -88,6 +90,35 @@ def test_ssh_and_scp_go_by_the_public_port_with_the_generated_lines(lab: LabWorl
             assert not lab.reaches("stranger", name)
     finally:
         lab.said("client", "sh", "-c", "rm -f ~/.ssh/config ~/sent")
+
+
+def test_a_default_route_elsewhere_is_found_and_the_request_fails_with_that_word(
+    lab: LabWorld,
+) -> None:
+    """EDGES G7: at once, in both languages, and no more as soon as the route is mended."""
+    (server,) = (each["addresses"][0] for each in lab.hosts() if each["name"] == "server")
+    lab.said("sql-1", "ip", "route", "add", server, "via", "10.203.1.1")  # its agent is heard
+    lab.said("sql-1", "ip", "route", "replace", "default", "via", "10.203.1.31")
+    try:
+        began = time.monotonic()
+        done = lab.on("client", "bascule", "request", "sql-1", "--for", "5m")
+        assert done.returncode != 0
+        assert time.monotonic() - began < 15, "it does not wait out its patience"
+        words = "sql-1 does not answer this source through a gateway that it is behind"
+        assert words in done.stdout + done.stderr
+        assert not lab.reaches("client", "sql-1")
+
+        def is_told() -> bool:
+            return "10.203.1.31" in lab.said("client", "bascule", "machine", "show", "sql-1")
+
+        assert until(is_told, 20)
+        found = json.loads(lab.on("sql-1", "bascule", "doctor", "-o", "json").stdout)
+        assert "RouteElsewhere" in {each["code"] for each in found["findings"]}
+        assert lab.said("client", "bascule", "request", "app-1", "--for", "1m"), "it is another's"
+    finally:
+        lab.said("sql-1", "ip", "route", "replace", "default", "via", "10.203.1.1")
+    assert until(lambda: not is_told(), 20)
+    assert lab.said("client", "bascule", "ssh", "sql-1", "--", "hostname") == "sql-1"
 
 
 def test_what_is_said_of_them(lab: LabWorld) -> None:
