@@ -12,7 +12,6 @@
       UpgradeRequired            426  another protocol is spoken here, or a newer version of it
       TooManyRequests            429
       Unavailable                503  a dependency is away; try again
-        Outdated                 503  a newer program upgraded the database
       EnforcementFailed          500  the kernel or firewall refused, or answered otherwise
       ConfigurationError         ---  the operator's settings cannot be used
       ServerUnreachable          ---  a client could not talk to its server
@@ -162,10 +161,6 @@ class Unavailable(BasculeError):
     code = "ServiceUnavailable"
     http_status = 503
     exit_code = 6
-
-
-class Outdated(Unavailable):
-    """A newer program upgraded the database, and this one must not use it any more (EDGES H6)."""
 
 
 class EnforcementFailed(BasculeError):

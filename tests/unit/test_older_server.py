@@ -17,7 +17,8 @@ import pytest
 from bascule import __version__
 from bascule.bootstrap.replica import among_replicas, this_replica
 from bascule.clocks import SystemClock
-from bascule.errors import BasculeError, Outdated
+from bascule.errors import BasculeError
+from bascule.interfaces.replicas import Outdated
 from bascule.interfaces.store import Transaction
 from bascule.services.act import Services
 from bascule.services.hub import Hub

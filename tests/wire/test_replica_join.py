@@ -14,10 +14,10 @@ import pytest
 from bascule.api.replica_keys import NOT_READ, NOT_WRITTEN, ReplicaKeys
 from bascule.config import DatabaseSettings
 from bascule.domain.event import SYSTEM
-from bascule.errors import Outdated
 from bascule.identity.sealing import Sealer
 from bascule.identity.shared_keys import WRAPPING_KEY, SharedKeys
 from bascule.interfaces.record import EventFilter
+from bascule.interfaces.replicas import Outdated
 from bascule.interfaces.store import outdated
 from bascule.services import invites
 from tests.wire.house import House

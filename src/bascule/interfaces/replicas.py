@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from bascule.errors import Unavailable
+
 ALIVE_FOR = timedelta(seconds=15)  # since it was last seen: five rounds of being seen
+
+
+class Outdated(Unavailable):
+    """A newer program upgraded the database, and this one must not use it any more (EDGES H6)."""
 
 
 @dataclass(frozen=True, slots=True)

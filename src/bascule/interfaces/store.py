@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from bascule.errors import Outdated, Unavailable
+from bascule.errors import Unavailable
 from bascule.interfaces.activity import ActivityReads
 from bascule.interfaces.asked import AskedReads
 from bascule.interfaces.callers import CallerReads
@@ -57,7 +57,7 @@ from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
 from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
 from bascule.interfaces.record import ChainReads, ChainWrites, EventReads, EventWrites
-from bascule.interfaces.replicas import ReplicaReads, ReplicaWrites
+from bascule.interfaces.replicas import Outdated, ReplicaReads, ReplicaWrites
 from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.retention import RetentionReads, RetentionWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites

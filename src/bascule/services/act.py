@@ -22,11 +22,10 @@ from bascule.domain.facts.calls import DenialsCounted
 from bascule.domain.facts.fact import Fact
 from bascule.domain.net import Address
 from bascule.domain.proof import Verdict
-from bascule.errors import Outdated
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.points import Contact
 from bascule.interfaces.record import EventWrites
-from bascule.interfaces.replicas import Replica
+from bascule.interfaces.replicas import Outdated, Replica
 from bascule.interfaces.store import Reader, Store, Transaction, Unsettled, record_moved
 from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials

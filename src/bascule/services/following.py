@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 import structlog
 
-from bascule.errors import BasculeError, Outdated
+from bascule.errors import BasculeError
 from bascule.interfaces.inventory import Installation
+from bascule.interfaces.replicas import Outdated
 from bascule.services.act import Services
 
 log = structlog.get_logger("bascule.server")
