@@ -229,7 +229,7 @@ def test_an_older_program_starts_on_what_allows_it(
 ) -> None:
     assert _run(data).exit_code == 0
     monkeypatch.undo()
-    assert "Nothing is to be done" in _run(data).output
+    assert "There is nothing to do" in _run(data).output
     for is_server in (True, False):
         store = Record(data).open(is_server=is_server)
         write(store, lambda tx: tx.add_resource_group("made by the older one"))
