@@ -230,9 +230,11 @@ def _answering(folder: Path, answer: bytes, *, is_tcp: bool = False) -> Iterator
                     connection.sendall(answer)
     port = made.getsockname()[1] if is_tcp else 5432
     made.close()
-    yield port
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    try:
+        yield port
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def _message(kind: bytes, body: bytes) -> bytes:
