@@ -31,7 +31,7 @@ demo: install  ## a small real network to try it on: https://localhost:8443/port
 demo-down:  ## take the demo's network down again
 	@$(BIN)/bascule lab down
 
-test: install-dev  ## the whole suite; says at the end what was not run here, and why
+test: install-dev  ## the suite without its long tests; says at the end what was not run here, and why
 	@tools/test.sh "$(BIN)"
 
 test-all: install-dev  ## what takes longer than the suite, and nothing of it: long tests, PostgreSQL, mutants, faults by chance

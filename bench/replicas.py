@@ -388,7 +388,10 @@ def newer_than(older: Path, folder: Path) -> Path:
 
 def _revision(code: Path) -> str:
     text = (code / "bascule" / "store" / "migrations" / "__init__.py").read_text()
-    return next(line for line in text.splitlines() if line.startswith("REVISION = "))
+    found = [line for line in text.splitlines() if line.startswith("REVISION = ")]
+    if not found:
+        raise Broken("--from needs a commit whose databases say which programs may use them")
+    return found[0]
 
 
 def measure(lab: Lab, people: int, work: Callable[[], str]) -> Tally:

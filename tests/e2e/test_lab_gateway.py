@@ -95,7 +95,7 @@ def test_ssh_and_scp_go_by_the_public_port_with_the_generated_lines(lab: LabWorl
 def test_a_default_route_elsewhere_is_found_and_the_request_fails_with_that_word(
     lab: LabWorld,
 ) -> None:
-    """EDGES G7: at once, in both languages, and no more as soon as the route is mended."""
+    """EDGES G7: at once, and no more as soon as the route is mended."""
     (server,) = (each["addresses"][0] for each in lab.hosts() if each["name"] == "server")
     lab.said("sql-1", "ip", "route", "add", server, "via", "10.203.1.1")  # its agent is heard
     lab.said("sql-1", "ip", "route", "replace", "default", "via", "10.203.1.31")

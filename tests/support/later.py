@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic import op
 revision = "{number}"
 down_revision = "{before}"
-WRITES_BESIDE = "{beside}"
+RUNS_BESIDE = "{beside}"
 def upgrade():
     {operation}
 '''

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -152,7 +153,7 @@ def _server(name: str, revision: str) -> Replica:
 def _mark(data: Path) -> tuple[str, str]:
     with reading(Record(data).where) as connection:
         found = mark_of(driver_of(connection))
-    return found.revision, found.oldest_writer
+    return found.revision, found.oldest_program
 
 
 @pytest.mark.parametrize("data", KINDS[1:], indirect=True)
@@ -298,11 +299,31 @@ def test_an_upgrade_that_takes_long_is_undone_beside_servers(
     with pytest.raises(ConfigurationError, match="longer than 1 s"):
         Record(data).open(is_server=True)
     assert _mark(data) == (REVISION, REVISION)
+    tries: list[object] = []
+    at_once = postgresql_open._upgrade_at_once
+
+    def counted(*arguments: Any, **options: Any) -> None:
+        tries.append(None)
+        at_once(*arguments, **options)
+
+    monkeypatch.setattr(postgresql_open, "_upgrade_at_once", counted)
+    assert isinstance(_run(data).exception, ConfigurationError)
+    assert len(tries) == 1, "the servers that run would wait each time"
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+@pytest.mark.usefixtures("later")
+def test_a_command_that_is_refused_has_upgraded_nothing(data: Path) -> None:
+    _see(data, _server("b", REVISION))
+    done = CliRunner().invoke(admin, ["recover", "--data", str(data)])
+    assert isinstance(done.exception, ConfigurationError), done.output
+    assert not _has_note(data)
+    assert _mark(data) == (REVISION, REVISION)
 
 
 def test_a_newer_database_is_left_as_it_is(data: Path) -> None:
     with holding(Record(data).where) as connection:
-        newer = "UPDATE alembic_version SET version_num = '9999', oldest_writer = '9999'"
+        newer = "UPDATE alembic_version SET version_num = '9999', oldest_program = '9999'"
         connection.execute(text(newer))
         commit(connection)
     done = _run(data)

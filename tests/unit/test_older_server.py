@@ -32,7 +32,7 @@ from tests.support.later import COMPATIBLE, INCOMPATIBLE, Later, be
 pytestmark = pytest.mark.skipif(
     postgresql.programs() is None, reason="PostgreSQL's server is missing"
 )
-MARK = "UPDATE alembic_version SET version_num = '9002', oldest_writer = '9002', program = '9.9'"
+MARK = "UPDATE alembic_version SET version_num = '9002', oldest_program = '9002', program = '9.9'"
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_turn_that_began_before_an_upgrade_is_whole_in_it(
         write(older, lambda tx: tx.add_resource_group("too late"))
 
 
-def test_it_gives_up_and_is_listed_no_more(older: SqlStore, name: str) -> None:
+def test_it_gives_up_once_and_says_why(older: SqlStore, name: str) -> None:
     """Within a second; once, and without an end of the process: whoever calls is told why."""
     services = Services(older, SystemClock(), Hub(), replica=this_replica("https://a.example:1"))
     told: list[str] = []
@@ -176,7 +176,7 @@ def test_it_gives_up_and_is_listed_no_more(older: SqlStore, name: str) -> None:
             postgresql.cluster().do(MARK, name)
             async with asyncio.timeout(10):
                 await given_up.wait()
-            assert services.number.outdated is not None
+            assert services.fitness.outdated is not None
             assert services.hub.is_closing, "agents and pages go elsewhere"
             with pytest.raises(Outdated, match=r"9\.9"):
                 await services.perform(lambda tx, _: tx.add_resource_group("after"))

@@ -168,6 +168,10 @@ def test_the_default_route_is_told_where_anybody_may_ask() -> None:
     assert found(it) == [("RouteElsewhere", str(ROUTER))]
     (said,) = it.weaknesses([])
     assert said.arguments["gateway"] == str(GATEWAY)
+    of_two = InFront((*FRONT.gateways, (SECOND,)), FRONT.addresses, PUBLIC, is_for_all=True)
+    it.refused(state(front=of_two), ())
+    (said,) = it.weaknesses([])
+    assert said.arguments["gateway"] == str(GATEWAY), "one address, to be pasted into a command"
 
 
 def test_who_is_let_in_is_told_of_and_a_route_that_is_mended_no_more() -> None:

@@ -118,7 +118,7 @@ def test_a_server_that_was_paused_during_a_move_changes_nothing_more(
             assert "db.example" not in f"{caught.value.message}{caught.value.advice}"
             async with asyncio.timeout(10):
                 await stopped.wait()
-            assert services.number.has_moved
+            assert services.fitness.has_moved
         assert "after" not in await services.read(lambda r: r.resource_groups())
 
     asyncio.run(run())

@@ -85,7 +85,7 @@ def _is_true(node: ast.expr | None) -> bool:
 def test_each_revision_says_who_may_go_on_beside_it(file: Path) -> None:
     source = file.read_text()
     constants = said(source)
-    number, beside = constants["revision"], constants["WRITES_BESIDE"]
+    number, beside = constants["revision"], constants["RUNS_BESIDE"]
     assert isinstance(number, str)
     assert isinstance(beside, str)
     assert file.name.startswith(f"r{number}_")
@@ -153,4 +153,4 @@ def test_what_an_older_program_may_not_bear_is_found(operation: str) -> None:
 def test_what_works_in_sql_can_still_be_wrong() -> None:
     """What a column means is not read: INCOMPATIBLE only adds, and says that it allows nobody."""
     assert harms(INCOMPATIBLE.text("0100")) == []
-    assert said(INCOMPATIBLE.text("0100"))["WRITES_BESIDE"] == INCOMPATIBLE.number
+    assert said(INCOMPATIBLE.text("0100"))["RUNS_BESIDE"] == INCOMPATIBLE.number

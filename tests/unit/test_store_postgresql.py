@@ -365,14 +365,14 @@ def test_a_revision_that_is_not_ours_is_refused(
     name: str, place: Place, revision: str, said: str
 ) -> None:
     cluster = postgresql.cluster()
-    change = f"UPDATE alembic_version SET version_num = '{revision}', oldest_writer = '{revision}'"  # noqa: S608  # reason: a word of the table above
+    change = f"UPDATE alembic_version SET version_num = '{revision}', oldest_program = '{revision}'"  # noqa: S608  # reason: a word of the table above
     cluster.do(change, name)
     with pytest.raises(ConfigurationError, match=said):
         open_postgresql(place)
     with pytest.raises(ConfigurationError):
         open_postgresql(place, is_server=False)
     assert cluster.do("SELECT version_num FROM alembic_version", name) == [(revision,)]
-    cluster.do("UPDATE alembic_version SET version_num = '0100', oldest_writer = '0100'", name)
+    cluster.do("UPDATE alembic_version SET version_num = '0100', oldest_program = '0100'", name)
     close(open_postgresql(place))
 
 

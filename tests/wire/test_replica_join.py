@@ -196,15 +196,15 @@ def test_readiness_tells_of_keys_that_are_not_as_in_the_database(house: House) -
 
 
 def test_a_server_whose_record_was_moved_is_not_ready(house: House) -> None:
-    house.services.number.has_moved = True
+    house.services.fitness.has_moved = True
     answer = house.client_of(None).get("/readyz")
-    house.services.number.has_moved = False
+    house.services.fitness.has_moved = False
     assert (answer.status_code, "was moved" in answer.text) == (503, True)
 
 
 def test_a_server_that_is_too_old_says_so_and_not_that_it_stops(house: House) -> None:
     """Its agents and pages were sent elsewhere, as at a stop (EDGES H6)."""
-    house.services.number.outdated = outdated("9.9")
+    house.services.fitness.outdated = outdated("9.9")
     house.services.hub.close()
     answer = house.client_of(None).get("/readyz")
     assert (answer.status_code, "install Bascule 9.9 or later" in answer.text) == (503, True)

@@ -181,7 +181,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._forget_deadline()
         self._forget_backlog()
         try:
-            self._house.lines.services.number.require_current()
+            self._house.lines.services.fitness.require_current()
             accept, address, client = judge(self.scope, self._house.names, self._house.proxies)
         except BasculeError as error:
             self.transport.write(refusing(error))

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 @contextmanager
 def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
     """The use cases over an installation's database. With ``is_stopped``, the data directory is
-    locked and no other server may have been seen; the database may then be upgraded. Without it,
-    the database is used as it is.
+    locked and no other server may have been seen; then the database is upgraded, if it is older.
+    Without it, the database is used as it is.
     """
     from bascule.clocks import SystemClock, boot_id
     from bascule.services.act import Services
@@ -51,6 +51,8 @@ def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
         else:
             check_own(data)
         record = Record(data)
+        if is_stopped and record.is_shared:
+            _require_no_server(record)
         store = record.open(is_server=is_stopped)
         kept.callback(store.close)
         boot = "" if store.clock is None else boot_id()
@@ -59,6 +61,18 @@ def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
         if is_stopped:
             asyncio.run(services.read(require_stopped))
         yield services
+
+
+def _require_no_server(record: Record) -> None:
+    """A command that is refused must not have upgraded the database under the servers that run."""
+    from bascule.services.replicas import require_stopped
+    from bascule.store.long_work import reading
+    from bascule.store.revisions import revision_of
+    from bascule.store.transaction import SqlReader
+
+    with reading(record.where, record.lineage) as connection:
+        if revision_of(connection, record.name) is not None:
+            require_stopped(SqlReader(connection))
 
 
 @click.group()

@@ -77,7 +77,9 @@ def migrate(data: Path, dry_run: bool) -> None:
 
     found, steps = missing(data)
     if not steps:
-        say(f"The database has revision {found}, which is this program's. There is nothing to do.")
+        say(
+            f"The database has revision {found}, which this program may use. There is nothing to do."
+        )
         return
     say(f"The database has revision {found}.")
     for each in steps:
@@ -111,9 +113,9 @@ def copy(
 ) -> None:
     """Move the whole database to PostgreSQL, or back to SQLite.
 
-    The server must be stopped. The place before is retired: no server starts on it. Everything is
-    copied into an empty database and compared, and the record is verified before and after. Then
-    DATA/database.json names the new place. A run that is stopped earlier changes nothing; run it
+    The server must be stopped. Everything is copied into an empty database and compared, and the
+    record is verified before and after. Then DATA/database.json names the new database, and the old
+    one is retired: no server starts on it. A run that is stopped earlier changes nothing; run it
     again. This is recorded.
     """
     from bascule.bootstrap.moving import copy as move

@@ -175,7 +175,7 @@ class Record:
                 f"The database {self._place(self._chosen).name} has the record of an installation "
                 f"whose keys are not in {self._data}.",
                 advice="Give the data directory of that installation with --data, or an empty "
-                f"database. To add a server to that installation, make a token. {MAKE_ONE}",
+                f"database. A new server joins that installation with a token. {MAKE_ONE}",
             )
         is_elsewhere = self._known.get("database", self._reach) != self._reach
         if installation is None and (self._is_made or is_elsewhere):

@@ -91,7 +91,7 @@ def _offered(file: Path | None) -> JoinToken | None:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ConfigurationError(
                 f"The token cannot be read from {file}: {why}.",
-                advice=f"Once this server has joined, omit --join-file. To make a token: {MAKE_ONE}",
+                advice=f"Once this server has joined, omit --join-file. {MAKE_ONE}",
             ) from None
         if not text:
             raise InvalidInput(

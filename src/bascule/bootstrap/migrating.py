@@ -58,10 +58,15 @@ def missing(data: Path) -> tuple[str, tuple[Step, ...]]:
 
 def migrate(data: Path) -> None:
     """Do it, in one transaction. Raises ConfigurationError while a server runs that must not go on."""
+    found, way = missing(data)
+    record = Record(data)
+    if record.is_shared and all(each.runs_beside <= found for each in way):
+        record.open(is_server=True).close()  # it waits by itself, and looks at the servers that run
+        return
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            _migrate(data)
+            _migrate_alone(data)
         except ConfigurationError:
             if not missing(data)[1]:
                 return  # the other one did it
@@ -72,16 +77,12 @@ def migrate(data: Path) -> None:
             return
 
 
-def _migrate(data: Path) -> None:
+def _migrate_alone(data: Path) -> None:
     from bascule.store.long_work import check_unused, reading
 
-    found, way = missing(data)
     with ExitStack() as kept:
-        record = Record(data)
-        if record.is_shared and all(each.writes_beside <= found for each in way):
-            record.open(is_server=True).close()  # it looks at the servers that run
-            return
         kept.callback(os.close, open_data_directory(data))
+        record = Record(data)
         with reading(record.where, record.lineage) as connection:
             check_unused(connection, record.name)
         record.open(is_server=True).close()

@@ -342,7 +342,7 @@ def _serve(
         house=LineHouse(state.lines, state.names, state.proxies),
     )
     # A service manager starts a failed server again: the next start says where the record is.
-    return code or int(services.number.has_moved)
+    return code or int(services.fitness.has_moved)
 
 
 def _services(store: Store, place: ServerPlace, replica: Replica | None) -> Services:

@@ -85,8 +85,8 @@ def doctor(parts: HostParts, ports: Sequence[str], gateways: Sequence[str], outp
     Each finding is tried with a packet in a copy of the rules, in a network namespace of its own:
     it is confirmed, not reached, or could not be tried, with the reason.
 
-    On a machine behind gateways whose agent runs, doctor says too when its answers to whoever is let in
-    do not go back through a gateway.
+    If this machine is behind gateways and its agent runs, doctor also reports answers to admitted
+    clients that would not go back through a gateway.
 
     On a gateway, doctor sends echo requests to the machines behind it, and says whose answers do not
     come back through it.

@@ -52,7 +52,7 @@ class Point:
     """One enforcement point, as one machine has it."""
 
     uid: str  # of the machine whose agent it is
-    state: str  # online, offline, neverSeen
+    state: str  # online, partlyOnline, offline, neverSeen
     addresses: tuple[str, ...]  # to which it forwards; empty: the machine's own agent, or not said
     former: tuple[str, ...]
     is_enforcing: bool

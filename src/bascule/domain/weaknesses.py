@@ -407,7 +407,7 @@ ANSWERS_ELSEWHERE = WeaknessKind(
     "This machine answers {source}, who is let in now, by {route} and not through gateway {gateway}. So "
     "access by a public port does not work, and other access only where the answers arrive by another "
     "way.",
-    "On this machine, have the route to {source} lead to {gateway}, and in its network configuration.",
+    "On this machine, route {source} through {gateway}, now and in its network configuration.",
     shadow=Shadow.BLOCKS,
     is_behind=False,
 )
@@ -415,7 +415,7 @@ NO_ROUTE = WeaknessKind(
     "NoRoute",
     Gravity.LIMITED,
     "This machine has no route to {source}, who is let in now, so it cannot answer.",
-    "On this machine, add a route to {source} by its gateway, and in its network configuration.",
+    "On this machine, add a route to {source} through its gateway, now and in its network configuration.",
     shadow=Shadow.BLOCKS,
     is_behind=False,
 )

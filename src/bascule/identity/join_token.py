@@ -19,7 +19,9 @@ from bascule.identity.sealing import Sealer
 from bascule.identity.secrets import is_same_secret, sha256_hex
 
 PREFIX = "bascule-join."
-MAKE_ONE = "On a host where a replica runs: bascule admin replica invite --data DATA."
+MAKE_ONE = (
+    "To make a token, run on a host with a replica: bascule admin replica invite --data DATA."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,8 +183,8 @@ class SharedKeys:
 
 
 _ADVICE = (
-    "Restore it from a backup, or copy it from another replica of this installation. To add a "
-    f"replica, make a token. {MAKE_ONE}"
+    "Restore it from a backup, or copy it from another replica of this installation. A new replica "
+    f"joins with a token. {MAKE_ONE}"
 )
 
 

@@ -138,7 +138,7 @@ class Returning:
             found = self._elsewhere(anywhere, own)
             if found is not None and found.objection is Objection.PAST:
                 usual.add(found.hops)
-                yield ROUTE_ELSEWHERE(route=_words(found.hops), gateway=self._gateways(anywhere))
+                yield ROUTE_ELSEWHERE(route=_words(found.hops), gateway=self._gateway(anywhere))
         sources = {
             address: None
             for lease in held
@@ -154,18 +154,19 @@ class Returning:
             if found.objection is Objection.NOWHERE:
                 yield NO_ROUTE(source=address)
             else:
-                by = self._gateways(address)
+                by = self._gateway(address)
                 yield ANSWERS_ELSEWHERE(source=address, route=_words(found.hops), gateway=by)
 
-    def _gateways(self, to: Address) -> str:
-        """The address of each that is a neighbour."""
+    def _gateway(self, to: Address) -> str:
+        """An address of one gateway that is a neighbour: a route by any of them will do."""
         gateways = () if self._in_front is None else self._in_front.gateways
-        return _words(
-            each
+        found = (
+            str(each)
             for addresses in gateways
             for each in addresses
             if each.version == to.version and self._is_on_link(each)
         )
+        return next(found, "")
 
 
 def _one_address(source: AddressPrefix) -> Address | None:

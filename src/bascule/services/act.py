@@ -129,6 +129,12 @@ class InstallationNumber:
     """
 
     value: int = 0
+
+
+@dataclass(slots=True)
+class Fitness:
+    """May this server still use the database that it started on?"""
+
     has_moved: bool = False  # the record, since this server started: it changes nothing any more
     outdated: Outdated | None = None  # why this server is too old for the database; None: it is not
 
@@ -157,6 +163,7 @@ class Services:
     boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
 
     number: InstallationNumber = field(default_factory=InstallationNumber)
+    fitness: Fitness = field(default_factory=Fitness)
 
     async def perform(
         self,
@@ -171,7 +178,7 @@ class Services:
         While it is brought to disk, agents of the machines are told to get ready (``hub.expect``).
         ``may_wait``: as of ``Store.write``.
         """
-        self.number.require_current()
+        self.fitness.require_current()
         acts: list[Act] = []
         loop = asyncio.get_running_loop()
 

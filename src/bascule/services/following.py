@@ -78,7 +78,7 @@ class Following:
     def _give_up(self, error: Outdated) -> None:
         """Agents and pages go to other servers; whoever calls here is told why."""
         log.error("this server gives up", why=error.message, advice=error.advice)
-        self._services.number.outdated = error
+        self._services.fitness.outdated = error
         self._services.hub.close()
         self._on_outdated()
 

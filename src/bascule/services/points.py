@@ -47,7 +47,7 @@ class PointRow:
 
     @property
     def state(self) -> str:
-        """neverSeen, online or offline, as the API says it."""
+        """neverSeen, online or offline; of several gateways the API also says partlyOnline."""
         if self.point.last_contact_at is None:
             return "neverSeen"
         return "online" if is_online(self.point, self.now) else "offline"

@@ -21,7 +21,7 @@ from bascule.store.engine import Driver
 @dataclass(frozen=True, slots=True)
 class Mark:
     revision: str
-    oldest_writer: str  # the oldest revision whose programs may go on beside these tables
+    oldest_program: str  # the oldest revision whose programs may go on beside these tables
     program: str  # version of the program that made or upgraded them
 
     @property
@@ -32,12 +32,12 @@ class Mark:
     @property
     def admits_us(self) -> bool:
         """May this program use tables that are ahead?"""
-        return self.oldest_writer <= migrations.REVISION
+        return self.oldest_program <= migrations.REVISION
 
 
 def mark_of(driver: Driver) -> Mark:
     """Of a database that has a revision."""
-    found = driver.execute("SELECT version_num, oldest_writer, program FROM alembic_version")
+    found = driver.execute("SELECT version_num, oldest_program, program FROM alembic_version")
     return Mark(*found.fetchone())
 
 
@@ -46,7 +46,7 @@ def make_mark(connection: Connection) -> None:
     connection.execute(
         text(
             "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-            "oldest_writer VARCHAR(32) NOT NULL, program VARCHAR NOT NULL, "
+            "oldest_program VARCHAR(32) NOT NULL, program VARCHAR NOT NULL, "
             "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
         )
     )
@@ -56,14 +56,14 @@ def make_mark(connection: Connection) -> None:
     )
 
 
-def raise_mark(connection: Connection, oldest_writer: str) -> None:
+def raise_mark(connection: Connection, oldest_program: str) -> None:
     """After revisions that allow no program older than this; what was refused before stays so."""
     connection.execute(
         text(
-            "UPDATE alembic_version SET program = :program, oldest_writer = CASE WHEN "
-            "oldest_writer < :oldest THEN :oldest ELSE oldest_writer END"
+            "UPDATE alembic_version SET program = :program, oldest_program = CASE WHEN "
+            "oldest_program < :oldest THEN :oldest ELSE oldest_program END"
         ),
-        {"oldest": oldest_writer, "program": __version__},
+        {"oldest": oldest_program, "program": __version__},
     )
 
 

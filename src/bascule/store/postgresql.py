@@ -81,7 +81,7 @@ _ASK = (
     "current_setting('synchronous_standby_names')"
 )
 TURN = "LOCK TABLE alembic_version IN EXCLUSIVE MODE"
-_LOOK = "SELECT v.oldest_writer, v.program"
+_LOOK = "SELECT v.oldest_program, v.program"
 
 
 def _is_lost(driver: psycopg.Connection) -> bool:

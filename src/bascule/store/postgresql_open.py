@@ -244,10 +244,10 @@ def _check_beside(connection: Connection, name: str, way: Sequence[Step]) -> boo
     """Do servers run, all of which may go on after the upgrade? Raises ConfigurationError if one must
     not: it would be of no use any more.
     """
-    from bascule.store.upgrade import oldest_writer  # noqa: PLC0415  # reason: Alembic is slow
+    from bascule.store.upgrade import oldest_program  # noqa: PLC0415  # reason: Alembic is slow
 
     alive = connection.execute(_ALIVE, {"within": ALIVE_FOR}).all()
-    oldest = oldest_writer(way)
+    oldest = oldest_program(way)
     too_old = [row for row in alive if row.revision < oldest]
     if too_old:
         named = ", ".join(f"{row.host} ({row.endpoint})" for row in too_old)

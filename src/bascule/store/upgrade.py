@@ -31,7 +31,7 @@ def upgrade(connection: Connection, found: str, name: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, migrations.REVISION)
-    raise_mark(connection, oldest_writer(way))
+    raise_mark(connection, oldest_program(way))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Step:
 
     revision: str
     what: str  # the first line of its text
-    writes_beside: str  # the oldest revision whose programs may go on
+    runs_beside: str  # the oldest revision whose programs may go on
 
 
-def oldest_writer(way: Sequence[Step]) -> str:
+def oldest_program(way: Sequence[Step]) -> str:
     """The oldest revision whose programs may go on after all of these; there is one at least."""
-    return max(each.writes_beside for each in way)
+    return max(each.runs_beside for each in way)
 
 
 def steps(found: str, name: str) -> tuple[Step, ...]:
@@ -60,13 +60,13 @@ def steps(found: str, name: str) -> tuple[Step, ...]:
         )
     way = [each for each in scripts.iterate_revisions(to, found) if each.revision != found]
     return tuple(
-        Step(each.revision, _first_line(each.doc), _writes_beside(each)) for each in reversed(way)
+        Step(each.revision, _first_line(each.doc), _runs_beside(each)) for each in reversed(way)
     )
 
 
-def _writes_beside(script: Script) -> str:
+def _runs_beside(script: Script) -> str:
     """One that does not say so allows no other."""
-    return str(getattr(script.module, "WRITES_BESIDE", script.revision))
+    return str(getattr(script.module, "RUNS_BESIDE", script.revision))
 
 
 def _first_line(text: str) -> str:

@@ -35,7 +35,7 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """The database can be read and written, and the server is not stopping."""
     state = state_of(request)
-    state.services.number.require_current()
+    state.services.fitness.require_current()
     if state.services.hub.is_closing:
         raise Unavailable("The server is stopping.")
     keys = state.replica_keys

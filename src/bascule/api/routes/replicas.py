@@ -89,5 +89,5 @@ def _refusal(why: str) -> Forbidden:
     return Forbidden(
         f"This host may not join: {why}.",
         code="JoinRefused",
-        advice=f"Make a new token. {MAKE_ONE}",
+        advice=MAKE_ONE,
     )

@@ -5,7 +5,7 @@ in ``down_revision``, and set ``REVISION``. A test upgrades the databases in ``t
 compares their tables with ``store.tables``, word for word. Revisions go forward only: going back
 means a backup.
 
-Each revision says in ``WRITES_BESIDE`` the oldest revision whose programs may go on beside the tables
+Each revision says in ``RUNS_BESIDE`` the oldest revision whose programs may go on beside the tables
 that it makes (EDGES H6), its own if it is not sure. CONTRIBUTING.md says what an older program bears,
 ``tests/unit/test_revisions.py`` reads each revision and refuses a claim that it does not see to be true.
 """

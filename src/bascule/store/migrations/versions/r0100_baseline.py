@@ -13,7 +13,7 @@ revision = "0100"
 down_revision = None
 branch_labels = None
 depends_on = None
-WRITES_BESIDE = "0100"
+RUNS_BESIDE = "0100"
 
 
 def upgrade() -> None:
