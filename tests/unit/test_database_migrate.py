@@ -292,7 +292,8 @@ def test_an_upgrade_waits_without_holding_others_up(
 def test_an_upgrade_that_takes_long_is_undone_beside_servers(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = replace(LAST, operation=f'op.execute("SELECT pg_sleep(5)"); {LAST.operation}')
+    sleeps = "; ".join(["op.execute('SELECT pg_sleep(0.4)')"] * 12)
+    slow = replace(LAST, operation=f"{sleeps}; {LAST.operation}")
     monkeypatch.setattr(postgresql_open, "BESIDE_WITHIN", 1)
     be(monkeypatch, tmp_path, slow)
     _see(data, _server("b", REVISION))
@@ -309,6 +310,19 @@ def test_an_upgrade_that_takes_long_is_undone_beside_servers(
     monkeypatch.setattr(postgresql_open, "_upgrade_at_once", counted)
     assert isinstance(_run(data).exception, ConfigurationError)
     assert len(tries) == 1, "the servers that run would wait each time"
+
+
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+def test_no_table_is_written_anew_beside_servers(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a read that began before, PostgreSQL would show it empty."""
+    volatile = 'op.execute("ALTER TABLE machines ADD COLUMN x text DEFAULT gen_random_uuid()")'
+    be(monkeypatch, tmp_path, replace(LAST, operation=f"{volatile}; {LAST.operation}"))
+    _see(data, _server("b", REVISION))
+    with pytest.raises(ConfigurationError, match=r"writes tables anew \(machines\)"):
+        Record(data).open(is_server=True)
+    assert _mark(data) == (REVISION, REVISION)
 
 
 @pytest.mark.parametrize("data", KINDS[1:], indirect=True)

@@ -19,6 +19,8 @@ FILES = sorted((upgrade._MIGRATIONS / "versions").glob("r*.py"))
 # An older program neither reads nor writes what these add.
 HARMLESS = {"batch_alter_table", "add_column", "create_table", "create_index"}
 RULES = {"ForeignKey", "ForeignKeyConstraint", "CheckConstraint", "UniqueConstraint", "Computed"}
+SAME = {"sa.false()", "sa.true()"}
+ANEW = {"recreate", "copy_from", "reflect_args"}  # of batch_alter_table: the table may be made anew
 
 
 def said(source: str) -> dict[str, object]:
@@ -61,6 +63,8 @@ def _harms_of(call: ast.Call, who: set[str]) -> Iterator[str]:
     if owner == "sa":
         if name in RULES:
             yield f"has a rule ({name}), which what the older program writes may break"
+        if name == "Identity":
+            yield "writes the table anew"
         if name == "Column" and _is_true(given.get("unique")):
             yield "has a unique column"
         return
@@ -69,11 +73,20 @@ def _harms_of(call: ast.Call, who: set[str]) -> Iterator[str]:
         return
     if _is_true(given.get("unique")):
         yield "has a unique index"
+    if ANEW & given.keys():
+        yield "writes the table anew"
     if name == "add_column":
-        column = call.args[-1]
-        of_column = {each.arg: each.value for each in getattr(column, "keywords", ())}
-        if not _is_true(of_column.get("nullable")) and "server_default" not in of_column:
-            yield "adds a column that the older program leaves empty, and that must not be"
+        yield from _harms_of_column(call.args[-1])
+
+
+def _harms_of_column(column: ast.expr) -> Iterator[str]:
+    given = {each.arg: each.value for each in getattr(column, "keywords", ())}
+    default = given.get("server_default")
+    if default is None and not _is_true(given.get("nullable")):
+        yield "adds a column that the older program leaves empty, and that must not be"
+    is_same = isinstance(default, ast.Constant) or ast.unparse(default or column) in SAME
+    if default is not None and not is_same:
+        yield "writes the table anew: its default may be another for each row"
 
 
 def _is_true(node: ast.expr | None) -> bool:
@@ -134,6 +147,9 @@ def upgrade():
         'batch.create_index("uq", ["os_type"], unique=bool(1))',
         'op.create_table("more", sa.Column("of", sa.String()), sa.ForeignKeyConstraint(["of"], ["machines.uid"]))',
         "batch.add_column(column)",
+        'batch.add_column(sa.Column("n", sa.Integer(), sa.Identity(), nullable=True))',
+        'batch.add_column(sa.Column("k", sa.String(), server_default=sa.text("gen_random_uuid()")))',
+        'op.batch_alter_table("machines", recreate="always")',
         'op.drop_table("knocks")',
         'op.rename_table("knocks", "taps")',
         'op.drop_index("ix_grants_live")',

@@ -82,6 +82,11 @@ def copy(data: Path, to: DatabaseSettings | None, *, is_silent: bool) -> Moved |
         finish(record)
         if record.is_at(target):
             return None
+        if record.is_retiring:
+            raise ConfigurationError(
+                "The record was moved before, and where it was then is not marked as retired.",
+                advice=f"Have it marked first: {_again(record)}",
+            )
         return _move(data, record, target, is_silent=is_silent)
 
 
@@ -96,20 +101,27 @@ def finish(record: Record, left: Connection | None = None) -> None:
         return
     try:
         _arrive(record)
+    except BasculeError as error:
+        note(f"The record is in {record.name} now, and no server can use it yet: {error.message}")
+        note(f"Finish the move: {_again(record)}")
+        return
+    try:
         if left is None:
             _retire(before, record)
         else:
             _mark_retired(left, record)
     except BasculeError as error:  # it may be gone; its number is lower, and agents know
-        to = shlex.quote(str(record.place["database"]))
         note(f"The record is in {record.name} now.")
         note(f"{before.name} was not marked as retired, and no server may use it: {error.message}")
-        note(
-            "As soon as it can be reached, have it marked: bascule admin database copy --data DATA "
-            f"--to {to}"
-        )
+        note(f"As soon as it can be reached, have it marked: {_again(record)}")
     else:
         record.forget_retiring()
+
+
+def _again(record: Record) -> str:
+    """The command that does what is left to do."""
+    to = shlex.quote(str(record.place["database"]))
+    return f"bascule admin database copy --data DATA --to {to}"
 
 
 def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Moved:
@@ -262,7 +274,22 @@ def _retire(record: Record, to: Record) -> None:
     if _is_empty(record):
         return  # there is no record in it
     with holding(record.where) as connection:
+        _require_our_revision(connection, record.name)
         _mark_retired(connection, to)
+
+
+def _require_our_revision(connection: Connection, name: str) -> None:
+    """What is written there has the columns of this program."""
+    from bascule.store.migrations import REVISION
+    from bascule.store.revisions import revision_of
+
+    found = revision_of(connection, name)
+    if found != REVISION:
+        raise ConfigurationError(
+            f"The database {name} has revision {found}, and this program uses {REVISION}. It was left "
+            f"as it is.",
+            advice=f"Use the program whose database has revision {found}.",
+        )
 
 
 def _mark_retired(connection: Connection, to: Record) -> None:
@@ -304,6 +331,7 @@ def undo(data: Path, *, is_left_gone: bool) -> tuple[Record, int]:
         left = _held(record, kept, is_left_gone=is_left_gone)
         with holding(before.where) as connection:
             check_unused(connection, before.name)
+            _require_our_revision(connection, before.name)
             made = SqlReader(connection).installation()
             if made is None or made.tenant_id != record.tenant_id:
                 raise ConfigurationError(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,13 +45,17 @@ if TYPE_CHECKING:
 LOCK_OF_REVISIONS = int.from_bytes(b"bascule0")
 IN_ALL = 60  # seconds for which an upgrade may wait
 LOCK_WITHIN = 2  # seconds that one of its statements waits, and all others behind it
-BESIDE_WITHIN = 10  # seconds that one of its statements takes while servers run
+BESIDE_WITHIN = 10  # seconds that an upgrade takes while servers run
 _PAUSE = 1.0  # seconds before it is tried again, at most
 _IN_THE_WAY = frozenset({"55P03", "40P01"})  # lock not available, deadlock
 _TOOK_TOO_LONG = "57014"
 _TABLES = text(
     "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace "
     "AND c.relkind IN ('r', 'p') ORDER BY c.relname"
+)
+_FILES = text(  # a table that is written anew has another file
+    "SELECT c.relname, c.relfilenode FROM pg_class c "
+    "WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'"
 )
 _NO_DATABASE = re.compile(r'FATAL:\s+database "[^"]*" does not exist')
 _IS_THERE = ("certificate", "SSL", "read-only", "hot standby")  # said of a server that answered
@@ -225,8 +231,10 @@ def _upgrade_at_once(connection: Connection, name: str, *, may_fill: bool) -> No
             driver.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}s'")
             driver.execute(TURN)  # of the writers: what they do is before the upgrade, or after it
             if _check_beside(connection, name, steps(found, name)):
-                driver.execute(f"SET LOCAL statement_timeout = '{BESIDE_WITHIN}s'")
-            upgrade(connection, found, name)
+                with _beside_servers(connection, name):
+                    upgrade(connection, found, name)
+            else:
+                upgrade(connection, found, name)
         driver.execute("COMMIT")
     except BaseException as error:
         if not driver.closed:
@@ -238,6 +246,38 @@ def _upgrade_at_once(connection: Connection, name: str, *, may_fill: bool) -> No
                 advice="Stop all servers, then start one of the newer version.",
             ) from error
         raise
+
+
+@contextmanager
+def _beside_servers(connection: Connection, name: str) -> Iterator[None]:
+    """An upgrade meanwhile must be short, since writers wait for it, and write no table anew: a read
+    that began before it would find that table empty (PostgreSQL, "Caveats" of concurrency control).
+    """
+    before = {row.relname: row.relfilenode for row in connection.execute(_FILES)}
+    driver, ended = driver_of(connection), threading.Event()
+
+    def end() -> None:
+        has_ended = ended.wait(BESIDE_WITHIN)
+        while not has_ended:
+            with suppress(*FAILURES):
+                driver.cancel_safe(timeout=5)
+            has_ended = ended.wait(0.1)  # it may have been between two statements
+
+    ending = threading.Thread(target=end, name="bascule-upgrade", daemon=True)
+    ending.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        ending.join()
+    after = {row.relname: row.relfilenode for row in connection.execute(_FILES)}
+    anew = sorted(each for each, file in before.items() if after.get(each, file) != file)
+    if anew:
+        raise ConfigurationError(
+            f"The upgrade of the database {name} writes tables anew ({', '.join(anew)}), which servers "
+            f"that run would read as empty. Nothing was changed.",
+            advice="Stop all servers, then start one of the newer version.",
+        )
 
 
 def _check_beside(connection: Connection, name: str, way: Sequence[Step]) -> bool:

@@ -48,8 +48,8 @@ class Readers:
             if len(self._threads) < READERS:
                 # Daemons: a database elsewhere may never answer, and exit need not wait for it.
                 thread = threading.Thread(target=self._serve, name="bascule-reader", daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
         return future
 
     def close(self) -> None:
