@@ -77,8 +77,7 @@ def _ask(seconds: float, machine: str = "web-1", port: int = KEEP_PORT) -> Ask:
 
 _WITHOUT_TURNS = Change(
     "store/postgresql.py",
-    'begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "\n'
-    '        "LOCK TABLE alembic_version IN EXCLUSIVE MODE; "\n',
+    'begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "\n        f"{TURN}; "\n',
     'begin_write="BEGIN ISOLATION LEVEL READ COMMITTED; "\n',
 )
 PLANTED: dict[str, Bug] = {
