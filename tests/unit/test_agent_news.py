@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -50,6 +51,7 @@ AT_ONCE: dict[str, Any] = {
     "held_locally": (ROOTS,),
     "ends": {"g": timedelta(seconds=50), "h": timedelta(seconds=50)},
     "sessions": {"g": 1, "h": 1},
+    "answered_by": frozenset({ip_address("10.1.0.1")}),
 }
 SELDOM: dict[str, Any] = {
     "blocked_attempts": 5,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import jsonschema_rs
@@ -158,6 +159,7 @@ NEWS: dict[str, Any] = {
     "refused": {"g1": Objection.PORT},
     "held_locally": (LocalOpening("22/tcp", (), 5, "local-1"),),
     "ends": {"g1": timedelta(seconds=3)},
+    "answered_by": frozenset({ip_address("10.1.0.1")}),
 }
 NO_NEWS: dict[str, Any] = {
     "blocked_attempts": 5,

@@ -221,6 +221,8 @@ def test_what_the_host_refuses_all_the_same_fails_at_once(
         Objection.NETWORK: "guard file of the gateway of web-1 names no network",
         Objection.MAPPED: "guard file of the gateway of web-1 does not give its public port",
         Objection.TAKEN: "public port of web-1 is taken at its gateway",
+        Objection.PAST: "web-1 does not answer this source through a gateway",
+        Objection.NOWHERE: "web-1 has no route to this source",
     }
     assert words.get(objection, "guard file of web-1") in failed.failure
     assert world.grant(other).state is GrantState.OPENING
