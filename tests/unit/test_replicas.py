@@ -11,7 +11,7 @@ import pytest
 from bascule.bootstrap.replica import among_replicas, this_replica
 from bascule.clocks import SystemClock
 from bascule.errors import Unavailable
-from bascule.services.act import InstallationNumber, Services
+from bascule.services.act import Fitness, InstallationNumber, Services
 from bascule.services.following import Following
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation
@@ -100,7 +100,9 @@ def test_a_server_that_was_paused_during_a_move_changes_nothing_more(
     services: Services, place: Place
 ) -> None:
     """Its next turn finds that the record is elsewhere (EDGES H7); within a second it is told to stop."""
-    mover = replace(services, store=open_postgresql(place), number=InstallationNumber())
+    mover = replace(
+        services, store=open_postgresql(place), number=InstallationNumber(), fitness=Fitness()
+    )
 
     async def run() -> None:
         stopped = asyncio.Event()

@@ -22,7 +22,7 @@ from bascule.interfaces.store import outdated
 from bascule.protocol.frames import CloseCode
 from bascule.protocol.line import Ask, Beat, Challenge, Hint, Refused, Taken
 from bascule.protocol.report import Report
-from bascule.services.act import InstallationNumber, Services
+from bascule.services.act import Fitness, InstallationNumber, Services
 from bascule.services.contacts import Contacts
 from bascule.services.following import Following
 from bascule.services.hub import Hub
@@ -42,7 +42,12 @@ class TwoServers:
         for uid in ("first", "second"):
             here = Replica(uid, uid, f"https://{uid}", "1", "0100")
             world.services = replace(
-                alone, hub=Hub(), contacts=Contacts(), replica=here, number=InstallationNumber()
+                alone,
+                hub=Hub(),
+                contacts=Contacts(),
+                replica=here,
+                number=InstallationNumber(),
+                fitness=Fitness(),
             )
             world.start()
             self.sides.append((world.services, world.lines, world.house))

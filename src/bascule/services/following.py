@@ -84,9 +84,9 @@ class Following:
 
     def _check_place(self, installation: Installation) -> None:
         """Is the record still here, and as it was? One that was moved and is back has another number."""
-        number = self._services.number
+        number, fitness = self._services.number, self._services.fitness
         is_same = number.value in (0, installation.number) and not installation.moved_to
-        if is_same or number.has_moved:
+        if is_same or fitness.has_moved:
             return
         log.error(
             "the record was moved while this server was paused: it changes nothing any more",
@@ -94,5 +94,5 @@ class Following:
             number=installation.number,
             before=number.value,
         )
-        number.has_moved = True
+        fitness.has_moved = True
         self._on_moved()
