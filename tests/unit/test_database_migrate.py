@@ -23,7 +23,7 @@ from bascule.config import parse_database
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.replicas import ALIVE_FOR, Replica
-from bascule.store import postgresql_open
+from bascule.store import postgresql_open, upgrade
 from bascule.store.engine import driver_of
 from bascule.store.long_work import commit, holding, reading
 from bascule.store.marks import mark_of
@@ -212,12 +212,16 @@ def test_a_server_of_two_versions_ago_is_in_the_way_of_one_that_is_of_the_last(
 def test_what_was_refused_once_stays_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last revision allows the one before it; that one allowed nobody."""
+    """The last revision says that it allows all; the one before it allowed nobody."""
     with monkeypatch.context() as patch:
         be(patch, tmp_path, INCOMPATIBLE)
         Record(data).open(is_server=True).close()
     with monkeypatch.context() as patch:
         be(patch, tmp_path, INCOMPATIBLE, LAST)
+        (last,) = (upgrade._MIGRATIONS / "versions").glob("r9003*.py")
+        said = last.read_text()
+        last.write_text(said.replace('RUNS_BESIDE = "9002"', f'RUNS_BESIDE = "{REVISION}"'))
+        assert last.read_text() != said
         Record(data).open(is_server=True).close()
     assert _mark(data) == ("9003", "9002")
     with pytest.raises(ConfigurationError, match="newer version of Bascule"):
