@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
@@ -23,11 +23,11 @@ from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.held import Held
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import Address, AddressPrefix, PortBehind, PortKey, TransportProtocol
 from bascule.domain.shadows import enforces_nothing
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.interfaces.driver import Blocked
-from bascule.protocol.report import Report
+from bascule.protocol.report import MOST_HOPS, Report
 from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
@@ -145,10 +145,17 @@ class World:
             LocalOpenings(folder),
             machine_uid="gw",
             own_addresses=lambda: self.own,
-            answered_by=lambda machines: [self.hops for _ in machines],
+            answered_by=self.answered_by,
         )
         self.own: frozenset[Address] = frozenset()
         self.hops: frozenset[Address] = frozenset()
+        self.looked: list[list[Collection[PortBehind]]] = []  # ports of the machines of each look
+
+    def answered_by(
+        self, machines: Sequence[Collection[PortBehind]]
+    ) -> Sequence[Collection[Address]]:
+        self.looked.append(list(machines))
+        return [self.hops for _ in machines]
 
     def begin(self) -> None:
         self.loop.on_line("")
@@ -580,3 +587,34 @@ def test_by_which_addresses_a_machine_s_answers_come_back_is_told_anew(tmp_path:
     assert [each.answered_by for each in world.reported("sql")] == [world.hops]
     world.step()
     assert world.server.told[-1][0] != "app", "it is no news"
+
+
+def test_a_new_machine_alone_is_looked_at_early(tmp_path: Path) -> None:
+    """Whatever else is known is kept until it is time: machines may come and go without end."""
+    world = World(tmp_path)
+    world.tell("app")
+    world.begin()
+    world.looked.clear()
+    world.hops = frozenset({ip_address("10.1.0.1")})
+    world.tell("sql")
+    world.step()
+    assert world.looked == [[[SSH.behind(SQL)]]]
+    assert [each.answered_by for each in world.reported("sql")] == [world.hops]
+    assert world.reported("app") == []
+    del world.server.states["sql"]
+    world.step()
+    assert len(world.looked) == 1, "one that is gone needs no look"
+    world.step(behind.ANSWERS_SECONDS)
+    assert [SSH.behind(APP)] in world.looked[1], "the others had to wait no longer than before"
+
+
+def test_of_too_many_addresses_none_is_told(tmp_path: Path) -> None:
+    """With some left out, answers that come back by those would be said to go elsewhere."""
+    many = [ip_address("10.1.1.0") + number for number in range(MOST_HOPS + 1)]
+    for told, expected in ((many[1:], frozenset(many[1:])), (many, frozenset[Address]())):
+        world = World(tmp_path)
+        world.hops = frozenset(told)
+        world.tell("app")
+        world.loop.on_line("")
+        world.step()
+        assert world.reported("app")[-1].answered_by == expected

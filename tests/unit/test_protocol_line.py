@@ -20,7 +20,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import UNINSTALLED
 from bascule.errors import InvalidInput
-from bascule.protocol.codec import schema_of
+from bascule.protocol.codec import decode, encode, schema_of
 from bascule.protocol.line import (
     FROM_AGENT,
     FROM_SERVER,
@@ -46,7 +46,7 @@ from bascule.protocol.line import (
     signed_text,
     write,
 )
-from bascule.protocol.report import LocalOpening, Report
+from bascule.protocol.report import MOST_HOPS, LocalOpening, Report
 from bascule.protocol.state import State
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -204,3 +204,16 @@ def test_times_and_counts_move_by_themselves() -> None:
     )
     assert digest_of(one) == digest_of(other)
     assert digest_of(replace(one, sessions=None)) != digest_of(replace(one, sessions={}))
+
+
+def test_a_gateway_with_too_many_addresses_tells_none() -> None:
+    """Nor one of which an address cannot be read: with some left out, what comes back by those would be
+    said to go elsewhere. The rest of the report counts.
+    """
+    addresses = [f"10.1.0.{number}" for number in range(1, MOST_HOPS + 2)]
+    report = encode(Report(7, frozenset({"g1"})))
+    whole = decode(Report, {**report, "answeredBy": addresses[1:]})
+    assert len(whole.answered_by) == MOST_HOPS
+    for told in (addresses, [*addresses[:2], "10.1.0.1 of a newer kind"]):
+        read = decode(Report, {**report, "answeredBy": told})
+        assert (read.answered_by, read.in_force) == (frozenset(), {"g1"})

@@ -33,7 +33,7 @@ from bascule.domain.net import Address, PortBehind
 from bascule.domain.weaknesses import GATEWAY_S_OWN_ADDRESS, NOT_ENFORCED, Weakness
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Blocked, Driver
-from bascule.protocol.report import Report
+from bascule.protocol.report import MOST_HOPS, Report
 from bascule.reconcile.read_back import ReadBack
 from bascule.reconcile.reconciler import Outcome, Reconciler
 
@@ -179,13 +179,15 @@ class ReportsBehind:
             return False
         said = {each for uid in outcome.behind for each in self._place(uid).addresses}
         self._misplaced = frozenset(said & self._own_addresses())
-        if self._answers.keys() != outcome.behind.keys():  # else it would be told as unknown
-            self._look_for_answers(outcome)
+        self._answers = {uid: each for uid, each in self._answers.items() if uid in outcome.behind}
+        new = outcome.behind.keys() - self._answers.keys()
+        if new:  # else it would be told as unknown
+            self._look_for_answers(outcome, new)
         has_sent = self._send(
             [(uid, self._of_pass(uid, outcome.behind[uid])) for uid in self._named(outcome)], way
         )
         if self._clock.boottime() >= self._next_answers:
-            self._look_for_answers(outcome)
+            self._look_for_answers(outcome, outcome.behind.keys())
         return has_sent
 
     def of_fault(self, fault: str, outcome: Outcome | None, way: Way) -> bool:
@@ -254,23 +256,25 @@ class ReportsBehind:
             held_locally=held_locally(self._place(uid).held, now),
         )
 
-    def _look_for_answers(self, outcome: Outcome) -> None:
-        """By which addresses machines' answers come back. Of machines that are known it is looked at when
-        a pass is reported, so that no opening waits for it.
+    def _look_for_answers(self, outcome: Outcome, uids: Collection[str]) -> None:
+        """By which addresses these machines' answers come back; of too many addresses none is told. Of
+        machines that are known it is looked at when a pass is reported, so that no opening waits for it.
         """
         began = self._clock.boottime()
         machines = [
             [
                 each.port.behind(address)
-                for each in read.closed
+                for each in outcome.behind[uid].closed
                 for address in self._place(uid).addresses
             ]
-            for uid, read in outcome.behind.items()
+            for uid in uids
         ]
-        told = map(frozenset, self._answered_by(machines))
-        self._answers = dict(zip(outcome.behind, told, strict=True))
-        now = self._clock.boottime()
-        self._next_answers = now + max(ANSWERS_SECONDS, ANSWERS_SHARE * (now - began))
+        found = map(frozenset, self._answered_by(machines))
+        told = (each if len(each) <= MOST_HOPS else frozenset() for each in found)
+        self._answers = {**self._answers, **dict(zip(uids, told, strict=True))}
+        if len(uids) == len(outcome.behind):  # machines that come again and again put none off
+            now = self._clock.boottime()
+            self._next_answers = now + max(ANSWERS_SECONDS, ANSWERS_SHARE * (now - began))
 
     def _of_agent(self) -> Report:
         """What is told of the gateway itself is told by its own report."""

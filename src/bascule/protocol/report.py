@@ -20,7 +20,7 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
-from bascule.protocol.shape import SKIP, Crop, Most
+from bascule.protocol.shape import LENIENT, SKIP, Crop, Most
 from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE, Knows
 
 LOCAL = "local-"  # how ids of openings by root begin
@@ -88,7 +88,8 @@ class Report:
         Crop(MAXIMUM_OPENINGS_PER_MACHINE),
     ] = field(default_factory=dict)
     # Of a machine behind this gateway: its addresses by which answers of the machine come back through it.
-    answered_by: Annotated[frozenset[Address], SKIP, Crop(MOST_HOPS)] = frozenset()
+    # All of them or none: with some left out, answers that come back would be said to go elsewhere.
+    answered_by: Annotated[frozenset[Address], LENIENT, Most(MOST_HOPS)] = frozenset()
     # Of all that settles anything, made by the agent (``line.digest_of``); empty: none was made.
     digest: Annotated[str, Crop(LONGEST_ID)] = ""
 
