@@ -15,9 +15,11 @@ from bascule.domain.bindings import InFront
 from bascule.domain.bounds import Objection
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.weaknesses import ROUTE_ELSEWHERE
-from bascule.services import bindings, fleet
+from bascule.services import bindings, doubt, fleet
+from bascule.services.reports import ANSWERS_SPAN, MOST_ANSWERS_TOLD
 from tests.unit.services_world import ANNA, World, rules
-from tests.unit.test_services_parallel import Parallel
+from tests.unit.test_services_bindings import is_doubted, tell
+from tests.unit.test_services_parallel import SHUT, Parallel
 
 WHERE = ip_address("192.0.2.77")
 FIRST, SECOND = (frozenset({ip_address(each)}) for each in ("10.1.0.1", "10.1.0.2"))
@@ -118,6 +120,31 @@ def test_a_report_that_lies_opens_nothing(world: Parallel) -> None:
     assert world.grant(other).state is GrantState.OPENING
     world.tell(world.gw2, answered_by=FIRST)
     assert world.told(world.db) == [grant.id]
+
+
+def test_a_gateway_that_tells_other_addresses_without_end_is_bounded_and_doubted(
+    world: Parallel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has the machine's own agent ask for its state. Nobody else is doubted for it."""
+    before = generation(world)
+    for turn in range(3 * MOST_ANSWERS_TOLD):
+        tell(world, world.web, closed=SHUT, answered_by=(FIRST, SECOND)[turn % 2])
+    assert generation(world) == before + MOST_ANSWERS_TOLD
+    assert world.kinds().count("AgentReported") == MOST_ANSWERS_TOLD
+    told = front(world)
+    assert told is not None
+    assert set(told.gateways) == {tuple(SECOND), ()}, "of the last change that was taken"
+    tell(world, world.gw2, closed=SHUT, answered_by=FIRST)
+    assert generation(world) == before + MOST_ANSWERS_TOLD + 1, "another gateway has its own share"
+    world.clock.pass_time(ANSWERS_SPAN.total_seconds() + 1)
+    tell(world, world.web, closed=SHUT, answered_by=FIRST)
+    assert generation(world) == before + MOST_ANSWERS_TOLD + 2
+
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", MOST_ANSWERS_TOLD + 2)
+    tell(world, world.web, closed=SHUT, answered_by=SECOND)
+    assert [is_doubted(world, each) for each in (world.web, world.gw2, world.db)] == [
+        *(True, False, False),
+    ]
 
 
 def test_the_finding_is_said_of_the_machine_and_refuses_nobody(world: Parallel) -> None:

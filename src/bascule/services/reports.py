@@ -14,7 +14,12 @@ from datetime import timedelta
 from typing import Protocol
 
 from bascule.domain.bindings import Seen
-from bascule.domain.facts.agents import AgentCameBack, AgentWentSilent, GenerationOvertaken
+from bascule.domain.facts.agents import (
+    AgentCameBack,
+    AgentReported,
+    AgentWentSilent,
+    GenerationOvertaken,
+)
 from bascule.domain.features import KNOWN, needs, version_for
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.lifecycle import StatusReason
@@ -82,6 +87,10 @@ class ReportWrites(
 # Generations that an agent may be ahead of a server from an older backup: no backup misses more
 # changes of one machine, and a point that lies cannot count its number up to the end of numbers.
 MOST_AHEAD = 1_000_000
+# Changes of the addresses by which one machine's answers come back, by one gateway: its agent looks at
+# them every ten seconds. One beyond is not taken, since each has the machine's own agent ask for its state.
+MOST_ANSWERS_TOLD, ANSWERS_SPAN = 10, timedelta(minutes=1)
+ANSWERS_TOLD = "answers come back through this gateway by other addresses"
 
 
 def take_report(
@@ -157,13 +166,26 @@ def take_report(
     return tx.generation(machine_uid) if act.touched else generation
 
 
-def _tell_own_agent(tx: GrantEndWrites, act: Act, known: Guarded, found: Seen) -> None:
-    """Of other addresses by which answers come back through a gateway, at once (EDGES G7)."""
-    if any(each.is_own for each in known.bound) and any(
-        before.answered_by != now.answered_by
-        for before, now in zip(known.bound, found.bindings, strict=True)
-    ):
-        touch(tx, act, known.machine.uid)
+def _tell_own_agent(tx: ReportWrites, act: Act, known: Guarded, found: Seen) -> None:
+    """Of other addresses by which answers come back through a gateway, at once (EDGES G7).
+
+    Each change is on record, and so counts among what its agent tells (``doubt``).
+    """
+    if not any(each.is_own for each in known.bound):
+        return
+    machine = known.machine
+    for before, now in zip(known.bound, found.bindings, strict=True):
+        if before.answered_by == now.answered_by:
+            continue
+        kinds, since = (AgentReported.__name__,), act.now - ANSWERS_SPAN
+        wanted = EventFilter(machine.id.key, kinds, since, principal_id=act.actor.principal_id)
+        lately = [event.fact for _, event in tx.events(wanted)]
+        fact = AgentReported(str(machine.id), ANSWERS_TOLD)
+        if lately.count(fact) >= MOST_ANSWERS_TOLD:
+            tx.put_binding(replace(now, answered_by=before.answered_by))
+            continue
+        act.record(tx, fact, machine.id)
+        touch(tx, act, machine.uid)
 
 
 def _may_claim(known: Guarded, report: Report) -> bool:
