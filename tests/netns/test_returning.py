@@ -157,6 +157,8 @@ def test_a_route_of_one_client_alone_and_one_without_any(world: World) -> None:
     world.route("add", "unreachable", "10.77.0.8/32")
     for is_translated in (True, False):
         assert world.refused("10.77.0.8", is_translated=is_translated) == "nowhere"
+    world.route("add", "blackhole", "10.77.0.9/32")
+    assert world.refused("10.77.0.9") == "", "the kernel says the same of a source that has gone"
     world.route("del", "default")
     assert world.refused("203.0.113.5") == "nowhere"
     world.route("del", "default", version=6)
@@ -172,7 +174,10 @@ def test_rules_for_the_machine_s_own_address_are_followed(world: World) -> None:
     world.route("replace", "default", "via", INNER_GATEWAY)
     world.route("replace", "default", "via", OTHER, "table", "77")
     assert world.refused(CLIENT) == "past"
-    for selector in ("fwmark 7", "ipproto tcp sport 22", "tos 0x10", "uidrange 0-5"):
+    for selector in (
+        *("fwmark 7", "ipproto tcp sport 22", "tos 0x10", "uidrange 0-5"),
+        *("oif e0", "iif lo"),
+    ):
         world.app.run("ip", "rule", "add", *selector.split(), "table", "77")
         assert world.refused(CLIENT) == "", f"by {selector} they may go back by the gateway"
         world.app.run("ip", "rule", "del", *selector.split(), "table", "77")
@@ -212,6 +217,7 @@ def test_where_who_asks_may_be_written_over_nothing_is_told(world: World) -> Non
         "oifname in0 masquerade",
         "masquerade",
         f"ip daddr {APP} snat ip to {INNER_GATEWAY}",
+        'oifname vmap { "in0" : jump mask }\n}\nchain mask {\nmasquerade',
     ):
         with masking(world, rule):
             assert world.told() == frozenset(), rule

@@ -3,7 +3,8 @@
 By its own, where the machine is its neighbour and sees who asks. Where a rule writes over who asks, the
 machine answers this gateway whatever its routes are, and nothing is told of it. Found by reading other
 programs' chains of type ``nat`` in ``postrouting``, of nftables and of the old iptables: a rule that
-translates sources counts if it may meet a new connection to one of the machine's ports, whoever asks.
+translates sources counts if it may meet a new connection to one of the machine's ports, whoever asks,
+and whichever chain of such a table it stands in: a map may lead there.
 What is not here: a source that is written over without translation, a finding of its own (``rewriting``).
 Source: linux/netfilter/nf_tables.h (nat, masq), xt_MASQUERADE.c, xt_nat.c, xt_NETMAP.c.
 """
@@ -17,7 +18,7 @@ from bascule.domain.net import Address, PortBehind
 from bascule.drivers.linux.addresses import local_addresses
 from bascule.drivers.linux.legacy import LegacyTable, legacy_tables
 from bascule.drivers.linux.other_rules import AnyTable
-from bascule.drivers.linux.rewriting import POSTROUTING, reached
+from bascule.drivers.linux.rewriting import POSTROUTING
 from bascule.drivers.linux.routes import Hop, hop_to
 from bascule.drivers.linux.ruleset import Rule, Table, hooked_tables, number_of, text
 from bascule.drivers.linux.verdicts import Packet, may_match
@@ -31,7 +32,8 @@ def answered_by(
 ) -> list[frozenset[Address]]:
     """Of each machine with these ports; empty: it cannot be told. Raises OSError."""
     names = dict(socket.if_nameindex())
-    hops = {port.at: hop_to(port.at) for ports in machines for port in ports}
+    addresses = {port.at for ports in machines for port in ports}
+    hops = {each: hop_to(each) for each in addresses}
     own = frozenset(each for each in local_addresses() if not each.is_loopback)
     masking = _masking(is_ours) if hops else []
     return [
@@ -62,9 +64,9 @@ def _masking(is_ours: Callable[[int, str], bool]) -> list[tuple[AnyTable, Rule]]
     return [
         (table, rule)
         for table in tables
-        for name, base in reached(table)
-        if base.hook == POSTROUTING and base.kind == "nat"
-        for rule in table.rules.get(name, ())
+        if any(each.hook == POSTROUTING and each.kind == "nat" for each in table.bases.values())
+        for rules in table.rules.values()
+        for rule in rules
         if any(
             expression == "masq"
             or (expression == "nat" and number_of(parts, 1) == _SOURCE)

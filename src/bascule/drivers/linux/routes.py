@@ -25,13 +25,14 @@ _UNICAST = 1  # RTN_UNICAST
 _UNREACHABLE = (6, 7, 8, 9)  # RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW
 _WHOLE_ROUTE = 0x2000  # RTM_F_FIB_MATCH
 _GET_RULE = 34
-# FRA_*: FWMARK, FWMASK, L3MDEV, UID_RANGE, IP_PROTO, SPORT_RANGE, DPORT_RANGE; a rule's own field: its TOS
-_OTHER_SELECTORS = {10, 16, 19, 20, 22, 23, 24}
+# FRA_*: DST, SRC, GOTO, PRIORITY, FLOW (a realm), SUPPRESS_IFGROUP, SUPPRESS_PREFIXLEN, TABLE, PAD, PROTOCOL (who
+# made the rule). Any other selects by what is not known of an answer: a mark, an interface, a port, a service class.
+_BY_ADDRESS = {1, 2, 4, 6, 11, 13, 14, 15, 18, 21}
 _NEXT_HOP = struct.Struct("=HBBi")  # rtnexthop: length, flags, weight, interface
 _GET_FLAGS = 0x8913  # SIOCGIFFLAGS: netdevice(7)
 _FLAGS = struct.Struct("=16sH22x")  # ifreq
 _POINT_TO_POINT, _NO_ARP = 0x10, 0x80  # IFF_*
-_NOWHERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)  # no such route
+_NOWHERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES)  # no such route
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def hop_to(address: Address) -> Hop | None:
     try:
         reply = netlink.ask(_ROUTE, _GET_ROUTE, body + netlink.attribute(_TO, address.packed))
     except OSError as error:
-        if error.errno in _NOWHERE:
+        if error.errno in (*_NOWHERE, errno.EINVAL):  # RTN_BLACKHOLE of IPv4
             return None
         raise
     if reply[7] != _UNICAST:
@@ -65,7 +66,8 @@ def next_hops(destination: Address, source: Address | None) -> frozenset[Address
     """Where a packet from ``source``, an address of this host's own or (None) any, may go next: routers, or the
     destination itself where that is a neighbour. Empty: nowhere. None: it stays on this host, or goes into
     a tunnel or the like, whose other end has no address there, or another rule of routing than by
-    addresses may send it elsewhere. Raises OSError.
+    addresses may send it elsewhere. None also where ``source`` is no address here, which the kernel tells
+    by the number of a blackhole of IPv4. Raises OSError.
     """
     family = socket.AF_INET if destination.version == 4 else socket.AF_INET6
     if not _are_rules_by_address(family):
@@ -83,6 +85,8 @@ def next_hops(destination: Address, source: Address | None) -> frozenset[Address
         except OSError as error:
             if error.errno in _NOWHERE:
                 return frozenset()
+            if error.errno == errno.EINVAL:
+                return None
             raise
         if reply[7] in _UNREACHABLE:
             return frozenset()
@@ -100,7 +104,7 @@ def _are_rules_by_address(family: int) -> bool:
     """Does no rule ask for a mark, a user, a port or the like, which answers may have?"""
     body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0)
     return not any(
-        reply[3] or dict(netlink.attributes(reply[_HEADER:])).keys() & _OTHER_SELECTORS
+        reply[3] or dict(netlink.attributes(reply[_HEADER:])).keys() - _BY_ADDRESS  # its TOS
         for reply in netlink.dump(_ROUTE, _GET_RULE, body)
     )
 
