@@ -16,7 +16,7 @@ from bascule.domain.held import HeldLease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, AddressPrefix, PortKey, PublicPort, TransportProtocol
 from bascule.reconcile.reconciler import Reconciler
-from bascule.reconcile.returning import SHORTEST, Returning
+from bascule.reconcile.returning import MOST_LOOKUPS, SHORTEST, Returning
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock
@@ -124,6 +124,39 @@ def test_ipv6_goes_by_the_gateway_s_link_local_address_too() -> None:
     for hop, expected in ((LINK6, None), (GATEWAY6, None), (ROUTER6, Objection.PAST)):
         assert refused({**ON_LINK, six: {hop}}, lease(six), translated) is expected
     assert refused({**ON_LINK, six: {ROUTER6}}, lease(six)) is None
+
+
+def test_an_ipv4_route_by_an_ipv6_address_of_the_gateway_leads_there() -> None:
+    """RFC 5549. By one of nobody's it leads elsewhere."""
+    for hop, expected in ((LINK6, None), (GATEWAY6, None), (ROUTER6, Objection.PAST)):
+        assert refused({**ON_LINK, BOB: {hop}}, lease(BOB)) is expected
+
+
+def test_the_kernel_is_asked_once_in_each_look() -> None:
+    """However many leases and gateways there are; and anew in the next."""
+    asked: list[Address] = []
+    routes: Routes = {**ON_LINK, BOB: {ROUTER}, EVE: {ROUTER}}
+
+    def next_hops(to: Address, _source: Address | None) -> Collection[Address] | None:
+        asked.append(to)
+        return routes.get(to)
+
+    it = Returning(next_hops, lambda: (OWN,))
+    leases = [replace(lease(BOB, EVE), grant_id=f"g{number}") for number in range(20)]
+    assert len(it.refused(state(*leases), ())) == 20
+    assert sorted(asked) == sorted((BOB, EVE, GATEWAY))
+    routes[BOB] = {GATEWAY}
+    assert it.refused(state(*leases), ()) == {}
+    asked.clear()
+    assert found(it, BOB, EVE) == [("AnswersElsewhere", str(EVE))]
+    assert sorted(asked) == sorted((BOB, EVE, GATEWAY))
+
+
+def test_more_routes_than_are_asked_for_refuse_nobody() -> None:
+    many = [ip_address("10.64.0.0") + number for number in range(MOST_LOOKUPS + 1)]
+    routes: Routes = {**ON_LINK, **dict.fromkeys(many, NOWHERE)}
+    leases = [replace(lease(each), grant_id=str(each)) for each in many]
+    assert made(routes).refused(state(*leases), ()).keys() == {str(each) for each in many[:-1]}
 
 
 def test_what_is_held_stays_open_and_only_a_new_lease_is_refused() -> None:

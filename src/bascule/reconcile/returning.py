@@ -26,6 +26,7 @@ NextHops = Callable[[Address, Address | None], Collection[Address] | None]  # as
 
 ANYWHERE = (ip_address("192.0.2.1"), ip_address("2001:db8::1"))  # RFC 5737, RFC 3849
 MOST_ASKED = 64  # clients of which it is told whether their answers go elsewhere
+MOST_LOOKUPS = 1024  # of routes for one state or one look; of what is beyond nothing is said
 MOST_TOLD = 8
 SHORTEST = 1.5  # seconds between two looks
 SHARE = 50  # a look of a second is followed by 50 s without one
@@ -52,6 +53,9 @@ class Returning:
         self._own_addresses = own_addresses
         self._clock = clock
         self._in_front: InFront | None = None
+        self._hops: dict[
+            tuple[Address, Address | None], Collection[Address] | None
+        ] = {}  # of one look
         self._next = float("-inf")
         self._found: tuple[Weakness, ...] = ()
 
@@ -60,9 +64,11 @@ class Returning:
 
         What it says of gateways counts from now on.
         """
-        self._in_front, self._next = state.in_front, float("-inf")
+        if state.in_front != self._in_front:
+            self._in_front, self._next = state.in_front, float("-inf")
         if self._in_front is None:
             return {}
+        self._hops.clear()
         own = self._own()
         judged = {
             each.grant_id: self._objection(each, own)
@@ -109,29 +115,37 @@ class Returning:
     def _elsewhere(self, to: Address, own: Mapping[int, Address]) -> _Elsewhere | None:
         """None: through a gateway, or it cannot be told."""
         source = own.get(to.version)
-        hops = None if source is None else self._next_hops(to, source)
+        hops = None if source is None else self._asked(to, source)
         if self._in_front is None or source is None or hops is None:
             return None
         if not hops:
             return _Elsewhere(Objection.NOWHERE)
-        gateways = [
-            [each for each in addresses if each.version == to.version]
-            for addresses in self._in_front.gateways
-        ]
-        if any(hop in addresses for hop in hops for addresses in gateways):
+        gateways = self._in_front.gateways
+        if any(
+            hop in addresses for hop in hops for addresses in gateways
+        ):  # maybe IPv6 for IPv4: RFC 5549
             return None
-        if not all(map(self._is_neighbour, gateways)):
+        if not all(self._is_neighbour(addresses, to.version) for addresses in gateways):
             return None
         return _Elsewhere(Objection.PAST, tuple(sorted(hops, key=str)))
 
-    def _is_neighbour(self, gateway: Iterable[Address]) -> bool:
-        return any(map(self._is_on_link, gateway))
+    def _is_neighbour(self, gateway: Iterable[Address], version: int) -> bool:
+        return any(each.version == version and self._is_on_link(each) for each in gateway)
 
     def _is_on_link(self, address: Address) -> bool:
         """Whichever table has the link's route. A link-local address tells nothing: it is on every link."""
-        return not address.is_link_local and self._next_hops(address, None) == {address}
+        return not address.is_link_local and self._asked(address, None) == {address}
+
+    def _asked(self, to: Address, source: Address | None) -> Collection[Address] | None:
+        """The kernel is asked once in each look."""
+        if (to, source) not in self._hops:
+            if len(self._hops) >= MOST_LOOKUPS:
+                return None
+            self._hops[to, source] = self._next_hops(to, source)
+        return self._hops[to, source]
 
     def _look(self, held: Iterable[HeldLease]) -> Iterator[Weakness]:
+        self._hops.clear()
         own, usual = self._own(), set[tuple[Address, ...]]()
         is_for_all = self._in_front is not None and self._in_front.is_for_all
         for anywhere in ANYWHERE if is_for_all else ():
