@@ -19,7 +19,7 @@ from bascule.domain.net import (
     parse_port_number,
     port_order,
 )
-from bascule.domain.weaknesses import Shadow, Weakness
+from bascule.domain.weaknesses import NO_ROUTE, Shadow, Weakness
 from bascule.errors import Forbidden, InvalidInput
 from bascule.interfaces.driver import Examination, HostParts, Outcome, Trial
 
@@ -39,6 +39,9 @@ _SHOWN = {
     Outcome.UNTRIED: "Could not be tried with a packet: {reason}.",
 }
 _BY_ROUTES = Trial(Outcome.CONFIRMED, "by the routes of this host")
+_BY_GATEWAYS = Trial(
+    Outcome.UNTRIED, "the gateway’s addresses are known by the word of its agent alone"
+)
 _ARRIVED = "Not confirmed: a packet arrived in a copy of the rules. It may depend on who sends it."
 
 
@@ -110,8 +113,9 @@ def _with_routes(found: Examination) -> Examination:
     told = [
         each for each in answers_elsewhere_here() if _key(each) not in map(_key, found.findings)
     ]
-    trials = [*(trial for _, trial in _pairs(found)), *(_BY_ROUTES for _ in told)]
-    return replace(found, findings=(*found.findings, *told), trials=tuple(trials))
+    by = (_BY_ROUTES if each.is_of(NO_ROUTE) else _BY_GATEWAYS for each in told)
+    trials = (*(trial for _, trial in _pairs(found)), *by)
+    return replace(found, findings=(*found.findings, *told), trials=trials)
 
 
 def _key(weakness: Weakness) -> tuple[str, object]:

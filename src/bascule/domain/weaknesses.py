@@ -397,7 +397,8 @@ ROUTE_ELSEWHERE = WeaknessKind(
     "The default route of this machine ({route}) does not lead to gateway {gateway}: answers to whoever "
     "comes through that gateway do not go back through it. So access by a public port does not work, "
     "and other access only where the answers arrive by another way.",
-    "On this machine: ip route replace default via {gateway}, and in its network configuration.",
+    "Compare {gateway} with ip addr on that gateway first. Then on this machine: ip route replace default "
+    "via {gateway}, and in its network configuration.",
     shadow=Shadow.BLOCKS,
     is_behind=False,
 )
@@ -407,7 +408,8 @@ ANSWERS_ELSEWHERE = WeaknessKind(
     "This machine answers {source}, who is let in now, by {route} and not through gateway {gateway}. So "
     "access by a public port does not work, and other access only where the answers arrive by another "
     "way.",
-    "On this machine, route {source} through {gateway}, now and in its network configuration.",
+    "Compare {gateway} with ip addr on that gateway first. Then, on this machine, route {source} through "
+    "{gateway}, now and in its network configuration.",
     shadow=Shadow.BLOCKS,
     is_behind=False,
 )

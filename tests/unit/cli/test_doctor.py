@@ -59,7 +59,7 @@ def test_it_says_what_the_agent_here_says_of_its_routes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Once, whoever has found it too; an answer of another form is none."""
-    told = {"code": "RouteElsewhere", "arguments": {"gateway": "10.1.0.1", "route": "10.1.0.99"}}
+    told = {"code": "NoRoute", "arguments": {"source": "203.0.113.5"}}
     answer: dict[str, object] = {"answersElsewhere": [told]}
 
     def tell(_path: object, message: dict[str, object]) -> dict[str, object]:
@@ -70,11 +70,28 @@ def test_it_says_what_the_agent_here_says_of_its_routes(
     assert doctor.main(["-o", "json"], obj=Host(), standalone_mode=False) == 1
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert (finding["code"], finding["effect"], finding["packet"]) == (
-        "RouteElsewhere",
+        "NoRoute",
         "blocked",
         "confirmed",
     )
-    assert "10.1.0.99" in finding["text"]
+    assert "203.0.113.5" in finding["text"]
     for other in ([{"code": 3}], "what", None):
         answer["answersElsewhere"] = other
         assert doctor.main(["-o", "json"], obj=Host(), standalone_mode=False) == 4
+
+
+@pytest.mark.parametrize("code", ["RouteElsewhere", "AnswersElsewhere"])
+def test_what_a_gateway_says_of_its_addresses_confirms_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    """Nor does the advice name a command before that address was compared: a thief may have told it."""
+    arguments = {"gateway": "10.1.0.66", "route": "10.1.0.1", "source": "203.0.113.5"}
+    status = {"answersElsewhere": [{"code": code, "arguments": arguments}]}
+    monkeypatch.setattr(
+        host_agent, "tell_agent", lambda _path, _message: {"ok": True, "status": status}
+    )
+    assert doctor.main(["-o", "json"], obj=Host(), standalone_mode=False) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert finding["packet"] == "notTried"
+    assert "by the word of its agent" in finding["notTriedBecause"]
+    assert finding["advice"].startswith("Compare 10.1.0.66 with ip addr on that gateway first.")
