@@ -61,7 +61,7 @@ def test_by_another_rule_than_by_addresses_nothing_can_be_told(
 ) -> None:
     """By interface, mark, tunnel, user, port, service class, flow label, or what a newer kernel knows."""
     kernel(USUAL, 0)
-    assert routes.next_hops(BOB, OWN) == {GATEWAY}
+    assert routes.next_hops(BOB, OWN) == frozenset({GATEWAY})
     kernel([*USUAL, rule(6, 15, selector)], 0)
     assert routes.next_hops(BOB, OWN) is None
     kernel([*USUAL, rule(6, 15, tos=0x10)], 0)
