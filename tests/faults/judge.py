@@ -163,10 +163,22 @@ def _alternatives(history: History, record: Record) -> Iterable[str]:
 
 
 def _withdrawals(history: History, record: Record) -> Iterable[str]:
-    """Only a gateway that was disturbed is given up."""
+    """Only a gateway that was disturbed is given up; or one that closed the port at its end, which it
+    may reach before the server does: by as long as its last word was on the way (EDGES A8).
+    """
+    extended = {str(fact.data["grant_id"]) for fact in record.of("GrantExtended")}
+    ends = {
+        port.grant_id: asked.sent + asked.seconds
+        for asked in history.asked
+        if (request := record.requests.get(asked.tag)) is not None
+        for _, port in request.ports()
+        if port.grant_id not in extended
+    }
     for fact in record.of("PointWithdrawn"):
         gateway = str(fact.data["point"]).rpartition("/")[2]
-        if not any(gateway in e.machines and e.begun < fact.at for e in history.disturbed):
+        is_at_its_end = fact.at >= ends.get(str(fact.data["grant_id"]), math.inf) - SLACK
+        was_disturbed = any(gateway in e.machines and e.begun < fact.at for e in history.disturbed)
+        if not is_at_its_end and not was_disturbed:
             yield f"{gateway} was given up although nothing disturbed it: {fact.data['why']}"
 
 

@@ -347,16 +347,24 @@ def test_a_gateway_that_is_away_keeps_nobody_waiting() -> None:
 
 def test_only_a_gateway_that_was_disturbed_is_given_up() -> None:
     point = f"/subscriptions/s/resourceGroups/r/providers/P/virtualMachines/{GATEWAY2}"
-    fact = Fact(1, 5.0, "PointWithdrawn", {"point": point, "why": "It is away."}, "")
+    said = {"grant_id": "g", "point": point, "why": "It is away."}
+    fact = Fact(1, 5.0, "PointWithdrawn", said, "")
 
-    def found(*disturbed: Disturbed) -> list[str]:
-        history = History(1, 0.0, disturbed=list(disturbed))
-        return list(judge._withdrawals(history, Record({}, (fact,), 0.0)))
+    def found(
+        *disturbed: Disturbed, seconds: float = 9.0, more: tuple[Fact, ...] = ()
+    ) -> list[str]:
+        asked = Asked(
+            "tag", "alice", "app-1", (KEEP_PORT,), SOURCES["client"], seconds, 3.0, 3.1, "r"
+        )
+        history = History(1, 0.0, asked=[asked], disturbed=list(disturbed))
+        return list(judge._withdrawals(history, Record({"tag": _request()}, (fact, *more), 0.0)))
 
     assert found()
     assert found(Disturbed((GATEWAY,), "kill", 2.0, 2.0))
     assert found(Disturbed((GATEWAY2,), "kill", 6.0, 6.0)), "later"
     assert not found(Disturbed((GATEWAY2,), "kill", 2.0, 2.0))
+    assert not found(seconds=2.4), "at the end"
+    assert found(seconds=2.4, more=(_fact(4.0, "GrantExtended"),))
 
 
 @pytest.mark.parametrize("hours", [-CLOCK_TURNED, 0, CLOCK_TURNED])
