@@ -22,7 +22,7 @@ from bascule.bootstrap.admin import admin
 from bascule.bootstrap.database import Record
 from bascule.clocks import SystemClock
 from bascule.config import parse_database
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, ConfigurationError, Unavailable
 from bascule.identity.signing_keys import SigningKeys
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.replicas import Replica
@@ -202,10 +202,44 @@ def test_what_could_not_be_retired_is_said_when_the_move_has_happened(
     assert "bascule admin database copy --data DATA --to sqlite" in done.stderr
     _record_is_in(data, "SQLite")
     assert Record(data).is_retiring
+    if not is_undone:
+        assert "which is not marked as retired, to" in done.stdout
     assert not _installation(left).moved_to
     assert "there already" in _copy(data, "sqlite").stderr
     assert _installation(left).moved_to
     assert not Record(data).is_retiring
+
+
+def test_a_place_that_was_not_marked_is_not_forgotten_unless_it_is_gone(
+    data: Path, name: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A further move would overwrite the only place where it is known."""
+    assert _copy(data, address).exit_code == 0
+    third = postgresql.cluster().make()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(moving, "_mark_retired", _fail)
+            assert _copy(data, "sqlite").exit_code == 0
+            assert Record(data).is_retiring
+            to = postgresql.cluster().address(third)
+            refused = _copy(data, to).exception
+        assert isinstance(refused, ConfigurationError)
+        assert "two servers would grant access" in refused.message
+        assert "--left-is-gone" in refused.advice
+        _record_is_in(data, "SQLite")
+        postgresql.cluster().drop(name)  # never to be marked any more
+        assert isinstance(_copy(data, to).exception, ConfigurationError)
+        _record_is_in(data, "SQLite")
+        done = _run("copy", "--data", data, "--to", to, "--left-is-gone")
+        assert done.exit_code == 0, done.output
+        assert "which is retired, to" in done.stdout
+        assert not Record(data).is_retiring
+    finally:
+        postgresql.cluster().drop(third)
+
+
+def _fail(*_: object) -> None:
+    raise Unavailable("The database cannot be written.")
 
 
 @contextlib.contextmanager

@@ -102,11 +102,18 @@ def migrate(data: Path, dry_run: bool) -> None:
     metavar="URL|sqlite",
     help="Where to move the database: a URL of PostgreSQL, or sqlite.",
 )
+@click.option(
+    "--left-is-gone",
+    is_flag=True,
+    help="The database that had the record before the last move is gone, and no server will use it "
+    "again. Needed only if that one could not be marked as retired.",
+)
 @database_options
 @output_option
 def copy(
     data: Path,
     to: str,
+    left_is_gone: bool,
     database_password_file: Path | None,
     allow_unverified_database: bool,
     output: str,
@@ -126,7 +133,7 @@ def copy(
         database_password_file,
         may_be_unverified=allow_unverified_database,
     )
-    moved = move(data, settings, is_silent=output == "json")
+    moved = move(data, settings, is_silent=output == "json", is_left_gone=left_is_gone)
     if moved is None:
         note("The record is there already.")
         return
@@ -135,7 +142,8 @@ def copy(
         return
     rows = sum(each.rows for each in moved.tables.values())
     say(f"Moved {rows} rows in {len(moved.tables)} tables, {moved.events} sealed events.")
-    say(f"From {moved.source}, which is retired, to {moved.target}.")
+    state = "retired" if moved.is_retired else "not marked as retired"
+    say(f"From {moved.source}, which is {state}, to {moved.target}.")
     say(f"Installation number: {moved.number}. Agents take no opening from a lower one.")
     note(f"Next: bascule serve --data {shlex.quote(str(data))}{_options(settings)}")
 

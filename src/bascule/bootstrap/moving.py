@@ -55,6 +55,7 @@ class Moved:
     number: int  # of the installation, from now on
     events: int  # in the chain
     tables: dict[str, Sum]
+    is_retired: bool  # the source was marked, so that no server starts on it
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +63,7 @@ class Moved:
             "target": self.target,
             "installationNumber": self.number,
             "sealedEvents": self.events,
+            "sourceIsRetired": self.is_retired,
             "tables": {
                 name: {"rows": each.rows, "digest": each.digest}
                 for name, each in self.tables.items()
@@ -69,9 +71,13 @@ class Moved:
         }
 
 
-def copy(data: Path, to: DatabaseSettings | None, *, is_silent: bool) -> Moved | None:
+def copy(
+    data: Path, to: DatabaseSettings | None, *, is_silent: bool, is_left_gone: bool = False
+) -> Moved | None:
     """Move the record of the installation in ``data`` there; None: SQLite. None when it is there
     already: then only what an earlier run left undone was done.
+
+    ``is_left_gone``: no server uses what an earlier move left unmarked, nor ever will; a person says so.
     """
     require_installation(data)
     check_own(data)
@@ -82,10 +88,12 @@ def copy(data: Path, to: DatabaseSettings | None, *, is_silent: bool) -> Moved |
         finish(record)
         if record.is_at(target):
             return None
-        if record.is_retiring:
+        if record.is_retiring and not is_left_gone:
             raise ConfigurationError(
-                "The record was moved before, and where it was then is not marked as retired.",
-                advice=f"Have it marked first: {_again(record)}",
+                "The database that had the record before the last move is not marked as retired. If a "
+                "server can still use it, two servers would grant access from two records.",
+                advice=f"Make it reachable, and have it marked: {_again(record)}. Only if that "
+                "database is gone, and no server will ever use it again, add --left-is-gone.",
             )
         return _move(data, record, target, is_silent=is_silent)
 
@@ -155,7 +163,8 @@ def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Mov
         target.take_over(made.tenant_id, number, record.place)
         finish(target, source)
     sums = {table.name: each for table, each in read.items()}
-    return Moved(record.name, target.name, number, verdict.head.position, sums)
+    is_retired = not target.is_retiring
+    return Moved(record.name, target.name, number, verdict.head.position, sums, is_retired)
 
 
 def _not_sound(name: str, data: Path, problems: Sequence[str]) -> ConfigurationError:
