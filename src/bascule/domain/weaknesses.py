@@ -398,7 +398,7 @@ ROUTE_ELSEWHERE = WeaknessKind(
     "comes through that gateway do not go back through it. So access by a public port does not work, "
     "and other access only where the answers arrive by another way.",
     "Compare {gateway} with ip addr on that gateway first. Then on this machine: ip route replace default "
-    "via {gateway}, and in its network configuration.",
+    "via {gateway}; set the same in its network configuration.",
     shadow=Shadow.BLOCKS,
     is_behind=False,
 )

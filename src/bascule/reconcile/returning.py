@@ -53,9 +53,8 @@ class Returning:
         self._own_addresses = own_addresses
         self._clock = clock
         self._in_front: InFront | None = None
-        self._hops: dict[
-            tuple[Address, Address | None], Collection[Address] | None
-        ] = {}  # of one look
+        # What the kernel answered in this look, by destination and source.
+        self._hops: dict[tuple[Address, Address | None], Collection[Address] | None] = {}
         self._next = float("-inf")
         self._found: tuple[Weakness, ...] = ()
 
@@ -121,9 +120,8 @@ class Returning:
         if not hops:
             return _Elsewhere(Objection.NOWHERE)
         gateways = self._in_front.gateways
-        if any(
-            hop in addresses for hop in hops for addresses in gateways
-        ):  # maybe IPv6 for IPv4: RFC 5549
+        # Of any version: the next hop of IPv4 may have an address of IPv6 (RFC 5549).
+        if any(hop in addresses for hop in hops for addresses in gateways):
             return None
         if not all(self._is_neighbour(addresses, to.version) for addresses in gateways):
             return None
