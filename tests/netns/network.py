@@ -259,7 +259,9 @@ class Network:
         host = self.host
         for space in (host, self.client, self.stranger, self.inner):
             _links(space, "link set lo up")
-        lines = ["link add br0 type bridge", "link set br0 up"]
+        # With an address of its own: it would take the lowest of its ports, also of one that comes later, and
+        # what neighbours know of it would be wrong then.
+        lines = ["link add br0 address 02:00:00:00:00:01 type bridge", "link set br0 up"]
         for number, space in enumerate((self.client, self.stranger)):
             lines.append(f"link add v{number} type veth peer name e0 netns {space.name}")
             lines.append(f"link set v{number} master br0 up")

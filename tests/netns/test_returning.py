@@ -84,7 +84,7 @@ def world() -> Iterator[World]:
         host = network.host
         other = network.keep(Space(f"{host.name}o"))
         # Gateway, app and the other router on one link, in place of the cable between the first two.
-        host.run("ip", "link", "add", "in0", "type", "bridge")
+        host.run("ip", "link", "add", "in0", "address", "02:00:00:00:00:02", "type", "bridge")
         host.run("ip", "link", "set", "in0", "up")
         host.run("ip", "link", "set", "v9", "master", "in0")
         for address in (f"{INNER_GATEWAY}/24", f"{GATEWAY6}/64"):

@@ -186,9 +186,16 @@ def test_the_silent_gateway_is_named_and_what_can_still_be_requested(desk: Cli) 
         found: dict[str, Any] = ours["enforcementPoint"]
         return found
 
+    def of_policy() -> tuple[list[str], list[dict[str, Any]]]:
+        """Where nothing opens, and where it opens through others."""
+        ours = house.call("GET", house.policy(), version=JIT).json()["properties"]["bascule"]
+        return ours["away"], ours["partlyOnline"]
+
     assert (point()["state"], point()["silentGateways"]) == ("online", [])
+    assert of_policy() == ([], [])
     house.clock.pass_time(MINUTE)
     assert (point()["state"], point()["silentGateways"]) == ("offline", []), "both"
+    assert of_policy() == ([machine], [])
     assert "away since" in desk.done("machine", "list").out
     tell(house, agents["gw-1"], "gw-1", "app-1", **CLOSED)
     tell(house, agents["gw-1"], "gw-1", "gw-1")
@@ -208,6 +215,8 @@ def test_the_silent_gateway_is_named_and_what_can_still_be_requested(desk: Cli) 
     assert "gw-2 has been silent since" in desk.done("exposure", "app-1").err
     status = desk.done("status").out
     assert said in status
+    assert of_policy() == ([], [{"id": machine, "silentGateways": ["gw-2"]}])
     house.call("PUT", points_of(house, "app-1", uid_of(house, "gw-2")), {"parallel": False})
     assert (point()["state"], point()["silentGateways"]) == ("offline", ["gw-2"])
+    assert of_policy() == ([machine], [])
     assert "gw-2 away, requests fail" in desk.done("machine", "list").out

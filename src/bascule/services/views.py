@@ -219,9 +219,11 @@ def _is_vouched_for(grant: Grant, point: EnforcementPoint | None, now: datetime)
 class PolicyView:
     stored: StoredPolicy
     requests: tuple[RequestView, ...]  # newest first
-    away: tuple[ResourceId, ...]  # machines whose point is not heard of, or enforces nothing
+    away: tuple[ResourceId, ...]  # machines at which nothing opens: silent, or it enforces nothing
     is_updating: bool  # some point that is there has not applied it yet
     public_addresses: Mapping[ResourceId, Address] = field(default_factory=dict)  # of gateways
+    # Names of the silent gateways of machines that open through others (EDGES G3).
+    silent_gateways: Mapping[ResourceId, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +305,7 @@ def view_policy(
     is_whole = sight.sees(stored.policy.id)
     requests = reader.requests(policy_id=stored.policy.id, since=now - HISTORY, limit=MOST_REQUESTS)
     away: list[ResourceId] = []
+    silent: dict[ResourceId, tuple[str, ...]] = {}
     is_updating = False
     named = {rules.machine_id for rules in stored.policy.machines}
     machines = reader.machines_of(list(stored.generations))
@@ -312,8 +315,12 @@ def view_policy(
         if machine is None or not (is_whole or sight.sees(machine.id)):
             continue
         if point is None or not is_enforced(point, now):
-            if machine.id in named:
+            if machine.id not in named:
+                continue
+            if point is None or not is_way_heard(point, now):
                 away.append(machine.id)
+            elif gateways := silent_gateways(point, gateway_names(reader, {uid: point}), now):
+                silent[machine.id] = gateways
         elif point.observed_generation < generation:
             is_updating = True
     views = view_requests(reader, requests, now)
@@ -324,7 +331,8 @@ def view_policy(
         for uid, address in public_addresses(reader, points).items()
         if uid in machines
     }
-    return PolicyView(whole if shows_rules else stored, views, tuple(away), is_updating, public)
+    shown = whole if shows_rules else stored
+    return PolicyView(shown, views, tuple(away), is_updating, public, silent)
 
 
 def _narrow(view: RequestView, sight: Sight) -> RequestView | None:

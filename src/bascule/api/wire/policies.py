@@ -183,7 +183,13 @@ def policy_json(view: PolicyView) -> dict[str, Any]:
             "requests": [request_json(request) for request in view.requests],
             "provisioningState": "Updating" if view.is_updating else "Succeeded",
             "appendMode": False,
-            "bascule": {"away": [str(machine_id) for machine_id in view.away]},
+            "bascule": {
+                "away": [str(machine_id) for machine_id in view.away],
+                "partlyOnline": [
+                    {"id": str(machine_id), "silentGateways": list(gateways)}
+                    for machine_id, gateways in view.silent_gateways.items()
+                ],
+            },
         },
         "id": str(policy.id),
         "name": policy.id.name,
