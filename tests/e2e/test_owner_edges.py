@@ -375,7 +375,11 @@ def test_the_unit_starts_before_the_network_and_after_nftables(tmp_path: Path) -
     """A6, A25: `systemd-analyze verify` has nothing to say of the unit itself."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze (Debian package systemd)")
-    text = unit_text(sys.executable, Path("/var/lib/bascule-agent"), NftablesHost.needs.unit)
+    text = unit_text(
+        (sys.executable, "-m", "bascule.bootstrap"),
+        Path("/var/lib/bascule-agent"),
+        NftablesHost.needs.unit,
+    )
     unit = tmp_path / UNIT_NAME
     unit.write_text(text)
     done = subprocess.run(

@@ -175,16 +175,20 @@ def test_an_identity_without_its_ca_trusts_nobody(site: Site, state: Path) -> No
 
 def test_a_service_may_write_where_its_state_is(tmp_path: Path) -> None:
     """ProtectSystem=strict: elsewhere it may not, and would never start."""
-    usual = unit_text(sys.executable, Path("/var/lib/bascule-agent"), NEEDS).splitlines()
+    usual = unit_text(
+        (sys.executable, "-m", "bascule.bootstrap"), Path("/var/lib/bascule-agent"), NEEDS
+    ).splitlines()
     assert "StateDirectory=bascule-agent" in usual
     assert not [line for line in usual if line.startswith("ReadWritePaths=")]
-    text = unit_text(sys.executable, Path("/srv/it's a state"), NEEDS).splitlines()
+    text = unit_text(
+        (sys.executable, "-m", "bascule.bootstrap"), Path("/srv/it's a state"), NEEDS
+    ).splitlines()
     assert 'ReadWritePaths="/srv/it\'s a state"' in text
     (command,) = (line for line in text if line.startswith("ExecStart="))
     assert command.endswith('--state "/srv/it\'s a state"')
     assert "StateDirectory=bascule-agent" not in text, "nothing is left there that nobody uses"
-    relative = unit_text(sys.executable, Path("here"), NEEDS)
+    relative = unit_text((sys.executable, "-m", "bascule.bootstrap"), Path("here"), NEEDS)
     assert f"ReadWritePaths={Path('here').absolute()}" in relative
     for odd in ("/srv/a\nb", "/srv/100%", '/srv/"'):
         with pytest.raises(ConfigurationError):
-            unit_text(sys.executable, Path(odd), NEEDS)
+            unit_text((sys.executable, "-m", "bascule.bootstrap"), Path(odd), NEEDS)

@@ -192,13 +192,15 @@ def test_the_program_is_tried_with_the_unit_s_view(
     systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fake_run(systemd, tmp_path, monkeypatch, "exit 0")
-    install.check_program("/opt/bascule/bin/python")
+    install.check_program(("/opt/bascule/bin/python", "-m", "bascule.bootstrap"))
     ran = (tmp_path / "ran").read_text()
     for line in ("PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=read-only"):
         assert f"--property={line}" in ran
     assert "/opt/bascule/bin/python -m bascule.bootstrap agent --help" in ran
     monkeypatch.setattr(install, "SYSTEMD_RUN", str(tmp_path / "absent"))
-    install.check_program("/opt/bascule/bin/python")  # a systemd that has none: not asked
+    install.check_program(
+        ("/opt/bascule/bin/python", "-m", "bascule.bootstrap")
+    )  # a systemd that has none: not asked
 
 
 def _install(tmp_path: Path, server: str, pin: str, host: Host | None = None) -> Result:

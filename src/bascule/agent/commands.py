@@ -146,6 +146,7 @@ def install(
         UNIT_NAME,
         check_program,
         is_systemd_running,
+        program,
         stopped_unit,
         systemctl,
     )
@@ -154,7 +155,7 @@ def install(
     server = parse_endpoint(server, "--server")
     token = parse_token(offered_token(token_file) or ask_token())
     make_state_directory(state)
-    check_program(sys.executable)  # before the token is spent
+    check_program(program())  # before the token is spent
     _check_firewall(parts)
     meet(server, token)  # before an agent that works is stopped
     with stopped_unit(_say) as is_let_go:
@@ -221,6 +222,7 @@ def _put_in_place(
         install_unit,
         is_systemd_running,
         owned_meanwhile,
+        program,
         systemctl,
         unit_text,
     )
@@ -230,9 +232,7 @@ def _put_in_place(
     from bascule.clocks import SystemClock
 
     session = ssh_session()
-    text = unit_text(
-        sys.executable, state, parts.firewall().needs.unit
-    )  # before the token is spent
+    text = unit_text(program(), state, parts.firewall().needs.unit)  # before the token is spent
     lock = lock_state(state)
     held = (
         owned_meanwhile(parts, ServiceManager(None), _say)
@@ -248,7 +248,7 @@ def _put_in_place(
                 f"for {SSH_PEER_MINUTES} minutes."
             )
         click.echo(f"Enrolled with {server}; key and state are in {state}.")
-        click.echo(f"Wrote {install_unit(unit_folder, text)}.")
+        click.echo(f"{install_unit(unit_folder, text)}.")
         if is_systemd_running():
             systemctl("daemon-reload")
     finally:
@@ -336,6 +336,7 @@ def uninstall(
     """
     from bascule.agent.install import remove_unit
     from bascule.agent.leave import remove_state
+    from bascule.agent.standing import end as end_standing
 
     socket_path = control_at(control, state)
     if not yes:
@@ -357,9 +358,34 @@ def uninstall(
         opened = _remove_without_agent(parts, state)
     for port in opened:
         click.echo(f"opened port {port}: Bascule no longer keeps it closed")
-    for sentence in remove_unit(unit_folder):
+    for sentence in (*remove_unit(unit_folder), *end_standing()):
         click.echo(sentence)
     click.echo(remove_state(state))
+
+
+@agent.command("keep-closed")
+@state_option
+@click.pass_obj
+def keep_closed_command(parts: HostParts, state: Path) -> None:
+    """Keep closed ports closed over reboots while no agent starts.
+
+    Writes them as a file of rules, and a service that loads it before the network without Bascule.
+    The packages do this before an upgrade and when they are removed. An agent that starts with
+    its rules in place deletes the rule file; uninstall does too.
+    """
+    from bascule.agent.standing import how_to_open, keep_closed
+    from bascule.clocks import SystemClock
+
+    _load_structlog()
+    firewall = parts.firewall()
+    closed = keep_closed(firewall, state, SystemClock())
+    if not closed:
+        click.echo("No port is kept closed here.")
+        return
+    click.echo(f"Kept closed, also after a reboot: {', '.join(map(str, closed))}.")
+    click.echo("If no agent runs any more, root opens them with:")
+    for line in how_to_open(firewall.needs):
+        click.echo(f"  {line}")
 
 
 def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:

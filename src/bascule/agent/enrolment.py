@@ -191,7 +191,22 @@ def _key_for(state: Path, token: EnrolmentToken) -> str:
         existing = _read(state / name)
         if existing.get("token") == token.text:
             return str(existing["privateKey"])
-    return base64.urlsafe_b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
+    return base64.urlsafe_b64encode(_new_key()).decode()
+
+
+# cryptography 38, Debian 12's, has no private_bytes_raw. What names forms is slow to load, and an
+# agent that is enrolled has no use for it.
+def _new_key() -> bytes:
+    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415  # reason: as above
+
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())
+
+
+def _public_key(key: Ed25519PrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415  # reason: as above
+
+    return key.public_key().public_bytes(form.Encoding.Raw, form.PublicFormat.Raw)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -205,7 +220,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _ask(
     server: str, token: EnrolmentToken, key: Ed25519PrivateKey, trust: ssl.SSLContext
 ) -> Enrolled:
-    public = base64url(key.public_key().public_bytes_raw())
+    public = base64url(_public_key(key))
     body = encode(Enrol(token.text, public, __version__))
     https = Https(server, trust)
     try:

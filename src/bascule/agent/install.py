@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bascule.client.host_agent import DEFAULT_STATE
@@ -19,6 +20,10 @@ from bascule.errors import ConfigurationError, EnforcementFailed
 from bascule.interfaces.driver import HostParts, Keeper, UnitNeeds
 
 UNIT_NAME = "bascule-agent.service"
+PACKAGED = Path("/usr/lib/bascule")  # where packages put the program, started by PROGRAM
+PROGRAM = "/usr/bin/bascule"
+PACKAGED_UNIT = Path("/usr/lib/systemd/system") / UNIT_NAME
+RULE_FILE = Path("/etc/bascule/closed.rules")  # what ``standing`` writes
 SYSTEMCTL = "/usr/bin/systemctl"
 SYSTEMD_RUN = "/usr/bin/systemd-run"
 PROBE_SECONDS = 60.0
@@ -38,6 +43,7 @@ StartLimitIntervalSec=0
 Type=notify
 NotifyAccess=main
 ExecStart={command}
+ExecStartPost=+-/bin/rm -f {rule_file}
 Restart=on-failure
 RestartSec=1
 {store}{storage}
@@ -78,13 +84,25 @@ _VIEW = tuple(
 )
 
 
-def unit_text(python: str, state: Path, needs: UnitNeeds) -> str:
-    """The unit that runs this very installation of Bascule, with what its driver needs."""
+def program() -> tuple[str, ...]:
+    """The words that start this very installation of Bascule."""
+    if Path(__file__).is_relative_to(PACKAGED):
+        return (PROGRAM,)
+    return sys.executable, "-m", "bascule.bootstrap"
+
+
+def unit_text(program: Sequence[str], state: Path, needs: UnitNeeds) -> str:
+    """The unit that runs ``program``, with what its driver needs.
+
+    The rule file of ``standing`` goes when the rules are in place, by root: the service cannot
+    write there.
+    """
     where = _quote(str(state.absolute()))
-    command = f"{_quote(python)} -m bascule.bootstrap agent run --state {where}"
+    command = f"{' '.join(map(_quote, program))} agent run --state {where}"
     stored = needs.stored_descriptors
     return _UNIT.format(
         command=command,
+        rule_file=RULE_FILE,
         documentation=f"Documentation={needs.documentation}\n" if needs.documentation else "",
         after=" ".join(("local-fs.target", *needs.after)),
         store=_STORE.format(stored) if stored else "",
@@ -108,7 +126,7 @@ def _quote(word: str) -> str:
     return f'"{word}"' if " " in word or "'" in word else word
 
 
-def check_program(python: str) -> None:
+def check_program(program: Sequence[str]) -> None:
     """Have a service with the unit's view of the files run this very program; raise otherwise.
 
     Before a token is spent: a service has its own /tmp, and root's shell may see what no
@@ -120,7 +138,7 @@ def check_program(python: str) -> None:
     command = [SYSTEMD_RUN, "--quiet", "--wait", "--pipe", "--collect", *view]
     try:
         done = subprocess.run(  # noqa: S603  # reason: fixed words and our own path, no shell
-            [*command, python, "-m", "bascule.bootstrap", "agent", "--help"],
+            [*command, *program, "agent", "--help"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -130,33 +148,37 @@ def check_program(python: str) -> None:
     except FileNotFoundError:  # a systemd without it
         return
     except subprocess.TimeoutExpired:
-        raise _no_program(python, "it did not end in time") from None
+        raise _no_program(program[0], "it did not end in time") from None
     if done.returncode:
         why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise _no_program(
-            python, "no such file, or not executable there" if done.returncode == EXIT_EXEC else why
+            program[0],
+            "no such file, or not executable there" if done.returncode == EXIT_EXEC else why,
         )
 
 
-def _no_program(python: str, why: str) -> ConfigurationError:
+def _no_program(name: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"A service cannot run {python}: {why.rstrip('.')}. Nothing was changed, and the token "
+        f"A service cannot run {name}: {why.rstrip('.')}. Nothing was changed, and the token "
         f"was not used.",
         advice="Install Bascule where services can run it, for example in /opt. Services have "
         "their own /tmp and /var/tmp, and cannot run programs on a mount with noexec.",
     )
 
 
-def install_unit(folder: Path, text: str) -> Path:
-    """Write the unit file; returns its path."""
+def install_unit(folder: Path, text: str) -> str:
+    """Write the unit file, unless the package brought the same; returns what was done."""
     path = folder / UNIT_NAME
     try:
+        if PACKAGED_UNIT.exists() and PACKAGED_UNIT.read_text() == text:
+            path.unlink(missing_ok=True)  # it would hide the package's
+            return f"The service is the package's: {PACKAGED_UNIT}"
         path.write_text(text)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}.", advice="Run this as root."
         ) from error
-    return path
+    return f"Wrote {path}"
 
 
 def is_systemd_running() -> bool:
@@ -265,17 +287,19 @@ def owned_meanwhile(parts: HostParts, keeper: Keeper, say: Callable[[str], None]
 
 
 def remove_unit(folder: Path) -> list[str]:
-    """Stop, disable and delete the unit; returns a sentence for each thing done."""
+    """Stop and disable the unit, and delete what we wrote of it; returns a sentence for each thing done."""
     path = folder / UNIT_NAME
-    if not path.exists():
+    is_written = path.exists()
+    if not is_written and not PACKAGED_UNIT.exists():
         return []
     said = []
     if is_systemd_running():
         systemctl("disable", "--now", UNIT_NAME)
         forget_stored()
         said.append(f"stopped and disabled {UNIT_NAME}")
-    path.unlink()
-    said.append(f"deleted {path}")
+    if is_written:
+        path.unlink()
+        said.append(f"deleted {path}")
     if is_systemd_running():
         systemctl("daemon-reload")
     return said

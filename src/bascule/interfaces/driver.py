@@ -16,6 +16,7 @@ from typing import Protocol
 
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.held import Held
+from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, PortBehind, PortKey, PortMapped
 from bascule.domain.plan import Observed, Operation
 from bascule.domain.weaknesses import Weakness, WeaknessKind
@@ -156,6 +157,8 @@ class HostNeeds:
     rules: str  # what ``remove`` takes away: "the nftables table 'inet bascule'"
     unkept: WeaknessKind | None = None  # that no process may own the rules; None: none has to
     tools: Mapping[str, str] = field(default_factory=dict)  # program -> Debian package, for a lab
+    load: tuple[str, ...] = ()  # loads a file of ``HostFirewall.standing``; the path follows
+    release: tuple[str, ...] = ()  # takes away what it loaded
     unit: UnitNeeds = UnitNeeds()
 
 
@@ -196,6 +199,10 @@ class HostFirewall(Protocol):
 
     def open(self) -> HostDriver:
         """Find out what this host can do; nothing is changed yet. Raises ConfigurationError."""
+        ...
+
+    def standing(self, closed: Collection[ClosedPort]) -> str:
+        """Rules that keep these closed and admit nobody, without an owner, as text for ``needs.load``."""
         ...
 
     def examine(

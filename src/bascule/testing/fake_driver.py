@@ -206,6 +206,9 @@ class FakeHostFirewall:
     def open(self) -> HostDriver:
         return self.opened()
 
+    def standing(self, closed: Collection[ClosedPort]) -> str:
+        return "".join(f"close {each.port}\n" for each in closed)
+
     def examine(
         self, ports: Collection[PortKey], gateways: Collection[Address] = ()
     ) -> Examination:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, PortKey
 from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.drivers.nftables.doctor import examine
 from bascule.drivers.nftables.driver import NftablesDriver, open_driver
 from bascule.drivers.nftables.layout import TABLE
+from bascule.drivers.nftables.standing import standing_rules
 from bascule.interfaces.driver import Examination, HostNeeds, UnitNeeds
 
 
@@ -18,6 +20,8 @@ class NftablesHost:
         rules=f"the nftables table 'inet {TABLE}'",
         unkept=OWNER_UNKEPT,
         tools={"nft": "nftables"},
+        load=("/usr/sbin/nft", "-f"),
+        release=("/usr/sbin/nft", "delete", "table", "inet", TABLE),
         unit=UnitNeeds(
             documentation="man:nft(8)",
             after=("nftables.service",),  # which flushes (EDGES A6)
@@ -29,6 +33,9 @@ class NftablesHost:
 
     def open(self) -> NftablesDriver:
         return open_driver()
+
+    def standing(self, closed: Collection[ClosedPort]) -> str:
+        return standing_rules(closed)
 
     def examine(
         self, ports: Collection[PortKey], gateways: Collection[Address] = ()
