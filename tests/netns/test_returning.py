@@ -17,10 +17,10 @@ from ipaddress import ip_address
 import pytest
 
 from bascule.bootstrap.drivers import HostParts
-from bascule.domain.bindings import InFront
+from bascule.domain.bindings import GatewayInFront, InFront
 from bascule.domain.desired import DesiredState, Lease, RuleSet
 from bascule.domain.net import Address, AddressPrefix
-from bascule.reconcile.returning import Returning
+from bascule.reconcile.returning import Returning, Unanswered
 from tests.netns.driver_process import DriverProcess
 from tests.netns.gateway import APP, APP6, Gateway, at, public, through
 from tests.netns.network import (
@@ -65,14 +65,16 @@ class World:
         """Why app's agent refuses a lease to that client now; empty: it does not."""
         mapped = {SSH: tuple(public(2222, each) for each in (HOST, "fd77::1"))}
         where = (ip_address(APP), ip_address(APP6))
-        front = InFront((tuple(self.told()),), where, mapped if is_translated else {})
+        gateway = GatewayInFront("gw-1", tuple(self.told()), mapped if is_translated else {})
+        return str(self.judged(source, InFront((gateway,), where)).refused.get("g", ""))
+
+    def judged(self, source: str, front: InFront) -> Unanswered:
         lease = Lease("g", (SSH,), (AddressPrefix.parse(source),), timedelta(seconds=MINUTE))
         state = DesiredState("app", 1, frozenset(), {}, (lease,), in_front=front)
 
-        def look() -> str:
+        def look() -> Unanswered:
             parts = HostParts()
-            judge = Returning(parts.next_hops, parts.own_addresses)
-            return str(judge.refused(state, ()).get("g", ""))
+            return Returning(parts.next_hops, parts.own_addresses).judge(state, ())
 
         return self.app.inside(look)
 
@@ -268,3 +270,64 @@ def test_past_the_gateway_a_public_port_does_not_work_and_a_routed_connection_en
         whole.close()
     finally:
         driver.close()
+
+
+def test_of_two_gateways_the_one_by_which_answers_leave_is_told(world: World) -> None:
+    """As the gateways themselves say by which of their addresses answers come back."""
+
+    def answered_by(space: Space) -> tuple[Address, ...]:
+        (found,) = space.inside(lambda: HostParts().answered_by([PORTS]))
+        return tuple(sorted(found, key=str))
+
+    pair = [
+        GatewayInFront(uid, answered_by(space), {SSH: (public(2222, at_),)}, is_parallel=True)
+        for uid, space, at_ in (("gw-1", world.network.host, HOST), ("gw-2", world.other, NEAR))
+    ]
+    assert all(each.addresses for each in pair)
+    both = InFront(tuple(pair), (ip_address(APP), ip_address(APP6)))
+    assert world.judged(CLIENT, both) == Unanswered({}, {"g": frozenset({"gw-2"})})
+    world.route("replace", "default", "via", OTHER)
+    assert world.judged(CLIENT, both) == Unanswered({}, {"g": frozenset({"gw-1"})})
+    world.route("add", f"{CLIENT}/32", "via", INNER_GATEWAY)
+    assert world.judged(CLIENT, both) == Unanswered({}, {"g": frozenset({"gw-2"})})
+    world.route("del", f"{CLIENT}/32")
+    hops = ("nexthop", "via", OTHER, "nexthop", "via", INNER_GATEWAY)
+    world.route("replace", "default", *hops)
+    assert world.judged(CLIENT, both) == Unanswered({}, {})
+
+
+def test_a_routed_connection_may_come_by_one_gateway_and_be_answered_by_the_other(
+    world: World,
+) -> None:
+    """Both judge what comes to the machine, and neither what it sends: an answer to a connection that a
+    gateway has not seen begin passes there, unless another program drops what conntrack calls invalid.
+    """
+    client, stranger = world.network.client, world.network.stranger
+    drivers = [DriverProcess(each.name) for each in (world.network.host, world.other)]
+    opened = RuleSet(closed(*PORTS), openings((CLIENT, PORTS[0], MINUTE)))
+    try:
+        for each in drivers:
+            make_so(each, opened)
+        world.route("replace", "default", "via", OTHER)
+        assert client.lets_in(22, APP)
+        kept = client.connect(22, APP, wait=PATIENCE)
+        assert kept is not None
+        assert is_alive(kept, PATIENCE)
+        kept.close()
+        client.run("ip", "route", "add", f"{APP}/32", "via", NEAR)
+        stranger.run("ip", "route", "add", f"{APP}/32", "via", NEAR)
+        assert client.lets_in(22, APP), "by the other gateway, and back by it"
+        assert not stranger.reaches(22, APP, 1.5), "at the other gateway neither"
+        world.route("replace", "default", "via", INNER_GATEWAY)
+        assert client.lets_in(22, APP), "by the other gateway, and back by the first"
+        assert not stranger.reaches(22, APP, 1.5)
+        with masking(
+            world, "}\nchain f {\ntype filter hook forward priority 10\nct state invalid drop"
+        ):
+            assert not client.reaches(22, APP, 2.0)
+        assert client.lets_in(22, APP)
+    finally:
+        for space in (client, stranger):
+            space.run("ip", "route", "del", f"{APP}/32", check=False)
+        for each in drivers:
+            each.close()

@@ -99,6 +99,22 @@ def test_a_machine_is_put_behind_a_gateway_where_the_form_says(gated: House) -> 
     assert "Machines behind it app-1 10.1.0.10 in series web-1 10.1.0.30" in point
 
 
+def test_an_owner_trusts_the_route_of_the_answers(gated: House) -> None:
+    """And a form of before, which does not ask, takes it back from nobody."""
+    olga = owner(gated)
+    edit, answers = one(gated, "gw-1", "edit"), {"addresses": "10.1.0.10", "order": "series"}
+    assert "Route of the answers" in olga.page(edit)
+    assert fill(olga, edit, **answers, route="trusted") == 303
+    assert bound(gated)["gw-1"].trusts_route
+    assert "in series route trusted" in text_of(olga.page(TAB))
+    assert "route approuvée" in text_of(olga.page(TAB, language="fr"))
+    assert fill(olga, edit, **answers) == 303
+    assert bound(gated)["gw-1"].trusts_route
+    assert fill(olga, edit, **answers, route="perhaps") != 303
+    assert fill(olga, edit, **answers, route="checked") == 303
+    assert not bound(gated)["gw-1"].trusts_route
+
+
 WRONG: tuple[tuple[dict[str, str], str], ...] = (
     ({"gateway": "gw-9"}, "You can see no machine of this name."),
     ({"gateway": ""}, "You can see no machine of this name."),

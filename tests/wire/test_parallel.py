@@ -103,6 +103,24 @@ def test_the_order_is_set_kept_and_shown(desk: Cli) -> None:
     assert order() == [True, True]
 
 
+def test_an_owner_trusts_a_route(desk: Cli) -> None:
+    bind(desk)
+    path = points_of(desk.house, "app-1", uid_of(desk.house, "gw-2"))
+    at = ("gw-2", "app-1", "--address", "10.1.0.10")
+    assert "route is trusted" in desk.done("machine", "behind", *at, "--trust-route").out
+    assert "gw-2, in parallel, forwards to 10.1.0.10, route trusted: " in (
+        desk.done("machine", "show", "app-1").out
+    )
+    listed = desk.json("machine", "show", "app-1")["points"]
+    assert sorted(each["trustRoute"] for each in listed) == [False, True]
+    assert desk.house.call("PUT", path, {"trustRoute": "perhaps"}).status_code == 400
+    assert desk.house.call("PUT", path, {"parallel": True}).status_code == 200
+    told = desk.house.call("GET", points_of(desk.house, "app-1")).json()["value"]
+    assert sorted(each["properties"]["trustRoute"] for each in told) == [False, True]
+    assert "route is checked" in desk.done("machine", "behind", *at, "--check-route").out
+    assert len(desk.house.events("RouteTrusted")) == 2
+
+
 def test_a_gateway_is_in_series_unless_it_is_said(desk: Cli) -> None:
     """Nobody asked for less than all of them."""
     desk.house.enrol("gw-1")

@@ -29,6 +29,7 @@ Examples:
   bascule machine behind gw-1 app-1
   bascule machine behind gw-1 db-1 --address 10.1.0.20
   bascule machine behind gw-2 app-1 --parallel
+  bascule machine behind gw-1 sql-1 --trust-route
   bascule machine behind gw-1 app-1 app-2 -o json"""
 )
 @click.argument("gateway", type=MACHINE)
@@ -48,12 +49,20 @@ Examples:
     help="One of the gateways that are bound in parallel is enough to open a port, or this one always "
     "has to. Default: unchanged; a new one is in series.",
 )
+@click.option(
+    "--trust-route/--check-route",
+    "trusts_route",
+    default=None,
+    help="Take it that answers of the machine come back through this gateway, or have its own agent "
+    "check. Default: unchanged; of a new one it is checked.",
+)
 @output_option
 def behind(
     gateway: str,
     names: tuple[str, ...],
     addresses: tuple[str, ...],
     is_parallel: bool | None,
+    trusts_route: bool | None,
     output: str,
 ) -> None:
     """Have GATEWAY's agent guard machines behind it.
@@ -65,6 +74,9 @@ def behind(
     With --parallel, GATEWAY is an alternative to the machine's other gateways that are bound so. One
     that does not answer in time is named and withdrawn. The machine's own agent always has to open the
     port too.
+
+    With --trust-route, requests are not refused because the machine's own agent sees answers leave by
+    another way: for a router of the machine that leads back to GATEWAY. This alone ends no access.
     """
     checked = [str(parse_address(each, "--address")) for each in addresses]
     if checked and len(names) > 1:
@@ -81,7 +93,9 @@ def behind(
             )
         wanted = [(each, checked or _own(each)) for each in machines]
         for each, where in wanted:
-            is_new = _bind(connection, point, each, where, is_parallel=is_parallel)
+            is_new = _bind(
+                connection, point, each, where, is_parallel=is_parallel, trusts_route=trusts_route
+            )
             if each.closed_ports:
                 tell_of_gateways(each, [point.name])
             told.append({"machine": str(each.id), "addresses": where, "bound": is_new})
@@ -94,6 +108,7 @@ def behind(
                         else f"{each.name} stays behind {point.name}; it is at {at} there"
                     )
                     + _order_words(is_parallel)
+                    + _trust_words(trusts_route)
                 )
                 _tell_of_networks(find_machine(connection, str(each.id)))
     if output == "json":
@@ -115,6 +130,12 @@ def _order_words(is_parallel: bool | None) -> str:
     return "" if is_parallel is None else f", in {'parallel' if is_parallel else 'series'}"
 
 
+def _trust_words(trusts_route: bool | None) -> str:
+    if trusts_route is None:
+        return ""
+    return ", and its route is trusted" if trusts_route else ", and its route is checked"
+
+
 def _bind(
     connection: Connection,
     point: Machine,
@@ -122,9 +143,17 @@ def _bind(
     where: Sequence[str],
     *,
     is_parallel: bool | None,
+    trusts_route: bool | None,
 ) -> bool:
     try:
-        return fleet.bind(connection, machine.id, point.uid, where, is_parallel=is_parallel)
+        return fleet.bind(
+            connection,
+            machine.id,
+            point.uid,
+            where,
+            is_parallel=is_parallel,
+            trusts_route=trusts_route,
+        )
     except NotFound as error:
         raise NotFound(
             f"{point.name} has no agent of its own, so it can guard no other machine.",

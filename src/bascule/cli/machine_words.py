@@ -426,6 +426,7 @@ def point_json(each: Point) -> dict[str, object]:
         "addresses": list(each.addresses),
         "formerAddresses": list(each.former),
         "parallel": each.is_parallel,
+        "trustRoute": each.trusts_route,
         "isEnforcing": each.is_enforcing,
     }
 
@@ -439,7 +440,8 @@ def point_lines(points: Sequence[Point], own_uid: str) -> list[str]:
             name = each.gateway.name if each.gateway else each.uid
             order = "in parallel" if each.is_parallel else "in series"
             at = f", forwards to {' and '.join(each.addresses)}" if each.addresses else ""
-            words = f"{name}, {order}{at}"
+            trusted = ", route trusted" if each.trusts_route else ""
+            words = f"{name}, {order}{at}{trusted}"
         heard = {"online": "online", "offline": "silent", "neverSeen": "never contacted"}
         stands = heard.get(each.state, each.state) if each.is_enforcing else "enforces nothing"
         lines.append(f"{'point' if not lines else '':<11}{words}: {stands}")

@@ -58,6 +58,7 @@ class Point:
     is_enforcing: bool
     gateway: ResourceId | None = None  # the machine whose agent it is; None: not told
     is_parallel: bool = False  # an alternative to the others that are so
+    trusts_route: bool = False  # an owner says that answers come back through it
 
 
 def points_of(connection: Connection, machine: ResourceId) -> tuple[Point, ...]:
@@ -77,6 +78,7 @@ def points_of(connection: Connection, machine: ResourceId) -> tuple[Point, ...]:
                 if (named := text(properties, "gatewayId", ""))
                 else None,
                 flag(properties, "parallel"),
+                flag(properties, "trustRoute"),
             )
         )
     return tuple(found)
@@ -89,15 +91,20 @@ def bind(
     addresses: Sequence[str],
     *,
     is_parallel: bool | None = None,
+    trusts_route: bool | None = None,
 ) -> bool:
     """Have a gateway's agent guard a machine at these addresses; False: it did, perhaps at others, or
-    in another order. ``is_parallel`` None: as it is.
+    in another order. ``is_parallel``, ``trusts_route`` None: as it is.
     """
     answer = connection.call(
         "PUT",
         f"{_points(machine)}/{point_uid}",
         BASCULE_VERSION,
-        body={"addresses": list(addresses), "parallel": is_parallel},
+        body={
+            "addresses": list(addresses),
+            "parallel": is_parallel,
+            "trustRoute": trusts_route,
+        },
     )
     return answer.status == 201
 

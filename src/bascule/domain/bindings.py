@@ -47,13 +47,25 @@ class Whereabouts:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayInFront:
+    """One of them."""
+
+    uid: str  # of the machine whose agent it is
+    # Answers go back through it where their next hop is one of these; empty: that is not known.
+    addresses: tuple[Address, ...] = ()
+    mapped: PublicPorts = field(default_factory=dict)  # its public ports, by the machine's
+    versions: frozenset[int] = frozenset()  # IP versions in which it has public ports to give
+    is_parallel: bool = False
+    is_trusted: bool = False  # an owner says that answers come back through it, whatever is seen
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InFront:
     """The gateways in front of a machine, as its own agent is told of them (EDGES G7)."""
 
-    # Of each gateway: answers go back through it where their next hop is one of these.
-    gateways: tuple[tuple[Address, ...], ...]
+    gateways: tuple[GatewayInFront, ...]
     addresses: tuple[Address, ...]  # of the machine, to which they forward
-    mapped: PublicPorts = field(default_factory=dict)  # of all of them
     is_for_all: bool = False  # may anybody ask, wherever they are?
 
 
@@ -78,6 +90,8 @@ class Binding:
     is_parallel: bool = False  # an alternative to the machine's other gateways that are bound so
     # Of a gateway, by which answers of the machine come back through it; empty: it has not told any.
     answered_by: frozenset[Address] = frozenset()
+    # An owner says that they do come back through it, whatever the machine's own agent sees (EDGES G7).
+    trusts_route: bool = False
 
     @property
     def is_own(self) -> bool:
@@ -102,6 +116,7 @@ class Binding:
             addresses=self.addresses,
             former=self.former,
             is_parallel=self.is_parallel,
+            trusts_route=self.trusts_route,
         )
 
     def placed(self, addresses: tuple[Address, ...]) -> Binding:

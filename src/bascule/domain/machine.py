@@ -42,7 +42,9 @@ def unanswered_words(why: Objection, name: str) -> Sentence:
     return sentence(
         "{name} does not answer this source through a gateway that it is behind, so its public port "
         "would not work. On that machine, have the route to the source, or the default route, lead to "
-        "the gateway, and request access again. Where it leads now: bascule doctor, on that machine.",
+        "the gateway, and request access again. Where it leads now: bascule doctor, on that machine. If "
+        "the route is right as it is, an owner can say so: bascule machine behind GATEWAY {name} "
+        "--trust-route.",
         name=name,
     )
 

@@ -53,13 +53,13 @@ def seen_behind(
 ) -> tuple[Weakness, ...]:
     """A gateway's weaknesses as a machine at these addresses behind it has them.
 
-    Shadows about the gateway's own ports, or another machine's, are left out.
+    What is about the gateway's own ports or routes, or another machine's, is left out.
     """
     here = {str(each) for each in addresses}
     found: list[Weakness] = []
     for each in weaknesses:
         port, _, address = each.arguments.get("port", "").partition(OF)
-        if each.kind is None or each.kind.shadow is None:
+        if each.kind is None or (each.kind.shadow is None and each.kind.is_behind):
             found.append(each)
         elif address in here if port else each.kind.is_behind:
             found.append(WeaknessBehind(each.code, {**each.arguments, "port": port}, gateway))

@@ -398,7 +398,8 @@ ROUTE_ELSEWHERE = WeaknessKind(
     "comes through that gateway do not go back through it. So access by a public port does not work, "
     "and other access only where the answers arrive by another way.",
     "Compare {gateway} with ip addr on that gateway first. Then on this machine: ip route replace default "
-    "via {gateway}; set the same in its network configuration.",
+    "via {gateway}; set the same in its network configuration. If {route} leads back to the gateway, an "
+    "owner can say so: bascule machine behind GATEWAY MACHINE --trust-route.",
     shadow=Shadow.BLOCKS,
     is_behind=False,
 )
@@ -411,6 +412,15 @@ ANSWERS_ELSEWHERE = WeaknessKind(
     "Compare {gateway} with ip addr on that gateway first. Then, on this machine, route {source} through "
     "{gateway}, now and in its network configuration.",
     shadow=Shadow.BLOCKS,
+    is_behind=False,
+)
+ANSWERS_BY_ANOTHER = WeaknessKind(
+    "AnswersByAnotherGateway",
+    Gravity.LIMITED,
+    "Answers of this machine leave by {route} and not through gateway {gateway}, so public ports of "
+    "{gateway} do not work. Whoever asks is told those of another gateway.",
+    "Nothing is to be done while the other gateway works. If {gateway} is to take over, have the route "
+    "lead to it then.",
     is_behind=False,
 )
 NO_ROUTE = WeaknessKind(

@@ -101,6 +101,7 @@ def _digest(reader: Reader, machine_uid: str) -> str:
             sorted(map(str, each.addresses)),
             sorted(map(str, each.former)),
             each.is_parallel,
+            each.trusts_route,
         )
         for each in reader.bindings_of(machine_uid)
         if not each.is_own

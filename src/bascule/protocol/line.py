@@ -279,5 +279,6 @@ _SETTLES: Final = (
     "capabilities",
     "knows",
     "refused",
+    "past",
     "answeredBy",
 )

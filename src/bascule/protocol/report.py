@@ -21,7 +21,7 @@ from bascule.domain.net import Address
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.protocol.shape import LENIENT, SKIP, Crop, Most
-from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE, Knows
+from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE, MOST_IN_FRONT, Knows
 
 LOCAL = "local-"  # how ids of openings by root begin
 MOST_OPENINGS = 64  # by root, of one report
@@ -80,6 +80,13 @@ class Report:
     refused: Annotated[Mapping[str, Objection], SKIP, Crop(MOST_REFUSED)] = field(
         default_factory=dict
     )
+    # Gateways in front of this machine by whose public ports who is let in gets no answer: their uids, by
+    # grant id.
+    past: Annotated[
+        Mapping[str, Annotated[tuple[Annotated[str, Most(LONGEST_ID)], ...], Crop(MOST_IN_FRONT)]],
+        SKIP,
+        Crop(MOST_REFUSED),
+    ] = field(default_factory=dict)
     # All that root opened and that is not over, whether or not its port is closed.
     held_locally: Annotated[tuple[LocalOpening, ...], Crop(MOST_OPENINGS)] = ()
     # What is left of leases that the host ends earlier than it was told to; by grant id.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
-from bascule.domain.bindings import MOST_FORMER, InFront, Whereabouts
+from bascule.domain.bindings import MOST_FORMER, GatewayInFront, InFront, Whereabouts
 from bascule.domain.bounds import Forwarding, Guard
 from bascule.domain.capabilities import Capabilities, Latency
 from bascule.domain.desired import (
@@ -128,14 +128,19 @@ describe(
     name=Annotated[str, Crop(LONGEST_NAME)],
 )
 describe(
-    InFront,
-    gateways=Annotated[
-        tuple[Annotated[tuple[Address, ...], Most(MOST_IN_FRONT)], ...], Most(MOST_IN_FRONT)
-    ],
+    GatewayInFront,
+    uid=GrantId,
     addresses=Annotated[tuple[Address, ...], Most(MOST_IN_FRONT)],
     mapped=Annotated[
         Mapping[PortKey, Annotated[tuple[PublicPort, ...], Most(MOST_PUBLIC)]], Entries("at")
     ],
+    versions=Annotated[frozenset[Annotated[int, Most(6, 4)]], Most(2)],
+    name=Annotated[str, Crop(LONGEST_NAME)],
+)
+describe(
+    InFront,
+    gateways=Annotated[tuple[GatewayInFront, ...], Most(MOST_IN_FRONT)],
+    addresses=Annotated[tuple[Address, ...], Most(MOST_IN_FRONT)],
 )
 describe(
     DesiredState,

@@ -111,6 +111,8 @@ class Reconciler:
         self.guard = guard or NO_BOUNDS
         self._returning = returning or Returning()
         self._told: dict[str, _Told] = {}  # by machine uid
+        # Gateways by whose public ports grants of the state taken last get no answer, by grant id.
+        self.past: Mapping[str, Collection[str]] = {}
         self.held = Held()
         self._saved = self.held
         self._has_loaded = False
@@ -148,9 +150,10 @@ class Reconciler:
         if self.retired.tells("", state, self.held):
             return False
         state = self._possible(state)
-        unanswered = self._returning.refused(state, self.held.leases)
-        bounded = bound(state, self.guard, unanswered, ends_leases=self._ends_leases)
+        unanswered = self._returning.judge(state, self.held.leases)
+        bounded = bound(state, self.guard, unanswered.refused, ends_leases=self._ends_leases)
         self._tell("", state, bounded, asked_at)
+        self.past = unanswered.past
         self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
         return self.held.generation == state.generation
 

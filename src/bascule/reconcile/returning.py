@@ -1,10 +1,11 @@
 """Do answers of this machine go back through the gateways in front of it? (EDGES G7)
 
 The kernel is asked where it would send them. They go past the gateways for certain where each gateway
-and this machine are neighbours and the next hop is an address of none of them. Where a router stands
-between, or the next hop is not known, nothing is said. A public port cannot work then, because the
-client would be answered by an address that it does not know; a routed connection may, by another way.
-Where there is no route to who asks, nothing over TCP can. UDP need not be answered.
+and this machine are neighbours and the next hop is an address of none of them; and past one of several
+where it is an address of another. Where a router stands between, or the next hop is not known, nothing is
+said, nor of a gateway of which an owner says that the route is right. A public port cannot work then,
+because the client would be answered by an address that it does not know; a routed connection may, by
+another way. Where there is no route to who asks, nothing over TCP can. UDP need not be answered.
 
 What is not here: which gateways there are, which the server says (``domain.bindings.InFront``).
 """
@@ -12,15 +13,21 @@ What is not here: which gateways there are, which the server says (``domain.bind
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from bascule.domain.bindings import InFront
+from bascule.domain.bindings import GatewayInFront, InFront
 from bascule.domain.bounds import Objection
 from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.held import HeldLease
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.weaknesses import ANSWERS_ELSEWHERE, NO_ROUTE, ROUTE_ELSEWHERE, Weakness
+from bascule.domain.weaknesses import (
+    ANSWERS_BY_ANOTHER,
+    ANSWERS_ELSEWHERE,
+    NO_ROUTE,
+    ROUTE_ELSEWHERE,
+    Weakness,
+)
 
 NextHops = Callable[[Address, Address | None], Collection[Address] | None]  # as of ``HostParts``
 
@@ -33,11 +40,25 @@ SHARE = 50  # a look of a second is followed by 50 s without one
 
 
 @dataclass(frozen=True, slots=True)
-class _Elsewhere:
-    """How answers to an address go, where that is not through a gateway."""
+class Unanswered:
+    """Whose leases would get no answer."""
 
-    objection: Objection
-    hops: tuple[Address, ...] = ()
+    refused: Mapping[str, Objection] = field(default_factory=dict)  # by grant id
+    # Of others, the gateways (uids) by whose public ports they would get none; by grant id.
+    past: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How answers to an address go, as far as it is certain."""
+
+    hops: tuple[Address, ...]  # empty: nowhere
+    past: tuple[GatewayInFront, ...] = ()  # the gateways through which they do not go
+    is_past_all: bool = False
+
+    @property
+    def objection(self) -> Objection:
+        return Objection.PAST if self.hops else Objection.NOWHERE
 
 
 class Returning:
@@ -57,16 +78,19 @@ class Returning:
         self._hops: dict[tuple[Address, Address | None], Collection[Address] | None] = {}
         self._next = float("-inf")
         self._found: tuple[Weakness, ...] = ()
+        self._past: Mapping[
+            str, frozenset[str]
+        ] = {}  # as first found, of the leases that there are
 
-    def refused(self, state: DesiredState, held: Collection[str]) -> Mapping[str, Objection]:
-        """Leases of this state whose clients would get no answer, by grant id; none that is held already.
+    def judge(self, state: DesiredState, held: Collection[str]) -> Unanswered:
+        """What of this state's leases would get no answer. None is refused that is held already.
 
         What it says of gateways counts from now on.
         """
         if state.in_front != self._in_front:
-            self._in_front, self._next = state.in_front, float("-inf")
+            self._in_front, self._next, self._past = state.in_front, float("-inf"), {}
         if self._in_front is None:
-            return {}
+            return Unanswered()
         self._hops.clear()
         own = self._own()
         judged = {
@@ -74,7 +98,15 @@ class Returning:
             for each in state.leases
             if each.grant_id not in held
         }
-        return {key: each for key, each in judged.items() if each is not None}
+        refused = {key: each for key, each in judged.items() if each is not None}
+        if sum(each.is_parallel for each in self._in_front.gateways) > 1:
+            known = self._past
+            self._past = {
+                key: known[key] if key in known else self._past_of(each, own)
+                for each in state.leases
+                if (key := each.grant_id) not in refused
+            }
+        return Unanswered(refused, {key: each for key, each in self._past.items() if each})
 
     def weaknesses(self, held: Iterable[HeldLease]) -> tuple[Weakness, ...]:
         """Of the routes as they are at the last look; of the clients that are let in, and of anybody."""
@@ -97,35 +129,45 @@ class Returning:
         found: Objection | None = None
         for source in lease.sources:
             address = _one_address(source)
-            elsewhere = None if address is None else self._elsewhere(address, own)
+            way = None if address is None else self._way(address, own)
             for port in lease.ports:
-                if elsewhere is None or not self._is_hopeless(elsewhere, port, address):
+                if way is None or address is None or not _is_hopeless(way, port, address):
                     return None
-                found = elsewhere.objection
+                found = way.objection
         return found
 
-    def _is_hopeless(self, elsewhere: _Elsewhere, port: PortKey, address: Address | None) -> bool:
-        if port.protocol is not TransportProtocol.TCP or self._in_front is None or address is None:
-            return False
-        public = self._in_front.mapped.get(port, ())
-        is_translated = any(each.address.version == address.version for each in public)
-        return elsewhere.objection is Objection.NOWHERE or is_translated
+    def _past_of(self, lease: Lease, own: Mapping[int, Address]) -> frozenset[str]:
+        """The gateways by whose public ports none of its sources is answered, while by others they are."""
+        found: frozenset[str] | None = None
+        for source in lease.sources:
+            address = _one_address(source)
+            way = None if address is None else self._way(address, own)
+            if way is None or address is None or way.is_past_all:
+                return frozenset()
+            if way.hops:
+                here = {e.uid for e in way.past if _is_mapped(e, lease.ports, address.version)}
+                found = frozenset(here) if found is None else found & here
+        return found or frozenset()
 
-    def _elsewhere(self, to: Address, own: Mapping[int, Address]) -> _Elsewhere | None:
-        """None: through a gateway, or it cannot be told."""
+    def _way(self, to: Address, own: Mapping[int, Address]) -> _Way | None:
+        """None: it cannot be told."""
         source = own.get(to.version)
         hops = None if source is None else self._asked(to, source)
         if self._in_front is None or source is None or hops is None:
             return None
-        if not hops:
-            return _Elsewhere(Objection.NOWHERE)
         gateways = self._in_front.gateways
+        if not hops:
+            return _Way(())
         # Of any version: the next hop of IPv4 may have an address of IPv6 (RFC 5549).
-        if any(hop in addresses for hop in hops for addresses in gateways):
-            return None
-        if not all(self._is_neighbour(addresses, to.version) for addresses in gateways):
-            return None
-        return _Elsewhere(Objection.PAST, tuple(sorted(hops, key=str)))
+        others = [each for each in gateways if not any(hop in each.addresses for hop in hops)]
+        past = tuple(
+            each
+            for each in others
+            if not each.is_trusted and self._is_neighbour(each.addresses, to.version)
+        )
+        if len(others) == len(gateways) and len(past) < len(others):
+            return None  # what is between may lead to one of them
+        return _Way(tuple(sorted(hops, key=str)), past, len(past) == len(gateways))
 
     def _is_neighbour(self, gateway: Iterable[Address], version: int) -> bool:
         return any(each.version == version and self._is_on_link(each) for each in gateway)
@@ -146,11 +188,21 @@ class Returning:
         self._hops.clear()
         own, usual = self._own(), set[tuple[Address, ...]]()
         is_for_all = self._in_front is not None and self._in_front.is_for_all
+        by_another = dict[str, Weakness]()
         for anywhere in ANYWHERE if is_for_all else ():
-            found = self._elsewhere(anywhere, own)
-            if found is not None and found.objection is Objection.PAST:
+            found = self._way(anywhere, own)
+            if found is not None and found.is_past_all:
                 usual.add(found.hops)
                 yield ROUTE_ELSEWHERE(route=_words(found.hops), gateway=self._gateway(anywhere))
+            elif found is not None:
+                by_another |= {
+                    each.uid: ANSWERS_BY_ANOTHER(
+                        route=_words(found.hops), gateway=each.name or each.uid, point=each.uid
+                    )
+                    for each in found.past
+                    if each.is_parallel and anywhere.version in each.versions
+                }
+        yield from list(by_another.values())[:MOST_TOLD]
         sources = {
             address: None
             for lease in held
@@ -159,13 +211,14 @@ class Returning:
         }
         told = 0
         for address in list(sources)[:MOST_ASKED]:
-            found = self._elsewhere(address, own)
+            found = self._way(address, own)
             if found is None or found.hops in usual or told == MOST_TOLD:
                 continue
-            told += 1
-            if found.objection is Objection.NOWHERE:
+            if not found.hops:
+                told += 1
                 yield NO_ROUTE(source=address)
-            else:
+            elif found.is_past_all:
+                told += 1
                 by = self._gateway(address)
                 yield ANSWERS_ELSEWHERE(source=address, route=_words(found.hops), gateway=by)
 
@@ -174,11 +227,29 @@ class Returning:
         gateways = () if self._in_front is None else self._in_front.gateways
         found = (
             str(each)
-            for addresses in gateways
-            for each in addresses
+            for gateway in gateways
+            for each in gateway.addresses
             if each.version == to.version and self._is_on_link(each)
         )
         return next(found, "")
+
+
+def _is_mapped(gateway: GatewayInFront, ports: Iterable[PortKey], version: int) -> bool:
+    """Does a public port there stand for one of these over TCP?"""
+    return any(
+        public.address.version == version
+        for port in ports
+        if port.protocol is TransportProtocol.TCP
+        for public in gateway.mapped.get(port, ())
+    )
+
+
+def _is_hopeless(way: _Way, port: PortKey, address: Address) -> bool:
+    if port.protocol is not TransportProtocol.TCP:
+        return False
+    return not way.hops or (
+        way.is_past_all and any(_is_mapped(each, (port,), address.version) for each in way.past)
+    )
 
 
 def _one_address(source: AddressPrefix) -> Address | None:

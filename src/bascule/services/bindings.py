@@ -25,6 +25,7 @@ from bascule.domain.facts.enrolments import (
     MachinePlaced,
     MachineUnbound,
     PointArranged,
+    RouteTrusted,
 )
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
@@ -75,6 +76,7 @@ def bind(
     addresses: Sequence[Address] | None = None,
     *,
     is_parallel: bool | None = None,
+    trusts_route: bool | None = None,
 ) -> bool:
     """Have a point guard a machine beside what guards it already; False when it did.
 
@@ -82,6 +84,8 @@ def bind(
     machine's live grants; what is closed at the former ones stays closed (EDGES G2).
     ``is_parallel``: it is an alternative to the other gateways that are bound so (EDGES G3); None: as
     it is, and in series when it is bound. A change ends the machine's live grants.
+    ``trusts_route``: answers come back through the point, whatever the machine's own agent sees (EDGES
+    G7); None: as it is, and not when it is bound. A change ends nothing.
 
     Raises Forbidden (to say an address takes the right to change the gateway), NotFound, InvalidInput,
     and Conflict for a machine's own agent, which enrolment binds, and for an address of another machine
@@ -109,7 +113,9 @@ def bind(
             here = here.placed(tuple(addresses))
             _place(tx, act, machine, here)
         if is_parallel is not None and is_parallel != here.is_parallel:
-            _arrange(tx, act, machine, replace(here, is_parallel=is_parallel))
+            here = replace(here, is_parallel=is_parallel)
+            _arrange(tx, act, machine, here)
+        _trust(tx, act, machine, here, trusts_route=trusts_route)
         return False
     _check_room(tx, point)
     if not bound and tx.agent_of(machine.uid) is not None:
@@ -131,6 +137,7 @@ def bind(
         act.record(tx, _placed(machine, point_uid, addresses), machine.id)
     if made.is_parallel:
         act.record(tx, _arranged(machine, made), machine.id)
+    _trust(tx, act, machine, made, trusts_route=trusts_route or False)
     return True
 
 
@@ -250,8 +257,29 @@ def _arrange(tx: BindingActWrites, act: Act, machine: Machine, there: Binding) -
     act.record(tx, _arranged(machine, there), machine.id)
 
 
+def _trust(
+    tx: BindingActWrites,
+    act: Act,
+    machine: Machine,
+    there: Binding,
+    *,
+    trusts_route: bool | None,
+) -> None:
+    """Tell the machine's own agent whether its route is trusted. This ends nothing."""
+    if trusts_route is None or trusts_route == there.trusts_route:
+        return
+    there = replace(there, trusts_route=trusts_route)
+    tx.put_binding(there)
+    touch(tx, act, machine.uid)
+    act.record(tx, _trusted(machine, there), machine.id)
+
+
 def _arranged(machine: Machine, there: Binding) -> PointArranged:
     return PointArranged(str(machine.id), machine.uid, there.point_uid, there.is_parallel)
+
+
+def _trusted(machine: Machine, there: Binding) -> RouteTrusted:
+    return RouteTrusted(str(machine.id), machine.uid, there.point_uid, there.trusts_route)
 
 
 def _check_addresses(

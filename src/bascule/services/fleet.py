@@ -7,6 +7,7 @@ settle grants (``reports``), and machines that are bound to further points (``bi
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE
-from bascule.domain.bindings import InFront
+from bascule.domain.bindings import Binding, GatewayInFront, InFront
 from bascule.domain.desired import CUT_FOR, DesiredState, desired_state
 from bascule.domain.facts.enrolments import (
     AgentEnrolled,
@@ -58,7 +59,7 @@ from bascule.services.guarded import Guarded, GuardedReads, guarded
 from bascule.services.installation import subscription_of
 from bascule.services.known_machine import known_machine
 from bascule.services.made_once import check_not_made
-from bascule.services.public_ports import standing
+from bascule.services.public_ports import forwarding_of, standing
 from bascule.services.public_ports_told import mapped_at
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow
@@ -334,14 +335,28 @@ def _in_front(tx: AgentStateReads, found: Guarded) -> InFront | None:
     gateways = [each for each in found.bound if not each.is_own]
     if not found.is_own or not any(each.answered_by for each in gateways):
         return None
-    machine = found.machine
-    mapped: dict[PortKey, tuple[PublicPort, ...]] = {}
+    machine, mapped = found.machine, defaultdict[str, dict[PortKey, tuple[PublicPort, ...]]](dict)
     for claim in standing(tx, machine.uid):
-        mapped[claim.port] = (*mapped.get(claim.port, ()), claim.public)
+        there = mapped[claim.point_uid]
+        there[claim.port] = (*there.get(claim.port, ()), claim.public)
+    names = tx.machines_of([each.point_uid for each in gateways])
+
+    def told(here: Binding, agent: EnforcementPoint) -> GatewayInFront:
+        gives, uid = forwarding_of(agent.guard), here.point_uid
+        versions = {each.version for each in gives.addresses} if gives.first else set[int]()
+        return GatewayInFront(
+            uid,
+            tuple(sorted(here.answered_by, key=str)),
+            mapped[uid],
+            frozenset(versions & {each.version for each in here.addresses}),
+            here.is_parallel,
+            here.trusts_route,
+            names[uid].id.name if uid in names else "",
+        )
+
     return InFront(
-        tuple(tuple(sorted(each.answered_by, key=str)) for each in gateways),
+        tuple(told(here, agent) for here, agent in tx.gateways_of([machine.uid])),
         tuple(dict.fromkeys(address for each in gateways for address in each.addresses)),
-        mapped,
         is_for_all=any(
             source.network is None
             for _, rules in tx.rules_at([machine.id])

@@ -195,7 +195,7 @@ class Choices:
 
     def told(self, reader: ToldReads) -> Mapping[str, tuple[Through, ...]]:
         """``public_ports_told`` of all that these grants have, as if it were written."""
-        return through_gateways(reader, self._standing()) if self.behind else {}
+        return through_gateways(reader, self._standing(), self.behind) if self.behind else {}
 
     def _newly(self) -> list[Claim]:
         return [claim for claim, _ in self.made]

@@ -12,6 +12,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.net import Address, PortKey, PublicPorts
 from bascule.domain.public_ports import Claim
+from bascule.domain.weaknesses import ANSWERS_BY_ANOTHER
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import BindingReads
 from bascule.interfaces.public_ports import PublicPortReads
@@ -38,6 +39,7 @@ class Through:
     claim: Claim
     gateway: ResourceId | None  # None: that machine is gone
     in_force: frozenset[str]  # ids of grants read back there; not looked up for the only gateway
+    fails: bool = False  # it is known that answers do not come back there; not of the only gateway
 
 
 def public_ports_told(
@@ -45,20 +47,19 @@ def public_ports_told(
 ) -> Mapping[str, tuple[Through, ...]]:
     """Those of machines behind gateways, by machine uid; ``points`` are by machine uid too.
 
-    The gateway that was bound first comes first.
+    The gateway that was bound first comes first, of those that may work.
     """
     uids = [uid for uid, point in points.items() if point.gateways]
     if not uids:  # nearly always
         return {}
-    return through_gateways(
-        reader, [e for e in reader.public_ports_of(uids) if e.released_at is None]
-    )
+    claims = [e for e in reader.public_ports_of(uids) if e.released_at is None]
+    return through_gateways(reader, claims, points)
 
 
 def through_gateways(
-    reader: ToldReads, claims: Sequence[Claim]
+    reader: ToldReads, claims: Sequence[Claim], points: Mapping[str, EnforcementPoint]
 ) -> Mapping[str, tuple[Through, ...]]:
-    """The public ports with their gateways, by machine uid; the gateway bound first comes first."""
+    """``public_ports_told`` of these."""
     names = reader.machines_of(sorted({each.point_uid for each in claims}))
     found: dict[str, list[Claim]] = {}
     for each in claims:
@@ -73,15 +74,30 @@ def through_gateways(
         gateway = names.get(claim.point_uid)
         binding = bound.get((claim.machine_uid, claim.point_uid))
         in_force = binding.in_force if binding is not None else frozenset()
-        return Through(claim, gateway.id if gateway is not None else None, in_force)
+        fails = binding is not None and _fails(claim, points.get(claim.machine_uid))
+        return Through(claim, gateway.id if gateway is not None else None, in_force, fails)
 
-    def order(claim: Claim) -> datetime:
-        return bound[claim.machine_uid, claim.point_uid].bound_at
+    def order(claim: Claim) -> tuple[bool, datetime]:
+        fails = _fails(claim, points.get(claim.machine_uid))
+        return fails, bound[claim.machine_uid, claim.point_uid].bound_at
 
     return {
         uid: tuple(map(through, sorted(of_it, key=order) if uid in several else of_it))
         for uid, of_it in found.items()
     }
+
+
+def _fails(claim: Claim, point: EnforcementPoint | None) -> bool:
+    """Do the machine's own agent, or the gateway's, say that who comes by it is not answered there?"""
+    return point is not None and any(
+        (
+            said.is_of(ANSWERS_BY_ANOTHER)
+            and not said.gateway
+            and said.arguments.get("point") == claim.point_uid
+        )
+        or (said.is_unanswered and said.gateway == claim.point_uid and said.concerns(claim.port))
+        for said in point.weaknesses
+    )
 
 
 def public_addresses(
@@ -101,7 +117,7 @@ def public_addresses(
 
 
 def of_grant(told: Iterable[Through], grant: Grant) -> list[Through]:
-    """Those that lead a live grant's sources, first where it is in force."""
+    """Those that lead a live grant's sources: first what may work, and of that where it is in force."""
     if not grant.is_live:
         return []
     leading = [
@@ -109,4 +125,4 @@ def of_grant(told: Iterable[Through], grant: Grant) -> list[Through]:
         for each in told
         if leads(each.claim, grant) and each.claim.point_uid not in grant.withdrawn
     ]
-    return sorted(leading, key=lambda each: grant.id not in each.in_force)
+    return sorted(leading, key=lambda each: (each.fails, grant.id not in each.in_force))

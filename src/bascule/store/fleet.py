@@ -326,6 +326,7 @@ class FleetWrites(FleetReads, Listed):
                 "released": {str(each): since for each, since in binding.released.items()},
                 "is_parallel": binding.is_parallel,
                 "answered_by": sorted(str(each) for each in binding.answered_by),
+                "trusts_route": binding.trusts_route,
             },
         )
         self._follow(binding.machine_uid)
@@ -400,6 +401,7 @@ def binding_of_row(row: Row[Any]) -> Binding:
         {ip_address(each): since for each, since in row.released.items()},
         row.is_parallel,
         frozenset(ip_address(each) for each in row.answered_by),
+        row.trusts_route,
     )
 
 

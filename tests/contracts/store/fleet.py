@@ -150,6 +150,7 @@ class FleetContract:
         here, former = ip_address("10.1.0.10"), frozenset(map(ip_address, ("10.1.0.9", "fd01::9")))
         told = replace(told, addresses=(here, ip_address("fd01::10")), former=former)
         told = replace(told, answered_by=frozenset(map(ip_address, ("10.1.0.1", "fe80::1"))))
+        told = replace(told, trusts_route=True)
         own = Binding("uid-db-1", "uid-db-1", NOW)
         for binding in (replace(told, generation=2), own, told):
             write(store, lambda tx: tx.put_binding(binding))

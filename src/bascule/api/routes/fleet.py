@@ -142,7 +142,7 @@ async def bind_point(
     call: CurrentCall, machine: MachinePath, uid: str, body: BindingBody | None = None
 ) -> Response:
     """Bind the machine to a further point, or say where that forwards to it, or whether it stands in
-    parallel. Each change ends its live grants (EDGES F3, G3).
+    parallel: each such change ends its live grants (EDGES F3, G3). Or trust the machine's route (G7).
     """
     wanted = body or BindingBody()
     is_new = await call.perform(
@@ -154,6 +154,7 @@ async def bind_point(
             uid.lower(),
             wanted.addresses,
             is_parallel=wanted.parallel,
+            trusts_route=wanted.trust_route,
         )
     )
     return Response(status_code=201 if is_new else 200)

@@ -36,12 +36,13 @@ class EnrolmentBody(Body):
 
 
 class BindingBody(Body):
-    """Where a gateway's point forwards to the machine, and whether it is an alternative to the machine's
-    other gateways that are bound so; null: as before.
+    """Where a gateway's point forwards to the machine, whether it is an alternative to the machine's
+    other gateways that are bound so, and whether answers are trusted to come back; null: as before.
     """
 
     addresses: Annotated[list[HostAddress], Field(max_length=2)] | None = None
     parallel: Truth | None = None
+    trust_route: Truth | None = None
 
 
 class ManagedBody(Body):
@@ -74,6 +75,7 @@ def point_json(
         properties["addresses"] = [str(each) for each in bound.addresses]
         properties["formerAddresses"] = sorted(str(each) for each in bound.former)
         properties["parallel"] = bound.is_parallel
+        properties["trustRoute"] = bound.trusts_route
     if gateway_id is not None:
         properties["gatewayId"] = str(gateway_id)
     return {

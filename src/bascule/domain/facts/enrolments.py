@@ -157,6 +157,23 @@ class PointArranged(Fact):
 
 
 @fact(
+    "Bascule.Fleet/enforcementPoints/bind/action",
+    "Trust route of machine to gateway",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
+class RouteTrusted(Fact):
+    """An owner says that answers of a machine come back through a gateway, or takes that back."""
+
+    machine: MachineId
+    machine_uid: Bulk
+    point_uid: PointUid
+    is_trusted: Flag
+
+
+@fact(
     "Bascule.Fleet/enforcementPoints/releaseAddresses/action",
     "Release machine's former address behind enforcement point",
     Activity.UPDATE,

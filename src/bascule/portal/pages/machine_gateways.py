@@ -120,6 +120,7 @@ def _add_form(visit: Visit, place: Place) -> Form:
             ),
             _addresses_field(visit, ", ".join(map(str, own)) if is_plain else ""),
             order_field(visit, is_parallel=False),
+            route_field(visit, trusts_route=False),
             place.seen_field,
         ),
         effects=(
@@ -158,6 +159,21 @@ def order_field(visit: Visit, *, is_parallel: bool) -> Field:
     )
 
 
+def route_field(visit: Visit, *, trusts_route: bool) -> Field:
+    t = visit.words
+    return Field(
+        "route",
+        t("Route of the answers"),
+        "trusted" if trusts_route else "checked",
+        "select",
+        hint=t("Trust it where a router of the machine leads back to the gateway."),
+        options=(
+            ("checked", t("Checked by the machine’s own agent")),
+            ("trusted", t("Trusted: answers come back through the gateway")),
+        ),
+    )
+
+
 async def _add(visit: Visit, place: Place) -> Response:
     scope = resource_scope(place.machine.id)
 
@@ -168,13 +184,20 @@ async def _add(visit: Visit, place: Place) -> Response:
         return _gateway(visit, reader, visit.form.text("gateway"))
 
     gateway = await visit.read(find)
-    where, is_parallel = _addresses(visit), is_parallel_in(visit)
+    where, is_parallel, trusts_route = _addresses(visit), is_parallel_in(visit), _trusts_in(visit)
 
     def work(tx: Transaction, act: Act) -> None:
         check_shown(tx, act, visit, place)
         check_new(tx, place.machine, gateway)
         bindings.bind(
-            tx, act, visit.subject, place.machine.id, gateway.uid, where, is_parallel=is_parallel
+            tx,
+            act,
+            visit.subject,
+            place.machine.id,
+            gateway.uid,
+            where,
+            is_parallel=is_parallel,
+            trusts_route=trusts_route,
         )
 
     await visit.perform(work)
@@ -235,6 +258,16 @@ def is_parallel_in(visit: Visit) -> bool:
     return order == "parallel"
 
 
+def _trusts_in(visit: Visit) -> bool | None:
+    """None: the form of before did not ask."""
+    route = visit.form.text("route") if visit.form.has("route") else None
+    if route is None:
+        return None
+    if route not in ("checked", "trusted"):
+        raise InvalidInput("Choose one of the offered values.", target="route")
+    return route == "trusted"
+
+
 add_form(
     router,
     f"{TAB}/add",
@@ -289,6 +322,7 @@ def _edit_form(visit: Visit, found: Bound) -> Form:
         (
             _addresses_field(visit, ", ".join(map(str, here.addresses))),
             order_field(visit, is_parallel=here.is_parallel),
+            route_field(visit, trusts_route=here.trusts_route),
             found.place.seen_field,
         ),
         effects=(
@@ -303,7 +337,7 @@ def _edit_form(visit: Visit, found: Bound) -> Form:
 
 async def _edit(visit: Visit, found: Bound) -> Response:
     here, where = found.row.binding, _addresses(visit)
-    is_parallel = is_parallel_in(visit)
+    is_parallel, trusts_route = is_parallel_in(visit), _trusts_in(visit)
 
     def work(tx: Transaction, act: Act) -> None:
         check_shown(tx, act, visit, found.place)
@@ -316,6 +350,7 @@ async def _edit(visit: Visit, found: Bound) -> Response:
             # The same in another order are no others, and take no right at the gateway.
             None if {*where} == {*here.addresses} else where,
             is_parallel=is_parallel,
+            trusts_route=trusts_route,
         )
 
     await visit.perform(work)

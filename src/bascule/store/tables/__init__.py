@@ -422,6 +422,7 @@ bindings = Table(
     Column("released", Json, nullable=False),  # the generation by which others were, by address
     Column("is_parallel", Boolean, nullable=False),
     Column("answered_by", Json, nullable=False),  # addresses of the gateway
+    Column("trusts_route", Boolean, nullable=False),
     Index(None, "point_uid", "machine_uid"),
 )
 
