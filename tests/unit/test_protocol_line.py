@@ -159,6 +159,7 @@ NEWS: dict[str, Any] = {
     "refused": {"g1": Objection.PORT},
     "held_locally": (LocalOpening("22/tcp", (), 5, "local-1"),),
     "ends": {"g1": timedelta(seconds=3)},
+    "past": {"g1": ("uid-gw-1",)},
     "answered_by": frozenset({ip_address("10.1.0.1")}),
 }
 NO_NEWS: dict[str, Any] = {
