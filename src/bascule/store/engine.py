@@ -38,6 +38,10 @@ class Engine:
     is_in_transaction: Callable[[Any], bool]  # of a driver; False: the database gave it up
     is_failed: Callable[[Any], bool]  # a statement failed, and no other runs before a rollback
     is_lost: Callable[[Any], bool]  # the connection itself is of no use any more
+    # Runs statements without values, such as these; the answer is for the checks below.
+    control: Callable[[Any, str], Any] = lambda driver, text: driver.execute(text)
+    # What runs statements of a driver, of which each is read before the next one begins.
+    one_by_one: Callable[[Any], Driver] = lambda driver: driver
     # By the answer to ``begin_write``: raises Unavailable where nothing is to be written any more.
     check_begun: Callable[[Any], None] = lambda _: None
     # By the answer to ``begin_read``: where nothing is to be read any more either.

@@ -95,9 +95,7 @@ def run(driver: Any, form: Form, given: Given | Sequence[Given]) -> Any:  # noqa
 def on_driver(driver: Any, text: str, values: list[Any], *, is_many: bool) -> Any:  # noqa: ANN401  # reason: a driver's
     if not is_many:
         return driver.execute(text, values)
-    cursor = driver.cursor()
-    cursor.executemany(text, values)
-    return cursor
+    return driver.executemany(text, values) or driver  # PEP 249 leaves open what it returns
 
 
 def _shape(known: _Kept, given: Given, *, is_many: bool) -> tuple[Any, ...]:

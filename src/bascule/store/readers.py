@@ -101,7 +101,7 @@ class Readers:
                 self._engine.check_read(begun)
                 return work(connection)
             finally:
-                driver.execute(self._engine.end_read)
+                self._engine.control(driver, self._engine.end_read)
                 is_sound = True
         except self._engine.failures as error:
             raise_translated(self._engine, error, "read")
@@ -123,7 +123,7 @@ class Readers:
             try:
                 connection = connection or self._connect()
                 driver = driver_of(connection)
-                begun = driver.execute(self._engine.begin_read)
+                begun = self._engine.control(driver, self._engine.begin_read)
             except self._engine.failures as error:
                 if connection is not None:
                     with suppress(*self._engine.failures):

@@ -50,8 +50,8 @@ class Rows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._driver = driver_of(connection)
         self._engine = engine_of(connection)
+        self._driver = self._engine.one_by_one(driver_of(connection))
         self._stamp = ""  # of access, once it was read here
         self._unwritten: list[Event] = []  # recorded; written before the next read, or at the end
 

@@ -115,7 +115,7 @@ class Writer:
                 self._begin()
                 for unit in list(taken) or self._take(first, taken):
                     self._run(unit)
-                self._driver.execute("COMMIT")
+                self._control("COMMIT")
             except Exception as error:  # noqa: BLE001  # reason: the thread outlives every failure
                 self._roll_back()
                 failure = self._failure(error)
@@ -134,16 +134,19 @@ class Writer:
                         unit.future.set_exception(unit.error)
             return
 
+    def _control(self, text: str) -> Any:  # noqa: ANN401  # reason: for the engine's checks
+        return self._engine.control(self._driver, text)
+
     def _begin(self) -> None:
         self._engine.check_begun(self._begun())
 
     def _begun(self) -> Any:  # noqa: ANN401  # reason: a driver's cursor
         begin = self._engine.begin_write
         if self._reconnect is None:
-            return self._driver.execute(begin)
+            return self._control(begin)
         if not self._engine.is_lost(self._driver):
             try:
-                begun = self._driver.execute(begin)
+                begun = self._control(begin)
             except self._engine.failures:
                 if not self._engine.is_lost(self._driver):
                     raise
@@ -154,7 +157,7 @@ class Writer:
             self._connection.close()
         self._connection = self._reconnect()
         self._driver = driver_of(self._connection)
-        return self._driver.execute(begin)
+        return self._control(begin)
 
     def _pause(self, number: int) -> None:
         self.retries += 1
@@ -191,7 +194,7 @@ class Writer:
     def _run(self, unit: _Unit) -> None:
         """Run one unit in a savepoint; when it fails, it is undone alone."""
         unit.result = unit.error = None
-        self._driver.execute("SAVEPOINT unit")
+        self._control("SAVEPOINT unit")
         try:
             unit.result = unit.work(self._connection)
             if self._engine.is_failed(self._driver):
@@ -201,7 +204,7 @@ class Writer:
             self._driver.execute("ROLLBACK TO unit")
             unit.error = error
         self._check_transaction(None)
-        self._driver.execute("RELEASE unit")
+        self._control("RELEASE unit")
 
     def _check_transaction(self, error: BaseException | None) -> None:
         """Fail the group when the database gave up the whole transaction, as SQLite may on a full
