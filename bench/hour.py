@@ -56,9 +56,7 @@ class Hour:
     def __init__(self, server: Server, speech: Speech, arguments: argparse.Namespace) -> None:
         self._server, self._arguments = server, arguments
         self._admin = server.admin
-        self._world = World(
-            ("127.0.0.1", server.port), self._admin["tenant_id"], trusting_context()
-        )
+        self._world = World(server.addresses, self._admin["tenant_id"], trusting_context())
         self._agents: list[Agent] = [
             speech.speaker(self._world, each) for each in range(arguments.agents)
         ]

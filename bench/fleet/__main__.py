@@ -8,6 +8,7 @@ Examples:
   python -m bench.fleet --agents 2000
   python -m bench.fleet --agents 100 1000 --phases idle eight --dry
   python -m bench.fleet --agents 1000 --against ddb962e -o json
+  python -m bench.fleet --agents 2000 --replicas 0 3
 
 """
 
@@ -32,6 +33,8 @@ import uvloop
 from bench import report
 from bench.fleet.figures import Run, line, put
 from bench.fleet.phases import Fleet, Plan
+from bench.fleet.replicas import Replicas
+from bench.fleet.replicas import standing as several
 from bench.fleet.server import Program, Server, allow_descriptors, flush_ms, free_port, standing
 from bench.fleet.speech import Speech, speech_of
 from bench.revision import HERE, checked_out
@@ -58,6 +61,14 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--against", default="", metavar="REV", help="measure the server of this revision first"
+    )
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="servers over a PostgreSQL of this run, 0: one over SQLite; a run each (0)",
     )
     parser.add_argument(
         "--phases",
@@ -161,21 +172,26 @@ def measure(arguments: argparse.Namespace, content: dict[str, Any], stack: ExitS
     for agents in arguments.agents:
         before: Run | None = None
         if other is not None:
-            before = one_run(other, agents, arguments, folder, None, "")
+            before = one_run(other, agents, 0, arguments, folder, None, "")
             content["against"]["runs"].append(before)
-        run = one_run(program, agents, arguments, folder, before, arguments.against)
-        content["runs"].append(run)
+        name = arguments.against
+        for replicas in arguments.replicas:
+            run = one_run(program, agents, replicas, arguments, folder, before, name)
+            content["runs"].append(run)
+            if before is None:
+                before, name = run, f"{replicas} over PostgreSQL" if replicas else "SQLite"
 
 
 def one_run(
     program: Program,
     agents: int,
+    replicas: int,
     arguments: argparse.Namespace,
     folder: Path,
     before: Run | None,
     name: str,
 ) -> Run:
-    """One fleet on one server. If the run cannot continue, ``stopped`` says why."""
+    """One fleet on one server, or on several. If the run cannot continue, ``stopped`` says why."""
     run: Run = {}
     to = sys.stderr if arguments.output == "json" else sys.stdout
 
@@ -188,12 +204,19 @@ def one_run(
     try:
         speech = speech_of(program.source)
         allow_descriptors(agents, speech.connections)
+        found("replicas", replicas)
         found("speaks", speech.name)
         found("load", os.getloadavg()[0])
         found("flush_ms", flush_ms(folder))
         began = time.perf_counter()
-        own = folder / f"{program.name}-{agents}"
-        with standing(program, own, arguments.port or free_port(), agents) as server:
+        own = folder / f"{program.name}-{agents}-{replicas}"
+        with ExitStack() as stack:
+            server: Server | Replicas
+            if replicas:
+                server = stack.enter_context(several(program, own, agents, replicas))
+            else:
+                port = arguments.port or free_port()
+                server = stack.enter_context(standing(program, own, port, agents))
             found("filled_s", time.perf_counter() - began)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(simulate(server, speech, arguments, agents, found))
@@ -204,7 +227,7 @@ def one_run(
 
 
 async def simulate(
-    server: Server,
+    server: Server | Replicas,
     speech: Speech,
     arguments: argparse.Namespace,
     agents: int,

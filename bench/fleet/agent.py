@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,11 +19,13 @@ ATTEMPTS_A_SECOND = 2  # of each
 class World:
     """What all agents of a fleet have in common."""
 
-    server: Address
+    servers: Sequence[Address]  # agents and askers are divided among them
     tenant_id: str
     context: ssl.SSLContext
     # What was done, by name: "reports", "states", "handshakes", "tokens", "beats", "failures".
     done: Counter[str] = field(default_factory=Counter)
+    # Of each agent: when it was last told of an opening that it did not have, by perf_counter.
+    told_at: dict[int, float] = field(default_factory=dict)
 
     def failed(self, error: OSError) -> None:
         """Count a call or connection that came to nothing, and why."""
@@ -30,14 +33,20 @@ class World:
         self.done[f"failed: {type(error).__name__} {error}"[:80].strip()] += 1
 
     @property
+    def server(self) -> Address:
+        """The first."""
+        return self.servers[0]
+
+    @property
     def url(self) -> str:
-        return f"https://localhost:{self.server[1]}"
+        return url_of(self.server)
 
 
 class Agent(Protocol):
     """One that speaks a revision's protocol as its real agent does."""
 
     number: int
+    at: int  # place of its server in ``World.servers``
 
     @property
     def leases(self) -> dict[str, float]:
@@ -60,6 +69,10 @@ class Agent(Protocol):
         told it its state since that began, and has taken a report of it. None: it is not.
         """
         ...
+
+
+def url_of(server: Address) -> str:
+    return f"https://localhost:{server[1]}"
 
 
 def uid_of(number: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bascule.client.tokens import Credentials
-from bench.fleet.agent import World
+from bench.fleet.agent import World, url_of
 from bench.fleet.http import Http, read_json
 from bench.fleet.server import PER_POLICY
 from bench.fleet.tls import Gone
@@ -31,19 +31,21 @@ class Times:
     initiate: list[float] = field(default_factory=list)
     open_seen: list[float] = field(default_factory=list)  # from the answer to initiate on
     cycle: list[float] = field(default_factory=list)
+    at_agent: list[float] = field(default_factory=list)  # from the question until the agent has it
     failures: list[str] = field(default_factory=list)
 
 
 class Asker:
     def __init__(self, world: World, admin: Mapping[str, str], number: int) -> None:
         self._world, self._admin = world, admin
-        self._http = Http(world.server, f"127.0.1.{number + 1}", world.context)
+        self._server = world.servers[number % len(world.servers)]
+        self._http = Http(self._server, f"127.0.1.{number + 1}", world.context)
         self._token = ""
 
     async def sign_in(self) -> None:
         admin = self._admin
         known = Credentials(admin["tenant_id"], admin["client_id"], admin["client_secret"])
-        form = urlencode(known.form(self._world.url)).encode()
+        form = urlencode(known.form(url_of(self._server))).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         status, content = await self._send("POST", known.token_path, form, headers)
         if status != 200:
@@ -66,6 +68,9 @@ class Asker:
         except OSError as error:
             times.failures.append(str(error) or type(error).__name__)
             return
+        told = self._world.told_at.get(machine, began)
+        if told > began:  # agents of older revisions do not say it
+            times.at_agent.append((told - began) * 1000)
         times.initiate.append((answered - began) * 1000)
         times.open_seen.append((seen - answered) * 1000)
         times.cycle.append((time.perf_counter() - began) * 1000)

@@ -13,6 +13,7 @@ from bench.fleet.agent import Agent, World
 from bench.fleet.askers import Asker, Crowd, Times
 from bench.fleet.figures import all_after, count_after, share_of_core
 from bench.fleet.flood import Flood
+from bench.fleet.replicas import Replicas
 from bench.fleet.server import Server
 from bench.fleet.speech import Speech
 from bench.fleet.tls import trusting_context
@@ -43,13 +44,15 @@ class Fleet:
     """A run under way."""
 
     def __init__(
-        self, server: Server, speech: Speech, plan: Plan, tell: Callable[[str, object], None]
+        self,
+        server: Server | Replicas,
+        speech: Speech,
+        plan: Plan,
+        tell: Callable[[str, object], None],
     ) -> None:
         self._server, self._plan, self._tell = server, plan, tell
         self._admin = server.admin
-        self._world = World(
-            ("127.0.0.1", server.port), self._admin["tenant_id"], trusting_context()
-        )
+        self._world = World(server.addresses, self._admin["tenant_id"], trusting_context())
         self._agents: list[Agent] = [
             speech.speaker(self._world, each) for each in range(plan.agents)
         ]
@@ -113,9 +116,12 @@ class Fleet:
     async def _idle(self) -> None:
         before = self._world.done.copy()
         began = time.perf_counter()
+        database = self._server.database_cpu_seconds()
         cpu, own = await self._cpu_of(lambda: asyncio.sleep(self._plan.idle))
-        seconds = (time.perf_counter() - began) * self._plan.agents
+        took = time.perf_counter() - began
+        seconds = took * self._plan.agents
         self._tell("idle_cpu_pct", cpu)
+        self._tell_database("idle_database_cpu_pct", database, took / 100)
         for name in ("reports", "states", "beats"):
             if self._world.done[name]:
                 each = (self._world.done[name] - before[name]) / seconds
@@ -127,6 +133,7 @@ class Fleet:
         await crowd.ask_for(self._plan.asking)
         self._tell_times("", "initiate", times.initiate)
         self._tell_times("", "open_seen", times.open_seen)
+        self._tell_times("", "at_agent", times.at_agent)
 
     async def _eight(self) -> None:
         times, crowd = await self._crowd(EIGHT)
@@ -135,11 +142,15 @@ class Fleet:
         async def ask() -> None:
             took.append(await crowd.ask_for(self._plan.asking))
 
+        database = self._server.database_cpu_seconds()
         cpu, _ = await self._cpu_of(ask)
         self._tell("eight_askers.per_s", len(times.cycle) / took[0])
         self._tell_times("eight_askers.", "", times.cycle)
         self._tell("eight_askers.cpu_pct", cpu)
-        self._tell("eight_askers.cpu_ms", cpu / 100 * took[0] * 1000 / max(1, len(times.cycle)))
+        count = max(1, len(times.cycle))
+        self._tell("eight_askers.cpu_ms", cpu / 100 * took[0] * 1000 / count)
+        self._tell_database("eight_askers.database_cpu_ms", database, count / 1000)
+        self._tell_times("eight_askers.", "at_agent", times.at_agent)
 
     async def _scan(self) -> None:
         for agent in self._agents:
@@ -157,29 +168,32 @@ class Fleet:
         _, crowd = await self._crowd(EIGHT, MOST_LEASED)
         await crowd.open_each(self._plan.asking)
         loop = asyncio.get_running_loop()
-        leased = [agent for agent in self._agents if agent.leases]
-        flood = Flood(self._server.port, self._plan.flood) if self._plan.flood else None
+        lost = [agent for agent in self._agents if agent.at == 0]  # their server is the one
+        flood = Flood(self._server.one.port, self._plan.flood) if self._plan.flood else None
         try:
-            await self._come_back(leased, loop.time())
+            await self._come_back(lost, loop.time())
         finally:
             if flood is not None:
                 flood.stop()
                 self._tell("flood_begun", flood.begun)
 
-    async def _come_back(self, leased: Sequence[Agent], killed_at: float) -> None:
+    async def _come_back(self, lost: Sequence[Agent], killed_at: float) -> None:
         loop = asyncio.get_running_loop()
-        self._server.kill()
-        self._server.start()
-        await asyncio.to_thread(self._server.wait)
+        leased = [agent for agent in lost if agent.leases]
+        others = self._server.cpu_seconds() - self._server.one.cpu_seconds()
+        self._server.one.kill()
+        self._server.one.start()
+        await asyncio.to_thread(self._server.one.wait)
         self._tell("listening_s", loop.time() - killed_at)
-        started = self._server.cpu_seconds()
+        started = self._server.one.cpu_seconds()
         self._tell("started_cpu_s", started)
         self._tell("leased", len(leased))
         self._tell("leased_back_s", await self._until_in(leased, killed_at))
-        took = await self._until_in(self._agents, killed_at)
-        self._tell("back", count_after(self._moments(self._agents), killed_at))
+        took = await self._until_in(lost, killed_at)
+        self._tell("back", count_after(self._moments(lost), killed_at))
         self._tell("back_s", took)
-        self._tell("back_cpu_ms", (self._server.cpu_seconds() - started) * 1000 / len(self._agents))
+        used = self._server.cpu_seconds() - others - started
+        self._tell("back_cpu_ms", used * 1000 / max(1, len(lost)))
 
     def _why_failed(self) -> str:
         """The most frequent reasons; empty when nothing failed."""
@@ -230,6 +244,11 @@ class Fleet:
         for share in (50, 99):
             value = quantile(milliseconds, share / 100) if milliseconds else None
             self._tell(f"{outer}{name}{'_' * bool(name)}p{share}_ms", value)
+
+    def _tell_database(self, place: str, before: float, divisor: float) -> None:
+        """CPU seconds of PostgreSQL since then, divided; nothing where there is none."""
+        if used := self._server.database_cpu_seconds():
+            self._tell(place, (used - before) / divisor)
 
     async def _watch_lag(self) -> None:
         """How late this process does what is due: what it measures is not finer than that."""

@@ -1,6 +1,6 @@
 """Writes a fleet into the database of a stopped server; run by the measured revision's own Python.
 
-    python seed.py DATA PER_POLICY < keys
+    python seed.py DATA PER_POLICY [POSTGRESQL] < keys
 
 ``keys`` has one line for each agent: its uid and its public key. This script imports nothing from
 the benches, and from the program only what all revisions have. It makes machines, policies and
@@ -56,10 +56,17 @@ def fill(tx: Any, now: datetime, keys: list[tuple[str, str]], first: int) -> Non
     write_policy(tx, act, Policy(where, "Basic", rules), None, machines)
 
 
+def _on_postgresql(address: str) -> Any:  # noqa: ANN401  # reason: of whichever revision
+    from bascule.store.postgresql import place_of  # noqa: PLC0415  # reason: older ones have none
+    from bascule.store.postgresql_open import open_postgresql  # noqa: PLC0415
+
+    return open_postgresql(place_of(address), is_server=False)
+
+
 def main() -> None:
     data, per_policy = Path(sys.argv[1]), int(sys.argv[2])
     keys = [(uid, key) for uid, key in map(str.split, sys.stdin)]
-    store = open_store(data / "bascule.db")
+    store = open_store(data / "bascule.db") if len(sys.argv) < 4 else _on_postgresql(sys.argv[3])
     now = datetime.now(UTC)  # noqa: TID251  # reason: where the clock is differs between revisions
     for first in range(0, len(keys), per_policy):
         part = keys[first : first + per_policy]

@@ -10,13 +10,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.fleet.agent import key_of, uid_of
+from bench.fleet.tls import Address
 from bench.series import median
 from bench.standing import Broken
 
@@ -49,11 +50,22 @@ class Program:
 class Server:
     """The server's process: start, kill, and the CPU and memory that it has used."""
 
-    def __init__(self, program: Program, folder: Path, port: int) -> None:
-        self._program, self.port = program, port
+    def __init__(self, program: Program, folder: Path, port: int, database: str = "") -> None:
+        """``database`` is an address of PostgreSQL; empty: SQLite."""
+        self._program, self.port, self._database = program, port, database
+        folder.mkdir(parents=True, exist_ok=True)
         self.data, self._log = folder / "data", folder / "server.log"
         self._compiled = folder / "compiled"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def one(self) -> Server:
+        """That which is killed; ``Replicas`` has several."""
+        return self
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        return (("127.0.0.1", self.port),)
 
     @property
     def admin(self) -> dict[str, str]:
@@ -68,7 +80,13 @@ class Server:
         self.stop()
         keys = "".join(f"{uid_of(each)} {_public_key(each)}\n" for each in range(agents))
         done = subprocess.run(
-            [self._program.python, str(_SEED), str(self.data), str(PER_POLICY)],
+            [
+                self._program.python,
+                str(_SEED),
+                str(self.data),
+                str(PER_POLICY),
+                *([self._database] if self._database else []),
+            ],
             env=self._program.environment,
             input=keys,
             text=True,
@@ -81,12 +99,28 @@ class Server:
                 f"need a change for that store: {done.stderr.strip()[-1500:]}"
             )
 
-    def start(self) -> None:
+    def invite(self) -> str:
+        """A token with which another server joins."""
+        command = [self._program.python, "-m", self._program.module, "admin", "replica", "invite"]
+        done = subprocess.run(
+            [*command, "--data", str(self.data), "--endpoint", f"https://127.0.0.1:{self.port}"],
+            env=self._program.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Broken(f"No other server can join {self._program.name}: {done.stderr.strip()}")
+        return done.stdout
+
+    def start(self, *more: str) -> None:
         """As it is installed: its modules are compiled once, not at each start."""
         command = [self._program.python, "-m", self._program.module, "serve"]
+        if self._database:
+            more = ("--database", self._database, *more)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"],
+                [*command, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *more],
                 env=self._program.environment | {"PYTHONPYCACHEPREFIX": str(self._compiled)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -139,7 +173,11 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Of it and its children, user and system."""
-        return sum(_cpu_seconds(pid) for pid in self._pids())
+        return sum(cpu_seconds_of(pid) for pid in self._pids())
+
+    def database_cpu_seconds(self) -> float:
+        """SQLite is a part of the server."""
+        return 0.0
 
     def memory_mb(self) -> float:
         """Resident, of it and its children."""
@@ -162,15 +200,25 @@ class Server:
         return self._process
 
     def _pids(self) -> list[int]:
-        pids = [self._running().pid]
-        for pid in pids:  # which grows meanwhile
-            tasks = Path(f"/proc/{pid}/task").glob("*/children")
-            pids += [int(each) for task in tasks for each in task.read_text().split()]
-        return pids
+        return with_children(self._running().pid)
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def with_children(pid: int) -> list[int]:
+    """A process and all below it."""
+    pids = [pid]
+    for each in pids:  # which grows meanwhile
+        for task in Path(f"/proc/{each}/task").glob("*/children"):
+            with suppress(OSError):  # it has ended
+                pids += [int(child) for child in task.read_text().split()]
+    return pids
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """User and system; 0.0 when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.revision import HERE
+from tests.support import postgresql
 
 pytestmark = pytest.mark.long
 
@@ -41,6 +42,18 @@ def test_a_small_fleet_is_connected_asked_scanned_killed_and_back(tmp_path: Path
     assert run["eight_askers"]["per_s"] > 0
     assert run["scanned"]["per_s"] > 0
     assert 0 < run["leased_back_s"] <= run["back_s"]
+    assert not list(tmp_path.iterdir()), "the run left something behind"
+
+
+@pytest.mark.skipif(postgresql.programs() is None, reason="PostgreSQL's server is missing")
+def test_a_small_fleet_is_divided_among_replicas(tmp_path: Path) -> None:
+    brief = ["--idle", "1", "--asking", "2", "--settle", "1", "--folder", str(tmp_path)]
+    run = _run_of(*brief, "--phases", "asking", "eight", "kill", "--replicas", "3")
+    assert run["replicas"] == 3
+    assert run["connected"] == 8
+    assert run["back"] == 3, "the agents of the server that was killed"
+    assert run["failed_askings"] == 0
+    assert 0 < run["at_agent_p50_ms"] <= run["at_agent_p99_ms"]
     assert not list(tmp_path.iterdir()), "the run left something behind"
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import ssl
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -52,6 +53,7 @@ _KNOWS = sorted(KNOWN)
 class LineAgent:
     def __init__(self, world: World, number: int) -> None:
         self.number = number
+        self.at = number % len(world.servers)
         self._host = Host()
         self._world = world
         self._loop = asyncio.get_running_loop()
@@ -110,6 +112,7 @@ class LineAgent:
                 await self._follow()
             except OSError as error:  # TimeoutError too
                 self._world.failed(error)
+            self.at = (self.at + 1) % len(self._world.servers)  # as a balancer may send it
             if self._loop.time() - began > STEADY_SECONDS:
                 retry = SHORTEST_RETRY
             told = self._come_back / (10 if self.leases else 1)
@@ -130,7 +133,7 @@ class LineAgent:
         }
         try:
             status = await line.open(
-                self._world.server,
+                self._world.servers[self.at],
                 address_of(self.number),
                 self._world.context,
                 request("GET", f"/bascule/points/{self._uid}/line", headers=upgrade),
@@ -286,7 +289,10 @@ class LineAgent:
             return
         else:
             self._world.done["pushes"] += 1
+        before = set(self._host.leases)
         self._host.hold(told["state"], sent_at or self._loop.time())
+        if self._host.leases.keys() - before:
+            self._world.told_at[self.number] = time.perf_counter()
         if is_answer and self._is_newer:
             self._is_newer = False
             self._ask()

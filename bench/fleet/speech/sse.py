@@ -54,7 +54,7 @@ _CLOCK = SystemClock()
 
 class SseAgent:
     def __init__(self, world: World, number: int) -> None:
-        self.number = number
+        self.number, self.at = number, 0
         self.leases: dict[str, float] = {}
         self._world = world
         self._loop = asyncio.get_running_loop()
