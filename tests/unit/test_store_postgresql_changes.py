@@ -72,6 +72,22 @@ def test_a_connection_that_is_lost_in_the_middle_fails_what_was_not_acknowledged
     assert write(store, lambda tx: tx.advance_generation("u")) == 1
 
 
+def test_a_commit_that_fails_is_not_acknowledged(store: SqlStore, name: str) -> None:
+    """A serializable transaction may fail as late as that."""
+    postgresql.cluster().do(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE 'no' USING ERRCODE = 'serialization_failure'; END $$; "
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON machine_generations "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+        name,
+    )
+    with pytest.raises(Unavailable, match="in the way"):
+        write(store, lambda tx: tx.advance_generation("u"))
+    postgresql.cluster().do("DROP FUNCTION refuse CASCADE", name)
+    assert read(store, lambda r: r.generation("u")) == 0
+    assert write(store, lambda tx: tx.advance_generation("u")) == 1
+
+
 def test_readers_of_a_database_that_is_not_fit_any_more_are_told_so(store: SqlStore) -> None:
     """503, and not where the database is: whoever asks may be a stranger."""
     name = postgresql.database_of(store)
