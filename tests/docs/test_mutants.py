@@ -38,10 +38,9 @@ class _Copy:
         self._is_changed = False
 
     def run(self, tests: Any, *_: object) -> Any:
-        test = tests[0]
         if self._is_changed or not self._is_steady:
-            return self._outcomes((test,), frozenset(), frozenset(), 1, "")
-        return self._outcomes((), frozenset({test}), frozenset(), 0, "")
+            return self._outcomes(tuple(tests), frozenset(), frozenset(), 1, "")
+        return self._outcomes((), frozenset(tests), frozenset(), 0, "")
 
 
 @pytest.mark.parametrize(("is_steady", "result"), [(True, "caught"), (False, "broken")])
@@ -51,8 +50,8 @@ def test_a_mutant_is_caught_by_a_test_that_passes_without_it(
     """One that fails on a busy machine, with or without it, catches nothing."""
     mutant = tool["load"]()[0]
     copy = _Copy(tool["Outcomes"], is_steady)
-    trial = tool["_try"](copy, mutant, {})
-    (after,) = tool["_refuted"](copy, [trial]) or [trial]
+    trial = tool["_try"](copy, mutant)
+    after = tool["_judged"](trial, tool["_unsound"]([copy], [mutant], verbose=False))
     assert (trial.result, after.result) == ("caught", result), after.why
     assert mutant.tests[0] in after.why
 
@@ -74,3 +73,15 @@ def test_no_two_trials_share_a_copy(tool: dict[str, Any]) -> None:
 def test_a_piece_that_breaks_is_told(tool: dict[str, Any]) -> None:
     with pytest.raises(ZeroDivisionError):
         list(tool["_on_copies"]([object()], [0], lambda _, piece: 1 / piece))
+
+
+def test_an_interrupt_waits_for_no_further_trial(tool: dict[str, Any]) -> None:
+    done = list[int]()
+
+    def interrupted(_: object, piece: int) -> None:
+        done.append(piece)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(tool["_on_copies"]([object()], range(20), interrupted))
+    assert len(done) < 20

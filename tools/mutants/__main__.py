@@ -1,9 +1,9 @@
 """Can the tests fail? ``python tools/mutants [NAME...]`` breaks the code, a line at a time.
 
 Every mutant of the table is put into a scratch copy of the checkout and the tests that are
-named for it are run, as many at once as there are processors. First all of the tests must pass on
-the copy as it is. Those that have caught a mutant must pass again at the end, when no mutant is
-in: a busy machine catches nothing. The exit code is 1
+named for it are run, as many at once as there are processors. At the end all of the tests must
+pass on the copy as it is: a test that fails without a mutant, as on a busy machine, has caught
+nothing. The exit code is 1
 when a mutant lives, that is when a guarantee could be lost and no named test would say so,
 and when a trial is broken. ``--check`` only says whether the table fits the code.
 """
@@ -66,22 +66,17 @@ def _try_all(mutants: Sequence[Mutant], verbose: bool) -> int:
     began = time.monotonic()
     with ExitStack() as stack:
         copies = [stack.enter_context(scratch_copy()) for _ in range(AT_ONCE)]
-        unsound = _unsound(copies, mutants, verbose)
         width = max(len(each.name) for each in mutants)
         trials = []
-        for trial in _on_copies(copies, mutants, lambda copy, each: _try(copy, each, unsound)):
+        for trial in _on_copies(copies, mutants, _try):
             trials.append(trial)
             _say(trial, width, verbose)
-        caught = [each for each in trials if each.result == CAUGHT]
-        refuted = [
-            after
-            for some in _on_copies(copies, _shares(caught, len(copies)), _refuted)
-            for after in some
-        ]
-        for trial in refuted:
-            _say(trial, width, verbose)
-    counts = Counter(each.result for each in trials)
-    counts.update({CAUGHT: -len(refuted), BROKEN: len(refuted)})
+        unsound = _unsound(copies, mutants, verbose)
+    judged = [_judged(each, unsound) for each in trials]
+    for before, after in zip(trials, judged, strict=True):
+        if after != before:
+            _say(after, width, verbose)
+    counts = Counter(each.result for each in judged)
     told = ", ".join(f"{counts[each]} {each}" for each in (CAUGHT, LIVES, BROKEN))
     print(told, f"in {time.monotonic() - began:.0f} s")
     return 0 if counts[CAUGHT] == len(mutants) else 1
@@ -110,8 +105,12 @@ def _on_copies(
             free.put(copy)
 
     with ThreadPoolExecutor(len(copies)) as pool:
-        for done in as_completed([pool.submit(on_one, piece) for piece in work]):
-            yield done.result()
+        try:
+            for done in as_completed([pool.submit(on_one, piece) for piece in work]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # else Ctrl-C would wait for all of them
+            raise
 
 
 def _shares(work: Sequence[T], count: int) -> list[Sequence[T]]:
@@ -139,31 +138,26 @@ def _unsound(copies: Sequence[Copy], mutants: Sequence[Mutant], verbose: bool) -
     return {test: why for test, why in found.items() if why}
 
 
-def _try(copy: Copy, mutant: Mutant, unsound: dict[str, str]) -> Trial:
+def _try(copy: Copy, mutant: Mutant) -> Trial:
     unfit = problems(mutant, copy.root)
     if unfit:
         return Trial(mutant, BROKEN, ", ".join(unfit))
-    for test in mutant.tests:
-        if test in unsound:
-            return Trial(mutant, BROKEN, f"{test} {unsound[test]}")
     since = time.monotonic()
     with copy.changed(mutant):
         run = copy.run(mutant.tests, SECONDS_A_TRIAL, "-x")
-    result, why = _judge(run)
+    result, why = _result(run)
     return Trial(mutant, result, why or mutant.what, run.output, time.monotonic() - since)
 
 
-def _refuted(copy: Copy, caught: Sequence[Trial]) -> list[Trial]:
-    """Those of these that were caught by a test that does not pass now, without any change."""
-    run = copy.run(list(dict.fromkeys(each.why for each in caught)), SECONDS_OF_ALL)
-    return [
-        replace(each, result=BROKEN, why=f"{each.why} {unsteady}, now", output=run.output)
-        for each in caught
-        if (unsteady := run.why_not_sound(each.why))
-    ]
+def _judged(trial: Trial, unsound: dict[str, str]) -> Trial:
+    """A trial whose tests do not all pass without the mutant shows nothing."""
+    for test in trial.mutant.tests:
+        if test in unsound:
+            return replace(trial, result=BROKEN, why=f"{test} {unsound[test]}")
+    return trial
 
 
-def _judge(run: Outcomes) -> tuple[str, str]:
+def _result(run: Outcomes) -> tuple[str, str]:
     if run.failed:
         return CAUGHT, run.failed[0]
     if run.exit_code == 0:
