@@ -59,7 +59,13 @@ def test_an_interrupt_ends_both_lanes(tmp_path: Path) -> None:
     """pytest ends by itself then, with a code that says so; nothing more is begun."""
     wait = "trap 'exit 2' INT; echo waiting >>waiting; while :; do sleep 0.1; done"
     script = _laid_out(tmp_path, "pytest", wait)
-    began = subprocess.Popen([script, "bin"], stdout=subprocess.DEVNULL)
+    command = [
+        "env",
+        "--default-signal=INT",
+        script,
+        "bin",
+    ]  # a suite in the background is deaf to it
+    began = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 30
     while not (tmp_path / "waiting").exists() or len(_lines(tmp_path / "waiting")) < 2:
         assert time.monotonic() < until
