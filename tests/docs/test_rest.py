@@ -59,12 +59,8 @@ def test_an_interrupt_ends_both_lanes(tmp_path: Path) -> None:
     """pytest ends by itself then, with a code that says so; nothing more is begun."""
     wait = "trap 'exit 2' INT; echo waiting >>waiting; while :; do sleep 0.1; done"
     script = _laid_out(tmp_path, "pytest", wait)
-    command = [
-        "env",
-        "--default-signal=INT",
-        script,
-        "bin",
-    ]  # a suite in the background is deaf to it
+    # A suite that runs in the background is deaf to it, and what it starts is too.
+    command = ["env", "--default-signal=INT", str(script), "bin"]
     began = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 30
     while not (tmp_path / "waiting").exists() or len(_lines(tmp_path / "waiting")) < 2:
