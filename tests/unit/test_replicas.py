@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from bascule.bootstrap.replica import among_replicas, this_replica
 from bascule.clocks import SystemClock
-from bascule.errors import Unavailable
-from bascule.services.act import Fitness, InstallationNumber, Services
+from bascule.domain.net import parse_address
+from bascule.errors import InvalidInput, Unavailable
+from bascule.services.act import Fitness, InstallationNumber, ServerPlace, Services
 from bascule.services.following import Following
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation
@@ -20,6 +22,7 @@ from bascule.store.postgresql import Place
 from bascule.store.postgresql_open import open_postgresql
 from tests.contracts.store.samples import close
 from tests.support import postgresql
+from tests.unit.services_world import World, rules
 
 pytestmark = pytest.mark.skipif(
     postgresql.programs() is None, reason="PostgreSQL's server is missing"
@@ -69,7 +72,7 @@ def test_a_server_is_seen_again_and_again(
     async def run() -> None:
         async with among_replicas(services):
             (began,) = await services.read(lambda r: r.replicas())
-            await services.perform(lambda tx, _: tx.remove_replica(began.replica.uid))
+            await services.perform(lambda tx, _: tx.stop_replica(began.replica.uid))
             for _ in range(500):
                 again = await services.read(lambda r: r.replicas())
                 if again and again[0].seen_at > began.seen_at:
@@ -94,6 +97,53 @@ def test_a_server_that_is_alone_has_no_row() -> None:
 
     asyncio.run(run())
     close(services.store)
+
+
+def test_a_policy_that_closes_the_port_of_another_server_is_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EDGES A4: of one that serves, at an address that its host got later, and of one that was stopped."""
+    monkeypatch.setattr("bascule.bootstrap.replica.SEEN_EVERY", _Soon())
+    world = World(open_postgresql(place))
+    world.services = replace(
+        world.services,
+        place=ServerPlace(frozenset({443}), is_alone=False),
+        replica=this_replica("https://a.example:443"),
+    )
+    store = open_postgresql(place)
+    other = replace(
+        world.services,
+        store=store,
+        place=ServerPlace(frozenset({8443}), is_alone=False),
+        replica=this_replica("https://b.example:8443"),
+        hub=Hub(),
+    )
+    addresses = [parse_address("127.0.0.1"), parse_address("10.0.0.3")]
+
+    def refused() -> bool:
+        try:
+            world.put(rules(world.web, 8443))
+        except InvalidInput as error:
+            return "port 8443 of web-1" in error.message
+        world.put(rules(world.web, 22))  # rules that stay as they were are not judged
+        return False
+
+    async def run() -> None:
+        async with among_replicas(other, own_addresses=lambda: addresses):
+            assert not await asyncio.to_thread(refused), "web-1 is another host"
+            addresses.append(world.web.addresses[0])
+            for _ in range(100):
+                if await asyncio.to_thread(refused):
+                    break
+            else:
+                raise AssertionError("the address was not told")
+        assert await asyncio.to_thread(refused), "it may be upgraded, and start again"
+
+    asyncio.run(run())
+    world.do(lambda tx, _: tx.forget_replicas(timedelta(0)))
+    assert not refused()
+    world.close()
+    close(store)
 
 
 def test_a_server_that_was_paused_during_a_move_changes_nothing_more(

@@ -241,7 +241,7 @@ def test_commands_that_need_the_servers_stopped_are_refused_while_one_was_seen(
     assert CliRunner().invoke(admin, ["set-up-link", "--data", str(data)]).exit_code == 0
     listed = CliRunner().invoke(admin, ["replicas", "--data", str(data)])
     assert "b.example\thttps://b.example:8443\t1\trunning\tseen " in listed.stdout
-    write(store, lambda tx: tx.remove_replica("r"))
+    write(store, lambda tx: tx.stop_replica("r"))
     listed = CliRunner().invoke(admin, ["replicas", "--data", str(data)])
     assert (listed.exit_code, listed.stdout) == (0, "")
     assert CliRunner().invoke(admin, ["recover", "--data", str(data)]).exit_code == 0

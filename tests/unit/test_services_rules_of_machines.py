@@ -25,6 +25,7 @@ from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.domain.weaknesses import SERVER_PORT_CLOSED, SOCKETS_KEPT, Weakness
 from bascule.errors import InvalidInput, NotFound, PreconditionFailed
 from bascule.interfaces.record import EventFilter
+from bascule.interfaces.replicas import Replica
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services.act import Act, ServerPlace
@@ -145,13 +146,48 @@ def test_what_is_learnt_later_of_a_machine_blocks_its_own_rules_alone(
 SERVER = parse_address("10.0.0.9")
 
 
-@pytest.fixture
-def beside(world: World) -> World:
-    """Where the server listens on port 8443 of 10.0.0.9, and policies name it for other hosts."""
-    place = ServerPlace(frozenset({8443}), lambda each: each == SERVER)
-    world.services = replace(world.services, place=place)
+@pytest.fixture(params=["this", "other", "stopped"])
+def beside(world: World, request: pytest.FixtureRequest) -> World:
+    """Where a server listens on port 8443 of 10.0.0.9, and policies name it for other hosts."""
+    listen(world, SERVER, request.param)
     world.put(rules(world.web, 22), rules(world.db, 22, 8443))
     return world
+
+
+def listen(world: World, address: Address, server: str) -> None:
+    """That is this server, or another one on the same database, which may have been stopped."""
+    if server == "this":
+        place = ServerPlace(frozenset({8443}), lambda each: each == address)
+    else:
+        place = ServerPlace(frozenset({443}), lambda _: False, is_alone=False)
+        there = Replica(
+            "r", "b.example", "https://a:1", "1", "0100", frozenset({8443}), frozenset({address})
+        )
+        world.do(lambda tx, _: tx.see_replica(there))
+        if server == "stopped":
+            world.do(lambda tx, _: tx.stop_replica("r"))
+    world.services = replace(world.services, place=place)
+
+
+@pytest.mark.parametrize("server", ["this", "other", "stopped"])
+def test_no_policy_closes_the_port_of_a_server_on_its_host(world: World, server: str) -> None:
+    """EDGES A4: whichever server of the database is asked. Another port, and the same elsewhere, may be."""
+    listen(world, world.db.addresses[0], server)
+    for refused in (rules(world.db, 8443), rules(world.db, 22, 8443, 443)):
+        with pytest.raises(InvalidInput, match="port 8443 of db-1") as caught:
+            world.put(rules(world.web, 22), refused)
+        (problem,) = caught.value.problems
+        assert problem.code == "PortOfServer"
+        assert ("b.example" in problem.message) == (server != "this")
+    world.put(rules(world.web, 8443), rules(world.db, 22, 443))
+    assert numbers(world) == [[8443], [22, 443]]
+
+
+def test_a_server_that_is_alone_looks_for_no_other(world: World) -> None:
+    listen(world, world.db.addresses[0], "other")
+    alone = replace(world.services.place, is_alone=True)
+    world.services = replace(world.services, place=alone)
+    world.put(rules(world.db, 8443))
 
 
 def _move(world: World, machine: Machine, *addresses: Address) -> None:
@@ -163,9 +199,7 @@ def test_a_machine_whose_policy_would_shut_the_server_does_not_become_its_host(
     beside: World,
 ) -> None:
     """EDGES A4: as the policy would be refused for a machine with that address."""
-    with pytest.raises(
-        InvalidInput, match=r"10\.0\.0\.9 is this server's own.*port 8443"
-    ) as caught:
+    with pytest.raises(InvalidInput, match=r"10\.0\.0\.9 is .*port 8443") as caught:
         _move(beside, beside.db, SERVER)
     assert "bascule policy remove db-1" in caught.value.advice
     _move(beside, beside.db, parse_address("10.0.0.10"))

@@ -1,7 +1,7 @@
 """What a server does because others may use its database too: on PostgreSQL alone.
 
-It says that it is there, every few seconds until it stops. It tells the others what it changed, hears
-what they changed, and looks for what it did not hear.
+It says that it is there and where it listens, every few seconds until it stops. It tells the others
+what it changed, hears what they changed, and looks for what it did not hear.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, MutableMapping
+from dataclasses import replace
 
 import structlog
 
 from bascule import __version__
+from bascule.domain.net import Address
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.hints import Heard, Hints, HintState
 from bascule.interfaces.replicas import Replica
@@ -51,15 +53,22 @@ async def among_replicas(
     told: ReadinessParts | None = None,
     on_moved: Callable[[], None] = lambda: None,
     on_outdated: Callable[[], None] = lambda: None,
+    own_addresses: Callable[[], Collection[Address]] = tuple,
 ) -> AsyncIterator[None]:
     """Be registered as a replica meanwhile. On SQLite this does nothing. ``told``: where ``/readyz``
     finds what it tells of this. ``on_moved``, ``on_outdated``: as of ``Following``.
+    ``own_addresses``: of this host, asked again each time that the others are told.
     """
     replica = services.replica
     if replica is None:
         yield
         return
-    await services.perform(lambda tx, _: see(tx, replica))
+
+    def described() -> Replica:
+        reachable = frozenset(filter(_is_reachable, own_addresses()))
+        return replace(replica, ports=services.place.ports, addresses=reachable)
+
+    await _say(services, described())
     loop = asyncio.get_running_loop()
 
     def hear(heard: Heard) -> None:
@@ -68,7 +77,7 @@ async def among_replicas(
 
     hints = services.store.hints(replica.uid, hear)
     services.hub.share(hints)
-    seen = asyncio.create_task(_be_seen(services, replica))
+    seen = asyncio.create_task(_be_seen(services, described))
 
     def give_up() -> None:
         seen.cancel()
@@ -89,7 +98,7 @@ async def among_replicas(
             await asyncio.to_thread(hints.close)
         with contextlib.suppress(BasculeError, TimeoutError):
             async with asyncio.timeout(LEAVE_WITHIN):
-                await services.perform(lambda tx, _: tx.remove_replica(replica.uid))
+                await services.perform(lambda tx, _: tx.stop_replica(replica.uid))
 
 
 def words_of(hints: Hints | None, following: Following) -> dict[str, object]:
@@ -106,11 +115,20 @@ def words_of(hints: Hints | None, following: Following) -> dict[str, object]:
     }
 
 
-async def _be_seen(services: Services, replica: Replica) -> None:
+def _is_reachable(address: Address) -> bool:
+    """Can it mean this host to another one? (EDGES A4)"""
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
+
+
+async def _say(services: Services, replica: Replica, *, may_wait: bool = False) -> None:
+    await services.perform(lambda tx, _: see(tx, replica), may_wait=may_wait)
+
+
+async def _be_seen(services: Services, described: Callable[[], Replica]) -> None:
     while True:
         await asyncio.sleep(SEEN_EVERY.total_seconds())
         try:
-            await services.perform(lambda tx, _: see(tx, replica), may_wait=True)
+            await _say(services, described(), may_wait=True)
         except BasculeError as error:
             log.error("this server could not say that it is there", why=error.message)
         except Exception:

@@ -274,7 +274,8 @@ def _serve(
     record_key, sealer = RecordKey(settings.data), Sealer(settings.data)
     endpoint = f"https://{_first_name(settings)}:{ports[0]}"
     replica = None if settings.database is None else this_replica(endpoint)
-    services = _services(store, ServerPlace(frozenset(ports), is_own_address), replica)
+    place = ServerPlace(frozenset(ports), is_own_address, is_alone=replica is None)
+    services = _services(store, place, replica)
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
     is_first_start = not admin_path.exists()
@@ -316,7 +317,7 @@ def _serve(
         on_set_up=set_up_file.forget,
         replica_keys=keys.at_replica(services, tokens),
     )
-    app = build_app(state, lambda: _background(state, host), [portal.router()])
+    app = build_app(state, lambda: _background(state, host, parts), [portal.router()])
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
@@ -387,7 +388,9 @@ async def remember_networks(state: AppState) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[None]:
+async def _background(
+    state: AppState, host: ThisHost | None, parts: HostParts
+) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
     from bascule.services.delivery import deliver
     from bascule.services.seal import keep_record
@@ -417,7 +420,10 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
             task.cancel()
 
     try:
-        async with among_replicas(services, state.told, lambda: _stop(services), rest):
+        among = among_replicas(
+            services, state.told, lambda: _stop(services), rest, parts.own_addresses
+        )
+        async with among:
             yield
     finally:
         collector.end()

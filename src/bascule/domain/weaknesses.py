@@ -183,9 +183,9 @@ DOUBTED = WeaknessKind(
 SERVER_PORT_CLOSED = WeaknessKind(
     "ServerPortClosed",
     Gravity.SEVERE,
-    "Port {ports}, on which this server listens, is closed on the server’s own host, so nobody "
-    "reaches it from elsewhere. On that host, remove the port from the policies (bascule policy "
-    "remove), or have the server listen elsewhere (serve --listen).",
+    "Port {ports}, on which a server of this installation listens, is closed on that server’s own "
+    "host, so nobody reaches it from elsewhere. Remove the port from the policies for that host "
+    "(bascule policy remove), or have the server listen elsewhere (serve --listen).",
     is_servers=True,
 )
 AGENT_TOO_OLD = WeaknessKind(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from bascule.domain.net import Address
 from bascule.errors import Unavailable
 
 ALIVE_FOR = timedelta(seconds=15)  # since it was last seen: five rounds of being seen
@@ -25,6 +26,8 @@ class Replica:
     endpoint: str
     version: str
     revision: str  # of the database, the newest that its program knows
+    ports: frozenset[int] = frozenset()  # on which it listens
+    addresses: frozenset[Address] = frozenset()  # of its host, as others may reach it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,17 @@ class SeenReplica:
         return self.silent_for <= ALIVE_FOR
 
 
-class ReplicaReads(Protocol):
+class ListeningReads(Protocol):
+    """Where servers listen."""
+
+    def listening_replicas(self) -> Sequence[Replica]:
+        """All of ``ReplicaReads.replicas``, and those that stopped and are not forgotten yet: they may
+        start again.
+        """
+        ...
+
+
+class ReplicaReads(ListeningReads, Protocol):
     """Reads of this part"""
 
     def replicas(self) -> Sequence[SeenReplica]:
@@ -61,7 +74,9 @@ class ReplicaWrites(ReplicaReads, Protocol):
         """It is there now."""
         ...
 
-    def remove_replica(self, uid: str) -> None: ...
+    def stop_replica(self, uid: str) -> None:
+        """It stopped. Where it listened is remembered until it is forgotten."""
+        ...
 
     def forget_replicas(self, silent_for: timedelta) -> None:
         """Those that were not seen for longer."""

@@ -40,10 +40,12 @@ IN_PROCESS_KEY = "in-process"  # the key of the point that lives in the server's
 
 @dataclass(frozen=True, slots=True)
 class ServerPlace:
-    """Where this server itself listens: a policy must not cut it off (EDGES A4)."""
+    """Where a server listens: a policy must not cut it off (EDGES A4)."""
 
     ports: frozenset[int] = frozenset()
     is_own_address: Callable[[Address], bool] = lambda _: False
+    is_alone: bool = True  # does no other server use its database?
+    host: str = ""  # of another server on the same database; empty: it is this one
 
 
 def new_id() -> str:
@@ -60,6 +62,7 @@ class Act:
     touched: set[str] = field(default_factory=set)  # machine uids whose desired state changed
     settled: set[str] = field(default_factory=set)  # request ids whose grants moved
     place: ServerPlace = ServerPlace()
+    others: Sequence[ServerPlace] | None = None  # of other servers; None: not read in this act
     denials: Denials = field(default_factory=Denials)  # of what policies refuse
     has_recorded: bool = False
     serving_since: datetime | None = None  # when the server of this act was started

@@ -19,6 +19,7 @@ from bascule.interfaces.exposure import ExposureWrites
 from bascule.interfaces.inventory import InventoryReads, MachineWrites
 from bascule.interfaces.policies import PolicyReads, PolicyWrites
 from bascule.interfaces.record import EventWrites
+from bascule.interfaces.replicas import ListeningReads
 from bascule.sentences import sentence
 from bascule.services import public_ports
 from bascule.services.act import Act, new_id
@@ -31,7 +32,13 @@ from bascule.services.timeline import machine_came, machine_went
 
 
 class MachineFactWrites(
-    EventWrites, ExposureWrites, InventoryReads, MachineWrites, PolicyReads, Protocol
+    EventWrites,
+    ExposureWrites,
+    InventoryReads,
+    ListeningReads,
+    MachineWrites,
+    PolicyReads,
+    Protocol,
 ):
     """Machines, and what follows from a new one."""
 
@@ -85,7 +92,7 @@ def put_machine(
     )
     if before is not None:
         came = set(machine.addresses) - set(before.addresses)
-        check_addresses(tx, act.place, machine, sorted(came, key=str))
+        check_addresses(tx, act, machine, sorted(came, key=str))
     tx.put_machine(machine)
     if before is None:
         machine_came(tx, act, machine)

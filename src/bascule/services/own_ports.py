@@ -1,14 +1,16 @@
 """Ports that a host needs for itself, which no policy may have closed (EDGES A4).
 
-Its range for outbound connections, where a kill or UDP port would cut them, and the server's own
-port on the server's own host, which would shut off every agent and everybody who asks. Refused
-when rules or addresses are written; of what is learnt later the machine says so.
+Its range for outbound connections, where a kill or UDP port would cut them, and a server's own
+port on that server's own host, which would cut off its agents and everybody who asks it. Of several
+servers on one database each refuses it for all: the database says where the others listen. Refused when
+rules or addresses are written; of what is learnt later the machine says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from bascule.domain.features import KNOWN, too_old_words
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
@@ -26,22 +28,31 @@ from bascule.domain.weaknesses import SERVER_PORT_CLOSED, Weakness
 from bascule.errors import InvalidInput, Part, Place, Problem
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
-from bascule.sentences import sentence
+from bascule.interfaces.replicas import ListeningReads
+from bascule.sentences import Sentence, sentence
 from bascule.services import closed_ports
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 
 
+class OwnPortReads(ListeningReads, PointReads, Protocol):
+    """What is known of a machine's host, and where servers listen."""
+
+
+class AddressReads(ListeningReads, PolicyReads, Protocol):
+    """What policies close, and where servers listen."""
+
+
 def check_rules(
-    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
+    tx: OwnPortReads, act: Act, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
     """Every port of these rules that this machine cannot have closed, as far as is known now."""
     yield from _check_agent(tx, machine, rules, here)
     yield from _check_host(tx, machine, rules, here)
-    yield from _check_server(tx, place, machine, rules, here)
+    yield from _check_servers(tx, act, machine, rules, here)
 
 
 def check_claims(
-    tx: PointReads, place: ServerPlace, machine: Machine, claims: Iterable[ClosedPort]
+    tx: OwnPortReads, act: Act, machine: Machine, claims: Iterable[ClosedPort]
 ) -> Iterable[Problem]:
     """The same of ports that its agent alone keeps closed."""
     everybody = (AddressPrefix(None),)
@@ -55,7 +66,7 @@ def check_claims(
         )
         for each in claims
     )
-    return check_rules(tx, place, machine, MachineRules(machine.id, rules), Place(Part.PORTS))
+    return check_rules(tx, act, machine, MachineRules(machine.id, rules), Place(Part.PORTS))
 
 
 def _check_agent(
@@ -105,57 +116,100 @@ def _check_host(
             )
 
 
-def _check_server(
-    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
+def _check_servers(
+    tx: OwnPortReads, act: Act, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
-    """Closing the server's own port on its own host would shut off every agent and person."""
-    shut = [p for p, rule in enumerate(rules.ports) if _closes_server(rule, place.ports)]
-    if not shut:
-        return
-    point = tx.enforcement_point(machine.uid)
+    """Closing a server's own port on its own host would cut off its agents and everybody who asks it."""
+    servers = [each for each in _servers(tx, act) if _is_host_of(tx, each, machine)]
+    for p, rule in enumerate(rules.ports):
+        cut_off = next((each for each in servers if _closes_server(rule, each.ports)), None)
+        if cut_off is not None:
+            words = _closing_words(cut_off, rule, machine)
+            yield Problem("PortOfServer", words, replace(here, part=Part.NUMBER, port=p))
+
+
+def _servers(tx: ListeningReads, act: Act) -> Sequence[ServerPlace]:
+    """Where the servers of this database listen, this one first; read once in an act."""
+    if act.place.is_alone:
+        return (act.place,)
+    if act.others is None:
+        act.others = [
+            ServerPlace(each.ports, each.addresses.__contains__, host=each.host)
+            for each in tx.listening_replicas()
+        ]
+    return (act.place, *act.others)
+
+
+def _is_host_of(tx: PointReads, server: ServerPlace, machine: Machine) -> bool:
+    """Does this server run on this machine?"""
+    point = None if server.host else tx.enforcement_point(machine.uid)
     is_inside = point is not None and point.public_key == IN_PROCESS_KEY
-    if is_inside or any(map(place.is_own_address, machine.addresses)):
-        for p in shut:
-            yield Problem(
-                "PortOfServer",
-                sentence(
-                    "This server itself listens on port {port} of {machine}. Closing it "
-                    "would cut off all agents and users. Use another port, or let the "
-                    "server listen elsewhere (serve --listen).",
-                    port=rules.ports[p].number,
-                    machine=machine.id.name,
-                ),
-                replace(here, part=Part.NUMBER, port=p),
-            )
+    return is_inside or any(map(server.is_own_address, machine.addresses))
 
 
-def check_addresses(
-    tx: PolicyReads, place: ServerPlace, machine: Machine, came: Iterable[Address]
-) -> None:
-    """Raise InvalidInput when an address that came makes it the host of this server, and a
+def _closing_words(server: ServerPlace, rule: PortRule, machine: Machine) -> Sentence:
+    if server.host:
+        return sentence(
+            "The server on host {host} listens on port {port} of {machine}, or did within the last "
+            "day. Closing it would cut off the agents and users of that server. Use another port, or "
+            "let that server listen elsewhere (serve --listen).",
+            host=server.host,
+            port=rule.number,
+            machine=machine.id.name,
+        )
+    return sentence(
+        "This server itself listens on port {port} of {machine}. Closing it "
+        "would cut off all agents and users. Use another port, or let the "
+        "server listen elsewhere (serve --listen).",
+        port=rule.number,
+        machine=machine.id.name,
+    )
+
+
+def check_addresses(tx: AddressReads, act: Act, machine: Machine, came: Iterable[Address]) -> None:
+    """Raise InvalidInput when an address that came makes it the host of a server, and a
     policy names for it the port that the server listens on: the same, the other way round.
     """
-    shut = {
-        r.number for r in closed_ports.rules_naming(tx, machine) if _closes_server(r, place.ports)
-    }
-    own = [each for each in came if place.is_own_address(each)] if shut else []
-    if own:
-        raise InvalidInput(
-            sentence(
-                "{address} is this server's own address, and a policy names port {ports} "
-                "of {machine}, on which it listens. Closing it would cut off all agents "
-                "and users.",
-                address=own[0],
-                ports=", ".join(map(str, sorted(shut))),
-                machine=machine.id.name,
-            ),
-            code="AddressOfServer",
-            target="addresses",
-            advice=sentence(
-                "Remove the machine's rules first: bascule policy remove {machine}.",
-                machine=machine.id.name,
-            ),
+    for address in came:
+        for server in _servers(tx, act):
+            if not server.is_own_address(address):
+                continue
+            rules = closed_ports.rules_naming(tx, machine)
+            shut = {each.number for each in rules if _closes_server(each, server.ports)}
+            if shut:
+                raise InvalidInput(
+                    _address_words(server, address, shut, machine),
+                    code="AddressOfServer",
+                    target="addresses",
+                    advice=sentence(
+                        "Remove the machine's rules first: bascule policy remove {machine}.",
+                        machine=machine.id.name,
+                    ),
+                )
+
+
+def _address_words(
+    server: ServerPlace, address: Address, shut: Iterable[int], machine: Machine
+) -> Sentence:
+    ports = ", ".join(map(str, sorted(shut)))
+    if server.host:
+        return sentence(
+            "{address} is an address of host {host}, and a policy names port {ports} of {machine}, "
+            "on which the server there listens, or did within the last day. Closing it would cut off "
+            "the agents and users of that server.",
+            address=address,
+            host=server.host,
+            ports=ports,
+            machine=machine.id.name,
         )
+    return sentence(
+        "{address} is this server's own address, and a policy names port {ports} "
+        "of {machine}, on which it listens. Closing it would cut off all agents "
+        "and users.",
+        address=address,
+        ports=ports,
+        machine=machine.id.name,
+    )
 
 
 def _closes_server(rule: PortRule, ports: Collection[int]) -> bool:
@@ -169,20 +223,21 @@ def _covers_udp(rule: PortRule) -> bool:
 
 
 def learnt_late(
-    act: Act, point: EnforcementPoint, closed_there: Iterable[ClosedPort]
+    tx: ListeningReads, act: Act, point: EnforcementPoint, closed_there: Iterable[ClosedPort]
 ) -> tuple[Weakness, ...]:
-    """What was learnt after the rules were set: that they are of the server's own host (A4)."""
+    """What was learnt after the rules were set: that they are of a server's own host (A4)."""
     ports = {
         each.port.number for each in closed_there if each.port.protocol is TransportProtocol.TCP
     }
-    shut = sorted(ports & act.place.ports)
-    if not shut or not _is_of_own_host(act, point):
+    if not ports:
         return ()
-    return (SERVER_PORT_CLOSED(ports=", ".join(map(str, shut))),)
+    there = [each for each in _servers(tx, act) if _is_beside(act, each, point)]
+    shut = sorted(ports & frozenset().union(*(each.ports for each in there)))
+    return (SERVER_PORT_CLOSED(ports=", ".join(map(str, shut))),) if shut else ()
 
 
-def _is_of_own_host(act: Act, point: EnforcementPoint) -> bool:
-    """Does the agent run beside the server, by the address that it calls from?"""
-    if point.public_key == IN_PROCESS_KEY:
+def _is_beside(act: Act, server: ServerPlace, point: EnforcementPoint) -> bool:
+    """Does the agent run beside this server, by the address that it calls from?"""
+    if not server.host and point.public_key == IN_PROCESS_KEY:
         return True
-    return bool(act.actor.address) and act.place.is_own_address(parse_address(act.actor.address))
+    return bool(act.actor.address) and server.is_own_address(parse_address(act.actor.address))

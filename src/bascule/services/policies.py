@@ -37,6 +37,7 @@ from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.policies import PolicyWrites, StoredPolicy
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.public_ports import PublicPortWrites
+from bascule.interfaces.replicas import ListeningReads
 from bascule.interfaces.roles import RoleReads
 from bascule.protocol.port_rules import flat_rule_json
 from bascule.sentences import sentence
@@ -53,6 +54,7 @@ class PolicyChangeWrites(
     GrantEndWrites,
     BindingReads,
     ClosedPortWrites,
+    ListeningReads,
     MachineReads,
     PlanReads,
     PolicyWrites,
@@ -76,7 +78,7 @@ class PolicyEndWrites(
     """The same, with the assignments at a policy that is deleted."""
 
 
-class RuleReads(MachineReads, PointReads, Protocol):
+class RuleReads(ListeningReads, MachineReads, PointReads, Protocol):
     """What shows whether a machine's ports can be closed."""
 
 
@@ -322,7 +324,7 @@ def _check(tx: RuleReads, act: Act, policy: Policy, before: Policy | None) -> li
         if point is not None and point.managers:
             words = unable_words(Unable.MANAGED, machine.id.name)
             problems.append(Problem(Unable.MANAGED, words, here))
-        problems.extend(own_ports.check_rules(tx, act.place, machine, rules, here))
+        problems.extend(own_ports.check_rules(tx, act, machine, rules, here))
     if problems:
         raise InvalidInput.of(problems)
     return machines

@@ -37,6 +37,7 @@ from bascule.interfaces.points import PointWrites
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
+from bascule.interfaces.replicas import ListeningReads
 from bascule.interfaces.settling import SettlingReads
 from bascule.protocol.report import MAXIMUM_SKEW, Report
 from bascule.sentences import sentence
@@ -64,7 +65,9 @@ from bascule.services.settling import Settled, settle, withdraw_unable
 from bascule.services.timeline import follow
 
 
-class HeardWrites(ClosedPortReads, EventWrites, GenerationReads, PointWrites, Protocol):
+class HeardWrites(
+    ClosedPortReads, EventWrites, GenerationReads, ListeningReads, PointWrites, Protocol
+):
     """A point, and the record."""
 
 
@@ -72,6 +75,7 @@ class ReportWrites(
     GrantEndWrites,
     ClosedPortWrites,
     KnockWrites,
+    ListeningReads,
     ListingWrites,
     MachineReads,
     PlanWrites,
@@ -282,7 +286,7 @@ def _updated(
         local_port_range=report.local_port_range,
         weaknesses=(
             *told,
-            *learnt_late(act, point, report.closed),
+            *learnt_late(tx, act, point, report.closed),
             *_outgrown(tx, machine, report),
         ),
         blocked_attempts=report.blocked_attempts,

@@ -19,6 +19,7 @@ from bascule.errors import Conflict, InvalidInput
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.replicas import ListeningReads
 from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services import closed_ports, own_ports
@@ -31,7 +32,7 @@ from bascule.services.policy_rights import check_may_set_rules
 
 
 class UnnamedPortWrites(
-    ClosingWrites, MachineReads, PlanReads, PrincipalReads, RoleReads, Protocol
+    ClosingWrites, ListeningReads, MachineReads, PlanReads, PrincipalReads, RoleReads, Protocol
 ):
     """Closed ports, what policies name, and the right to release a port."""
 
@@ -115,9 +116,7 @@ def take_ports(
                 "To see claimed ports: bascule machine show {machine}.", machine=machine.id.name
             ),
         )
-    problems = list(
-        own_ports.check_claims(tx, act.place, machine, [claims[port] for port in wanted])
-    )
+    problems = list(own_ports.check_claims(tx, act, machine, [claims[port] for port in wanted]))
     if problems:
         raise InvalidInput.of(problems)
     closed_ports.check_room(tx, machine, wanted)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
+from bascule.domain.net import parse_address
 from bascule.interfaces.replicas import ALIVE_FOR, Replica, SeenReplica
 from bascule.interfaces.store import Store
 from tests.contracts.store.samples import NOW, read, write
@@ -19,8 +21,34 @@ class ReplicaContract:
         write(store, lambda tx: tx.see_replica(FIRST))
         found = read(store, lambda r: r.replicas())
         assert [each.replica for each in found] == [FIRST, SECOND]
-        write(store, lambda tx: tx.remove_replica("r-1"))
+        write(store, lambda tx: tx.stop_replica("r-1"))
         assert [each.replica for each in read(store, lambda r: r.replicas())] == [SECOND]
+
+    def test_where_one_listens_is_remembered_after_it_stopped(self, store: Store) -> None:
+        """It may be upgraded, and start again (EDGES A4)."""
+        one = replace(
+            FIRST,
+            ports=frozenset({8443, 443}),
+            addresses=frozenset(map(parse_address, ("10.0.0.9", "2001:db8::9"))),
+        )
+        write(store, lambda tx: tx.see_replica(SECOND))
+        write(store, lambda tx: tx.see_replica(FIRST))
+        write(store, lambda tx: tx.see_replica(one))
+        assert read(store, lambda r: r.listening_replicas()) == [one, SECOND]
+        write(store, lambda tx: tx.stop_replica(one.uid))
+        write(store, lambda tx: tx.forget_replicas(timedelta(hours=1)))
+        assert read(store, lambda r: r.listening_replicas()) == [one, SECOND]
+        assert [each.replica for each in read(store, lambda r: r.replicas())] == [SECOND]
+        time.sleep(0.05)
+        write(store, lambda tx: tx.see_replica(SECOND))
+        write(store, lambda tx: tx.forget_replicas(timedelta(milliseconds=45)))
+        assert one not in read(store, lambda r: r.listening_replicas())
+
+    def test_one_that_is_seen_after_its_stop_is_there(self, store: Store) -> None:
+        for work in ("see_replica", "stop_replica", "see_replica"):
+            given = FIRST if work == "see_replica" else FIRST.uid
+            write(store, lambda tx, work=work, given=given: getattr(tx, work)(given))
+        assert [each.replica for each in read(store, lambda r: r.replicas())] == [FIRST]
 
     def test_when_it_was_seen_is_the_databases_time(self, store: Store) -> None:
         write(store, lambda tx: tx.see_replica(FIRST))
