@@ -44,7 +44,13 @@ class MachineFactWrites(
 
 
 class MachineEndWrites(
-    BindingActWrites, AssignmentWrites, ClosedPortWrites, MachineWrites, PolicyWrites, Protocol
+    BindingActWrites,
+    AssignmentWrites,
+    ClosedPortWrites,
+    ListeningReads,
+    MachineWrites,
+    PolicyWrites,
+    Protocol,
 ):
     """Machines, and all that ends with one."""
 

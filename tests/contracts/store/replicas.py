@@ -45,9 +45,9 @@ class ReplicaContract:
         assert one not in read(store, lambda r: r.listening_replicas())
 
     def test_one_that_is_seen_after_its_stop_is_there(self, store: Store) -> None:
-        for work in ("see_replica", "stop_replica", "see_replica"):
-            given = FIRST if work == "see_replica" else FIRST.uid
-            write(store, lambda tx, work=work, given=given: getattr(tx, work)(given))
+        write(store, lambda tx: tx.see_replica(FIRST))
+        write(store, lambda tx: tx.stop_replica(FIRST.uid))
+        write(store, lambda tx: tx.see_replica(FIRST))
         assert [each.replica for each in read(store, lambda r: r.replicas())] == [FIRST]
 
     def test_when_it_was_seen_is_the_databases_time(self, store: Store) -> None:
