@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,8 +14,15 @@ from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from bascule.bootstrap.admin import admin
+from bascule.bootstrap.database import Record
+from bascule.domain.facts.installation import DatabaseAccepted
+from bascule.domain.facts.kind import Severity
+from bascule.domain.facts.kinds import kind_of
 from bascule.errors import BasculeError, ConfigurationError, Unavailable
 from bascule.interfaces.inventory import Installation
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Store
+from bascule.services.act import Act
 from bascule.store.lineage import Lineage, Timeline
 from bascule.store.postgresql import Place, place_of
 from bascule.store.postgresql_open import open_postgresql
@@ -167,7 +175,9 @@ def test_a_database_at_another_address_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "database.json").write_text(json.dumps(known))
     tmp_path.chmod(0o700)
     seen = tmp_path / "timeline.json"
-    Lineage(seen).accept(Timeline("1", 1))
+    earlier = Lineage(seen)
+    earlier.accept(Timeline("1", 1))
+    earlier.note_recorded()
     before = seen.read_text()
     cluster, command = postgresql.cluster(), ["accept-database", "--data", str(tmp_path)]
     ours, other = (cluster.make(postgresql.blank()) for _ in range(2))
@@ -182,9 +192,67 @@ def test_a_database_at_another_address_is_accepted(tmp_path: Path) -> None:
     assert seen.read_text() == before
     done = CliRunner().invoke(admin, [*command, "--database", cluster.address(ours)])
     assert done.exit_code == 0, done.output
-    close(_opened(cluster.place(ours), seen))
+    store = _opened(cluster.place(ours), seen)
+    (fact,) = _accepted(store)
+    assert fact.known == "cluster 1, timeline 1"
+    assert fact.accepted == str(Lineage(seen)._read())
+    assert (fact.host, kind_of(fact).severity) == (socket.gethostname(), Severity.HIGH)
+    assert Lineage(seen).unrecorded == [], "on record, once"
+    close(store)
     for name in (ours, other, bare, empty):
         cluster.drop(name)
+
+
+def test_what_is_accepted_and_cannot_be_recorded_now_is_recorded_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a backup of an older revision, which only a start may upgrade."""
+    cluster, data = postgresql.cluster(), tmp_path
+    data.chmod(0o700)
+    name = cluster.make(postgresql.blank())
+    _made(cluster.place(name), "t")
+    known = {"database": cluster.address(name), "tenant_id": "t", "is_made": True}
+    (data / "database.json").write_text(json.dumps(known))
+    seen = Lineage(data / "timeline.json")
+    seen.accept(Timeline("1", 1))
+    seen.note_recorded()
+
+    def refused(_: Record, **__: object) -> Store:
+        raise ConfigurationError("The database has an older revision.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Record, "open", refused)
+        done = CliRunner().invoke(admin, ["accept-database", "--data", str(data)])
+    assert done.exit_code == 0, done.output
+    assert "at the server's next start. The database has an older revision." in done.output
+    store = _opened(cluster.place(name), data / "timeline.json")
+    assert _accepted(store) == []
+    record = Record(data)
+    for _ in range(2):
+        write(store, lambda tx: record.put_on_record(tx, Act(datetime(2030, 1, 1, tzinfo=UTC))))
+        record.note_recorded()
+        assert [each.known for each in _accepted(store)] == ["cluster 1, timeline 1"]
+    close(store)
+    cluster.drop(name)
+
+
+def _accepted(store: SqlStore) -> list[DatabaseAccepted]:
+    kinds = EventFilter(kinds=(DatabaseAccepted.__name__,))
+    found = [event.fact for _, event in read(store, lambda r: r.events(kinds))]
+    return [fact for fact in found if isinstance(fact, DatabaseAccepted)]
+
+
+def test_what_is_not_on_record_yet_outlives_a_failover(file: Path) -> None:
+    seen = Lineage(file)
+    seen.accept(Timeline("1", 5))
+    seen.accept(Timeline("1", 4))
+    seen.follow(Timeline("1", 6), "ours")
+    first, second = Lineage(file).unrecorded
+    assert first == ("unknown", "cluster 1, timeline 5")
+    assert second == ("cluster 1, timeline 5", "cluster 1, timeline 4")
+    Lineage(file).note_recorded()
+    assert Lineage(file).unrecorded == []
+    seen.follow(Timeline("1", 6), "ours")
 
 
 def test_a_server_and_a_command_write_what_they_see_at_once(file: Path) -> None:

@@ -26,7 +26,7 @@ from bascule.bootstrap.database import Record
 from bascule.bootstrap.options import DATA, database_options
 from bascule.bootstrap.replica_commands import replica
 from bascule.config import parse_database
-from bascule.errors import ConfigurationError
+from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.store import Transaction
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def accept_database(
     A server refuses a database in another cluster, or on a lower timeline than it has seen,
     because what it acknowledged may be missing there. Run this on each server's host if the
     database is the right one. If it is in another cluster or has another address, start the
-    server again. Agents that have seen more are shown as restored.
+    server again. Agents that have seen more are shown as restored. This is recorded.
     """
     require_installation(data)
     check_own(data)
@@ -310,6 +310,24 @@ def accept_database(
         click.echo("The record is in SQLite: there is nothing to accept.")
         return
     click.echo(f"Known:    {found[0]}.\nAccepted: {found[1]}.")
+    try:
+        _put_on_record(record)
+    except BasculeError as error:
+        click.echo(f"It will be recorded at the server's next start. {error.message}", err=True)
+
+
+def _put_on_record(record: Record) -> None:
+    from bascule.clocks import SystemClock
+    from bascule.services.act import Services
+    from bascule.services.hub import Hub
+
+    store = record.open(is_server=False)
+    try:
+        services = Services(store, store.clock or SystemClock(), Hub())
+        asyncio.run(services.perform(record.put_on_record))
+    finally:
+        store.close()
+    record.note_recorded()
 
 
 def _endpoint(known: dict[str, object]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +23,14 @@ from bascule.bootstrap.data_directory import (
     names_installation,
 )
 from bascule.config import DatabaseSettings
+from bascule.domain.facts.installation import DatabaseAccepted
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.store import Reader, Store, Transaction
 
 if TYPE_CHECKING:
+    from bascule.services.act import Act
     from bascule.store.lineage import Lineage
     from bascule.store.postgresql import Place
 
@@ -113,6 +116,17 @@ class Record:
         assert found is not None  # noqa: S101  # reason: what connected has seen it
         was = lineage.accept(found)
         return "unknown" if was is None else str(was), str(found)
+
+    def put_on_record(self, tx: Transaction, act: Act) -> None:
+        """What was accepted and is not on record yet; ``note_recorded`` when that is kept."""
+        lineage = self.lineage
+        for known, accepted in () if lineage is None else lineage.unrecorded:
+            act.record(tx, DatabaseAccepted(socket.gethostname(), known, accepted))
+
+    def note_recorded(self) -> None:
+        lineage = self.lineage
+        if lineage is not None:
+            lineage.note_recorded()
 
     @property
     def where(self) -> Path | Place:

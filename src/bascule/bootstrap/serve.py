@@ -364,6 +364,7 @@ def _note_start(tx: Transaction, act: Act, services: Services, record: Record) -
     from bascule.services.retention import mark_clock
 
     record.begin(tx)
+    record.put_on_record(tx, act)
     mark_clock(tx, act, services.clock.boottime(), services.boot)
     if services.replica is None:
         tx.end_all_asking()  # no other server asks, and this one may have been stopped while it did
@@ -371,6 +372,7 @@ def _note_start(tx: Transaction, act: Act, services: Services, record: Record) -
 
 def _note_begun(record: Record, services: Services, installation: Installation) -> None:
     record.note_made()
+    record.note_recorded()
     services.number.value = installation.number
 
 

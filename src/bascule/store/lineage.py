@@ -12,9 +12,11 @@ import fcntl
 import json
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
@@ -80,18 +82,39 @@ class Lineage:
             self._known = found
 
     def accept(self, found: Timeline) -> Timeline | None:
-        """Take it as the right one from now on; returns what was known."""
+        """Take it as the right one from now on; returns what was known. ``unrecorded`` has it, until
+        ``note_recorded``.
+        """
         with self._gate, suppress(ConfigurationError):
             self._known = self._read()
         was, self._known = self._known, found
-        self._write(found)
+        self._write(found, (*self.unrecorded, ("unknown" if was is None else str(was), str(found))))
         return was
+
+    @property
+    def unrecorded(self) -> Sequence[tuple[str, str]]:
+        """What was accepted and is not on record yet: what was known, and what was accepted."""
+        try:
+            return [(str(was), str(found)) for was, found in self._told().get("unrecorded", ())]
+        except (OSError, ValueError, TypeError, AttributeError):
+            return ()  # a damaged file; ``follow`` says so
+
+    def note_recorded(self) -> None:
+        """All of ``unrecorded`` is on record."""
+        if self.unrecorded and (known := self._read()) is not None:
+            self._write(known, ())
+
+    def _told(self) -> dict[str, Any]:
+        if self._file is None or not self._file.exists():
+            return {}
+        told: dict[str, Any] = json.loads(self._file.read_text())
+        return told
 
     def _read(self) -> Timeline | None:
         if self._file is None or not self._file.exists():
             return None
         try:
-            known = json.loads(self._file.read_text())
+            known = self._told()
             return Timeline(str(known["system"]), int(known["timeline"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
@@ -101,10 +124,13 @@ class Lineage:
                 "--data DIR",
             ) from None
 
-    def _write(self, found: Timeline) -> None:
+    def _write(self, found: Timeline, unrecorded: Sequence[tuple[str, str]] | None = None) -> None:
+        """``unrecorded`` of None stays as it is."""
         if self._file is None:
             return
-        told = {"system": found.system, "timeline": found.timeline}
+        told: dict[str, object] = {"system": found.system, "timeline": found.timeline}
+        if waiting := self.unrecorded if unrecorded is None else unrecorded:
+            told["unrecorded"] = list(waiting)
         folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)  # a server and a command may write it at once

@@ -40,6 +40,21 @@ class InstallationMoved(Fact):
 
 
 @fact(
+    "Bascule.Audit/databases/accept/action",
+    "Accept another state of the database",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
+class DatabaseAccepted(Fact):
+    """Somebody on a server's host took a database as the right one that may lack what was acknowledged."""
+
+    host: Text  # of the server that uses it from then on
+    known: Text  # cluster and timeline that it had seen
+    accepted: Text  # cluster and timeline that it uses
+
+
+@fact(
     "Bascule.Identity/setUpLinks/write",
     "Create set-up link",
     Activity.CREATE,
