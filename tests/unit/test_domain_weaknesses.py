@@ -12,6 +12,7 @@ from bascule.domain.weaknesses import (
     ANSWERS_BY_ANOTHER,
     ANSWERS_ELSEWHERE,
     BLOCKED_ELSEWHERE,
+    GATEWAY_S_OWN_ADDRESS,
     KINDS,
     NO_NEIGHBOUR,
     NO_ROUTE,
@@ -116,6 +117,12 @@ def test_what_is_no_shadow_is_said_as_it_is() -> None:
     """Whatever this program does not know of a newer agent, too."""
     unowned, newer = TABLE_UNOWNED(kernel="6", nftables="1"), Weakness("Newer", {"port": "x"})
     assert seen_behind([unowned, newer], HERE, "gw") == (unowned, newer)
+
+
+def test_of_a_machine_that_is_said_to_be_at_the_gateway_s_address_no_other_hears() -> None:
+    said = GATEWAY_S_OWN_ADDRESS(address="10.9.0.1")
+    assert seen_behind([said], [ip_address("10.9.0.1")], "gw") == (said,)
+    assert seen_behind([said], HERE, "gw") == ()
 
 
 def test_the_gateways_past_which_a_port_is_reached_are_named_once_each() -> None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from bascule.domain.net import Address, PortKey
-from bascule.domain.weaknesses import OF, Shadow, Weakness, WeaknessBehind
+from bascule.domain.weaknesses import (
+    GATEWAY_S_OWN_ADDRESS,
+    OF,
+    Shadow,
+    Weakness,
+    WeaknessBehind,
+)
 
 PAST_US = (
     Shadow.ADMITS,
@@ -59,6 +65,8 @@ def seen_behind(
     found: list[Weakness] = []
     for each in weaknesses:
         port, _, address = each.arguments.get("port", "").partition(OF)
+        if each.is_of(GATEWAY_S_OWN_ADDRESS) and each.arguments.get("address") not in here:
+            continue
         if each.kind is None or (each.kind.shadow is None and each.kind.is_behind):
             found.append(each)
         elif address in here if port else each.kind.is_behind:
