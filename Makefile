@@ -14,7 +14,7 @@ UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-down test test-all check lint formatted types contracts domain \
-    format faults bench screenshots lock clean mutants postgresql replicas guarantees promises
+    format faults bench screenshots lock clean packages mutants postgresql replicas guarantees promises
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,8 @@ formatted:
 
 types:
 	$(BIN)/mypy src/bascule tests bench
-	MYPYPATH=tools/mutants $(BIN)/mypy tools  # its scripts import each other from beside them
+	MYPYPATH=tools/mutants $(BIN)/mypy tools --exclude tools/packages  # its scripts import each other from beside them
+	MYPYPATH=tools/packages:src $(BIN)/mypy tools/packages  # as above
 
 contracts:
 	$(BIN)/lint-imports --no-logo
@@ -96,6 +97,9 @@ bench: install  ## measure ask-to-open beside the peers, and a fleet of 2,000; w
 
 screenshots: install-dev  ## pictures of the portal's pages, into docs/screenshots; needs root
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q tests/e2e/portal/screenshots.py
+
+packages: install-dev  ## build dist/: .deb and .rpm of agent, server and command line, an apt repository, checksums (SIGN=KEY: signed by gpg)
+	@$(BIN)/python tools/packages --uv "$(UV)" $(if $(SIGN),--sign "$(SIGN)")
 
 lock:  ## resolve the lock files again (OPTIONS=--upgrade for newer versions)
 	@tools/lock.sh $(UV) $(OPTIONS)

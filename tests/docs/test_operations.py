@@ -65,3 +65,14 @@ def test_every_file_of_a_server_is_on_the_list() -> None:
     missing = [name for name in names if f"`DATA/{name}`" not in table]
     missing += [name for name in states if f"`STATE/{name}`" not in table]
     assert missing == []
+
+
+def test_the_package_s_unit_is_that_of_the_page() -> None:
+    """But for where the program is, and its options, which a package takes from a file."""
+    packaged = (ROOT / "tools/packages/files/bascule.service").read_text(encoding="utf-8")
+    own = ("ExecStart=", "EnvironmentFile=", "Documentation=")
+
+    def rest(text: str) -> list[str]:
+        return [line for line in text.splitlines() if not line.startswith(own)]
+
+    assert rest(packaged) == rest(unit())

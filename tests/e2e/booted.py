@@ -1,6 +1,6 @@
 """A machine that boots: systemd as the first process of namespaces of its own.
 
-Its files are this machine's, with a layer of its own above them that outlives a reboot; its
+Its files are this machine's, or those of another root, with a layer of its own above them that outlives a reboot; its
 network is one namespace with a wire to ``client``. Nothing that it does reaches outside.
 Sources: unshare(1), systemd's container interface. Needs root and systemd.
 """
@@ -27,10 +27,10 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Quiet units of this machine that have no business there are masked by the layer.
 _BOOT = """
 set -e
-layer=$1 root=$1/root
+layer=$1 root=$1/root lower=$2
 mkdir -p "$root"
 mount --make-rprivate /
-mount -t overlay overlay -o "lowerdir=/,upperdir=$layer/upper,workdir=$layer/work" "$root"
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$layer/upper,workdir=$layer/work" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 mount -t tmpfs tmpfs "$root/sys/fs/cgroup" 2>/dev/null || true
@@ -62,7 +62,8 @@ def why_not(*needed: Path) -> str:
 class BootedMachine:
     """One machine; ``boot`` and ``power_off`` as often as one likes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lower: Path = Path("/")) -> None:
+        self._lower = lower
         self._layer = folder / "layer"
         # An overlay cannot lie on an overlay; a file system in memory it can.
         self._layer.mkdir()
@@ -91,6 +92,12 @@ class BootedMachine:
         inside.parent.mkdir(parents=True, exist_ok=True)
         inside.write_text(text)
 
+    def put(self, path: str, file: Path) -> None:
+        """Copy a file into the machine's own layer; only while it is off."""
+        inside = self._layer / "upper" / path.lstrip("/")
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, inside)
+
     def boot(self) -> None:
         """Switch on; returns when systemd answers and the wire is plugged in."""
 
@@ -100,7 +107,7 @@ class BootedMachine:
         spaces = ("--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork")
         command = ["unshare", *spaces, "--kill-child", "bash", "-c", _BOOT, "boot"]
         self._unshared = subprocess.Popen(
-            [*command, str(self._layer)],
+            [*command, str(self._layer), str(self._lower)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

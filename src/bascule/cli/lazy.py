@@ -15,6 +15,8 @@ import click
 from click.exceptions import NoSuchCommand
 from click.shell_completion import CompletionItem
 
+from bascule.errors import ConfigurationError
+
 
 class Lazy(NamedTuple):
     """Where a command is and what it is for, known without loading it."""
@@ -28,11 +30,28 @@ class Lazy(NamedTuple):
         module, _, attribute = self.target.partition(":")
         try:
             command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise _not_installed(error) from error
         finally:
             gc.enable()  # bootstrap.main disabled it
         if not isinstance(command, click.Command):
             raise TypeError(f"{self.target} is not a click command")
         return command
+
+
+def _not_installed(error: ModuleNotFoundError) -> Exception:
+    """Of distributions' packages each brings its commands; the names of all are in the table."""
+    missing = error.name or ""
+    if not missing.startswith("bascule."):
+        return error
+    if missing.startswith("bascule.lab"):
+        return ConfigurationError(
+            "This installation of Bascule has no lab.", advice="A clone of the repository has it."
+        )
+    package = "bascule-agent" if missing.startswith("bascule.agent") else "bascule-server"
+    return ConfigurationError(
+        "This command is not installed here.", advice=f"It is in the package {package}."
+    )
 
 
 class LazyGroup(click.Group):

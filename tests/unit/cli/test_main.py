@@ -11,7 +11,7 @@ import pytest
 
 from bascule.cli.lazy import Lazy, LazyGroup
 from bascule.cli.main import COMMANDS, build, invoke
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, ConfigurationError
 from tests.unit.cli.conftest import Cli
 
 HEAVY = (
@@ -109,6 +109,23 @@ def test_a_brought_command_gets_the_object(capsys: pytest.CaptureFixture[str]) -
     group = LazyGroup({"probe": Lazy(f"{__name__}:probe", "probe")}, name="bascule")
     assert invoke(group, "the object", ["probe"]) == 3
     assert capsys.readouterr().out == "the object\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("bascule.bootstrap.absent:serve", "in the package bascule-server"),
+        ("bascule.agent.absent:agent", "in the package bascule-agent"),
+        ("bascule.lab_absent:lab", "A clone of the repository"),
+    ],
+)
+def test_a_command_of_another_package_names_it(
+    capsys: pytest.CaptureFixture[str], target: str, says: str
+) -> None:
+    """A host with the agent's package alone knows ``bascule serve`` by name only."""
+    group = LazyGroup({"probe": Lazy(target, "probe")}, name="bascule")
+    assert invoke(group, None, ["probe"]) == ConfigurationError.exit_code
+    assert says in capsys.readouterr().err
 
 
 @click.command()

@@ -1,0 +1,292 @@
+"""The packages on a booted machine: installed, upgraded, interrupted, removed, purged (EDGES I4).
+
+All are the life of one machine, in the order of this file. BASCULE_TEST_ROOT names the folder of another
+Debian than this machine's, with systemd, python3-cryptography, nftables and debconf in it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.booted import CLIENT, HOST, BootedMachine, why_not
+from tests.e2e.lab_world import until
+from tests.support.packages import NEWER, OLDER, Built, build, make
+
+pytestmark = [pytest.mark.root, pytest.mark.leak, pytest.mark.long, pytest.mark.timeout(900)]
+
+AGENT, CLOSED = "bascule-agent.service", "bascule-closed.service"
+RULES = "/etc/bascule/closed.rules"
+PORT = 2323  # of something that listens
+ROOT = Path(os.environ.get("BASCULE_TEST_ROOT", "/"))
+UNNEEDED = (
+    *("ssh.service", "ssh.socket", "getty@tty1.service", "systemd-networkd.service"),
+    *("firewalld.service", "ufw.service"),  # they would close the test's port at the boot
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("packages")
+    if why := why_not():
+        pytest.skip(why)
+    return build(folder)
+
+
+class Host:
+    """A machine with packages, and its owner who types at it."""
+
+    def __init__(self, machine: BootedMachine) -> None:
+        self.machine = machine
+
+    def bascule(self, *words: str, check: bool = True, stdin: str = "") -> str:
+        return self.machine.run("bascule", *words, check=check, stdin=stdin)
+
+    def dpkg(self, *words: str, check: bool = True) -> str:
+        """As apt calls it when nobody is there; what it said on both streams."""
+        line = f"DEBIAN_FRONTEND=noninteractive dpkg {' '.join(words)} 2>&1"
+        return self.machine.run("sh", "-c", line, check=check)
+
+    def install(self, version: str, *packages: str) -> str:
+        files = (f"/packages/{each}_{version}_*.deb" for each in packages)
+        return self.dpkg("--install", *files)
+
+    def enrol(self, *words: str) -> None:
+        made = self.bascule("machine", "enrol", "web-1", *words, "-o", "json")
+        self.bascule(
+            *("agent", "install", "--server", "https://127.0.0.1:8443", "--token-file", "-"),
+            stdin=made.partition('"token": "')[2].partition('"')[0],
+        )
+        assert until(self.is_connected, 30)
+
+    def is_connected(self) -> bool:
+        return "server:  connected" in self.bascule("agent", "status", check=False)
+
+    def reaches(self) -> bool:
+        return self.machine.client.reaches(PORT, HOST)
+
+    def boot(self) -> None:
+        self.machine.power_off()
+        self.machine.boot()
+        self.machine.serve_echo(PORT)
+        assert until(lambda: "LISTEN" in self.machine.run("ss", "-tln", f"sport = {PORT}"), 20)
+
+    def is_there(self, path: str) -> bool:
+        return self.machine.run("sh", "-c", f"test -e {path} && echo yes || true") == "yes"
+
+    def is_owned(self) -> bool:
+        return "owner" in self.machine.run("nft", "list", "table", "inet", "bascule")
+
+
+@contextmanager
+def closed_throughout(host: Host) -> Iterator[None]:
+    """A stranger knocks all the time, and no knock is answered."""
+    over, answered = threading.Event(), []
+
+    def knock() -> None:
+        while not over.is_set():
+            answered.append(host.machine.client.reaches(PORT, HOST, wait=0.1))
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        knocking.join()
+    assert len(answered) > 5
+    assert not any(answered)
+
+
+@pytest.fixture(scope="module")
+def host(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with BootedMachine(tmp_path_factory.mktemp("boot"), ROOT) as machine:
+        machine.mask(*UNNEEDED)
+        machine.write("/etc/nftables.conf", "#!/usr/sbin/nft -f\nflush ruleset\n")
+        for package in built.debs:
+            machine.put(f"/packages/{package.name}", package)
+        machine.boot()
+        machine.run("systemctl", "enable", "nftables.service")
+        machine.serve_echo(PORT)
+        assert until(lambda: machine.client.reaches(PORT, HOST), 20)
+        yield Host(machine)
+
+
+def test_a_newcomer_installs_server_and_agent(host: Host) -> None:
+    said = host.install(OLDER, "bascule-cli", "bascule-server", "bascule-agent")
+    assert "systemctl enable --now bascule" in said
+    assert "bascule agent install --server URL" in said
+    assert host.reaches(), "nothing is closed before somebody enrols it"
+    host.machine.run("systemctl", "enable", "--now", "bascule")
+    assert host.machine.run("stat", "-c", "%U %a", "/var/lib/bascule") == "bascule 700"
+    assert until(
+        lambda: (
+            "igned in"
+            in host.bascule("login", "--admin-file", "/var/lib/bascule/admin.json", check=False)
+        ),
+        40,
+    )
+    host.bascule("machine", "add", "web-1", "--address", HOST)
+    host.enrol()
+    assert not host.is_there(f"/etc/systemd/system/{AGENT}"), "the package's unit is enough"
+    host.bascule("policy", "set", "web-1", "--port", str(PORT))
+    assert until(lambda: not host.reaches(), 20)
+    host.bascule("request", "web-1", "--port", str(PORT), "--from", CLIENT, "--for", "15s")
+    assert host.reaches()
+    assert until(lambda: not host.reaches(), 40)
+
+
+def test_an_upgrade_closes_throughout_and_keeps_who_is_in(host: Host) -> None:
+    """Also while another tool flushes what it may, where the kernel lets a table be owned."""
+    machine = host.machine
+    before = machine.run("systemctl", "show", "-P", "MainPID", AGENT)
+    with closed_throughout(host):
+        if host.is_owned():
+            loop = "while :; do nft flush ruleset; done"
+            machine.run("systemd-run", "--quiet", "--unit=flusher", "/bin/sh", "-c", loop)
+        host.install(NEWER, "bascule-cli", "bascule-agent", "bascule-server")
+        machine.run("systemctl", "stop", "flusher", check=False)
+        assert until(host.is_connected, 30)
+    assert machine.run("systemctl", "show", "-P", "MainPID", AGENT) != before
+    assert not host.is_there(RULES), "the agent's rules are in place"
+    assert NEWER in machine.run("dpkg-query", "-W", "bascule-agent")
+
+
+def test_an_upgrade_that_is_cut_off_leaves_no_port_open_after_the_boot(host: Host) -> None:
+    """Half of the files are new and the agent cannot start: nft alone closes, before the network."""
+    host.dpkg("--force-downgrade", "--unpack", f"/packages/bascule-agent_{OLDER}_*.deb")
+    assert host.is_there(RULES)
+    host.machine.run("rm", "/usr/lib/bascule/bascule/errors.py")
+    host.boot()
+    assert not host.machine.is_active(AGENT)
+    assert host.machine.is_active(CLOSED)
+    assert until(lambda: host.machine.is_active("network-pre.target"), 30)
+    assert host.machine.entered_at(CLOSED) < host.machine.entered_at("network-pre.target")
+    assert not host.reaches()
+    with closed_throughout(host):
+        host.install(NEWER, "bascule-cli", "bascule-agent")
+        assert until(host.is_connected, 40)
+    assert not host.is_there(RULES)
+
+
+def test_what_is_removed_stays_closed_over_a_reboot(host: Host) -> None:
+    with closed_throughout(host):
+        said = host.dpkg("--remove", "bascule-agent")
+    assert "Kept closed, also after a reboot:" in said
+    assert "nft delete table inet bascule" in said
+    assert not host.is_owned()
+    host.boot()
+    assert not host.is_there(f"/usr/lib/systemd/system/{AGENT}")
+    assert not host.reaches()
+
+
+def test_a_purge_with_nobody_there_keeps_and_says_so(host: Host) -> None:
+    """Also where somebody has answered beforehand: only a question that is shown counts."""
+    yes = "echo bascule-agent bascule-agent/open-ports boolean true | debconf-set-selections"
+    host.machine.run("sh", "-c", yes)
+    with closed_throughout(host):
+        said = host.dpkg("--purge", "bascule-agent")
+    assert "ports stay closed" in said
+    assert host.is_there(RULES)
+    assert not host.is_there("/var/lib/bascule-agent")
+
+
+def test_an_agent_that_comes_again_takes_over_what_is_closed(host: Host) -> None:
+    with closed_throughout(host):
+        host.install(NEWER, "bascule-agent")
+        host.enrol("--replace")
+    assert not host.is_there(RULES)
+    assert str(PORT) in host.bascule("agent", "status")
+
+
+def purge(host: Host, answer: str) -> str:
+    """A person purges at a terminal and types the answer."""
+    command = "DEBIAN_FRONTEND=teletype dpkg --purge bascule-agent"
+    return host.machine.run("script", "-qec", command, "/dev/null", stdin=f"{answer}\n")
+
+
+def test_a_no_keeps(host: Host) -> None:
+    with closed_throughout(host):
+        said = purge(host, "no")
+    assert "ports stay closed" in said
+    host.install(NEWER, "bascule-agent")
+    host.enrol("--replace")
+
+
+def test_a_yes_opens_and_nothing_of_it_comes_back(host: Host) -> None:
+    said = purge(host, "yes")
+    assert "are open" in said
+    assert host.reaches()
+    host.boot()
+    assert host.reaches()
+    for path in (RULES, f"/etc/systemd/system/{CLOSED}", "/var/lib/bascule-agent"):
+        assert not host.is_there(path)
+
+
+def test_what_root_uninstalls_is_open_and_a_removal_after_it_closes_nothing(host: Host) -> None:
+    host.install(NEWER, "bascule-agent")
+    host.enrol("--replace")
+    assert until(lambda: not host.reaches(), 20)
+    said = host.bascule("agent", "uninstall", "--yes")
+    assert AGENT in said
+    assert host.reaches()
+    said = host.dpkg("--purge", "bascule-agent", "bascule-server", "bascule-cli")
+    assert "No port is kept closed here." in said
+    assert "the record and its keys are kept" in said
+    assert host.reaches()
+    assert not host.is_there("/usr/lib/bascule")
+
+
+def test_apt_takes_what_is_signed_and_nothing_else(built: Built, tmp_path: Path) -> None:
+    """A real apt with lists of its own, against the repository as it is published."""
+    if shutil.which("apt-get") is None or shutil.which("gpg") is None:
+        pytest.skip("needs apt and gpg")
+
+    def update(keyring: Path) -> subprocess.CompletedProcess[str]:
+        source = tmp_path / "bascule.list"
+        source.write_text(f"deb [signed-by={keyring}] file:{built.repository} stable main\n")
+        lists = tmp_path / "lists"
+        shutil.rmtree(lists, ignore_errors=True)
+        (lists / "partial").mkdir(parents=True)
+        options = [f"Dir::Etc::sourcelist={source}", "Dir::Etc::sourceparts=-"]
+        options += [f"Dir::State::lists={lists}", "APT::Sandbox::User=root"]
+        command = ["apt-get", "update", *(f"-o{each}" for each in options)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = update(built.keyring)
+    assert done.returncode == 0, done.stderr
+    assert "W:" not in done.stderr
+    packages = built.repository / "dists/stable/main/binary-amd64/Packages"
+    text = packages.read_text()
+    assert text.count("Package: bascule-") == 3
+    try:
+        for name in ("Packages", "Packages.gz"):
+            packages.with_name(name).write_bytes(b"Package: evil\n")
+        assert update(built.keyring).returncode != 0, "edited after it was signed"
+    finally:
+        packages.write_text(text)
+    assert update(built.other_keyring).returncode != 0, "signed by somebody else"
+
+
+def test_two_builds_are_the_same_bytes(built: Built, tmp_path: Path) -> None:
+    """Whoever has the commit can check what was published."""
+    make(tmp_path / "again", "--version", OLDER)
+    files = {each.name for each in built.published.iterdir() if each.is_file()}
+    assert {each.suffix for each in (tmp_path / "again").iterdir()} >= {
+        ".deb",
+        ".rpm",
+        ".whl",
+        ".gz",
+    }
+    for file in (tmp_path / "again").iterdir():
+        if file.is_file():
+            assert file.read_bytes() == (built.published / file.name).read_bytes(), file.name
+            files.discard(file.name)
+    assert files == {"SHA256SUMS.asc"}
