@@ -135,7 +135,7 @@ def test_what_a_machine_says_of_its_routes_is_about_its_own_ports_and_of_no_mach
     None
 ):
     """EDGES G7. It does not say that somebody got no answer, which the gateway sees."""
-    of_gateway = ANSWERS_BY_ANOTHER(gateway="gw-2", route="10.1.0.1", point="uid-gw-2")
+    of_gateway = ANSWERS_BY_ANOTHER(version=4, gateway="gw-2", route="10.1.0.1", point="uid-gw-2")
     assert of_gateway.shadow is None, "access is not blocked"
     assert seen_behind([of_gateway], [ip_address("10.2.0.2")], "uid-db-1") == ()
     for kind in (ROUTE_ELSEWHERE, ANSWERS_ELSEWHERE, NO_ROUTE):

@@ -344,4 +344,4 @@ def test_whose_public_ports_do_not_work_is_told_before_anybody_asks() -> None:
     (said,) = it.weaknesses([])
     assert (said.arguments["gateway"], said.arguments["point"]) == ("gw-2", "gw-1")
     assert said.shadow is None, "access is not blocked"
-    assert "public ports of gw-2 do not work" in str(said.text)
+    assert "not through gateway gw-2, so its public ports for IPv4 do not work" in str(said.text)

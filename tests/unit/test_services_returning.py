@@ -20,7 +20,7 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import Machine
 from bascule.domain.net import Address, AddressPrefix, PublicPort
 from bascule.domain.policy import RuleProtocol
-from bascule.domain.weaknesses import ANSWERS_BY_ANOTHER, ROUTE_ELSEWHERE, UNANSWERED
+from bascule.domain.weaknesses import ANSWERS_BY_ANOTHER, ROUTE_ELSEWHERE, UNANSWERED, Weakness
 from bascule.errors import Forbidden
 from bascule.interfaces.record import EventFilter
 from bascule.services import bindings, doubt, fleet, requests
@@ -203,6 +203,10 @@ def named(world: Parallel, grant: Grant) -> list[PublicPort]:
     return [through.claim.public for through in view.public_ports(shown)]
 
 
+def by_another(gateway: Machine, version: int = 4) -> Weakness:
+    return ANSWERS_BY_ANOTHER(version=version, gateway="web-1", route="10.1.0.2", point=gateway.uid)
+
+
 def past(grant: Grant, *points: Machine) -> dict[str, tuple[str, ...]]:
     return {grant.id: tuple(each.uid for each in points)}
 
@@ -309,8 +313,8 @@ def test_what_is_known_beforehand_names_the_other_public_port_in_the_first_answe
     pair: Parallel,
 ) -> None:
     """By the default route that the machine's own agent sees, or by who got no answer."""
-    said = ANSWERS_BY_ANOTHER(gateway="web-1", route="10.1.0.2", point=pair.web.uid)
-    own(pair, weaknesses=(said,))
+    said = by_another(pair.web)
+    own(pair, weaknesses=(said, by_another(pair.gw2, version=6)))
     answer = pair.ask(pair.db)
     assert isinstance(answer, requests.Initiated)
     (grant,) = answer.grants
@@ -326,7 +330,7 @@ def test_what_is_known_beforehand_names_the_other_public_port_in_the_first_answe
 
 
 def test_a_gateway_that_says_so_of_another_is_not_believed(pair: Parallel) -> None:
-    said = ANSWERS_BY_ANOTHER(gateway="web-1", route="10.1.0.2", point=pair.web.uid)
+    said = by_another(pair.web)
     pair.report(pair.gw2, guard=guard(AT_GW2), weaknesses=(said,))
     grant = pair.granted(pair.db)
     assert named(pair, grant) == [AT_WEB, AT_GW2]

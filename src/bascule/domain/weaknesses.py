@@ -417,8 +417,8 @@ ANSWERS_ELSEWHERE = WeaknessKind(
 ANSWERS_BY_ANOTHER = WeaknessKind(
     "AnswersByAnotherGateway",
     Gravity.LIMITED,
-    "Answers of this machine leave by {route} and not through gateway {gateway}, so public ports of "
-    "{gateway} do not work. Whoever asks is told those of another gateway.",
+    "Answers of this machine over IPv{version} leave by {route} and not through gateway {gateway}, so "
+    "its public ports for IPv{version} do not work. Whoever asks is told those of another gateway.",
     "Nothing is to be done while the other gateway works. If {gateway} is to take over, have the route "
     "lead to it then.",
     is_behind=False,

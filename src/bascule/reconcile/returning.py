@@ -188,21 +188,24 @@ class Returning:
         self._hops.clear()
         own, usual = self._own(), set[tuple[Address, ...]]()
         is_for_all = self._in_front is not None and self._in_front.is_for_all
-        by_another = dict[str, Weakness]()
+        by_another: list[Weakness] = []
         for anywhere in ANYWHERE if is_for_all else ():
             found = self._way(anywhere, own)
             if found is not None and found.is_past_all:
                 usual.add(found.hops)
                 yield ROUTE_ELSEWHERE(route=_words(found.hops), gateway=self._gateway(anywhere))
             elif found is not None:
-                by_another |= {
-                    each.uid: ANSWERS_BY_ANOTHER(
-                        route=_words(found.hops), gateway=each.name or each.uid, point=each.uid
+                by_another += [
+                    ANSWERS_BY_ANOTHER(
+                        version=anywhere.version,
+                        route=_words(found.hops),
+                        gateway=each.name or each.uid,
+                        point=each.uid,
                     )
                     for each in found.past
                     if each.is_parallel and anywhere.version in each.versions
-                }
-        yield from list(by_another.values())[:MOST_TOLD]
+                ]
+        yield from by_another[:MOST_TOLD]
         sources = {
             address: None
             for lease in held

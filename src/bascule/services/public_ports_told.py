@@ -94,6 +94,7 @@ def _fails(claim: Claim, point: EnforcementPoint | None) -> bool:
             said.is_of(ANSWERS_BY_ANOTHER)
             and not said.gateway
             and said.arguments.get("point") == claim.point_uid
+            and said.arguments.get("version") == str(claim.public.address.version)
         )
         or (said.is_unanswered and said.gateway == claim.point_uid and said.concerns(claim.port))
         for said in point.weaknesses
