@@ -59,6 +59,8 @@ class Host:
         return self.dpkg("--install", *files)
 
     def enrol(self, *words: str) -> None:
+        # A server that was just started, or whose host was, answers a little later.
+        assert until(lambda: "web-1" in self.bascule("machine", "list", check=False), 60)
         made = self.bascule("machine", "enrol", "web-1", *words, "-o", "json")
         self.bascule(
             *("agent", "install", "--server", "https://127.0.0.1:8443", "--token-file", "-"),
