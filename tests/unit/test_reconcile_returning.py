@@ -293,6 +293,8 @@ def test_of_a_gateway_by_which_it_is_not_certain_nothing_is_said() -> None:
         replace(OTHER, is_trusted=True),
     ):
         assert past(by_first, lease(BOB), replace(PAIR, gateways=(FIRST, unsure))) == set()
+    far = replace(PAIR, gateways=(FIRST, replace(OTHER, addresses=(FAR,))))
+    assert past({**ON_LINK, BOB: {ROUTER}}, lease(BOB), far) == set(), "it may lead to either"
     alone = replace(PAIR, gateways=(FIRST, replace(OTHER, is_parallel=False)))
     assert past(by_first, lease(BOB), alone) == set(), "in series it takes both"
     for asked in (lease("203.0.113.0/24"), lease(BOB, "*"), lease(BOB, ports=(DNS,))):
