@@ -116,6 +116,7 @@ def host(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
         pytest.skip(why)
     with BootedMachine(tmp_path_factory.mktemp("boot"), Path(ROOT)) as machine:
         machine.mask(*UNNEEDED)
+        machine.write("/etc/hosts", "127.0.0.1 localhost\n")  # a root that is just made has none
         machine.write("/etc/nftables.conf", "#!/usr/sbin/nft -f\nflush ruleset\n")
         for package in built.debs:
             machine.put(f"/packages/{package.name}", package)
