@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,13 +65,22 @@ class TestSqliteOnDisk(StoreContract, DurableStoreContract):
             each.close()
 
 
+@pytest.fixture(scope="session")
+def databases() -> Iterator[postgresql.Databases]:
+    made = postgresql.Databases()
+    yield made
+    made.close()
+
+
 @pytest.mark.skipif(postgresql.programs() is None, reason="PostgreSQL's server is missing")
 class TestPostgresql(StoreContract, DurableStoreContract):
     @pytest.fixture
-    def place(self) -> Iterator[Place]:
-        name = postgresql.cluster().make(postgresql.blank())
-        yield postgresql.cluster().place(name)
-        postgresql.cluster().drop(name)
+    def place(self, databases: postgresql.Databases) -> Iterator[Place]:
+        """No test of the contract changes tables, so one database serves many, emptied."""
+        place, is_over = databases.make(), threading.Event()
+        databases.note(place, is_over.is_set)
+        yield place
+        is_over.set()
 
     @pytest.fixture
     def store(self, place: Place) -> Iterator[Store]:

@@ -227,6 +227,11 @@ class Databases:
         (used,) = (each for each in self._made if each.name == name)
         used.uses, used.is_free = used.uses + 1, is_closed
 
+    def close(self) -> None:
+        """At the end: the databases go with their cluster."""
+        for used in self._made:
+            used.emptying.close()
+
     def _emptied(self) -> _Used | None:
         for used in [each for each in self._made if each.is_free()]:
             if used.uses < _USES:
