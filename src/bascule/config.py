@@ -18,6 +18,7 @@ from bascule.errors import ConfigurationError, InvalidInput
 
 ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
 DEFAULT_LISTEN = "127.0.0.1:8443"
+METRICS_PORT = 9464  # of examples: what Prometheus' exporters of OpenTelemetry use
 DEFAULT_CERTIFICATE_LIFE = timedelta(days=90)
 DEFAULT_ANCHORS = Anchors()
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -50,22 +51,23 @@ class ServeSettings:
     sink_networks: tuple[AddressPrefix, ...] = ()  # --allow-sink-network: besides global ones
     record_floor: timedelta = DEFAULT_FLOOR  # --record-floor: nothing younger is deleted
     sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
+    metrics_listen: tuple[tuple[str, int], ...] = ()  # --metrics-listen: without TLS and token
     database: DatabaseSettings | None = None  # --database; None: SQLite in the data directory
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """``HOST:PORT`` or ``[V6]:PORT``; the host must be an address."""
-    host, separator, port = text.rpartition(":")
+def parse_listen(text: str, option: str = "--listen", port: int = 8443) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[V6]:PORT``; the host must be an address. ``port`` is of the example."""
+    host, separator, digits = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
         address = parse_address(bare)
-        number = int(port) if port.isascii() and port.isdigit() else -1
+        number = int(digits) if digits.isascii() and digits.isdigit() else -1
     except InvalidInput:
         number = -1
         address = None
     if not separator or address is None or not 0 <= number <= 65535:
         raise ConfigurationError(
-            f"--listen {text!r} is not ADDRESS:PORT; write 0.0.0.0:8443 or [::]:8443."
+            f"{option} {text!r} is not ADDRESS:PORT; write 0.0.0.0:{port} or [::]:{port}."
         )
     return bare, number
 

@@ -35,6 +35,7 @@ from bascule.api.routes import (
     jit,
     knocks,
     machine_access,
+    metrics,
     network,
     own_sign_in,
     pricings,
@@ -81,6 +82,7 @@ def build_app(
     app.state.bascule = state
     for module in (
         health,
+        metrics,
         agents,
         replicas,
         jit,

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -55,6 +55,7 @@ class AppState:
     # What repeated forms are told by; bootstrap gives one that outlives a restart.
     form_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     on_set_up: Callable[[], None] = lambda: None  # when the set-up link was used
+    certificate_ends: Callable[[], Mapping[str, datetime]] = dict  # by what each certificate is
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
     record_floor: timedelta = DEFAULT_FLOOR  # nothing younger is deleted by any call
     denials: Denials = field(default_factory=Denials)  # of known callers, by principal

@@ -28,6 +28,7 @@ from bascule.config import (
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
     JOIN_VARIABLE,
+    METRICS_PORT,
     ServeSettings,
     parse_database,
     parse_listen,
@@ -79,6 +80,13 @@ log = structlog.get_logger("bascule.server")
     multiple=True,
     metavar="ADDRESS:PORT",
     help=f"Address to listen on; repeatable. Default: {DEFAULT_LISTEN}.",
+)
+@click.option(
+    "--metrics-listen",
+    multiple=True,
+    metavar="ADDRESS:PORT",
+    help="Address that serves /metrics by HTTP, without a token, to whoever reaches it; repeatable. "
+    "Default: none; /metrics of --listen needs a token.",
 )
 @click.option("--name", multiple=True, help="Host name or address that clients use; repeatable.")
 @click.option(
@@ -155,6 +163,7 @@ def serve(
     database_password_file: Path | None,
     allow_unverified_database: bool,
     listen: tuple[str, ...],
+    metrics_listen: tuple[str, ...],
     name: tuple[str, ...],
     proxy: tuple[str, ...],
     balancer: tuple[str, ...],
@@ -178,6 +187,9 @@ def serve(
     settings = ServeSettings(
         data=data.absolute(),
         listen=tuple(parse_listen(text) for text in wanted),
+        metrics_listen=tuple(
+            parse_listen(text, "--metrics-listen", METRICS_PORT) for text in metrics_listen
+        ),
         names=parse_names(name),
         proxies=tuple(parse_address(text) for text in proxy),
         balancers=tuple(parse_address(text) for text in balancer),
@@ -228,7 +240,8 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
         refuse_this_host()
     with contextlib.ExitStack() as kept:
         listeners = [*bind_to(settings.listen), *take_over(passed)]
-        for listener in listeners:
+        metrics = bind_to(settings.metrics_listen)
+        for listener in (*listeners, *metrics):
             kept.callback(listener.close)
         kept.callback(os.close, open_data_directory(settings.data))
         keeper = CertificateKeeper(
@@ -239,12 +252,13 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
         keys = Keys(settings.data, record)
         tokens = keys.take(store)
         keeper.ensure(SystemClock().now())
-        return _serve(settings, listeners, parts, keeper, store, record, keys, tokens)
+        return _serve(settings, listeners, metrics, parts, keeper, store, record, keys, tokens)
 
 
 def _serve(
     settings: ServeSettings,
     listeners: list[socket.socket],
+    metrics: list[socket.socket],
     parts: HostParts,
     keeper: CertificateKeeper,
     store: Store,
@@ -316,8 +330,9 @@ def _serve(
         allows_password_grant=settings.allows_password_grant,
         on_set_up=set_up_file.forget,
         replica_keys=keys.at_replica(services, tokens),
+        certificate_ends=lambda: keeper.ends,
     )
-    app = build_app(state, lambda: _background(state, host, parts), [portal.router()])
+    app = build_app(state, lambda: _background(state, host, parts, metrics), [portal.router()])
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
@@ -391,9 +406,14 @@ async def remember_networks(state: AppState) -> None:
 
 @contextlib.asynccontextmanager
 async def _background(
-    state: AppState, host: ThisHost | None, parts: HostParts
+    state: AppState,
+    host: ThisHost | None,
+    parts: HostParts,
+    metrics: Sequence[socket.socket],
 ) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
+    from bascule.api.metrics_listener import metrics_listener
+    from bascule.api.routes.metrics import metrics_of
     from bascule.services.delivery import deliver
     from bascule.services.seal import keep_record
     from bascule.services.shared_clock import follow_clock
@@ -425,7 +445,7 @@ async def _background(
         among = among_replicas(
             services, state.told, lambda: _stop(services), rest, parts.own_addresses
         )
-        async with among:
+        async with among, metrics_listener(metrics, metrics_of(state)):
             yield
     finally:
         collector.end()

@@ -88,6 +88,7 @@ EVENT_READ = "Bascule.Audit/events/read"
 RECORD_VERIFY = "Bascule.Audit/verification/action"
 CHECKPOINT_READ = "Bascule.Audit/checkpoints/read"
 CHECKPOINT_WRITE = "Bascule.Audit/checkpoints/write"
+METRICS_READ = "Bascule.Fleet/metrics/read"
 
 DISPLAY: Mapping[str, str] = {
     POLICY_READ: "Gets the just-in-time network access policies",
@@ -161,4 +162,5 @@ DISPLAY: Mapping[str, str] = {
     RECORD_VERIFY: "Verifies the record's chain",
     CHECKPOINT_READ: "Gets the record's checkpoints and its public key",
     CHECKPOINT_WRITE: "Signs a checkpoint of the record",
+    METRICS_READ: "Gets the metrics of the server",
 }

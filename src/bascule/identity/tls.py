@@ -15,7 +15,7 @@ What is not here: certificates that an operator brings.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -76,6 +76,14 @@ class CertificateKeeper:
         if self._served is None:
             raise ConfigurationError("The certificates were not read yet; call ensure() first.")
         return self._served.not_valid_after_utc
+
+    @property
+    def ends(self) -> Mapping[str, datetime]:
+        """When each certificate ends."""
+        return {
+            "ca": self._known_ca().not_valid_after_utc,
+            "server": self.server_certificate_ends_at,
+        }
 
     def ensure(self, now: datetime) -> None:
         """Make what is missing, renew what is due, and load it into ``context``."""

@@ -40,6 +40,7 @@ from bascule.interfaces.keys import KeyReads, KeyWrites
 from bascule.interfaces.knocks import KnockReads, KnockWrites
 from bascule.interfaces.lines import LineReads, LineWrites
 from bascule.interfaces.listing import ListingReads, ListingWrites
+from bascule.interfaces.metrics import MetricReads
 from bascule.interfaces.openings import OpeningReads
 from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.points import (
@@ -111,6 +112,7 @@ class Reader(
     InviteReads,
     ReplicaReads,
     LineReads,
+    MetricReads,
     Protocol,
 ):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
@@ -189,6 +191,11 @@ class Store(Protocol):
     @property
     def clock(self) -> SharedClock | None:
         """The clock of all servers that share the database; None: nobody else uses it."""
+        ...
+
+    @property
+    def retries(self) -> int:
+        """Groups of changes that were done again since the start, because of other transactions."""
         ...
 
     def measure_clock(self) -> Awaitable[None]:

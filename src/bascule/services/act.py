@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
 from bascule.services.duties import Duties
 from bascule.services.hub import Hub
+from bascule.services.meters import Meters, Span
 
 T = TypeVar("T")
 MOST_EXPECTED = 8  # machines of one change that are told to get ready
@@ -69,6 +70,7 @@ class Act:
     acknowledged: str | None = None  # digest of a point's report that was settled here
     is_noticed: bool = False  # something that pages show is new, though nothing goes on record
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
+    measured: list[tuple[Span, timedelta]] = field(default_factory=list)  # of grants that moved
     taken: list[tuple[Denials, tuple[DenialsCounted, ...]]] = field(default_factory=list)
     denied: list[bool] = field(default_factory=list)  # each that was counted: was it recorded?
     # When a point that reports had surely begun to read its rules; None: that is not known.
@@ -167,6 +169,7 @@ class Services:
 
     number: InstallationNumber = field(default_factory=InstallationNumber)
     fitness: Fitness = field(default_factory=Fitness)
+    meters: Meters = field(default_factory=Meters)
 
     async def perform(
         self,
@@ -215,11 +218,12 @@ class Services:
             for each in acts:
                 each.undo()
             raise
-        self._wake(acts[-1])
+        self._kept(acts[-1])
         await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result
 
-    def _wake(self, act: Act) -> None:
+    def _kept(self, act: Act) -> None:
+        self.meters.note(act)
         if act.touched or act.settled or act.has_recorded or act.is_noticed:
             self.hub.wake(act.touched, act.settled)
 
@@ -230,7 +234,7 @@ class Services:
         is_kept = not ended.cancelled() and ended.exception() is None
         with contextlib.suppress(RuntimeError):  # the loop has ended, and all that listen
             for each in acts[-1:] if is_kept else acts:
-                loop.call_soon_threadsafe(partial(self._wake, each) if is_kept else each.undo)
+                loop.call_soon_threadsafe(partial(self._kept, each) if is_kept else each.undo)
 
     async def on_duty(self, name: str, work: Callable[[Transaction, Act], T], otherwise: T) -> T:
         """``perform``, unless another server has this duty."""

@@ -29,6 +29,7 @@ from bascule.interfaces.grants import GrantWrites
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act
+from bascule.services.meters import Span
 from bascule.services.timeline import was_closed
 
 
@@ -127,6 +128,8 @@ def close(tx: GrantEndWrites, act: Act, grant: Grant, sessions_alive: int | None
     closed = confirm_closed(grant)
     tx.update_grant(closed, grant.state)
     was_closed(tx, act, grant)
+    ended_at = min(grant.ended_at or grant.ends_at, grant.ends_at)
+    act.measured.append((Span.CLOSING, act.now - ended_at))
     act.settled.add(grant.request_id)
     act.record(
         tx,

@@ -37,6 +37,7 @@ from bascule.services.grants import (
     withdraw,
 )
 from bascule.services.guarded import Guarded
+from bascule.services.meters import Span
 from bascule.services.notes import NOTES_SPAN, OPENINGS_PER_SPAN
 from bascule.services.past import give_up_past
 from bascule.services.public_ports import found_taken
@@ -228,6 +229,7 @@ def _opened(tx: SettleWrites, act: Act, grant: Grant, found: Seen) -> Opening:
     by = next_answer(is_open, found.bindings) if is_awaited else None
     tx.update_grant(replace(is_open, answer_by=by), grant.state)
     act.settled.add(grant.request_id)
+    act.measured.append((Span.OPENING, act.now - grant.started_at))
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
     return opening_of(act, grant)
 

@@ -45,6 +45,10 @@ class SqlStore:
         self._connect = connect
         self._readers = readers
 
+    @property
+    def retries(self) -> int:
+        return self._writer.retries
+
     async def write(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
         def unit(connection: Connection) -> T:
             transaction = SqlTransaction(connection)

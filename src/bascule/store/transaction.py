@@ -19,6 +19,7 @@ from bascule.store.keys import KeyReads, KeyWrites
 from bascule.store.knocks import KnockReads, KnockWrites
 from bascule.store.lines import LineReads, LineWrites
 from bascule.store.listing import ListingReads, ListingWrites
+from bascule.store.metrics import MetricReads
 from bascule.store.openings import OpeningReads
 from bascule.store.plans import PlanReads, PlanWrites
 from bascule.store.policies import PolicyReads, PolicyWrites
@@ -68,6 +69,7 @@ class SqlReader(
     InviteReads,
     ReplicaReads,
     LineReads,
+    MetricReads,
 ):
     """``interfaces.store.Reader`` on one connection."""
 

@@ -1,0 +1,44 @@
+"""How an installation stands: the counts of its database that metrics tell (EDGES I8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bascule.domain.lifecycle import GrantState
+from bascule.interfaces.exposure import ExposureReads
+from bascule.interfaces.metrics import Behind, MetricReads
+from bascule.interfaces.record import Backlog
+from bascule.services.sinks import SinkReads, SinkView, view_sinks
+
+
+class StandingReads(ExposureReads, MetricReads, SinkReads, Protocol):
+    """What is counted, the record, and where it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The installation at one moment."""
+
+    machines: int
+    agents: int
+    silent_agents: int  # of machines: those whose agent was never heard are among them
+    grants: Mapping[GrantState, int]  # that are not settled
+    behind: Behind
+    backlog: Backlog  # of the record: events that are not sealed yet
+    sinks: Sequence[SinkView]
+
+
+def standing(reader: StandingReads, now: datetime) -> Standing:
+    agents, silent = reader.count_points(None)
+    return Standing(
+        reader.count_all_machines(),
+        agents,
+        silent,
+        reader.count_unsettled(),
+        reader.count_behind(),
+        reader.backlog(),
+        view_sinks(reader, now),
+    )
