@@ -10,7 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # The package that a module comes in, where its name is another.
-PART_OF = {"pydantic_core": "pydantic", "argon2": "argon2-cffi"}
+PART_OF = {
+    "pydantic_core": "pydantic",
+    "argon2": "argon2-cffi",
+    "prometheus_client": "prometheus-client",
+}
 BEHIND = {"httptools"}  # found by uvicorn by name
 FOR_SUITES = {"pytest"}  # the shipped contract suites run under it; nothing else imports them
 

@@ -16,7 +16,7 @@ from bascule.domain.builtin_roles import READER, SECURITY_ADMIN
 from bascule.errors import Unavailable
 from bascule.services.meters import BOUNDS, Histogram
 from bascule.store.sql_store import SqlStore
-from tests.wire.house import CALLER, COMPUTE, JIT, House, port_rule
+from tests.wire.house import CALLER, JIT, House, port_rule
 from tests.wire.somebody import holder_of, somebody
 from tests.wire.test_initiate import asked, initiate, put
 from tests.wire.test_sinks import HOOK, open_house

@@ -37,7 +37,6 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_SECONDS = 2.0  # how long what was counted in the database stands, however many ask
 COUNT_WITHIN = 8.0  # seconds; Prometheus gives up after ten
 _SECOND = timedelta(seconds=1)
-_DAY = timedelta(days=1)
 _REQUESTS = {"accepted": "AccessRequested", "refused": "AccessDenied"}
 _GRANTS = {
     "opened": "GrantOpened",
@@ -168,10 +167,12 @@ def _of_process(process: Process, now: datetime) -> Iterator[Metric]:
         "",
         {"": process.retries},
     )
-    days = _family("bascule_certificate_days_left", "Days until a certificate ends.", "certificate")
+    left = _family(
+        "bascule_certificate_left_seconds", "Seconds until a certificate ends.", "certificate"
+    )
     for name, ends_at in process.ends.items():
-        days.add_metric([name], (ends_at - now) / _DAY)
-    yield days
+        left.add_metric([name], (ends_at - now) / _SECOND)
+    yield left
 
 
 def _of_database(found: Standing | None, now: datetime) -> Iterator[Metric]:
