@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # reason: it has no stubs
 
 from tests.support.own import free_port
 from tests.wire.running import Server, running

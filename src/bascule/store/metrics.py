@@ -20,7 +20,7 @@ _GRANTS = (
 )
 
 
-def _behind(reached: Column[int]) -> Select[tuple[int, int]]:
+def _behind(reached: Column[int]) -> Select[int, int]:
     """One that has reported nothing is at -1."""
     behind = _WANTED.generation - reached
     return select(func.count().label("many"), func.max(behind).label("most")).where(

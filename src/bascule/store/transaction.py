@@ -108,6 +108,7 @@ class SqlTransaction(
     InviteWrites,
     ReplicaWrites,
     LineWrites,
+    MetricReads,
 ):
     """``interfaces.store.Transaction`` on one connection; its owner begins and ends it."""
 
