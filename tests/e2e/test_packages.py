@@ -169,8 +169,9 @@ def test_an_upgrade_closes_throughout_and_keeps_who_is_in(host: Host) -> None:
 
 def test_an_upgrade_that_is_cut_off_leaves_no_port_open_after_the_boot(host: Host) -> None:
     """Half of the files are new and the agent cannot start: nft alone closes, before the network."""
+    host.dpkg("--force-downgrade", "--unpack", f"/packages/bascule-cli_{OLDER}_*.deb")
+    assert host.is_there(RULES), "written while all files were of one version"
     host.dpkg("--force-downgrade", "--unpack", f"/packages/bascule-agent_{OLDER}_*.deb")
-    assert host.is_there(RULES)
     host.machine.run("rm", "/usr/lib/bascule/bascule/errors.py")
     host.boot()
     assert not host.machine.is_active(AGENT)
@@ -184,9 +185,28 @@ def test_an_upgrade_that_is_cut_off_leaves_no_port_open_after_the_boot(host: Hos
     assert not host.is_there(RULES)
 
 
+def test_a_command_line_that_is_installed_again_leaves_nothing_behind(host: Host) -> None:
+    """Else the next boot would close what was released since."""
+    with closed_throughout(host):
+        host.install(NEWER, "bascule-cli")
+        assert until(host.is_connected, 30)
+    assert not host.is_there(RULES)
+    assert not host.is_there("/run/bascule-keep")
+
+
 def test_what_is_removed_stays_closed_over_a_reboot(host: Host) -> None:
+    """Also when the agent dies and comes again, over and over, while it is removed."""
+    machine = host.machine
+    folder = f"/run/systemd/system/{AGENT}.d"
+    drop_in = f"printf '[Service]\\nRestartSec=50ms\\n' > {folder}/quickly.conf"
+    machine.run("sh", "-c", f"mkdir -p {folder} && {drop_in} && systemctl daemon-reload")
+    loop = "while :; do systemctl kill -s KILL bascule-agent; sleep 0.3; done"
+    machine.run("systemd-run", "--quiet", "--unit=killer", "/bin/sh", "-c", loop)
     with closed_throughout(host):
         said = host.dpkg("--remove", "bascule-agent")
+    machine.run("systemctl", "stop", "killer", check=False)
+    assert host.is_there(RULES)
+    assert "apt-mark manual nftables" in said
     assert "Kept closed, also after a reboot:" in said
     assert "nft delete table inet bascule" in said
     assert not host.is_owned()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,6 +23,26 @@ class Built:
     repository: Path  # its part for apt
     keyring: Path
     other_keyring: Path
+
+
+_SCRIPTS = """
+import json, sys
+sys.path.insert(0, "tools/packages")
+import parts
+print(json.dumps({
+    f"{each.parent.name}/{each.name}": parts.whole(each)
+    for kind in ("deb", "rpm") for each in (parts.FILES / kind).glob("*.p*")
+}))
+"""
+
+
+def maintainer_scripts() -> dict[str, str]:
+    """By kind and name, as they are in the packages; from a process of their own, as the build is."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPTS], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
 
 
 def uv() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.packages import maintainer_scripts
+
 ROOT = Path(__file__).parents[2]
-FILES = ROOT / "tools/packages/files"
 # Parted in a process of its own: its modules import each other from beside them.
 _PARTED = """
 import json, sys
@@ -34,6 +36,11 @@ def parted() -> Any:
         [sys.executable, "-c", _PARTED], cwd=ROOT, check=True, capture_output=True, text=True
     )
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def scripts() -> dict[str, str]:
+    return maintainer_scripts()
 
 
 def test_every_file_is_in_exactly_one_package(parted: Any) -> None:
@@ -64,30 +71,49 @@ def test_the_server_gets_what_the_lock_has_for_running_and_no_build_tools(parted
     assert not found & {"hatchling", "editables", "pluggy", "tzdata", "click"}
 
 
-@pytest.mark.parametrize("kind", ["deb", "rpm"])
-def test_maintainer_scripts_are_shell(tmp_path: Path, kind: str) -> None:
-    for script in sorted((FILES / kind).glob("*.p*")):
-        lines = [
-            (FILES / line.removeprefix("#include ")).read_text()
-            if line.startswith("#include ")
-            else f"{line}\n"
-            for line in script.read_text().splitlines()
-        ]
-        whole = tmp_path / script.name
-        whole.write_text("".join(lines))
+def test_maintainer_scripts_are_shell(scripts: dict[str, str], tmp_path: Path) -> None:
+    assert len(scripts) > 15
+    for name, text in scripts.items():
+        whole = tmp_path / name.replace("/", "-")
+        whole.write_text(text)
+        assert "#include" not in text
         for shell in filter(shutil.which, ("dash", "bash")):
             subprocess.run([shell, "-n", str(whole)], check=True)
 
 
-def test_no_script_of_a_package_opens_but_the_answered_purge() -> None:
-    """On rpm nothing does; on Debian one line, after the question."""
-    for script in FILES.rglob("*"):
-        text = script.read_text() if script.is_file() else ""
-        deletes = [
-            line for line in text.splitlines() if "nft delete" in line and "echo" not in line
-        ]
-        if script.name == "bascule-agent.postrm" and script.parent.name == "deb":
-            assert len(deletes) == 1
-            assert text.index("&& is_opened_by_a_person; then") < text.index(deletes[0])
+# nft but to look, uninstalling, and deleting the rule file or what loads it.
+_OPENS = re.compile(r"\bnft\s+(?!list\b)|agent uninstall|\brm\b.*(rules|closed|\$unit)")
+
+
+def opening_lines(text: str) -> list[str]:
+    lines = text.replace("\\\n", " ").splitlines()
+    return [each for each in lines if _OPENS.search(each) and not re.match(r"\s*(echo|#)", each)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nft delete table inet bascule",
+        "nft flush ruleset",
+        "if x; then nft -f /dev/null; fi",
+        "/usr/bin/bascule agent uninstall --yes",
+        "rm -f $rules",
+        "rm /etc/bascule/closed.rules",
+    ],
+)
+def test_what_opens_is_seen(line: str) -> None:
+    assert opening_lines(f"    {line}\n") == [f"    {line}"]
+    assert opening_lines(f'echo "or" \\\n    "{line}"\n') == []
+
+
+def test_no_script_of_a_package_opens_but_the_answered_purge(scripts: dict[str, str]) -> None:
+    """On rpm nothing does; on Debian two lines, after the question."""
+    for name, text in scripts.items():
+        lines = opening_lines(text)
+        if name == "deb/bascule-agent.postrm":
+            assert [line.split()[:2] for line in lines] == [["rm", "-f"], ["nft", "delete"]]
+            asked = text.index("&& is_opened_by_a_person; then")
+            kept = text.rindex("ports stay closed, also after a reboot")
+            assert all(asked < text.index(line) < kept for line in lines)
         else:
-            assert deletes == []
+            assert lines == [], name

@@ -123,6 +123,7 @@ class Build:
             else f"bascule-cli = {self._version}-1"
         )
         depends = [*about.depends[kind], *([exact] if package in (AGENT, SERVER) else [])]
+        last = parts.script(package, kind, "posttrans")
         told = {
             "name": package,
             "arch": ARCHES[kind][about.is_compiled].format(self._given.arch),
@@ -138,10 +139,16 @@ class Build:
             "mtime": self._made.isoformat().replace("+00:00", "Z"),
             "depends": depends,
             "recommends": list(about.recommends[kind]),
+            "replaces": self._replaced(package) if kind == "deb" else [],
             "contents": [*_contents(files, about.config), *_folders(files)],
             "scripts": self._scripts(package, kind),
             "deb": {"compression": "zstd", "scripts": self._templates(package, kind)},
-            "rpm": {"compression": "zstd", "buildhost": "bascule", "summary": about.summary},
+            "rpm": {
+                "compression": "zstd",
+                "buildhost": "bascule",
+                "summary": about.summary,
+                "scripts": {"posttrans": str(self._whole(last))} if last else {},
+            },
         }
         config = self._folder / f"{package}.{kind}.json"
         config.write_text(json.dumps(told))
@@ -175,14 +182,14 @@ class Build:
         return {"templates": str(found)} if found else {}
 
     def _whole(self, script: Path) -> Path:
-        """With what several scripts share in the place where they name it."""
-        lines = []
-        for line in script.read_text().splitlines():
-            name = line.removeprefix("#include ")
-            lines.append((parts.FILES / name).read_text() if name != line else line + "\n")
         target = self._folder / f"{script.parent.name}-{script.name}"
-        target.write_text("".join(lines))
+        target.write_text(parts.whole(script))
         return target
+
+    def _replaced(self, package: str) -> list[str]:
+        """A module that moves to another package: dpkg would refuse to write over its file."""
+        others = (each for each in parts.PACKAGES if each != package)
+        return [f"{each} (<< {self._version})" for each in others]
 
 
 def _contents(files: Mapping[Path, Path], config: Iterable[str]) -> list[dict[str, object]]:
@@ -192,10 +199,16 @@ def _contents(files: Mapping[Path, Path], config: Iterable[str]) -> list[dict[st
             "src": str(source),
             "dst": f"/{path}",
             "type": "config|noreplace" if str(path) in config else "",
-            "file_info": {"mode": 0o755 if path.parts[:2] == ("usr", "bin") else 0o644},
+            "file_info": {"mode": _mode(path, config)},
         }
         for path, source in sorted(files.items())
     ]
+
+
+def _mode(path: Path, config: Iterable[str]) -> int:
+    if str(path) in config:
+        return 0o600  # somebody may write a secret there
+    return 0o755 if path.parts[:2] == ("usr", "bin") else 0o644
 
 
 def _folders(files: Iterable[Path]) -> list[dict[str, object]]:

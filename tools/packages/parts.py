@@ -51,8 +51,16 @@ PACKAGES = {
         "Just-in-time access to ports: the server, with its portal and its record",
         # The compiled libraries are for these Pythons.
         {
-            "deb": ("python3 (>= 3.11)", "python3 (<< 3.14)", "systemd (>= 252)"),
-            "rpm": ("systemd >= 252",),
+            "deb": (
+                "python3 (>= 3.11)",
+                "python3 (<< 3.12) | python3 (>= 3.13)",
+                "python3 (<< 3.14)",
+                "systemd (>= 252)",
+            ),
+            "rpm": (
+                "((python3 >= 3.11 with python3 < 3.12) or (python3 >= 3.13 with python3 < 3.14))",
+                "systemd >= 252",
+            ),
         },
         {"deb": (), "rpm": ()},
         is_compiled=True,
@@ -86,6 +94,15 @@ def place(package: str, folder: Path) -> None:
 def script(package: str, kind: str, name: str) -> Path | None:
     found = FILES / kind / f"{package}.{name}"
     return found if found.exists() else None
+
+
+def whole(script: Path) -> str:
+    """With what several scripts share in the places where they name it."""
+    lines = []
+    for line in script.read_text().splitlines():
+        name = line.removeprefix("#include ")
+        lines.append((FILES / name).read_text() if name != line else line + "\n")
+    return "".join(lines)
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ service is stopped: FileDescriptorStorePreserve=, systemd 254 and later.
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -24,9 +25,11 @@ PACKAGED = Path("/usr/lib/bascule")  # where packages put the program, started b
 PROGRAM = "/usr/bin/bascule"
 PACKAGED_UNIT = Path("/usr/lib/systemd/system") / UNIT_NAME
 RULE_FILE = Path("/etc/bascule/closed.rules")  # what ``standing`` writes
+KEEP_MARK = Path("/run/bascule-keep")  # while it is there, the rule file is not deleted
 SYSTEMCTL = "/usr/bin/systemctl"
 SYSTEMD_RUN = "/usr/bin/systemd-run"
 PROBE_SECONDS = 60.0
+_TOLD_STATE = re.compile(r" --state (.+?) ; ignore_errors=")  # as systemctl shows a command
 EXIT_EXEC = 203  # systemd.exec(5): execve(2) failed
 
 _UNIT = """\
@@ -42,8 +45,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 NotifyAccess=main
-ExecStart={command}
-ExecStartPost=+-/bin/rm -f {rule_file}
+{before}ExecStart={command}
+ExecStartPost=+-/bin/sh -c "test -e {mark} || rm -f {rule_file}"
 Restart=on-failure
 RestartSec=1
 {store}{storage}
@@ -73,6 +76,11 @@ UMask=0077
 [Install]
 WantedBy=sysinit.target
 """
+# For an agent that knows nothing of it: rules that it finds in place it keeps.
+_BEFORE = (
+    'ExecStartPre=+-/bin/sh -c "test ! -e {file} || {has_rules} >/dev/null 2>&1 || {load} {file} '
+    '|| touch {mark}"\n'
+)
 _STORE = "FileDescriptorStoreMax={}\nFileDescriptorStorePreserve=yes\n"
 _FAMILIES = ("AF_UNIX", "AF_INET", "AF_INET6")
 
@@ -94,14 +102,16 @@ def program() -> tuple[str, ...]:
 def unit_text(program: Sequence[str], state: Path, needs: UnitNeeds) -> str:
     """The unit that runs ``program``, with what its driver needs.
 
-    The rule file of ``standing`` goes when the rules are in place, by root: the service cannot
-    write there.
+    The rule file of ``standing`` is loaded first where no rules are; where that fails, it stays. It
+    goes when the rules are in place, by root: the service cannot write there.
     """
     where = _quote(str(state.absolute()))
     command = f"{' '.join(map(_quote, program))} agent run --state {where}"
     stored = needs.stored_descriptors
     return _UNIT.format(
         command=command,
+        before=_before(needs),
+        mark=KEEP_MARK,
         rule_file=RULE_FILE,
         documentation=f"Documentation={needs.documentation}\n" if needs.documentation else "",
         after=" ".join(("local-fs.target", *needs.after)),
@@ -110,6 +120,13 @@ def unit_text(program: Sequence[str], state: Path, needs: UnitNeeds) -> str:
         capabilities=" ".join(needs.capabilities),
         families=" ".join((*_FAMILIES, *needs.address_families)),
     )
+
+
+def _before(needs: UnitNeeds) -> str:
+    if not needs.load:
+        return ""
+    load, has_rules = " ".join(needs.load), " ".join(needs.has_rules)
+    return _BEFORE.format(file=RULE_FILE, has_rules=has_rules, load=load, mark=KEEP_MARK)
 
 
 def _storage(state: Path) -> str:
@@ -216,6 +233,14 @@ def _asked(*words: str) -> str:
         [SYSTEMCTL, *words, UNIT_NAME], capture_output=True, text=True, check=False
     )
     return done.stdout.strip()
+
+
+def service_state() -> Path | None:
+    """The state that our service is told to use; None where there is none, or it cannot be told."""
+    if not is_systemd_running() or not is_network_of_systemd():
+        return None
+    found = _TOLD_STATE.search(_asked("show", "-P", "ExecStart"))
+    return Path(found[1].strip("\"'")) if found else None
 
 
 def forget_stored() -> None:

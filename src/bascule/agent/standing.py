@@ -7,11 +7,18 @@ rule file (``install``); without it the unit does nothing. Here nothing opens a 
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
 from bascule.agent.enrolment import IDENTITY_FILE
-from bascule.agent.install import RULE_FILE, is_systemd_running, systemctl
+from bascule.agent.install import (
+    RULE_FILE,
+    UNIT_NAME,
+    is_systemd_running,
+    service_state,
+    systemctl,
+)
 from bascule.agent.memory import HeldFile
 from bascule.domain.holding import firewall_rules
 from bascule.domain.machine import ClosedPort
@@ -23,6 +30,7 @@ from bascule.interfaces.driver import HostFirewall, HostNeeds
 
 UNIT = "bascule-closed.service"
 UNIT_FOLDER = Path("/etc/systemd/system")
+CHECK_SECONDS = 60.0
 
 _UNIT = """\
 [Unit]
@@ -49,11 +57,13 @@ def keep_closed(firewall: HostFirewall, state: Path, clock: Clock) -> list[PortK
     """Write rule file and unit for all that is closed by now; returns these ports, in order.
 
     What the firewall closes and what the agent's memory closes both count: either may be lost.
-    Raises ConfigurationError when something is closed and the files cannot be written.
+    Raises ConfigurationError when something is closed and the files cannot be written, or would not
+    be loaded.
     """
-    closed = _closed(firewall, state, clock)
+    closed = _closed(firewall, (service_state() or state, state), clock)
     if not closed:
         return []
+    _check(firewall, closed)
     try:
         RULE_FILE.parent.mkdir(mode=0o755, exist_ok=True)
         write_atomically(RULE_FILE, firewall.standing(closed))
@@ -67,8 +77,14 @@ def keep_closed(firewall: HostFirewall, state: Path, clock: Clock) -> list[PortK
     return sorted((each.port for each in closed), key=port_order)
 
 
-def _closed(firewall: HostFirewall, state: Path, clock: Clock) -> Collection[ClosedPort]:
-    found = {each.port: each for each in firewall_rules(HeldFile(state, clock).load(), 0.0).closed}
+def _closed(
+    firewall: HostFirewall, states: Collection[Path], clock: Clock
+) -> Collection[ClosedPort]:
+    found = {
+        each.port: each
+        for state in states
+        for each in firewall_rules(HeldFile(state, clock).load(), 0.0).closed
+    }
     try:
         driver = firewall.open()
         try:
@@ -76,15 +92,45 @@ def _closed(firewall: HostFirewall, state: Path, clock: Clock) -> Collection[Clo
         finally:
             driver.close()
     except BasculeError:
-        if not found and (state / IDENTITY_FILE).exists():
+        if not found and _may_have_closed(states):
             raise  # nobody knows
         return found.values()
     return {**{each.port: each for each in seen}, **found}.values()
 
 
+def _may_have_closed(states: Collection[Path]) -> bool:
+    """Is an agent enrolled here, or installed with a state that nobody tells of?"""
+    is_enrolled = any((state / IDENTITY_FILE).exists() for state in states)
+    return is_enrolled or (UNIT_FOLDER / UNIT_NAME).exists()
+
+
+def _check(firewall: HostFirewall, closed: Collection[ClosedPort]) -> None:
+    """Is there a program that would load this? Raises ConfigurationError."""
+    command = firewall.needs.check
+    if not command:
+        return
+    try:
+        done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
+            command,
+            input=firewall.standing(closed, is_trial=True),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=CHECK_SECONDS,
+        )
+        why = (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    if why:
+        raise ConfigurationError(
+            f"Closed ports could not be kept closed over a reboot: {command[0]} would not load "
+            f"their rules: {why.splitlines()[0].rstrip('.')}."
+        )
+
+
 def _write_unit(needs: HostNeeds) -> None:
     after = " ".join(("local-fs.target", *needs.unit.after))
-    text = _UNIT.format(file=RULE_FILE, after=after, load=" ".join(needs.load))
+    text = _UNIT.format(file=RULE_FILE, after=after, load=" ".join(needs.unit.load))
     wanted = UNIT_FOLDER / "sysinit.target.wants"
     wanted.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_atomically(UNIT_FOLDER / UNIT, text, PUBLIC)

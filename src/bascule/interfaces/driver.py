@@ -148,6 +148,8 @@ class UnitNeeds:
     capabilities: tuple[str, ...] = ()
     address_families: tuple[str, ...] = ()  # beside AF_UNIX, AF_INET and AF_INET6
     stored_descriptors: int = 0
+    load: tuple[str, ...] = ()  # loads a file of ``HostFirewall.standing``; the path follows
+    has_rules: tuple[str, ...] = ()  # succeeds where such rules, or an agent's, are in place
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +159,8 @@ class HostNeeds:
     rules: str  # what ``remove`` takes away: "the nftables table 'inet bascule'"
     unkept: WeaknessKind | None = None  # that no process may own the rules; None: none has to
     tools: Mapping[str, str] = field(default_factory=dict)  # program -> Debian package, for a lab
-    load: tuple[str, ...] = ()  # loads a file of ``HostFirewall.standing``; the path follows
-    release: tuple[str, ...] = ()  # takes away what it loaded
+    check: tuple[str, ...] = ()  # would such rules, as a trial and on stdin, be loaded?
+    release: tuple[str, ...] = ()  # takes away what was loaded
     unit: UnitNeeds = UnitNeeds()
 
 
@@ -201,8 +203,10 @@ class HostFirewall(Protocol):
         """Find out what this host can do; nothing is changed yet. Raises ConfigurationError."""
         ...
 
-    def standing(self, closed: Collection[ClosedPort]) -> str:
-        """Rules that keep these closed and admit nobody, without an owner, as text for ``needs.load``."""
+    def standing(self, closed: Collection[ClosedPort], *, is_trial: bool = False) -> str:
+        """Rules that keep these closed and admit nobody, without an owner, as text for ``needs.unit.load``;
+        or as a trial for ``needs.check``, which no owner of rules that are there can refuse.
+        """
         ...
 
     def examine(

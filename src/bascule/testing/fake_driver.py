@@ -206,7 +206,8 @@ class FakeHostFirewall:
     def open(self) -> HostDriver:
         return self.opened()
 
-    def standing(self, closed: Collection[ClosedPort]) -> str:
+    def standing(self, closed: Collection[ClosedPort], *, is_trial: bool = False) -> str:
+        del is_trial
         return "".join(f"close {each.port}\n" for each in closed)
 
     def examine(

@@ -1,45 +1,34 @@
-# What is closed stays closed over reboots while no agent starts (EDGES I4).
-rules=/etc/bascule/closed.rules
-unit=bascule-agent.service
+# What is closed stays closed over reboots while no agent starts (EDGES I4). Whichever package is
+# unpacked first writes it down, while all files are still of one version.
+agent=bascule-agent.service
+mark=/run/bascule-keep # while it is there, no agent that starts deletes the rule file
 
-is_booted() {
-    [ -d /run/systemd/system ]
-}
-
-before_upgrade() {
-    /usr/bin/bascule agent keep-closed >/dev/null || echo "bascule-agent: if this upgrade is" \
-        "interrupted, closed ports may be open after a reboot, until the agent runs again." >&2
-}
-
-before_removal() {
-    if ! /usr/bin/bascule agent keep-closed; then
-        echo "bascule-agent is not removed: its ports would be open after a reboot." >&2
-        echo "To open them on purpose: bascule agent uninstall" >&2
-        exit 1
-    fi
-    if is_booted; then
-        systemctl disable --now --quiet $unit || exit 1
-        systemctl reset-failed $unit 2>/dev/null || true
-        # Whoever owned the rules is gone; they stay, and root can delete them.
-        systemctl clean --what=fdstore $unit 2>/dev/null || true
-    else
-        rm -f /etc/systemd/system/*.wants/$unit
+keep_before_upgrade() {
+    [ -e /usr/lib/bascule/bascule/agent/run.py ] || return 0
+    [ -e $mark ] || touch $mark || true
+    if said=$(/usr/bin/bascule agent keep-closed 2>&1); then
+        echo kept >$mark || true
+    elif [ ! -s $mark ]; then # else an earlier package's script did it, and files are mixed now
+        echo "$said" >&2
+        echo "bascule-agent: if this upgrade is interrupted, closed ports may be open after a" \
+            "reboot, until the agent runs again." >&2
     fi
 }
 
-after_installation() {
+# The command line is removed by force from below an agent, which could not start after a reboot.
+keep_before_loss() {
+    [ -e /usr/lib/bascule/bascule/agent/run.py ] || return 0
+    touch $mark || true
+    /usr/bin/bascule agent keep-closed && return 0
+    rm -f $mark
+    exit 1
+}
+
+# One of the packages was installed again without the agent's, whose script would have done it.
+end_upgrade() {
+    [ -e $mark ] || return 0
+    rm -f $mark
     is_booted || return 0
-    systemctl daemon-reload
-    if systemctl is-enabled --quiet $unit 2>/dev/null; then
-        if ! systemctl restart $unit; then
-            echo "bascule-agent: the agent does not start: journalctl -u bascule-agent. Closed" \
-                "ports stay closed, also after a reboot." >&2
-            exit 1
-        fi
-    elif [ -e /var/lib/bascule-agent/identity.json ]; then
-        echo "bascule-agent: this host is enrolled. To run its agent: systemctl enable --now" \
-            "bascule-agent" >&2
-    else
-        echo "bascule-agent: to enrol this host: bascule agent install --server URL" >&2
-    fi
+    systemctl try-restart $agent || echo "bascule-agent: the agent does not start: journalctl" \
+        "-u bascule-agent." >&2
 }

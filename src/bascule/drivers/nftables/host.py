@@ -10,7 +10,7 @@ from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.drivers.nftables.doctor import examine
 from bascule.drivers.nftables.driver import NftablesDriver, open_driver
 from bascule.drivers.nftables.layout import TABLE
-from bascule.drivers.nftables.standing import standing_rules
+from bascule.drivers.nftables.standing import TRIAL, standing_rules
 from bascule.interfaces.driver import Examination, HostNeeds, UnitNeeds
 
 
@@ -20,7 +20,7 @@ class NftablesHost:
         rules=f"the nftables table 'inet {TABLE}'",
         unkept=OWNER_UNKEPT,
         tools={"nft": "nftables"},
-        load=("/usr/sbin/nft", "-f"),
+        check=("/usr/sbin/nft", "-c", "-f", "-"),
         release=("/usr/sbin/nft", "delete", "table", "inet", TABLE),
         unit=UnitNeeds(
             documentation="man:nft(8)",
@@ -28,14 +28,16 @@ class NftablesHost:
             capabilities=("CAP_NET_ADMIN",),
             address_families=("AF_NETLINK",),
             stored_descriptors=8,  # one, and those of agents that died before they gave theirs up
+            load=("/usr/sbin/nft", "-f"),
+            has_rules=("/usr/sbin/nft", "list", "table", "inet", TABLE),
         ),
     )
 
     def open(self) -> NftablesDriver:
         return open_driver()
 
-    def standing(self, closed: Collection[ClosedPort]) -> str:
-        return standing_rules(closed)
+    def standing(self, closed: Collection[ClosedPort], *, is_trial: bool = False) -> str:
+        return standing_rules(closed, TRIAL if is_trial else TABLE)
 
     def examine(
         self, ports: Collection[PortKey], gateways: Collection[Address] = ()

@@ -13,8 +13,10 @@ from bascule.domain.machine import ClosedPort
 from bascule.drivers.nftables import render, rules
 from bascule.drivers.nftables.layout import ALWAYS, ALWAYS_BEHIND, ALWAYS_MAPPED, TABLE
 
+TRIAL = f"{TABLE}_trial"  # never there: it is only checked
 
-def standing_rules(closed: Collection[ClosedPort]) -> str:
+
+def standing_rules(closed: Collection[ClosedPort], table: str = TABLE) -> str:
     wanted = render.in_sets(rules.to_elements(RuleSet(frozenset(closed))), ())
     sets = ALWAYS
     if render.is_about_behind(wanted) or render.is_about_mapped(wanted):
@@ -22,8 +24,8 @@ def standing_rules(closed: Collection[ClosedPort]) -> str:
     if render.is_about_mapped(wanted):
         sets |= ALWAYS_MAPPED
     return (
-        render.ownership(TABLE, ())
-        + render.delete(TABLE)
-        + render.definition(TABLE, sets, ())
-        + render.changes(TABLE, wanted)
+        render.ownership(table, ())
+        + render.delete(table)
+        + render.definition(table, sets, ())
+        + render.changes(table, wanted)
     )

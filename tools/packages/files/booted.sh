@@ -1,0 +1,3 @@
+is_booted() {
+    [ -d /run/systemd/system ]
+}
