@@ -65,7 +65,7 @@ def test_what_is_too_old_to_keep_ports_shut_is_named(
 
 
 @pytest.mark.parametrize(
-    ("kernel", "nft"), [("6.1.0-18-amd64", "1.0.6"), ("unheard of", "unknown")]
+    ("kernel", "nft"), [("6.12.0-1-amd64", "1.1.3"), ("unheard of", "unknown")]
 )
 def test_a_module_that_is_missing_is_not_taken_for_an_old_kernel(
     monkeypatch: pytest.MonkeyPatch, kernel: str, nft: str

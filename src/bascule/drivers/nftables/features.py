@@ -25,6 +25,10 @@ from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
 from bascule.errors import ConfigurationError, EnforcementFailed
 
 NEEDED = ((5, 10), (1, 0))  # kernel, nftables: for our rules
+_NEEDED_TEXT = (
+    "Bascule needs Linux 5.10, and an nftables that takes its rules: 1.0.6 (Debian 12) does not, "
+    "1.1.3 (Debian 13) does."
+)
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -93,13 +97,12 @@ def _require_rules(context: Context) -> None:
         if why:
             raise ConfigurationError(
                 f"Bascule cannot keep any port of this host closed: {why}.",
-                advice="Upgrade it: Bascule needs Linux 5.10 "
-                f"and nftables 1.0 or later. ({error.message})",
+                advice=f"Upgrade it. {_NEEDED_TEXT} ({error.message})",
             ) from error
         raise ConfigurationError(
             f"This kernel or nftables cannot hold our rules: {error.message}",
-            advice="Bascule needs Linux 5.10 and nftables 1.0 or later, with the modules "
-            "nft_ct, nft_fib_inet and nft_reject_inet.",
+            advice=f"{_NEEDED_TEXT} The kernel needs the modules nft_ct, nft_fib_inet and "
+            "nft_reject_inet.",
         ) from error
 
 
