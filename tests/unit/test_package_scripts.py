@@ -85,7 +85,8 @@ class Host:
         file.chmod(0o755)
 
     def _here(self, text: str) -> str:
-        for path in ("/etc/bascule", "/etc/systemd", "/run/", "/usr/lib/bascule", "/var/lib/"):
+        ours = ("/etc/bascule", "/etc/systemd", "/run/", "/usr/lib/bascule", "/var/lib/")
+        for path in (*ours, "/usr/share/debconf"):
             text = text.replace(path, f"{self.root}{path}")
         return text.replace("/usr/bin/bascule", f"{self.root}/bin/bascule")
 
