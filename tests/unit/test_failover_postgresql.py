@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +23,7 @@ from bascule.domain.facts.kinds import kind_of
 from bascule.errors import BasculeError, ConfigurationError, Unavailable
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.record import EventFilter
-from bascule.interfaces.store import Store
+from bascule.interfaces.store import Store, Transaction
 from bascule.services.act import Act
 from bascule.store.lineage import Lineage, Timeline
 from bascule.store.postgresql import Place, place_of
@@ -177,7 +179,7 @@ def test_a_database_at_another_address_is_accepted(tmp_path: Path) -> None:
     seen = tmp_path / "timeline.json"
     earlier = Lineage(seen)
     earlier.accept(Timeline("1", 1))
-    earlier.note_recorded()
+    earlier.note_recorded(earlier.unrecorded)
     before = seen.read_text()
     cluster, command = postgresql.cluster(), ["accept-database", "--data", str(tmp_path)]
     ours, other = (cluster.make(postgresql.blank()) for _ in range(2))
@@ -215,7 +217,7 @@ def test_what_is_accepted_and_cannot_be_recorded_now_is_recorded_by_the_next_sta
     (data / "database.json").write_text(json.dumps(known))
     seen = Lineage(data / "timeline.json")
     seen.accept(Timeline("1", 1))
-    seen.note_recorded()
+    seen.note_recorded(seen.unrecorded)
 
     def refused(_: Record, **__: object) -> Store:
         raise ConfigurationError("The database has an older revision.")
@@ -250,9 +252,75 @@ def test_what_is_not_on_record_yet_outlives_a_failover(file: Path) -> None:
     first, second = Lineage(file).unrecorded
     assert first == ("unknown", "cluster 1, timeline 5")
     assert second == ("cluster 1, timeline 5", "cluster 1, timeline 4")
-    Lineage(file).note_recorded()
+    Lineage(file).note_recorded([first, second])
     assert Lineage(file).unrecorded == []
     seen.follow(Timeline("1", 6), "ours")
+
+
+def test_what_is_accepted_while_a_server_starts_still_waits_to_be_recorded(tmp_path: Path) -> None:
+    """A command accepts between a start's event and its note of it; and the same once more."""
+    place = {"database": f"host={tmp_path} dbname=ours", "tenant_id": "t", "is_made": True}
+    (tmp_path / "database.json").write_text(json.dumps(place))
+    command = Lineage(tmp_path / "timeline.json")
+    command.accept(Timeline("1", 5))
+    command.accept(Timeline("1", 5))
+    starting, (first, again) = Record(tmp_path), command.unrecorded
+    recorded = list[object]()
+    act = Act(datetime(2030, 1, 1, tzinfo=UTC))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Act, "record", lambda _, __, fact: recorded.append(fact))
+        starting.put_on_record(cast("Transaction", None), act)
+    command.accept(Timeline("1", 5))
+    command.accept(Timeline("2", 1))
+    starting.note_recorded()
+    assert len(recorded) == 2
+    assert again == ("cluster 1, timeline 5", "cluster 1, timeline 5")
+    assert command.unrecorded == [again, ("cluster 1, timeline 5", "cluster 2, timeline 1")]
+    Lineage(tmp_path / "timeline.json").follow(Timeline("2", 1), "ours")
+    assert first not in command.unrecorded
+
+
+def test_what_is_noted_as_recorded_leaves_the_timeline_as_it_is(file: Path) -> None:
+    """A standby is promoted between: the old primary stays refused, whichever of the two follows."""
+    server, command = Lineage(file), Lineage(file)
+    command.accept(Timeline("1", 5))
+    waiting = command.unrecorded
+    _between(command, server, lambda: command.note_recorded(waiting), Timeline("1", 6))
+    assert (_timeline(file), command.unrecorded) == (6, [])
+    command.accept(Timeline("1", 6))
+    _between(command, server, lambda: command.accept(Timeline("1", 6)), Timeline("1", 7))
+    assert _timeline(file) == 7
+    assert len(command.unrecorded) == 2
+    with pytest.raises(ConfigurationError, match="on timeline 5 of its cluster, and was on 7"):
+        Lineage(file).follow(Timeline("1", 5), "ours")
+
+
+def _between(first: Lineage, second: Lineage, act: Callable[[], object], found: Timeline) -> None:
+    """``second`` follows what it found while ``first`` has read the file and not written it."""
+    write, others = first._write, list[threading.Thread]()
+
+    def slowly(*given: Any) -> None:
+        others.append(threading.Thread(target=second.follow, args=(found, "ours")))
+        others[0].start()
+        others[0].join(0.3)  # it would be done if it did not wait
+        write(*given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(first, "_write", slowly)
+        act()
+    others[0].join(10)
+
+
+def test_a_server_refuses_what_lacks_what_a_command_has_seen(file: Path) -> None:
+    """EDGES H5: the command connected to the promoted standby, and the server not again yet."""
+    server = Lineage(file)
+    server.follow(Timeline("1", 4), "ours")
+    Lineage(file).follow(Timeline("1", 6), "ours")
+    for old in (4, 5):
+        with pytest.raises(ConfigurationError, match=f"on timeline {old} of .* and was on 6"):
+            server.follow(Timeline("1", old), "ours")
+    assert _timeline(file) == 6
+    server.follow(Timeline("1", 6), "ours")
 
 
 def test_a_server_and_a_command_write_what_they_see_at_once(file: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ class Record:
         self._data = data
         self._known = _known(data / DATABASE_FILE)
         self._chosen = None if is_sqlite else chosen or _chosen_before(self._known)
+        self._recorded: Sequence[tuple[str, str]] = ()
 
     def check(self, chosen: DatabaseSettings | None) -> None:
         """Raise ConfigurationError when a server would begin with another record than it had."""
@@ -120,13 +121,15 @@ class Record:
     def put_on_record(self, tx: Transaction, act: Act) -> None:
         """What was accepted and is not on record yet; ``note_recorded`` when that is kept."""
         lineage = self.lineage
-        for known, accepted in () if lineage is None else lineage.unrecorded:
+        self._recorded = () if lineage is None else lineage.unrecorded
+        for known, accepted in self._recorded:
             act.record(tx, DatabaseAccepted(socket.gethostname(), known, accepted))
 
     def note_recorded(self) -> None:
+        """What ``put_on_record`` has put there last: it may have run several times."""
         lineage = self.lineage
         if lineage is not None:
-            lineage.note_recorded()
+            lineage.note_recorded(self._recorded)
 
     @property
     def where(self) -> Path | Place:

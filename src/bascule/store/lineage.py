@@ -12,8 +12,8 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,10 @@ class Timeline:
     system: str  # the cluster's identifier
     timeline: int
 
+    def is_later_than(self, other: Timeline) -> bool:
+        """On a later timeline of the same cluster."""
+        return self.system == other.system and self.timeline > other.timeline
+
     def __str__(self) -> str:
         return f"cluster {self.system}, timeline {self.timeline}"
 
@@ -56,10 +60,15 @@ class Lineage:
 
     def follow(self, found: Timeline, name: str) -> None:
         """Raise ConfigurationError if it lacks what this server has seen acknowledged."""
-        with self._gate:
-            known = self._known or self._read()
-            if known is not None and _is_behind(found, known) and self._read() == found:
-                known = found  # the host's owner accepted it while this server runs
+        with self._gate, self._alone():
+            stored = self._read()
+            known = self._known or stored
+            if stored is not None and known is not None:
+                # The host's owner accepted it while this server runs; or a command has seen more.
+                was_accepted = stored == found and _is_behind(found, known)
+                was_followed = stored.is_later_than(known) and stored.is_later_than(found)
+                if was_accepted or was_followed:
+                    known = stored
             if known is not None and found.system != known.system:
                 raise ConfigurationError(
                     f"The database {name} is in another cluster than before.", advice=ADVICE
@@ -78,17 +87,20 @@ class Lineage:
                     lost="what was acknowledged and had not reached it, unless it was synchronous",
                 )
             if found != known:
-                self._write(found)
+                self._write(found, self.unrecorded)
             self._known = found
 
     def accept(self, found: Timeline) -> Timeline | None:
         """Take it as the right one from now on; returns what was known. ``unrecorded`` has it, until
         ``note_recorded``.
         """
-        with self._gate, suppress(ConfigurationError):
-            self._known = self._read()
-        was, self._known = self._known, found
-        self._write(found, (*self.unrecorded, ("unknown" if was is None else str(was), str(found))))
+        with self._gate, self._alone():
+            was = self._known
+            with suppress(ConfigurationError):
+                was = self._read()
+            self._known = found
+            accepted = ("unknown" if was is None else str(was), str(found))
+            self._write(found, (*self.unrecorded, accepted))
         return was
 
     @property
@@ -99,10 +111,30 @@ class Lineage:
         except (OSError, ValueError, TypeError, AttributeError):
             return ()  # a damaged file; ``follow`` says so
 
-    def note_recorded(self) -> None:
-        """All of ``unrecorded`` is on record."""
-        if self.unrecorded and (known := self._read()) is not None:
-            self._write(known, ())
+    def note_recorded(self, recorded: Sequence[tuple[str, str]]) -> None:
+        """These of ``unrecorded`` are on record. What was accepted meanwhile still waits."""
+        if not recorded:
+            return
+        with self._gate, self._alone():
+            waiting = list(self.unrecorded)
+            for each in recorded:
+                if each in waiting:  # who runs beside this one may have noted it too
+                    waiting.remove(each)
+            if (stored := self._read()) is not None:
+                self._write(stored, waiting)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A server and a command use the file at once: it is read and written in one turn."""
+        if self._file is None:
+            yield
+            return
+        folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _told(self) -> dict[str, Any]:
         if self._file is None or not self._file.exists():
@@ -124,19 +156,13 @@ class Lineage:
                 "--data DIR",
             ) from None
 
-    def _write(self, found: Timeline, unrecorded: Sequence[tuple[str, str]] | None = None) -> None:
-        """``unrecorded`` of None stays as it is."""
+    def _write(self, found: Timeline, unrecorded: Sequence[tuple[str, str]]) -> None:
         if self._file is None:
             return
         told: dict[str, object] = {"system": found.system, "timeline": found.timeline}
-        if waiting := self.unrecorded if unrecorded is None else unrecorded:
-            told["unrecorded"] = list(waiting)
-        folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)  # a server and a command may write it at once
-            write_atomically(self._file, json.dumps(told) + "\n")
-        finally:
-            os.close(folder)
+        if unrecorded:
+            told["unrecorded"] = list(unrecorded)
+        write_atomically(self._file, json.dumps(told) + "\n")
 
 
 def _is_behind(found: Timeline, known: Timeline) -> bool:
