@@ -44,6 +44,7 @@ def test_a_sink_from_its_beginning_to_its_end(open_house: House) -> None:
     said = made.json()["properties"]
     assert said.pop("secret").startswith("whsec_")
     assert said["target"] == "https://hooks.example/…"
+    assert said["sinkId"] == open_house.see(lambda reader: reader.sinks()[0].id), "as in metrics"
     assert (said["state"], said["kinds"], said["level"], said["batch"]) == (
         "active",
         ["GrantOpened"],

@@ -220,6 +220,7 @@ def _emit(found: Data, now: datetime, output: str) -> None:
     said = inner(found, "properties")
     rows = [
         ("name", text(found, "name")),
+        ("sink id", text(said, "sinkId", "")),
         ("target", text(said, "target")),
         ("format", text(said, "format")),
         ("kinds", ", ".join(texts(said, "kinds")) or "all"),

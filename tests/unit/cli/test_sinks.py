@@ -15,6 +15,7 @@ SINKS = f"{S}/providers/Bascule.Audit/sinks"
 SINK: Json = {
     "name": "hook",
     "properties": {
+        "sinkId": "5f0c2a0e-0000-4000-8000-000000000001",
         "kind": "webhook",
         "target": "https://hooks.example/…",
         "format": "record",
@@ -93,7 +94,9 @@ def test_a_new_webhooks_secret_is_said_once(cli: Cli, asked: Asked) -> None:
     assert asked == [("PUT", "/hook", NEW)]
     assert "secret: whsec_x" in done.out
     assert "not shown again" in done.err
-    assert "whsec" not in cli("audit", "sinks", "show", "hook").out
+    shown = cli("audit", "sinks", "show", "hook").out
+    assert "whsec" not in shown
+    assert f"sink id: {SINK['properties']['sinkId']}\n" in shown, "as metrics name it"
 
 
 def test_a_change_says_only_what_was_said(cli: Cli, asked: Asked, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Sinks on the wire: what their owner says of them, and how things stand with them.
 
 No answer holds a secret, but for the one of the act that made it; a webhook's path may be one
-too, so a target is shown as ``Target.shown``.
+too, so a target is shown as ``Target.shown``. ``sinkId`` is what metrics call it, which show no names.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def sink_json(subscription_id: str, view: SinkView) -> dict[str, Any]:
         "name": sink.name,
         "type": SINK_TYPE,
         "properties": {
+            "sinkId": sink.id,
             "kind": str(sink.target.kind),
             "target": sink.target.shown,
             "format": str(sink.form),
