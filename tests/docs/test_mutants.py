@@ -80,6 +80,7 @@ def test_an_interrupt_waits_for_no_further_trial(tool: dict[str, Any]) -> None:
 
     def interrupted(_: object, piece: int) -> None:
         done.append(piece)
+        time.sleep(0.05)  # else the worker may be through before anybody hears of the first
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

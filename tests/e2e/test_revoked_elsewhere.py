@@ -141,7 +141,7 @@ def test_what_is_taken_away_at_one_server_ends_open_pages_at_the_other(
         cutting = threading.Thread(target=cut)
         cutting.start()
         try:
-            until(lambda: _hears_nothing(b), 20)
+            assert until(lambda: _hears_nothing(b), 20), "LISTEN was never cut"
             took = stream.ends_after(lambda: _disable(a, token, "anna"))
         finally:
             is_over.set()
