@@ -33,6 +33,24 @@ def sentence(template: str, /, **values: object) -> Sentence:
     return made
 
 
+def recall(template: str, text: str) -> Sentence | None:
+    """Text that was made of this template, as a sentence again; None: it was not made of it."""
+    pattern, names = "", set[str]()
+    for n, part in enumerate(_FIELD.split(template)):  # every second one is a name
+        if n % 2 == 0:
+            pattern += re.escape(part)
+        else:
+            pattern += f"(?P={part})" if part in names else f"(?P<{part}>.+?)"
+            names.add(part)
+    found = re.fullmatch(pattern, text)
+    if found is None:
+        return None
+    made = Sentence(text)
+    made.template = template
+    made.values = MappingProxyType(found.groupdict())
+    return made
+
+
 def fill(template: str, values: Mapping[str, object]) -> str:
     """Put the values in; a name that has none stays as it is written.
 

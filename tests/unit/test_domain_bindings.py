@@ -24,6 +24,7 @@ from bascule.domain.machine import (
     ClosedPort,
     EnforcementPoint,
     Unable,
+    elsewhere_words,
     failure_words,
     unable_words,
     unanswered_words,
@@ -414,3 +415,14 @@ def test_why_a_machine_could_not_answer_can_be_said_in_another_language(why: Obj
     assert replace(failed, failure="").failure_words is None
     gone = unable_words(Unable.UNINSTALLED, "web-1")
     assert failure_words(str(gone), "web-1") == gone
+
+
+@pytest.mark.parametrize("away", ["", "gw-3", "gw-3, gw-4"])
+def test_so_can_what_names_its_gateways(away: str) -> None:
+    said = elsewhere_words("web-1", "gw-1, gw-2", away)
+    found = failure_words(str(said), "web-1")
+    assert found is not None
+    assert (found, found.template, dict(found.values)) == (said, said.template, dict(said.values))
+    for other in (f"{said} And more.", f"{said}".replace("lead to gw-1", "lead to gw-9")):
+        assert failure_words(other, "web-1") is None
+    assert failure_words(str(said), "web-2") is None

@@ -266,6 +266,7 @@ def test_with_the_gateway_away_by_which_answers_leave_it_fails_at_once(pair: Par
         "The agent of gw-2 is away. On db-1, have the route to the source, or the default route, "
         "lead to web-1, and request access again."
     )
+    assert failed.failure_words == failed.failure, "so that it can be said in another language"
     assert pair.told(pair.web) == pair.told(pair.gw2) == pair.told(pair.db) == []
 
 

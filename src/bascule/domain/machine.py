@@ -18,7 +18,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
 from bascule.domain.points import patience_with, stages
 from bascule.domain.weaknesses import OUTSIDE_NETWORKS, PROTOCOL_TOO_OLD, UNINSTALLED, Weakness
-from bascule.sentences import Sentence, sentence
+from bascule.sentences import Sentence, recall, sentence
 
 
 class Unable(StrEnum):
@@ -49,6 +49,28 @@ def unanswered_words(why: Objection, name: str) -> Sentence:
     )
 
 
+def elsewhere_words(name: str, there: str, away: str = "") -> Sentence:
+    """What whoever asks is told of a machine that does not answer through these gateways, and whose
+    other gateways are ``away`` (EDGES G7). Empty: it has no others.
+    """
+    if not away:
+        return sentence(
+            "{name} does not answer this source through {there}, so its public port there would not "
+            "work. On {name}, have the route to the source, or the default route, lead to {there}, "
+            "and request access again.",
+            name=name,
+            there=there,
+        )
+    return sentence(
+        "{name} does not answer this source through {there}, so its public port there would not "
+        "work. The agent of {away} is away. On {name}, have the route to the source, or the default "
+        "route, lead to {there}, and request access again.",
+        name=name,
+        there=there,
+        away=away,
+    )
+
+
 def failure_words(failure: str, name: str) -> Sentence | None:
     """What was recorded of a request for that machine that failed, as a sentence that can be said in
     another language; None: it cannot.
@@ -57,7 +79,9 @@ def failure_words(failure: str, name: str) -> Sentence | None:
         *(unable_words(each, name) for each in Unable),
         *(unanswered_words(each, name) for each in (Objection.PAST, Objection.NOWHERE)),
     )
-    return next((each for each in known if each == failure), None)
+    named = (recall(elsewhere_words(name, "", each).template, failure) for each in ("", "others"))
+    found = (each for each in named if each is not None and each.values["name"] == name)
+    return next((each for each in known if each == failure), None) or next(found, None)
 
 
 def unable_words(why: Unable, name: str) -> Sentence:

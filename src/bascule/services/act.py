@@ -46,7 +46,7 @@ class ServerPlace:
     ports: frozenset[int] = frozenset()
     is_own_address: Callable[[Address], bool] = lambda _: False
     is_alone: bool = True  # does no other server use its database?
-    host: str = ""  # of another server on the same database; empty: it is this one
+    is_other: bool = False  # another server on the same database
 
 
 def new_id() -> str:

@@ -2,8 +2,9 @@
 
 Its range for outbound connections, where a kill or UDP port would cut them, and a server's own
 port on that server's own host, which would cut off its agents and everybody who asks it. Of several
-servers on one database each refuses it for all: the database says where the others listen. Refused when
-rules or addresses are written; of what is learnt later the machine says so.
+servers on one database each refuses it for all: the database says where the others listen. Who is
+refused learns nothing else of another server, such as its host's name. Refused when rules or addresses
+are written; of what is learnt later the machine says so.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def _servers(tx: ListeningReads, act: Act) -> Sequence[ServerPlace]:
         return (act.place,)
     if act.others is None:
         act.others = [
-            ServerPlace(each.ports, each.addresses.__contains__, host=each.host)
+            ServerPlace(each.ports, each.addresses.__contains__, is_other=True)
             for each in tx.listening_replicas()
         ]
     return (act.place, *act.others)
@@ -142,18 +143,17 @@ def _servers(tx: ListeningReads, act: Act) -> Sequence[ServerPlace]:
 
 def _is_host_of(tx: PointReads, server: ServerPlace, machine: Machine) -> bool:
     """Does this server run on this machine?"""
-    point = None if server.host else tx.enforcement_point(machine.uid)
+    point = None if server.is_other else tx.enforcement_point(machine.uid)
     is_inside = point is not None and point.public_key == IN_PROCESS_KEY
     return is_inside or any(map(server.is_own_address, machine.addresses))
 
 
 def _closing_words(server: ServerPlace, rule: PortRule, machine: Machine) -> Sentence:
-    if server.host:
+    if server.is_other:
         return sentence(
-            "The server on host {host} listens on port {port} of {machine}, or did within the last "
-            "day. Closing it would cut off the agents and users of that server. Use another port, or "
-            "let that server listen elsewhere (serve --listen).",
-            host=server.host,
+            "Another server of this installation listens on port {port} of {machine}, or did within "
+            "the last day. Closing it would cut off the agents and users of that server. Use another "
+            "port, or let that server listen elsewhere (serve --listen).",
             port=rule.number,
             machine=machine.id.name,
         )
@@ -192,13 +192,12 @@ def _address_words(
     server: ServerPlace, address: Address, shut: Iterable[int], machine: Machine
 ) -> Sentence:
     ports = ", ".join(map(str, sorted(shut)))
-    if server.host:
+    if server.is_other:
         return sentence(
-            "{address} is an address of host {host}, and a policy names port {ports} of {machine}, "
-            "on which the server there listens, or did within the last day. Closing it would cut off "
-            "the agents and users of that server.",
+            "{address} is an address of another server of this installation, and a policy names port "
+            "{ports} of {machine}, on which that server listens, or did within the last day. Closing "
+            "it would cut off the agents and users of that server.",
             address=address,
-            host=server.host,
             ports=ports,
             machine=machine.id.name,
         )
@@ -238,6 +237,6 @@ def learnt_late(
 
 def _is_beside(act: Act, server: ServerPlace, point: EnforcementPoint) -> bool:
     """Does the agent run beside this server, by the address that it calls from?"""
-    if not server.host and point.public_key == IN_PROCESS_KEY:
+    if not server.is_other and point.public_key == IN_PROCESS_KEY:
         return True
     return bool(act.actor.address) and server.is_own_address(parse_address(act.actor.address))

@@ -39,9 +39,9 @@ from bascule.services.grants import (
 from bascule.services.guarded import Guarded
 from bascule.services.meters import Span
 from bascule.services.notes import NOTES_SPAN, OPENINGS_PER_SPAN
-from bascule.services.past import give_up_past
 from bascule.services.public_ports import found_taken
 from bascule.services.timeline import end_moved, opening_of
+from bascule.services.withdraw_unanswered import withdraw_unanswered
 
 
 class SettleWrites(
@@ -74,7 +74,7 @@ def settle(tx: SettleWrites, act: Act, known: Guarded, report: Report, found: Se
     )
     grants = {each.id: each for each in unsettled}
     is_refused = _refuse_by_guard(tx, act, known, grants, report, found)
-    is_refused |= give_up_past(tx, act, known, grants, report, found)
+    is_refused |= withdraw_unanswered(tx, act, known, grants, report, found)
     ends = _shorten_by_host(tx, act, known, grants, report)
     _follow_parallel(tx, act, known, grants, found)
     newly_open: list[Opening] = []

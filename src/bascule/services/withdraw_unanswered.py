@@ -13,6 +13,7 @@ from typing import Protocol
 from bascule.domain.bindings import Binding, Seen, stages_of
 from bascule.domain.grant import SILENCE_BOUND, Grant
 from bascule.domain.lifecycle import GrantState
+from bascule.domain.machine import elsewhere_words
 from bascule.domain.net import TransportProtocol
 from bascule.protocol.report import Report
 from bascule.services.act import Act
@@ -21,12 +22,12 @@ from bascule.services.grants import withdraw
 from bascule.services.guarded import Guarded
 
 
-class PastWrites(GiveUpWrites, Protocol):
+class UnansweredWrites(GiveUpWrites, Protocol):
     """Grants, and the points that are given up."""
 
 
-def give_up_past(
-    tx: PastWrites,
+def withdraw_unanswered(
+    tx: UnansweredWrites,
     act: Act,
     known: Guarded,
     grants: dict[str, Grant],
@@ -62,7 +63,9 @@ def give_up_past(
     return has_changed
 
 
-def _give_up(tx: PastWrites, act: Act, grant: Grant, past: list[Binding], found: Seen) -> Grant:
+def _give_up(
+    tx: UnansweredWrites, act: Act, grant: Grant, past: list[Binding], found: Seen
+) -> Grant:
     for each in past:
         why = (
             f"{grant.machine_id.name} does not answer this source through "
@@ -72,18 +75,12 @@ def _give_up(tx: PastWrites, act: Act, grant: Grant, past: list[Binding], found:
     return grant
 
 
-def _why(tx: PastWrites, grant: Grant, past: list[Binding], rest: list[Binding]) -> str:
+def _why(tx: UnansweredWrites, grant: Grant, past: list[Binding], rest: list[Binding]) -> str:
     there, away = (", ".join(_name(tx, each) for each in some) for some in (past, rest))
-    name = grant.machine_id.name
-    whose = f" The agent of {away} is away." if rest else ""
-    return (
-        f"{name} does not answer this source through {there}, so its public port there would not "
-        f"work.{whose} On {name}, have the route to the source, or the default route, lead to {there}, "
-        "and request access again."
-    )
+    return elsewhere_words(grant.machine_id.name, there, away)
 
 
-def _name(tx: PastWrites, there: Binding) -> str:
+def _name(tx: UnansweredWrites, there: Binding) -> str:
     machine = tx.machine_by_uid(there.point_uid)
     return there.point_uid if machine is None else machine.id.name
 
