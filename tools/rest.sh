@@ -11,6 +11,8 @@ cd "$(dirname "$0")/.."
 bin=$1
 log=.pytest_cache/second-lane.log
 mkdir -p .pytest_cache
+export BASCULE_NOT_RUN=$PWD/.pytest_cache/not-run-long.txt
+rm -f "$BASCULE_NOT_RUN"
 export PATH="$PWD/$bin:$PATH"
 
 first() {
@@ -30,13 +32,19 @@ second() {
 }
 
 set -m # each lane is a process group of its own, which can be interrupted as a whole
+one='' two=''
 stop_lanes() {
-    trap '' INT TERM
-    kill -INT -- "-$one" "-$two" 2>/dev/null
-    wait
+    trap '' INT TERM HUP
+    local lane
+    for lane in $one $two; do
+        kill -INT -- "-$lane" 2>/dev/null
+        (sleep 120 && kill -KILL -- "-$lane") 2>/dev/null & # one that does not hear it
+    done
+    wait $one $two
+    kill $(jobs -p) 2>/dev/null
     exit 130
 }
-trap stop_lanes INT TERM
+trap stop_lanes INT TERM HUP
 
 code=0
 second </dev/null >"$log" 2>&1 &
@@ -50,4 +58,9 @@ echo "== PostgreSQL and mutants =="
 tail -n +1 -s 0.2 -f --pid="$two" "$log" &
 wait "$!"
 wait "$two" || code=1
+if [ -s "$BASCULE_NOT_RUN" ]; then
+    echo
+    echo "Not run here:"
+    sort -u "$BASCULE_NOT_RUN"
+fi
 exit "$code"

@@ -28,7 +28,7 @@ MOST_GROWTH = 16 << 20  # bytes of the agent's memory
 # The stranger's own address now and then; else one of 16,384 that are nobody's, so that what the
 # gateway remembers of knocks is full.
 _SEND = """
-import ipaddress, os, random, socket, sys
+import ctypes, ipaddress, os, random, socket, sys
 from tests.netns.packets import FLAGS, packet, tcp_segment
 own, to, seed = sys.argv[1:]
 chance = random.Random(int(seed))
@@ -37,13 +37,21 @@ def one(source):
 first = int(ipaddress.ip_address("198.18.0.0"))
 made = [one(own if n % 4 == 0 else str(ipaddress.ip_address(first + chance.randrange(16384)))) for n in range(8192)]
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-parent = os.getppid()
+raw.connect((to, 0))
+class Vector(ctypes.Structure):  # sendmmsg(2), of x86-64 and arm64
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint), ("vectors", ctypes.POINTER(Vector)),
+                ("number", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
+                ("flags", ctypes.c_int), ("sent", ctypes.c_uint)]
+kept = [ctypes.create_string_buffer(each, len(each)) for each in made]
+vectors = [Vector(ctypes.cast(each, ctypes.c_void_p), len(each)) for each in kept]
+messages = (Message * len(made))(*(Message(None, 0, ctypes.pointer(each), 1) for each in vectors))
+send = ctypes.CDLL(None, use_errno=True).sendmmsg
+parent, at = os.getppid(), 0
 while os.getppid() == parent:
-    for each in made:
-        try:
-            raw.sendto(each, (to, 0))
-        except OSError:  # the queue is full
-            pass
+    sent = send(raw.fileno(), ctypes.byref(messages[at]), min(1024, len(made) - at), 0)
+    at = (at + max(1, sent)) % len(made)  # -1: the queue is full, or no neighbour answers
 """
 
 

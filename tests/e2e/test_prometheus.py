@@ -138,7 +138,8 @@ def test_a_real_prometheus_scrapes_and_every_query_has_an_answer(tmp_path: Path)
             re.sub(r"_(bucket|count|sum)$", "", each) for each in metrics_of("\n".join(queries()))
         }
         assert told <= served
-        assert {each for each in metrics_of(PAGE) if each.startswith("bascule_")} <= served
+        ours = {each for each in served if each.startswith("bascule_")}
+        assert {each for each in metrics_of(PAGE) if each.startswith("bascule_")} == ours
         deadline = time.monotonic() + WITHIN
         for query in queries():
             if any(each in query for each in EMPTY):
@@ -153,4 +154,4 @@ def test_a_real_prometheus_scrapes_and_every_query_has_an_answer(tmp_path: Path)
         assert len(health) >= 10
         assert set(health.values()) <= {"ok", "unknown"}, health
         alerts = answer(api, "alerts")["alerts"]
-        assert [each for each in alerts if each["state"] == "firing"] == []
+        assert alerts == []  # nor does one wait for its time

@@ -99,19 +99,53 @@ def test_what_cannot_be_made_is_said() -> None:
     assert ask(b"GET /metrics HTTP/1.1\r\n\r\n", fails).startswith(b"HTTP/1.1 500 ")
 
 
-def test_connections_are_bounded_and_the_places_come_free() -> None:
-    async def crowd() -> tuple[bytes, bytes]:
+def test_whoever_says_nothing_goes_first_when_there_is_no_room() -> None:
+    async def crowd() -> tuple[bytes, list[bool]]:
         async with asyncio.timeout(20), serving() as port:
-            waiting = [
+            silent = [
                 await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)
             ]
             await asyncio.sleep(0.2)
-            over = await told(port, b"GET /metrics HTTP/1.1\r\n\r\n")
-            for _, writer in waiting:
+            answer = await told(port, b"GET /metrics HTTP/1.1\r\n\r\n")
+            ended = [await is_ended(reader) for reader, _ in silent]
+            for _, writer in silent:
                 await let_go(writer)
-            await asyncio.sleep(0.2)
-            return over, await told(port, b"GET /metrics HTTP/1.1\r\n\r\n")
+            return answer, ended
 
-    over, later = asyncio.run(crowd())
+    answer, ended = asyncio.run(crowd())
+    assert answer.endswith(BODY)
+    assert ended == [True] + [False] * (MOST_CONNECTIONS - 1)
+
+
+def test_whoever_waits_for_an_answer_keeps_the_place() -> None:
+    async def crowd() -> tuple[bytes, list[bytes]]:
+        made_now = asyncio.Event()
+
+        async def later() -> Answer:
+            await made_now.wait()
+            return await made()
+
+        async with asyncio.timeout(20), serving(later) as port:
+            ask_all = [
+                asyncio.create_task(told(port, b"GET /metrics HTTP/1.1\r\n\r\n"))
+                for _ in range(MOST_CONNECTIONS)
+            ]
+            await asyncio.sleep(0.2)
+            over = await told(port, b"GET /metrics HTTP/1.1\r\n\r\n")
+            made_now.set()
+            return over, await asyncio.gather(*ask_all)
+
+    over, answers = asyncio.run(crowd())
     assert over == b""
-    assert later.endswith(BODY)
+    assert all(each.endswith(BODY) for each in answers)
+
+
+async def is_ended(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(0.1):
+            await reader.read(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bascule.api.metrics import FRESH_SECONDS, Metrics
+from bascule.api.routes.metrics import metrics_of
 from bascule.domain.actions import METRICS_READ
 from bascule.domain.builtin_roles import READER, SECURITY_ADMIN
 from bascule.errors import Unavailable
@@ -91,7 +92,8 @@ def test_a_grant_from_its_request_to_its_end(web: House) -> None:
     assert found["bascule_grant_opening_seconds_sum"] == 2
     assert found["bascule_grant_opening_seconds_bucket{le=1.0}"] == 0
     assert found["bascule_grant_opening_seconds_bucket{le=2.5}"] == 1
-    assert found["bascule_agents{state=reporting}"] == 1
+    assert found["bascule_guarded_machines{state=reporting}"] == 1
+    assert found["bascule_guarded_machines{state=silent}"] == 0
     web.clock.pass_time(60)  # two seconds beyond its end
     web.sweep()
     assert samples(web)["bascule_grants_current{state=closing}"] == 1
@@ -144,33 +146,50 @@ def test_a_sink_is_known_by_its_id_alone(open_house: House) -> None:
     assert "hooks.example" not in text
 
 
-def test_without_its_database_the_process_still_tells(
+def text_without_a_token(house: House) -> str:
+    """As the listener of its own serves it."""
+    return asyncio.run(metrics_of(house.state)())[0].decode()
+
+
+def test_without_its_database_the_listener_still_tells(
     web: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(self: Metrics) -> None:
-        return None
-
-    assert samples(web)["bascule_database_up"] == 1
-    monkeypatch.setattr(Metrics, "_count", away)
-    found = samples(web)
-    assert found["bascule_database_up"] == 0
-    assert "bascule_machines" not in found
-    assert found["bascule_build_info{version=0.1.0}"] == 1
-
-
-def test_a_failing_read_is_told_as_a_database_that_is_down(
-    web: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metrics = web.state.part(Metrics)
-
     async def fails(self: SqlStore, work: Any) -> Any:
         del self, work
         raise Unavailable("The database is away.")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(SqlStore, "read", fails)
-        text = asyncio.run(metrics.text()).decode()
+    assert "bascule_database_up 1.0" in text_without_a_token(web)
+    monkeypatch.setattr(SqlStore, "read", fails)
+    text = text_without_a_token(web)
     assert "bascule_database_up 0.0" in text
+    assert "bascule_machines" not in text
+    assert 'bascule_build_info{version="' in text
+
+
+def test_a_server_whose_record_was_moved_does_not_count_it(web: House) -> None:
+    web.services.fitness.has_moved = True
+    assert "bascule_database_up 0.0" in text_without_a_token(web)
+
+
+def test_a_count_that_takes_too_long_is_not_begun_twice(
+    web: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    async def never(self: SqlStore, work: Any) -> Any:
+        del self
+        begun.append(work)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("bascule.api.metrics.COUNT_WITHIN", 0.05)
+    monkeypatch.setattr(SqlStore, "read", never)
+    metrics = Metrics(web.state)
+
+    async def ask() -> list[bytes]:
+        return [await metrics.text() for _ in range(3)]
+
+    assert all(b"bascule_database_up 0.0" in text for text in asyncio.run(ask()))
+    assert len(begun) == 1
 
 
 def test_many_askers_cost_one_read(web: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ replicas: take the greatest over them, not the sum.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from bascule import __version__
 from bascule.api.context import AppState
+from bascule.api.lately import Lately
 from bascule.domain.delivery import SinkState
 from bascule.domain.facts.kinds import SORTS
 from bascule.domain.lifecycle import UNSETTLED, StatusReason
@@ -34,7 +34,7 @@ from bascule.services.meters import BOUNDS, Histogram, Meters, Span
 from bascule.services.standing import Standing, standing
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-FRESH_SECONDS = 2.0  # how long what was counted in the database stands, however many ask
+FRESH_SECONDS = 2.0  # how long a text stands, however many ask
 COUNT_WITHIN = 8.0  # seconds; Prometheus gives up after ten
 _SECOND = timedelta(seconds=1)
 _REQUESTS = {"accepted": "AccessRequested", "refused": "AccessDenied"}
@@ -76,20 +76,22 @@ class Process:
 
 
 class Metrics:
-    """Made once a server; ``text`` may be asked by many at once."""
+    """Made once a server; many may ask at once, and share what was made for one of them."""
 
     def __init__(self, state: AppState) -> None:
         self._state = state
+        self._lately = Lately(self._make, FRESH_SECONDS)
         self._counting: asyncio.Future[Standing | None] | None = None
-        self._counted_at = -FRESH_SECONDS
 
     async def text(self) -> bytes:
-        """All metrics now. Where the database does not answer, those that need it are left out, and
+        """All metrics. Where the database does not answer, those that need it are left out, and
         ``bascule_database_up`` is 0.
         """
+        return await self._lately.get()
+
+    async def _make(self) -> bytes:
         found = await self._standing()
         services = self._state.services
-        now = services.clock.now()
         process = Process(
             services.meters,
             len(self._state.lines),
@@ -97,25 +99,22 @@ class Metrics:
             services.store.retries,
             self._state.certificate_ends(),
         )
-        return await asyncio.to_thread(_text, process, found, now)
+        return await asyncio.to_thread(_text, process, found, services.clock.now())
 
     async def _standing(self) -> Standing | None:
-        now = time.monotonic()
-        if self._counting is None or (
-            self._counting.done() and now - self._counted_at >= FRESH_SECONDS
-        ):
-            self._counted_at = now
+        """A read that takes too long goes on; no other begins before it has ended."""
+        if self._counting is None or self._counting.done():
             self._counting = asyncio.ensure_future(self._count())
-        return await asyncio.shield(self._counting)
+        await asyncio.wait({self._counting}, timeout=COUNT_WITHIN)
+        return self._counting.result() if self._counting.done() else None
 
     async def _count(self) -> Standing | None:
         services = self._state.services
         now = services.clock.now()
-        reading = services.read(lambda reader: standing(reader, now))
         try:
             services.fitness.require_current()
-            return await asyncio.wait_for(reading, COUNT_WITHIN)
-        except (BasculeError, TimeoutError):
+            return await services.read(lambda reader: standing(reader, now))
+        except BasculeError:
             return None
 
 
@@ -181,10 +180,12 @@ def _of_database(found: Standing | None, now: datetime) -> Iterator[Metric]:
     if found is None:
         return
     yield _gauge("bascule_machines", "Machines.", found.machines)
-    agents = _family("bascule_agents", "Agents and machines that wait for one.", "state")
-    agents.add_metric(["reporting"], max(0, found.agents - found.silent_agents))
-    agents.add_metric(["silent"], found.silent_agents)
-    yield agents
+    guarded = _family(
+        "bascule_guarded_machines", "Machines with an agent or a gateway, by what it does.", "state"
+    )
+    for state_of, is_silent in (("reporting", False), ("silent", True)):
+        guarded.add_metric([state_of], found.guarded.get(is_silent, 0))
+    yield guarded
     grants = _family("bascule_grants_current", "Grants that are not settled.", "state")
     for state in sorted(UNSETTLED):
         grants.add_metric([str(state)], found.grants.get(state, 0))

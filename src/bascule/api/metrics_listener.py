@@ -2,7 +2,8 @@
 on which everybody may read them (EDGES I8).
 
 It knows one path. Connections are few at once, each serves one call, and what is slow is hung up on,
-so that nobody takes what the API needs.
+so that nobody takes what the API needs. Where there is no room, the oldest goes that has not said yet
+what it wants.
 """
 
 from __future__ import annotations
@@ -50,16 +51,19 @@ class _Listener:
     def __init__(self, make: Callable[[], Awaitable[Answer]]) -> None:
         self._make = make
         self.tasks: set[asyncio.Task[None]] = set()
+        self._silent: dict[asyncio.Task[None], asyncio.StreamWriter] = {}  # oldest first
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self.tasks) >= MOST_CONNECTIONS:
+        if task is None or not self._has_room():
             writer.transport.abort()
             return
         self.tasks.add(task)
+        self._silent[task] = writer
         try:
             async with asyncio.timeout(HEAD_WITHIN):
                 head = await reader.readuntil(b"\r\n\r\n")
+            self._silent.pop(task, None)
             async with asyncio.timeout(ANSWER_WITHIN):
                 writer.write(await self._answer(head))
                 await writer.drain()
@@ -69,7 +73,18 @@ class _Listener:
             pass  # the peer's affair
         finally:
             self.tasks.discard(task)
+            self._silent.pop(task, None)
             writer.transport.abort()
+
+    def _has_room(self) -> bool:
+        if len(self.tasks) < MOST_CONNECTIONS:
+            return True
+        if not self._silent:
+            return False
+        oldest = next(iter(self._silent))
+        self._silent.pop(oldest).transport.abort()  # its read ends with it
+        self.tasks.discard(oldest)
+        return True
 
     async def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b"\r\n")[0].partition(b" ")

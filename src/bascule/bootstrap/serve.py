@@ -86,7 +86,7 @@ log = structlog.get_logger("bascule.server")
     multiple=True,
     metavar="ADDRESS:PORT",
     help="Address that serves /metrics by HTTP, without a token, to whoever reaches it; repeatable. "
-    "Default: none; /metrics of --listen needs a token.",
+    "Default: none. /metrics of --listen always needs a token.",
 )
 @click.option("--name", multiple=True, help="Host name or address that clients use; repeatable.")
 @click.option(

@@ -20,6 +20,12 @@ class Behind:
 class MetricReads(Protocol):
     def count_all_machines(self) -> int: ...
 
+    def count_guarded(self) -> Mapping[bool, int]:
+        """Machines with an agent or a gateway, by whether one of them is silent, was never heard or
+        can enforce nothing.
+        """
+        ...
+
     def count_unsettled(self) -> Mapping[GrantState, int]:
         """Those that are not settled, by their state; a state that none is in is left out."""
         ...

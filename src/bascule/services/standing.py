@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.lifecycle import GrantState
-from bascule.interfaces.exposure import ExposureReads
 from bascule.interfaces.metrics import Behind, MetricReads
 from bascule.interfaces.record import Backlog
 from bascule.services.sinks import SinkReads, SinkView, view_sinks
 
 
-class StandingReads(ExposureReads, MetricReads, SinkReads, Protocol):
+class StandingReads(MetricReads, SinkReads, Protocol):
     """What is counted, the record, and where it is sent."""
 
 
@@ -23,8 +22,7 @@ class Standing:
     """The installation at one moment."""
 
     machines: int
-    agents: int
-    silent_agents: int  # of machines: those whose agent was never heard are among them
+    guarded: Mapping[bool, int]  # machines, by whether what guards them is silent
     grants: Mapping[GrantState, int]  # that are not settled
     behind: Behind
     backlog: Backlog  # of the record: events that are not sealed yet
@@ -32,11 +30,9 @@ class Standing:
 
 
 def standing(reader: StandingReads, now: datetime) -> Standing:
-    agents, silent = reader.count_points(None)
     return Standing(
         reader.count_all_machines(),
-        agents,
-        silent,
+        reader.count_guarded(),
         reader.count_unsettled(),
         reader.count_behind(),
         reader.backlog(),

@@ -6,13 +6,20 @@ from collections.abc import Mapping
 
 from sqlalchemy import Column, Select, exists, func, select
 
+from bascule.domain.classify import Trait
 from bascule.domain.lifecycle import GrantState
 from bascule.interfaces.metrics import Behind
 from bascule.store import tables as t
 from bascule.store.rows import Rows
+from bascule.store.tables.listing import listed_machines
 
 _WANTED = t.machine_generations.c
 _MACHINES = select(func.count().label("many")).select_from(t.machines)
+_GUARDED = (
+    select(listed_machines.c.is_silent, func.count().label("many"))
+    .where(listed_machines.c.traits.op("&")(Trait.POINT) != 0)
+    .group_by(listed_machines.c.is_silent)
+)
 _GRANTS = (
     select(t.grants.c.state, func.count().label("many"))
     .where(t.IS_UNSETTLED)
@@ -44,6 +51,9 @@ class MetricReads(Rows):
 
     def count_all_machines(self) -> int:
         return int(self._all(_MACHINES)[0].many)
+
+    def count_guarded(self) -> Mapping[bool, int]:
+        return {bool(row.is_silent): row.many for row in self._all(_GUARDED)}
 
     def count_unsettled(self) -> Mapping[GrantState, int]:
         return {GrantState(row.state): row.many for row in self._all(_GRANTS)}

@@ -22,6 +22,7 @@ from tests.contracts.store.keys import KeyContract
 from tests.contracts.store.knocks import KnockContract
 from tests.contracts.store.lines import LineContract
 from tests.contracts.store.listing import ListingContract
+from tests.contracts.store.metrics import MetricContract
 from tests.contracts.store.openings import OpeningContract
 from tests.contracts.store.plans import PlanContract
 from tests.contracts.store.policies import PolicyContract
@@ -52,6 +53,7 @@ class StoreContract(
     KeptFormContract,
     KeyContract,
     KnockContract,
+    MetricContract,
     OpeningContract,
     PlanContract,
     PolicyContract,

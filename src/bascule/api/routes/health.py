@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,6 +11,7 @@ from bascule.api.auth import GuardedRoute
 from bascule.api.context import AppState, state_of
 from bascule.api.entries import admits_anybody
 from bascule.api.envelope import CompactJson
+from bascule.api.lately import Lately
 from bascule.api.replica_keys import NOT_READ
 from bascule.errors import Unavailable
 from bascule.services.record import backlog_words
@@ -59,18 +59,11 @@ class Readiness:
 
     def __init__(self, state: AppState) -> None:
         self._services = state.services
-        self._checking: asyncio.Future[str] | None = None
-        self._looked_at = -FRESH_SECONDS
+        self._lately = Lately(self._check, FRESH_SECONDS)
 
     async def check(self) -> str:
         """What waits to be sealed, if that is worth a word. Raises Unavailable."""
-        now = time.monotonic()
-        if self._checking is None or (
-            self._checking.done() and now - self._looked_at >= FRESH_SECONDS
-        ):
-            self._looked_at = now
-            self._checking = asyncio.ensure_future(self._check())
-        return await asyncio.shield(self._checking)
+        return await self._lately.get()
 
     async def _check(self) -> str:
         now = self._services.clock.now()
