@@ -35,7 +35,12 @@ test: install-dev  ## the suite without its long tests; says at the end what was
 	@tools/test.sh "$(BIN)"
 
 test-all: install-dev  ## what takes longer than the suite, and nothing of it: long tests, PostgreSQL, mutants, faults by chance
-	@tools/rest.sh "$(BIN)"
+	@code=0; \
+	tools/postgresql.sh "$(BIN)" first || code=1; \
+	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" mutants || code=1; \
+	tools/long.sh "$(BIN)" || code=1; \
+	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" faults N=10 SEED=21 || code=1; \
+	exit $$code
 
 check: install-dev  ## lint, form, types, import contracts, every branch of domain/
 	@$(MAKE) --no-print-directory --keep-going PYTHON="$(PYTHON)" VENV="$(VENV)" \

@@ -56,6 +56,24 @@ def test_a_mutant_is_caught_by_a_test_that_passes_without_it(
     assert mutant.tests[0] in after.why
 
 
+def test_what_passes_alone_is_sound(
+    tool: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Among hundreds of others, on a busy machine, a test that minds the time may fail; it is said."""
+
+    class Busy(_Copy):
+        runs = 0
+
+        def run(self, tests: Any, *more: object) -> Any:
+            self.runs += 1
+            self._is_steady = self.runs > 1
+            return super().run(tests, *more)
+
+    mutant = tool["load"]()[0]
+    assert tool["_unsound"]([Busy(tool["Outcomes"], False)], [mutant], verbose=False) == {}
+    assert f"{mutant.tests[0]} passed only" in capsys.readouterr().out
+
+
 def test_no_two_trials_share_a_copy(tool: dict[str, Any]) -> None:
     """A mutant of one would be tested by the other."""
     copies, held = [object(), object()], list[object]()

@@ -135,6 +135,18 @@ def _unsound(copies: Sequence[Copy], mutants: Sequence[Mutant], verbose: bool) -
         if run.exit_code not in (0, 1):
             sys.exit(f"The tests cannot be run without a change:\n{run.output}")
         found |= {test: run.why_not_sound(test) for test in tests}
+    return _once_more(copies[0], [test for test, why in found.items() if why])
+
+
+def _once_more(copy: Copy, tests: Sequence[str]) -> dict[str, str]:
+    """Of tests that did not pass among all the others those that do not pass alone either, and why."""
+    if not tests:
+        return {}
+    run = copy.run(tests, SECONDS_OF_ALL)
+    found = {test: run.why_not_sound(test) for test in tests}
+    for test, why in found.items():
+        if not why:
+            print(f"{test} passed only when it was run once more: it leans on speed or order")
     return {test: why for test, why in found.items() if why}
 
 
