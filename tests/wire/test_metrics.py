@@ -148,7 +148,11 @@ def test_a_sink_is_known_by_its_id_alone(open_house: House) -> None:
 
 def text_without_a_token(house: House) -> str:
     """As the listener of its own serves it."""
-    return asyncio.run(metrics_of(house.state)())[0].decode()
+
+    async def made() -> bytes:
+        return (await metrics_of(house.state)())[0]
+
+    return asyncio.run(made()).decode()
 
 
 def test_without_its_database_the_listener_still_tells(

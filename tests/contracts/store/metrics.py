@@ -46,7 +46,9 @@ class MetricContract:
 
         def make(tx: Transaction) -> None:
             tx.put_machine(a_machine())
-            tx.add_request(a_request(), [first, second])
+            tx.add_request(a_request())
+            for grant in (first, second):
+                tx.add_grant(grant)
 
         write(store, make)
         assert read(store, lambda r: r.count_unsettled()) == {GrantState.OPENING: 2}
