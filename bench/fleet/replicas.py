@@ -64,7 +64,7 @@ def standing(program: Program, folder: Path, agents: int, count: int) -> Iterato
     folder.mkdir(parents=True)
     for each in (folder, folder.parent):
         each.chmod(0o755)  # PostgreSQL runs as somebody else
-    cluster = postgresql.Cluster(parent=folder)
+    cluster = postgresql.Cluster(parent=folder.parent)  # its socket has a path of at most 107 bytes
     try:
         address = cluster.address(cluster.make())
         servers = [
