@@ -104,7 +104,7 @@ def closed_throughout(host: Host) -> Iterator[None]:
     finally:
         over.set()
         knocking.join()
-    assert len(answered) > 5
+    assert len(answered) > 1
     assert not any(answered)
 
 
@@ -201,12 +201,13 @@ def test_what_is_removed_stays_closed_over_a_reboot(host: Host) -> None:
     drop_in = f"printf '[Service]\\nRestartSec=50ms\\n' > {folder}/quickly.conf"
     machine.run("sh", "-c", f"mkdir -p {folder} && {drop_in} && systemctl daemon-reload")
     loop = "while :; do systemctl kill -s KILL bascule-agent; sleep 0.3; done"
+    machine.run("apt-mark", "auto", "nftables")
     machine.run("systemd-run", "--quiet", "--unit=killer", "/bin/sh", "-c", loop)
     with closed_throughout(host):
         said = host.dpkg("--remove", "bascule-agent")
     machine.run("systemctl", "stop", "killer", check=False)
     assert host.is_there(RULES)
-    assert "apt-mark manual nftables" in said
+    assert machine.run("apt-mark", "showmanual", "nftables") == "nftables", "autoremove keeps it"
     assert "Kept closed, also after a reboot:" in said
     assert "nft delete table inet bascule" in said
     assert not host.is_owned()

@@ -68,6 +68,7 @@ class Host:
         self.unit_is(shlex.join(shlex.split(line.removeprefix("ExecStartPost=+-"))))
         for name, text in (("bascule", _BASCULE), ("dpkg-query", _DPKG_QUERY)):
             self._program(name, text.format(root=self.root))
+        self._program("apt-mark", f'#!/bin/sh\necho "apt-mark $*" >>{self.root}/done\n')
         for name in ("systemd-sysusers", "systemd-tmpfiles", "nft"):
             self._program(name, "#!/bin/sh\n")
 
@@ -134,6 +135,7 @@ def test_an_agent_that_comes_again_and_again_does_not_undo_a_removal(
     assert host.is_kept()
     assert "systemctl disable --now --quiet bascule-agent.service" in host.done()
     assert "keep the package nftables installed" in done.stderr
+    assert ("apt-mark manual nftables" in host.done()) == name.startswith("deb")
 
 
 @pytest.mark.parametrize(("name", "word"), REMOVALS)
