@@ -29,9 +29,9 @@ from bascule.domain.delivery import SinkState
 from bascule.domain.facts.kinds import SORTS
 from bascule.domain.lifecycle import UNSETTLED, StatusReason
 from bascule.errors import BasculeError
+from bascule.services.counts import Counts, counts
 from bascule.services.hub import CHANGES
 from bascule.services.meters import BOUNDS, Histogram, Meters, Span
-from bascule.services.standing import Standing, standing
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_SECONDS = 2.0  # how long a text stands, however many ask
@@ -81,7 +81,7 @@ class Metrics:
     def __init__(self, state: AppState) -> None:
         self._state = state
         self._lately = Lately(self._make, FRESH_SECONDS)
-        self._counting: asyncio.Future[Standing | None] | None = None
+        self._counting: asyncio.Future[Counts | None] | None = None
 
     async def text(self) -> bytes:
         """All metrics. Where the database does not answer, those that need it are left out, and
@@ -90,7 +90,7 @@ class Metrics:
         return await self._lately.get()
 
     async def _make(self) -> bytes:
-        found = await self._standing()
+        found = await self._counts()
         services = self._state.services
         process = Process(
             services.meters,
@@ -101,24 +101,24 @@ class Metrics:
         )
         return await asyncio.to_thread(_text, process, found, services.clock.now())
 
-    async def _standing(self) -> Standing | None:
+    async def _counts(self) -> Counts | None:
         """A read that takes too long goes on; no other begins before it has ended."""
         if self._counting is None or self._counting.done():
             self._counting = asyncio.ensure_future(self._count())
         await asyncio.wait({self._counting}, timeout=COUNT_WITHIN)
         return self._counting.result() if self._counting.done() else None
 
-    async def _count(self) -> Standing | None:
+    async def _count(self) -> Counts | None:
         services = self._state.services
         now = services.clock.now()
         try:
             services.fitness.require_current()
-            return await services.read(lambda reader: standing(reader, now))
+            return await services.read(lambda reader: counts(reader, now))
         except BasculeError:
             return None
 
 
-def _text(process: Process, found: Standing | None, now: datetime) -> bytes:
+def _text(process: Process, found: Counts | None, now: datetime) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_All(process, found, now))
     ProcessCollector(registry=registry)
@@ -128,7 +128,7 @@ def _text(process: Process, found: Standing | None, now: datetime) -> bytes:
 @dataclass(frozen=True, eq=False)  # a registry tells collectors apart by identity
 class _All(Collector):
     process: Process
-    found: Standing | None
+    found: Counts | None
     now: datetime
 
     def collect(self) -> Iterator[Metric]:
@@ -174,7 +174,7 @@ def _of_process(process: Process, now: datetime) -> Iterator[Metric]:
     yield left
 
 
-def _of_database(found: Standing | None, now: datetime) -> Iterator[Metric]:
+def _of_database(found: Counts | None, now: datetime) -> Iterator[Metric]:
     up = int(found is not None)
     yield _gauge("bascule_database_up", "1 if the database answered, else 0.", up)
     if found is None:

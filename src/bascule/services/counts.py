@@ -1,4 +1,4 @@
-"""How an installation stands: the counts of its database that metrics tell (EDGES I8)."""
+"""Counts of an installation: those of its database that metrics tell (EDGES I8)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bascule.interfaces.record import Backlog
 from bascule.services.sinks import SinkReads, SinkView, view_sinks
 
 
-class StandingReads(MetricReads, SinkReads, Protocol):
+class CountReads(MetricReads, SinkReads, Protocol):
     """What is counted, the record, and where it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Counts:
     """The installation at one moment."""
 
     machines: int
@@ -29,8 +29,8 @@ class Standing:
     sinks: Sequence[SinkView]
 
 
-def standing(reader: StandingReads, now: datetime) -> Standing:
-    return Standing(
+def counts(reader: CountReads, now: datetime) -> Counts:
+    return Counts(
         reader.count_all_machines(),
         reader.count_guarded(),
         reader.count_unsettled(),
