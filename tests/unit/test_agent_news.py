@@ -52,6 +52,7 @@ AT_ONCE: dict[str, Any] = {
     "ends": {"g": timedelta(seconds=50), "h": timedelta(seconds=50)},
     "sessions": {"g": 1, "h": 1},
     "answered_by": frozenset({ip_address("10.1.0.1")}),
+    "past": {"g": ("uid-gw",)},
 }
 SELDOM: dict[str, Any] = {
     "blocked_attempts": 5,
