@@ -104,7 +104,9 @@ class Reports:
             disputes=self._witness.pending(),
             closed=self._reconciler.kept_closed(outcome.observed),
             refused=self._reconciler.refused,
-            past={key: tuple(sorted(each)) for key, each in self._reconciler.past.items()},
+            past={
+                key: tuple(sorted(each)) for key, each in self._reconciler.unanswered.past.items()
+            },
             ends=earlier_ends(self._reconciler, now),
             held_locally=held_locally(self._reconciler.held, now),
         )

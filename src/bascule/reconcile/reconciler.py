@@ -59,7 +59,7 @@ from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver, HeldStore
 from bascule.reconcile.read_back import ReadBack, networks, outlasts, read_back
 from bascule.reconcile.retired import RetiredServer
-from bascule.reconcile.returning import Returning
+from bascule.reconcile.returning import Returning, Unanswered
 from bascule.reconcile.tampering import name_edits
 
 MOST_NOTED = 256  # that wait to be told, and single events that are not told again
@@ -110,9 +110,8 @@ class Reconciler:
         self._clock = clock
         self.guard = guard or NO_BOUNDS
         self._returning = returning or Returning()
+        self.unanswered = Unanswered()  # grants of the state that was taken last
         self._told: dict[str, _Told] = {}  # by machine uid
-        # Gateways by whose public ports grants of the state taken last get no answer, by grant id.
-        self.past: Mapping[str, Collection[str]] = {}
         self.held = Held()
         self._saved = self.held
         self._has_loaded = False
@@ -150,10 +149,9 @@ class Reconciler:
         if self.retired.tells("", state, self.held):
             return False
         state = self._possible(state)
-        unanswered = self._returning.judge(state, self.held.leases)
-        bounded = bound(state, self.guard, unanswered.refused, ends_leases=self._ends_leases)
+        self.unanswered = self._returning.judge(state, self.held.leases)
+        bounded = bound(state, self.guard, self.unanswered.refused, ends_leases=self._ends_leases)
         self._tell("", state, bounded, asked_at)
-        self.past = unanswered.past
         self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
         return self.held.generation == state.generation
 
