@@ -11,7 +11,10 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -199,3 +202,28 @@ class BootedMachine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def closed_throughout(machine: BootedMachine, port: int) -> Iterator[None]:
+    """``client`` knocks from before the block until after it, and no knock is answered."""
+    over, answered = threading.Event(), list[bool]()
+
+    def knock() -> None:
+        while not over.is_set():
+            answered.append(machine.client.reaches(port, HOST, wait=0.1))
+
+    def knocks(more: int) -> None:
+        wanted = len(answered) + more
+        assert until(lambda: len(answered) >= wanted, 30), "nobody knocks"
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        knocks(3)
+        yield
+        knocks(3)
+    finally:
+        over.set()
+        knocking.join()
+    assert not any(answered)

@@ -10,14 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.booted import CLIENT, HOST, BootedMachine, why_not
+from tests.e2e.booted import CLIENT, HOST, BootedMachine, closed_throughout, why_not
 from tests.e2e.lab_world import until
 from tests.support.packages import NEWER, OLDER, Built, build, make
 
@@ -88,26 +86,6 @@ class Host:
         return "owner" in self.machine.run("nft", "list", "table", "inet", "bascule")
 
 
-@contextmanager
-def closed_throughout(host: Host) -> Iterator[None]:
-    """A stranger knocks all the time, and no knock is answered."""
-    over, answered = threading.Event(), []
-
-    def knock() -> None:
-        while not over.is_set():
-            answered.append(host.machine.client.reaches(PORT, HOST, wait=0.1))
-
-    knocking = threading.Thread(target=knock)
-    knocking.start()
-    try:
-        yield
-    finally:
-        over.set()
-        knocking.join()
-    assert len(answered) > 1
-    assert not any(answered)
-
-
 @pytest.fixture(scope="module")
 def host(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     if not ROOT:
@@ -155,7 +133,7 @@ def test_an_upgrade_closes_throughout_and_keeps_who_is_in(host: Host) -> None:
     """Also while another tool flushes what it may, where the kernel lets a table be owned."""
     machine = host.machine
     before = machine.run("systemctl", "show", "-P", "MainPID", AGENT)
-    with closed_throughout(host):
+    with closed_throughout(host.machine, PORT):
         if host.is_owned():
             loop = "while :; do nft flush ruleset; done"
             machine.run("systemd-run", "--quiet", "--unit=flusher", "/bin/sh", "-c", loop)
@@ -179,7 +157,7 @@ def test_an_upgrade_that_is_cut_off_leaves_no_port_open_after_the_boot(host: Hos
     assert until(lambda: host.machine.is_active("network-pre.target"), 30)
     assert host.machine.entered_at(CLOSED) < host.machine.entered_at("network-pre.target")
     assert not host.reaches()
-    with closed_throughout(host):
+    with closed_throughout(host.machine, PORT):
         host.install(NEWER, "bascule-cli", "bascule-agent")
         assert until(host.is_connected, 40)
     assert not host.is_there(RULES)
@@ -187,7 +165,7 @@ def test_an_upgrade_that_is_cut_off_leaves_no_port_open_after_the_boot(host: Hos
 
 def test_a_command_line_that_is_installed_again_leaves_nothing_behind(host: Host) -> None:
     """Else the next boot would close what was released since."""
-    with closed_throughout(host):
+    with closed_throughout(host.machine, PORT):
         host.install(NEWER, "bascule-cli")
         assert until(host.is_connected, 30)
     assert not host.is_there(RULES)
@@ -203,7 +181,7 @@ def test_what_is_removed_stays_closed_over_a_reboot(host: Host) -> None:
     loop = "while :; do systemctl kill -s KILL bascule-agent; sleep 0.3; done"
     machine.run("apt-mark", "auto", "nftables")
     machine.run("systemd-run", "--quiet", "--unit=killer", "/bin/sh", "-c", loop)
-    with closed_throughout(host):
+    with closed_throughout(host.machine, PORT):
         said = host.dpkg("--remove", "bascule-agent")
     machine.run("systemctl", "stop", "killer", check=False)
     assert host.is_there(RULES)
@@ -220,7 +198,7 @@ def test_a_purge_with_nobody_there_keeps_and_says_so(host: Host) -> None:
     """Also where somebody has answered beforehand: only a question that is shown counts."""
     yes = "echo bascule-agent bascule-agent/open-ports boolean true | debconf-set-selections"
     host.machine.run("sh", "-c", yes)
-    with closed_throughout(host):
+    with closed_throughout(host.machine, PORT):
         said = host.dpkg("--purge", "bascule-agent")
     assert "ports stay closed" in said
     assert host.is_there(RULES)
@@ -228,7 +206,7 @@ def test_a_purge_with_nobody_there_keeps_and_says_so(host: Host) -> None:
 
 
 def test_an_agent_that_comes_again_takes_over_what_is_closed(host: Host) -> None:
-    with closed_throughout(host):
+    with closed_throughout(host.machine, PORT):
         host.install(NEWER, "bascule-agent")
         host.enrol("--replace")
     assert not host.is_there(RULES)
@@ -242,7 +220,7 @@ def purge(host: Host, answer: str) -> str:
 
 
 def test_a_no_keeps(host: Host) -> None:
-    with closed_throughout(host):
+    with closed_throughout(host.machine, PORT):
         said = purge(host, "no")
     assert "ports stay closed" in said
     host.install(NEWER, "bascule-agent")

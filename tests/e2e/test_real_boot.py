@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import bascule
-from tests.e2e.booted import CLIENT, HOST, BootedMachine, why_not
+from tests.e2e.booted import CLIENT, HOST, BootedMachine, closed_throughout, why_not
 from tests.e2e.lab_world import until
 
 pytestmark = [pytest.mark.root, pytest.mark.leak]
@@ -92,26 +91,6 @@ class Owner:
         return self.machine.run("systemctl", "show", "-P", "MainPID", AGENT)
 
 
-@contextmanager
-def shut_throughout(machine: BootedMachine) -> Iterator[None]:
-    """The client knocks all the time, and no knock is answered."""
-    over, answered = threading.Event(), []
-
-    def knock() -> None:
-        while not over.is_set():
-            answered.append(machine.client.reaches(PORT, HOST, wait=0.1))
-
-    knocking = threading.Thread(target=knock)
-    knocking.start()
-    try:
-        yield
-    finally:
-        over.set()
-        knocking.join()
-    assert len(answered) > 5
-    assert not any(answered)
-
-
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
     if why := why_not(Path(sys.executable), Path(bascule.__file__)):
@@ -152,7 +131,7 @@ def test_a_new_agent_is_installed_over_the_service_that_runs(owner: Owner) -> No
     machine = owner.machine
     assert until(owner.is_connected, 20)
     key, process = owner.key(), owner.main_pid()
-    with shut_throughout(machine):
+    with closed_throughout(machine, PORT):
         said = owner.install_agent(owner.spare, check=False)
         assert "make the token with --replace" in said
         assert until(owner.is_connected, 20), "the agent of before serves on"
@@ -182,7 +161,7 @@ def flushed_all_the_time(machine: BootedMachine) -> Iterator[None]:
 def test_a_flush_while_a_new_agent_is_installed_opens_nothing(owner: Owner) -> None:
     """The service is stopped while the server is asked: what owns the table then? (EDGES A5)"""
     machine = owner.machine
-    with shut_throughout(machine), flushed_all_the_time(machine):
+    with closed_throughout(machine, PORT), flushed_all_the_time(machine):
         owner.install_agent(owner.token("--replace"))
         assert until(owner.is_connected, 20)
 
@@ -204,7 +183,7 @@ def test_a_state_elsewhere_is_the_service_s_to_write(owner: Owner) -> None:
     """The unit shows the whole file system read-only but for what it names."""
     machine = owner.machine
     state = ("--state", "/srv/an agent's")
-    with shut_throughout(machine):
+    with closed_throughout(machine, PORT):
         owner.install_agent(owner.token("--replace"), *state)
         assert until(
             lambda: "server:  connected" in owner.bascule("agent", "status", *state, check=False),
