@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -448,6 +449,19 @@ def test_damaged_events_are_told_of_and_hold_nothing_up(world: World, more: Any)
     assert isinstance(skipped, SinkSkipped)
     assert (skipped.first, skipped.last) == (bad, worse)
     assert "cannot be read" in skipped.why
+
+
+@pytest.mark.parametrize("value", [DAMAGED, '{"kind": "X"}', '{"at": "yesterday"}'])
+def test_sinks_are_listed_although_their_next_event_is_damaged(world: World, value: str) -> None:
+    """Else one row that somebody damages hides all sinks, and all metrics with them."""
+    add(world)
+    first, second = record(world, 2)
+    at = progress(world, "hook")
+    world.do(lambda tx, _: tx.put_progress(replace(at, position=first - 1)))
+    by_hand(world, f"'{value}'", first)
+    (view,) = world.see(lambda r: sinks.view_sinks(r, world.clock.wall))
+    assert view.lag_events == second - first + 1
+    assert view.lag == timedelta()
 
 
 def test_what_cannot_be_written_out_is_not_passed_over(world: World) -> None:

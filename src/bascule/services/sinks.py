@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from bascule.domain.chain import canonical
+from bascule.domain.chain import Link, canonical
 from bascule.domain.delivery import (
     LARGEST_BATCH,
     LEVELS,
@@ -112,7 +112,7 @@ def _view(
 ) -> SinkView:
     head = reader.chain_head().position
     oldest = next(iter(reader.chain(progress.position, 1)), None)
-    lag = now - parse_instant(str(oldest.record["at"])) if oldest is not None else timedelta()
+    lag = timedelta() if oldest is None else now - _recorded_at(oldest, now)
     secrets = reader.sink_secrets(sink.id)
     until = secrets.previous_until if secrets is not None else None
     return SinkView(
@@ -123,6 +123,14 @@ def _view(
         until if until is not None and until > now else None,
         secret,
     )
+
+
+def _recorded_at(link: Link, now: datetime) -> datetime:
+    """Now, of an event that somebody damaged so that it does not say: sinks are listed all the same."""
+    try:
+        return parse_instant(str(link.record.get("at")))
+    except InvalidInput:
+        return now
 
 
 def put_sink(
