@@ -104,3 +104,27 @@ def test_an_interrupt_waits_for_no_further_trial(tool: dict[str, Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
         list(tool["_on_copies"]([object()], range(20), interrupted))
     assert len(done) < 20
+
+
+def test_every_mutant_is_in_one_of_as_many_shares_in_a_row(tool: dict[str, Any]) -> None:
+    """``make test-all`` tries a share that grows by one with each commit."""
+    mutants = tool["load"]()
+    shares = [tool["_every"](8, offset, mutants) for offset in range(1566, 1574)]
+    tried = [each.name for share in shares for each in share]
+    assert sorted(tried) == sorted(each.name for each in mutants)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_share_is_named(tool: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    total = len(tool["load"]())
+    assert tool["main"](["--check", "--every", "8", "--offset", "11"]) == 0
+    share = len(range(3, total, 8))
+    told = capsys.readouterr().out
+    assert f"{share} of {total} mutants: --every 8 --offset 11\n{share} mutants fit" in told
+
+
+@pytest.mark.parametrize("words", [("--every", "0"), ("--offset", "-1"), ("--every", "x")])
+def test_no_share_is_empty_by_mistake(tool: dict[str, Any], words: tuple[str, str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        tool["main"](["--check", *words])
+    assert ended.value.code == 2

@@ -1,5 +1,8 @@
 """Can the tests fail? ``python tools/mutants [NAME...]`` breaks the code, a line at a time.
 
+``--every 8 --offset 3`` tries every eighth one, from the fourth of the table on; an offset of 8 or
+more is taken modulo 8, so that one which grows, as the number of commits does, reaches all of them.
+
 Every mutant of the table is put into a scratch copy of the checkout and the tests that are
 named for it are run, as many at once as there are processors. At the end all of the tests must
 pass on the copy as it is: a test that fails without a mutant, as on a busy machine, has caught
@@ -45,6 +48,10 @@ class Trial:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="only these mutants")
+    parser.add_argument("--every", type=_share, default=1, metavar="K", help="only one in K")
+    parser.add_argument(
+        "--offset", type=_place, default=0, metavar="I", help="from the Ith on, from 0"
+    )
     parser.add_argument("--check", action="store_true", help="only say whether the table fits")
     parser.add_argument("--verbose", action="store_true", help="print the runs of those not caught")
     asked = parser.parse_args(arguments)
@@ -53,7 +60,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no mutant is called {', '.join(unknown)}")
     chosen = [each for each in mutants if not asked.names or each.name in asked.names]
+    if asked.every > 1:
+        total, chosen = len(chosen), _every(asked.every, asked.offset, chosen)
+        print(f"{len(chosen)} of {total} mutants: --every {asked.every} --offset {asked.offset}")
     return _check(chosen) if asked.check else _try_all(chosen, asked.verbose)
+
+
+def _every(count: int, offset: int, mutants: Sequence[Mutant]) -> list[Mutant]:
+    """One in ``count``; as many offsets in a row have each mutant once."""
+    return list(mutants[offset % count :: count])
+
+
+def _share(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("one in K: K is 1 or more")
+    return number
+
+
+def _place(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError("an offset is 0 or more")
+    return number
 
 
 def _check(mutants: Sequence[Mutant]) -> int:
@@ -66,7 +93,7 @@ def _try_all(mutants: Sequence[Mutant], verbose: bool) -> int:
     began = time.monotonic()
     with ExitStack() as stack:
         copies = [stack.enter_context(scratch_copy()) for _ in range(AT_ONCE)]
-        width = max(len(each.name) for each in mutants)
+        width = max((len(each.name) for each in mutants), default=0)
         trials = []
         for trial in _on_copies(copies, mutants, _try):
             trials.append(trial)
