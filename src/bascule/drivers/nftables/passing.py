@@ -13,6 +13,7 @@ from bascule.drivers.nftables.layout import DRAIN, ENDED, KILL, KILL_BEHIND, Sou
 
 HEADER = {4: "ip", 6: "ip6"}
 PORT = "meta l4proto . th dport"
+OF_TCP = "meta l4proto tcp"
 NO_SYN = "tcp flags & (syn | ack) != syn"
 
 
@@ -35,9 +36,9 @@ def established_translated(version: int, sources: Sequence[SourceSet]) -> Iterat
     """What passes before it is translated, by where conntrack leads it."""
     there = led(version)
     ended = not_ended(version, sources, there)
-    yield f"{there} != @{KILL_BEHIND[version]} {ended} return"
+    yield f"{OF_TCP} {there} != @{KILL_BEHIND[version]} {ended} return"
     for each in _draining(version, sources):
-        yield f"{lookup(each, there)} @{each.name} {ended} return"
+        yield f"{OF_TCP} {lookup(each, there)} @{each.name} {ended} return"
 
 
 def not_ended(version: int, sources: Sequence[SourceSet], there: str = "") -> str:
@@ -57,7 +58,10 @@ def _draining(version: int, sources: Sequence[SourceSet]) -> Iterator[SourceSet]
 
 
 def led(version: int) -> str:
-    """Where conntrack has a translated connection lead, in the place of address and port."""
+    """Where conntrack has a translated connection lead, in the place of address and port.
+
+    A rule names TCP before this: nft 1.0.6 takes the type of ``proto-src`` from the protocol of its rule.
+    """
     header = HEADER[version]
     return f"ct reply {header} saddr . meta l4proto . ct reply proto-src"
 

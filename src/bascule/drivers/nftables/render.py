@@ -64,6 +64,7 @@ from bascule.drivers.nftables.layout import (
 from bascule.drivers.nftables.passing import (
     HEADER,
     NO_SYN,
+    OF_TCP,
     PORT,
     established,
     established_behind,
@@ -321,7 +322,7 @@ def _chains(sources: Sequence[SourceSet], *, has_behind: bool, has_mapped: bool)
     yield from _chain(
         "granted",
         *(f"{lookup(each)} @{each.name} accept" for each in own if each.kind == GRANTED),
-        f"meta l4proto tcp ct state established {NO_SYN} counter name cut reject with tcp reset",
+        f"{OF_TCP} ct state established {NO_SYN} counter name cut reject with tcp reset",
         "ip version 4 update @seen4 { ip saddr . meta l4proto . th dport }",
         "ip6 version 6 update @seen6 { ip6 saddr . meta l4proto . th dport }",
         "counter name blocked drop",
@@ -394,8 +395,8 @@ def _chains_behind(behind: Sequence[SourceSet]) -> Iterator[str]:
         "behind_granted",
         *(f"{lookup(each)} @{each.name} accept" for each in behind if each.kind == GRANTED),
         *_learning(),
-        f"meta l4proto tcp ct state established {NO_SYN} tcp flags & rst == rst accept",
-        f"meta l4proto tcp ct state established {NO_SYN} counter name cut reject with tcp reset",
+        f"{OF_TCP} ct state established {NO_SYN} tcp flags & rst == rst accept",
+        f"{OF_TCP} ct state established {NO_SYN} counter name cut reject with tcp reset",
         *(
             f"{header} version {version} update @{name} "
             f"{{ {header} saddr . {header} daddr . meta l4proto . th dport }}"
@@ -434,12 +435,12 @@ def _reset_translated(behind: Sequence[SourceSet]) -> Iterator[str]:
                 f"@{names[version]} return"
             )
         yield from (
-            f"{lookup(each, led(version))} @{each.name} return"
+            f"{OF_TCP} {lookup(each, led(version))} @{each.name} return"
             for each in behind
             if each.kind == GRANTED and each.version == version
         )
     for version, name in CLOSED_BEHIND.items():
-        yield f"{led(version)} @{name} counter name cut reject with tcp reset"
+        yield f"{OF_TCP} {led(version)} @{name} counter name cut reject with tcp reset"
 
 
 def _learning() -> Iterator[str]:
