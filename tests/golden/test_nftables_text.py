@@ -204,3 +204,13 @@ def test_set_names_say_family_and_length() -> None:
     assert SourceSet("ended", 6, 64).name == "ended6_64"
     assert SourceSet(GRANTED, 6, 65).mask == "ffff:ffff:ffff:ffff:8000::"
     assert SourceSet(GRANTED, 4, 1).mask == "128.0.0.0"
+
+
+def test_a_rule_names_tcp_before_a_port_that_conntrack_leads_to() -> None:
+    """Else nft 1.0.6, Debian 12's, takes none of the rules: such a port has no type for it."""
+    text = render.definition(TABLE, ALWAYS | ALWAYS_BEHIND | ALWAYS_MAPPED, ())
+    leading = [line for line in text.splitlines() if "ct reply proto-src" in line]
+    assert leading
+    for line in leading:
+        before = line.partition("ct reply proto-src")[0]
+        assert before.startswith("meta l4proto tcp ") or ". tcp sport ." in before, line

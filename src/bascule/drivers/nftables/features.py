@@ -26,8 +26,7 @@ from bascule.errors import ConfigurationError, EnforcementFailed
 
 NEEDED = ((5, 10), (1, 0))  # kernel, nftables: for our rules
 _NEEDED_TEXT = (
-    "Bascule needs Linux 5.10, and an nftables that takes its rules: 1.0.6 (Debian 12) does not, "
-    "1.1.3 (Debian 13) does."
+    "Bascule needs Linux 5.10 and nftables 1.0.6, Debian 12's; older ones were never tried."
 )
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
