@@ -115,14 +115,14 @@ def bad_assertion(chance: random.Random, target: Target) -> tuple[bytes, ...]:
 
 def bad_json(chance: random.Random, _: Target) -> tuple[bytes, ...]:
     whole = json.dumps(
-        {"token": _text(chance, 32), "publicKey": _text(chance, 32), "x": [[[]]]}
+        {"nonce": _text(chance, 32), "publicKey": _text(chance, 32), "x": [[[]]]}
     ).encode()
     return (request("POST", "/bascule/enrol", whole[: chance.randrange(1, len(whole))], _JSON),)
 
 
 def bad_enrolment(chance: random.Random, _: Target) -> tuple[bytes, ...]:
     told = {
-        "token": _text(chance, 32),
+        "nonce": _text(chance, 32),
         "publicKey": _text(chance, 32),
         "hostname": _text(chance, 6),
     }

@@ -52,13 +52,13 @@ def test_every_file_of_a_server_is_on_the_list() -> None:
     """ARCHITECTURE.md lists what stands on disk, by the names that the code gives."""
     from bascule.agent import enrolment, local_openings, memory, witness
     from bascule.bootstrap import data_directory, set_up_file
-    from bascule.identity import record_key, sealing, signing_keys, tls
+    from bascule.identity import record_key, sealing, signing_keys, tls, trust_key
 
     house = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     table = house.partition("## Where things are on disk\n")[2].partition("\n## ")[0]
     names = [data_directory.DATABASE, data_directory.ADMIN_FILE, set_up_file.SET_UP_FILE]
     names += [tls.CA_KEY, tls.CA_CERTIFICATE, tls.SERVER]
-    names += [record_key.RECORD_KEY, sealing.SEALING_KEY]
+    names += [record_key.RECORD_KEY, sealing.SEALING_KEY, trust_key.TRUST_KEY]
     names += [signing_keys.SIGNING_KEY, signing_keys.RETIRED_KEYS]
     states = [enrolment.IDENTITY_FILE, enrolment.DRAFT_FILE, local_openings.FILE, witness.FILE]
     states += [memory.NEWEST]

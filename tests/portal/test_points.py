@@ -25,6 +25,7 @@ from bascule.portal.codes import TEXTS
 from bascule.services.act import Act
 from bascule.services.machines import MachineDraft, put_machine
 from tests.portal.visiting import Person, owner, somebody, text_of
+from tests.support.enrolling import enrol_body
 from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
 
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
@@ -46,8 +47,7 @@ def token_in(html: str) -> str:
 
 
 def join(house: House, token: str, key: str = PUBLIC_KEY) -> Any:
-    body = {"token": token, "publicKey": key, "agentVersion": "0.1"}
-    return house.client_of(None).post("/bascule/enrol", json=body)
+    return house.client_of(None).post("/bascule/enrol", json=enrol_body(token, key))
 
 
 def add_agent(house: House, name: str) -> tuple[str, Any]:

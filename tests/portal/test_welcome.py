@@ -11,6 +11,7 @@ import pytest
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, MACHINE_WRITE, POLICY_READ
 from bascule.services.set_up import make_link
 from tests.portal.visiting import Person, csrf_of, owner, somebody, text_of
+from tests.support.enrolling import enrol_body
 from tests.wire.browsing import Browser
 from tests.wire.house import BASE, PUBLIC_KEY, House
 
@@ -220,8 +221,7 @@ def command_in(html: str) -> tuple[str, str]:
 
 
 def enrol(house: House, token: str) -> str:
-    body = {"token": token, "publicKey": PUBLIC_KEY, "agentVersion": "0.1"}
-    answer = house.client_of(None).post("/bascule/enrol", json=body)
+    answer = house.client_of(None).post("/bascule/enrol", json=enrol_body(token, PUBLIC_KEY))
     assert answer.status_code == 200, answer.text
     return str(answer.json()["machineUid"])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule.agent.enrolment import (
     EnrolmentToken,
@@ -25,6 +26,8 @@ from bascule.domain.desired import DesiredState
 from bascule.drivers.nftables.host import NftablesHost
 from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
 from bascule.protocol.codec import encode
+from bascule.protocol.enrolment import base64url
+from bascule.protocol.signed import Kind, text_of
 from bascule.protocol.state import State
 from tests.unit.client.test_connection import Site
 
@@ -39,7 +42,20 @@ STATE = encode(State(DesiredState("uid-web", 1, frozenset(), {}, ())))
 NEEDS = NftablesHost.needs.unit
 
 
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+TRUST = base64url(KEY.public_key().public_bytes_raw())
+
+
+def signed(path: str, asked: bytes, status: int, content: bytes) -> dict[str, str]:
+    """As the server of these tokens signs its answer to an enrolment."""
+    if path != "/bascule/enrol":
+        return {}
+    text = text_of(Kind.ANSWER, "uid", json.loads(asked)["nonce"], status, content)
+    return {"Bascule-Signature": base64url(KEY.sign(text))}
+
+
 def accept(site: Site) -> None:
+    site.heads = signed
     site.answers |= {"/bascule/enrol": ACCEPTED, "/healthz": (200, {}), STATE_PATH: (200, STATE)}
 
 
@@ -60,7 +76,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def token(site: Site, secret: str) -> EnrolmentToken:
-    body = json.dumps({"u": "uid", "c": site.fingerprint, "s": secret}).encode()
+    body = json.dumps({"u": "uid", "c": site.fingerprint, "s": secret, "k": TRUST}).encode()
     return parse_token("bascule-enrol." + base64.urlsafe_b64encode(body).decode())
 
 
@@ -192,3 +208,40 @@ def test_a_service_may_write_where_its_state_is(tmp_path: Path) -> None:
     for odd in ("/srv/a\nb", "/srv/100%", '/srv/"'):
         with pytest.raises(ConfigurationError):
             unit_text((sys.executable, "-m", "bascule.bootstrap"), Path(odd), NEEDS)
+
+
+@pytest.mark.parametrize("spoilt", ["nonce", "key", "content", "status", "none"])
+def test_an_answer_that_the_tokens_server_did_not_sign_changes_nothing(
+    site: Site, state: Path, spoilt: str
+) -> None:
+    """I1: whoever ends TLS in between may answer in its place."""
+
+    def forged(path: str, asked: bytes, status: int, content: bytes) -> dict[str, str]:
+        if path != "/bascule/enrol" or spoilt == "none":
+            return {}
+        nonce = "of-another-question" if spoilt == "nonce" else json.loads(asked)["nonce"]
+        key = Ed25519PrivateKey.generate() if spoilt == "key" else KEY
+        content += b" " if spoilt == "content" else b""
+        text = text_of(Kind.ANSWER, "uid", nonce, status + (spoilt == "status"), content)
+        return {"Bascule-Signature": base64url(key.sign(text))}
+
+    site.heads = forged
+    with pytest.raises(ServerUnreachable, match="did not sign"):
+        enrol(state, site.url, token(site, "first"), CLOCK)
+    assert load_identity(state) is None
+
+
+def test_the_token_is_never_sent(site: Site, state: Path) -> None:
+    sent: list[bytes] = []
+
+    def heard(path: str, asked: bytes, status: int, content: bytes) -> dict[str, str]:
+        sent.append(path.encode() + asked)
+        return signed(path, asked, status, content)
+
+    site.heads = heard
+    made = token(site, "the-secret")
+    identity = enrol(state, site.url, made, CLOCK)
+    assert identity.trust_key == TRUST
+    everything = b"\n".join(sent)
+    for secret in (made.text, made.text.partition(".")[2], "the-secret"):
+        assert secret.encode() not in everything

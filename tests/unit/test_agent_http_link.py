@@ -143,7 +143,7 @@ def test_no_answer_takes_much_memory(
 
 def test_enrolment_has_the_same_bounds(hostile: HostileServer, tmp_path: Path) -> None:
     der = ssl.PEM_cert_to_DER_cert(hostile.ca_pem)
-    token = EnrolmentToken(UID, hashlib.sha256(der).hexdigest(), "bascule-enrol.x")
+    token = EnrolmentToken(UID, hashlib.sha256(der).hexdigest(), "A" * 43, "bascule-enrol.x")
     (tmp_path / "new").mkdir()
 
     def refused_by(evil: Evil, error: type[Exception]) -> int:

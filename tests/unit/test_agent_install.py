@@ -204,7 +204,7 @@ def test_the_program_is_tried_with_the_unit_s_view(
 
 
 def _install(tmp_path: Path, server: str, pin: str, host: Host | None = None) -> Result:
-    body = json.dumps({"u": "uid", "c": pin, "s": "secret"}).encode()
+    body = json.dumps({"u": "uid", "c": pin, "s": "secret", "k": "A" * 43}).encode()
     token = "bascule-enrol." + base64.urlsafe_b64encode(body).decode()
     where = ["--state", str(tmp_path / "state"), "--unit-folder", str(tmp_path / "units")]
     return CliRunner().invoke(

@@ -96,9 +96,9 @@ class TestSecrets:
         assert not [each for each in (new_secret() for _ in range(3000)) if each[0] == "-"]
 
     def test_an_enrolment_token_names_its_machine_and_pins_the_ca(self) -> None:
-        text = new_enrolment_token("m-1", "ab" * 32)
+        text = new_enrolment_token("m-1", "ab" * 32, "k" * 43)
         read = parse_token(text)
         assert (read.machine_uid, read.ca_fingerprint) == ("m-1", "ab" * 32)
         body = text.partition(".")[2]
         assert json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["s"]
-        assert new_enrolment_token("m-1", "ab" * 32) != text
+        assert new_enrolment_token("m-1", "ab" * 32, "k" * 43) != text

@@ -22,6 +22,7 @@ from bascule.identity.shared_keys import NAMES, NEEDED, WRAPPING_KEY, SharedKeys
 from bascule.identity.signing_keys import RETIRED_KEYS, SIGNING_KEY, new_key
 from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
+from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.keys import SealedKey
 from bascule.interfaces.store import Reader
 from bascule.services.act import Services
@@ -81,6 +82,7 @@ def make_files(data: Path) -> None:
     RecordKey(data)
     Sealer(data)
     TokenIssuer(data)
+    TrustKey(data)
 
 
 def contents(data: Path) -> dict[str, bytes]:

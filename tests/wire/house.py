@@ -33,6 +33,7 @@ from bascule.identity.record_key import RecordKey
 from bascule.identity.sealing import Sealer
 from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
+from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Reader
 from bascule.services.act import Services
@@ -43,6 +44,7 @@ from bascule.services.retention import mark_clock
 from bascule.services.sign_in import SignIn
 from bascule.services.sweep import sweep
 from bascule.store.sql_store import SqlStore
+from tests.support.enrolling import enrol_body
 from tests.support.stores import new_store
 from tests.unit.services_world import SetClock
 
@@ -127,6 +129,7 @@ class House:
             proxies=Proxies((parse_address(PROXY),)),
             ca_file=keeper.ca_file,
             record_key=RecordKey(data_dir),
+            trust_key=TrustKey(data_dir),
             sign_in=SignIn(
                 services,
                 IdentityProofs(data_dir, NAMES[0], Argon2Passwords(QUICK)),
@@ -212,8 +215,7 @@ class House:
             "POST", f"{self.machine(name)}/providers/Bascule.Fleet/enrolments", {"replace": True}
         ).json()["properties"]
         stranger = self.client_of(None)
-        body = {"token": made["token"], "publicKey": PUBLIC_KEY, "agentVersion": "0.1"}
-        answer = stranger.post("/bascule/enrol", json=body)
+        answer = stranger.post("/bascule/enrol", json=enrol_body(made["token"], PUBLIC_KEY))
         assert answer.status_code == 200, answer.text
         return self.client_of(self.agent_token(made["machineUid"]))
 

@@ -20,8 +20,12 @@ from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.machine import EnforcementPoint
 from bascule.interfaces.points import Contact
 from bascule.interfaces.store import Transaction
+from bascule.protocol.enrolment import SIGNATURE_HEADER
+from bascule.protocol.signed import Kind, Pinned
 from bascule.services.act import Act
 from bascule.services.denials import RECORDED_PER_SOURCE
+from bascule.services.fleet import hash_token
+from tests.support.enrolling import NONCE, enrol_body
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
 from tests.wire.somebody import somebody
 
@@ -41,8 +45,7 @@ def token_for(house: House, **body: Any) -> dict[str, Any]:
 
 
 def enrol(house: House, token: str, key: str = PUBLIC_KEY) -> Any:
-    body = {"token": token, "publicKey": key, "agentVersion": "0.1"}
-    return house.client_of(None).post("/bascule/enrol", json=body)
+    return house.client_of(None).post("/bascule/enrol", json=enrol_body(token, key))
 
 
 def test_a_token_names_its_machine_and_pins_the_ca(house: House, uid: str) -> None:
@@ -55,6 +58,7 @@ def test_a_token_names_its_machine_and_pins_the_ca(house: House, uid: str) -> No
     assert made["command"] == f"bascule agent run --server {BASE}"
     assert made["installCommand"] == f"bascule agent install --server {BASE}"
     assert token_for(house, validMinutes=2)["expiresAt"] == "2030-01-01T12:02:00.0000000Z"
+    assert said["k"] == house.state.trust_key.public_key
     events = house.call("GET", "/providers/Bascule.Audit/events").text
     assert made["token"] not in events
     assert said["s"] not in events
@@ -92,6 +96,45 @@ def test_no_token_is_made_that_could_only_be_refused(house: House, uid: str) -> 
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "AgentEnrolled")
     assert "--replace" in answer.text
     assert token_for(house, replace=True)["token"]
+
+
+@pytest.mark.parametrize("changed", ["publicKey", "machineUid", "nonce", "proof", "tokenKey"])
+def test_whoever_stands_in_between_enrols_no_key_of_theirs(
+    house: House, uid: str, changed: str
+) -> None:
+    """I1: the proof is for this key, machine and question; the token is not in it."""
+    token = token_for(house)["token"]
+    body = enrol_body(token, PUBLIC_KEY)
+    other = house.add_machine("web-2")
+    for value in {
+        "publicKey": [OTHER_KEY],
+        "machineUid": [other, ""],
+        "nonce": ["m" * 24],
+        "proof": [enrol_body(token, OTHER_KEY)["proof"], "", "A" * 86],
+        "tokenKey": [OTHER_KEY, enrol_body("bascule-enrol.x", PUBLIC_KEY)["tokenKey"]],
+    }[changed]:
+        answer = house.client_of(None).post("/bascule/enrol", json={**body, changed: value})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "EnrolmentRefused")
+    assert house.see(lambda reader: reader.enforcement_point(uid)) is None
+    assert house.client_of(None).post("/bascule/enrol", json=body).status_code == 200
+
+
+def test_an_enrolment_s_answer_is_signed_for_its_question(house: House, uid: str) -> None:
+    answer = enrol(house, token_for(house)["token"])
+    signature = answer.headers[SIGNATURE_HEADER]
+    pinned = Pinned(house.state.trust_key.public_key)
+    assert pinned.is_of(Kind.ANSWER, uid, NONCE, 200, answer.content, signature)
+
+
+def test_the_database_alone_enrols_nobody(house: House, uid: str) -> None:
+    """A27: what is kept of a token proves nothing, and is not what is sent."""
+    token = token_for(house)["token"]
+    sent = enrol_body(token, PUBLIC_KEY)["tokenKey"]
+    kept = house.see(lambda reader: reader.enrolment_by_hash(hash_token(sent)))
+    assert kept is not None
+    assert token not in repr(kept)
+    assert sent not in repr(kept)
+    assert enrol(house, sent).status_code == 403
 
 
 def test_guessed_tokens_leave_few_rows(house: House) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bascule.interfaces.record import EventFilter
+from tests.support.enrolling import enrol_body
 from tests.wire.house import BASCULE, COMPUTE, JIT, House, port_rule
 from tests.wire.swagger import check
 
@@ -276,11 +277,13 @@ TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
     ],
     ("POST extend", "endTimeUtc"): [("2030-01-01T13:00:00Z", "give either")],
     ("POST enrol", ""): [*OBJECTS, (None, "must be an object")],
-    ("POST enrol", "token"): [
+    ("POST enrol", "tokenKey"): [
         (GONE, "required"),
         (5, "must be a text"),
-        ("x" * 3000, "at most 2048"),
+        ("x" * 65, "at most 64"),
     ],
+    ("POST enrol", "nonce"): [(GONE, "required"), ("x" * 15, "16")],
+    ("POST enrol", "proof"): [(GONE, "required"), ("x" * 129, "at most 128")],
     ("POST enrol", "publicKey"): [
         (GONE, "required"),
         (5, "must be a text"),
@@ -355,7 +358,7 @@ class Calls:
             "POST release": ("POST", f"{rules}/release", {}),
             "POST revoke": ("POST", f"{request}/revoke", {}),
             "POST extend": ("POST", f"{request}/extend", {"duration": "PT1H"}),
-            "POST enrol": ("POST", "/bascule/enrol", {"token": "x", "publicKey": "A" * 43}),
+            "POST enrol": ("POST", "/bascule/enrol", enrol_body("x", "A" * 43)),
             "POST report": (
                 "POST",
                 f"/bascule/points/{self.uid}/report",

@@ -110,7 +110,7 @@ def _stranger(place: Place, _: int) -> tuple[str, str, str, Any, int]:
 
 
 def _no_json(_: Place, turn: int) -> tuple[str, str, str, Any, int]:
-    return "no token", "POST", "/bascule/enrol", b'{"token": ' + b"[" * turn, 400
+    return "no token", "POST", "/bascule/enrol", b'{"nonce": ' + b"[" * turn, 400
 
 
 def _no_text(_: Place, __: int) -> tuple[str, str, str, Any, int]:
@@ -118,7 +118,7 @@ def _no_text(_: Place, __: int) -> tuple[str, str, str, Any, int]:
 
 
 def _no_fields(_: Place, turn: int) -> tuple[str, str, str, Any, int]:
-    return "no token", "POST", "/bascule/enrol", {"token": turn}, 400
+    return "no token", "POST", "/bascule/enrol", {"nonce": turn}, 400
 
 
 def _nowhere(place: Place, _: int) -> tuple[str, str, str, Any, int]:

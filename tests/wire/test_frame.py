@@ -16,6 +16,7 @@ from bascule.api.app import build_app
 from bascule.api.origin import Names
 from bascule.api.routes import health
 from bascule.errors import EnforcementFailed, Unavailable
+from tests.support.enrolling import enrol_body
 from tests.wire.house import BASCULE, CALLER, JIT, PROXY, House
 from tests.wire.swagger import check
 
@@ -149,7 +150,7 @@ def test_the_log_has_no_secrets(house: House) -> None:
     client = house.client_of(token)
     with capture_logs() as logs:
         client.get(house.machine("web-1"), params={"api-version": JIT, "code": "my-secret"})
-        client.post("/bascule/enrol", json={"token": "my-secret", "publicKey": "A" * 43})
+        client.post("/bascule/enrol", json={**enrol_body("x", "A" * 43), "proof": "my-secret"})
     written = json.dumps(logs)
     assert "my-secret" not in written
     assert token not in written

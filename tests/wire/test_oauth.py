@@ -28,6 +28,7 @@ from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.identity.token_request import ASSERTION_TYPE, CLIENT_CREDENTIALS
 from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
+from tests.support.enrolling import enrol_body
 from tests.wire.house import BASE, House
 
 ROOT = Path(__file__).parents[2]
@@ -348,7 +349,7 @@ class Agent(Desk):
         public = base64.urlsafe_b64encode(self.key.public_key().public_bytes_raw()).decode()
         path = f"{self.house.machine('web-1')}/providers/Bascule.Fleet/enrolments"
         made = self.house.call("POST", path, {"replace": True}).json()["properties"]
-        body = {"token": made["token"], "publicKey": public.rstrip("="), "agentVersion": "0.1"}
+        body = enrol_body(made["token"], public.rstrip("="))
         assert self.client.post("/bascule/enrol", json=body).status_code == 200
 
     def assertion(self, audience: str = "", seconds: int = 0, jti: str = "", uid: str = "") -> str:

@@ -76,7 +76,7 @@ def test_what_nests_deeper_than_32_is_refused_before_it_is_parsed(
         "enrol": "/bascule/enrol",
         "machine": house.machine("web-1"),
     }[route]
-    content = ('{"token":' + "[" * depth + "]" * depth + "}").encode()
+    content = ('{"nonce":' + "[" * depth + "]" * depth + "}").encode()
     client = house.client_of(None) if route == "enrol" else house.client
     with capture_logs() as lines:
         answer = client.request(

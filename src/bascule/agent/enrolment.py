@@ -1,7 +1,8 @@
-"""Becoming a machine's agent: one token, a key of our own, the server's CA pinned.
+"""Becoming a machine's agent: one token, a key of our own, the server's CA and trust key pinned.
 
-The token names the machine, holds a secret that works once, and the SHA-256 of the CA
-certificate that the server must show (EDGES A12). Everything that a repeat needs is on
+The token names the machine, holds a secret that works once, the SHA-256 of the CA
+certificate that the server must show (EDGES A12), and the key that signs what it says (I1). It is
+never sent: ``protocol.signed`` proves it. Everything that a repeat needs is on
 disk before the server is asked, so an enrolment that was killed half-way goes on. It is a
 draft, which becomes the identity by one rename once the server has said yes and has answered
 the new identity: whoever is refused, or gets no answer, remains who they were.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,7 +39,8 @@ from bascule.errors import (
 from bascule.files import sync_directory, write_atomically
 from bascule.interfaces.clock import Clock
 from bascule.protocol.codec import decode, encode
-from bascule.protocol.enrolment import Enrol, Enrolled, base64url
+from bascule.protocol.enrolment import SIGNATURE_HEADER, Enrol, Enrolled, base64url
+from bascule.protocol.signed import Kind, Pinned, enrolment_text, token_key, token_public
 
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
@@ -48,6 +51,7 @@ DRAFT_FILE = "enrolment.json"  # an identity that no server has accepted yet
 class EnrolmentToken:
     machine_uid: str
     ca_fingerprint: str  # SHA-256 hex of the CA certificate's DER
+    trust_key: str  # raw Ed25519 public key, base64url
     text: str
 
 
@@ -58,7 +62,7 @@ def parse_token(text: str) -> EnrolmentToken:
             raise ValueError
         body = text[len(TOKEN_PREFIX) :]
         data = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        return EnrolmentToken(str(data["u"]), str(data["c"]), text)
+        return EnrolmentToken(str(data["u"]), str(data["c"]), str(data["k"]), text)
     except (ValueError, KeyError, TypeError):
         raise InvalidInput(
             "That is not an enrolment token.",
@@ -72,12 +76,7 @@ def load_identity(state: Path) -> Identity | None:
         data = json.loads((state / IDENTITY_FILE).read_text())
         if not data.get("tenantId"):
             return None
-        return Identity(
-            data["server"],
-            data["tenantId"],
-            data["machineUid"],
-            base64.urlsafe_b64decode(data["privateKey"]),
-        )
+        return _resume(data)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:
@@ -154,6 +153,7 @@ def enrol(
         "token": token.text,
         "tenantId": "",
         "ca": ca,
+        "trustKey": token.trust_key,
     }
     _write_draft(state, draft)
     key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
@@ -220,8 +220,18 @@ def _read(path: Path) -> dict[str, Any]:
 def _ask(
     server: str, token: EnrolmentToken, key: Ed25519PrivateKey, trust: ssl.SSLContext
 ) -> Enrolled:
-    public = base64url(_public_key(key))
-    body = encode(Enrol(token.text, public, __version__))
+    public, nonce = base64url(_public_key(key)), base64url(os.urandom(18))
+    proof = token_key(token.text).sign(enrolment_text(token.machine_uid, public, nonce))
+    body = encode(
+        Enrol(
+            token_public(token.text),
+            token.machine_uid,
+            public,
+            nonce,
+            base64url(proof),
+            __version__,
+        )
+    )
     https = Https(server, trust)
     try:
         response = https.request(
@@ -238,6 +248,14 @@ def _ask(
     finally:
         https.close()
     if response.status == 200:
+        signature = response.headers.get(SIGNATURE_HEADER.lower(), "")
+        told = (Kind.ANSWER, token.machine_uid, nonce, response.status, response.content)
+        if not Pinned(token.trust_key).is_of(*told, signature):
+            raise ServerUnreachable(
+                f"{server} sent an answer to the enrolment that the server of this token did not sign.",
+                advice="Something between this host and the server changes answers. Nothing was "
+                "changed here.",
+            )
         return _who(server, answer)
     message = reason_of(answer, f"The enrolment was refused: HTTP {response.status}.")
     if response.status >= 500:
@@ -264,6 +282,7 @@ def _resume(draft: dict[str, Any]) -> Identity:
         draft["tenantId"],
         draft["machineUid"],
         base64.urlsafe_b64decode(draft["privateKey"]),
+        draft.get("trustKey", ""),
     )
 
 

@@ -34,6 +34,7 @@ class Identity:
     tenant_id: str
     machine_uid: str
     private_key: bytes  # Ed25519, raw 32 bytes
+    trust_key: str = ""  # the server's, pinned at enrolment (``protocol.signed``)
 
 
 @dataclass(frozen=True, slots=True)

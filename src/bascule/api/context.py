@@ -25,6 +25,7 @@ from bascule.identity.realm import Realm
 from bascule.identity.record_key import RecordKey
 from bascule.identity.tls import ca_fingerprint
 from bascule.identity.tokens import TokenIssuer
+from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.inventory import Installation
 from bascule.services.act import Services
 from bascule.services.delivery import WayOut
@@ -46,6 +47,7 @@ class AppState:
     proxies: Proxies  # whose forwarding headers count
     ca_file: Path  # certificate of the CA that signed the server's
     record_key: RecordKey  # signs the record's checkpoints and exports
+    trust_key: TrustKey  # signs what agents pinned it for
     sign_in: SignIn  # proves people
     relying_party: RelyingParty  # talks to external identity providers
     way_out: WayOut = field(

@@ -33,7 +33,6 @@ from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
-from bascule.identity.line_proof import is_signed
 from bascule.interfaces.points import Contact
 from bascule.protocol.frames import CloseCode, Opcode, frame
 from bascule.protocol.line import (
@@ -52,6 +51,7 @@ from bascule.protocol.line import (
     signed_text,
     write,
 )
+from bascule.protocol.signed import is_signed
 from bascule.services import lines as use
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ LOCK = "lock"
 OURS = frozenset(
     {LOCK, ADMIN_FILE, "set-up-link", "ca.key", "ca.pem", "server.pem", "this-host", "lost+found"}
     | {"token-signing.key", "token-retired-keys.json", "record-signing.key"}
+    | {"trust-signing.key"}
     | {"sign-in-sealing.key", DATABASE_FILE, TIMELINE_FILE, "wrapping.key"}
 )
 

@@ -20,6 +20,7 @@ from bascule.interfaces.store import Reader, Store, Transaction
 if TYPE_CHECKING:
     from bascule.api.replica_keys import ReplicaKeys
     from bascule.identity.tokens import TokenIssuer
+    from bascule.identity.trust_key import TrustKey
     from bascule.services.act import Services
 
 
@@ -46,6 +47,11 @@ class Keys:
 
             shared.write(asyncio.run(_read(store, read)))
         return TokenIssuer(self._data)
+
+    def trust_key(self) -> TrustKey:
+        from bascule.identity.trust_key import TrustKey
+
+        return TrustKey(self._data)
 
     def put(self, tx: Transaction, now: datetime) -> None:
         """In the commit that makes an installation: from then on the database says which count."""

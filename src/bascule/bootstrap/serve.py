@@ -317,6 +317,7 @@ def _serve(
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
         record_key=record_key,
+        trust_key=keys.trust_key(),
         record_floor=settings.record_floor,
         anchors=settings.anchors,
         sign_in=SignIn(

@@ -11,19 +11,9 @@ import base64
 import hashlib
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.exceptions import InvalidSignature
 
-from bascule.errors import ConfigurationError
-from bascule.files import PRIVATE, write_atomically
-from bascule.identity.files import read_if_present
+from bascule.identity.ed25519_file import raw_public, read_or_make
 
 RECORD_KEY = "record-signing.key"
 
@@ -33,8 +23,9 @@ class RecordKey:
 
     def __init__(self, data_dir: Path) -> None:
         """Read the key, made on the first start; raise ConfigurationError."""
-        self._key = _read_or_make(data_dir / RECORD_KEY)
-        raw = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        loses = "verifying earlier checkpoints needs the old public key"
+        self._key = read_or_make(data_dir / RECORD_KEY, loses)
+        raw = raw_public(self._key)
         self.public_key = _base64url(raw)
         self.key_id = hashlib.sha256(raw).hexdigest()[:16]
 
@@ -55,27 +46,3 @@ class RecordKey:
 
 def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _read_or_make(path: Path) -> Ed25519PrivateKey:
-    pem = read_if_present(path)
-    if pem is None:
-        key = Ed25519PrivateKey.generate()
-        written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        write_atomically(path, written, PRIVATE)
-        return key
-    try:
-        found = load_pem_private_key(pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise _damaged(path, str(error)) from error
-    if not isinstance(found, Ed25519PrivateKey):
-        raise _damaged(path, "it contains another kind of key")
-    return found
-
-
-def _damaged(path: Path, why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} is damaged: {why}.",
-        advice="Restore it from a backup. If there is none, remove it: the next start makes a new "
-        "one, and verifying earlier checkpoints needs the old public key.",
-    )

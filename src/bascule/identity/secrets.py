@@ -39,12 +39,23 @@ def is_same_secret(given: str, stored_hash: str) -> bool:
     return hmac.compare_digest(sha256_hex(given).encode(), stored_hash.encode())
 
 
-def new_enrolment_token(machine_uid: str, ca_fingerprint: str, secret: str = "") -> str:
-    """A token that names its machine, works once, and pins the CA (EDGES A12).
+def new_enrolment_token(
+    machine_uid: str,
+    ca_fingerprint: str,
+    trust_key: str,
+    secret: str = "",
+    *,
+    is_through: bool = False,
+) -> str:
+    """A token that names its machine, works once, and pins the CA and the trust key (EDGES A12, I1).
 
-    The whole text is the secret; the server stores its SHA-256. ``secret`` is what is secret of
-    it; empty: a new one.
+    The whole text is the secret; it is never sent, and the server stores the SHA-256 of what is
+    (``protocol.signed.token_public``). ``secret`` is what is secret of it; empty: a new one.
+    ``is_through``: its agent comes through a proxy that ends TLS, whose certificate others issued.
     """
-    content = {"u": machine_uid, "s": secret or new_secret(), "c": ca_fingerprint}
+    content: dict[str, object] = {"u": machine_uid, "s": secret or new_secret()}
+    content |= {"c": ca_fingerprint, "k": trust_key}
+    if is_through:
+        content["p"] = 1
     compact = json.dumps(content, separators=(",", ":")).encode()
     return ENROLMENT_PREFIX + base64.urlsafe_b64encode(compact).decode().rstrip("=")

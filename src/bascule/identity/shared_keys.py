@@ -24,13 +24,14 @@ from bascule.identity.record_key import RECORD_KEY
 from bascule.identity.sealing import KEY_BYTES, SEALING_KEY, Sealer, new_key
 from bascule.identity.signing_keys import RETIRED_KEYS, SIGNING_KEY, KeyIds, rotated
 from bascule.identity.tls import CA_CERTIFICATE, CA_KEY
+from bascule.identity.trust_key import TRUST_KEY
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.invites import ReplicaInvite
 from bascule.interfaces.keys import KeyReads, KeyWrites, SealedKey
 
 WRAPPING_KEY = "wrapping.key"
 # In the order in which they are written: who is killed between two of them goes on with old tokens.
-NEEDED = (CA_KEY, CA_CERTIFICATE, RECORD_KEY, SEALING_KEY, SIGNING_KEY)
+NEEDED = (CA_KEY, CA_CERTIFICATE, TRUST_KEY, RECORD_KEY, SEALING_KEY, SIGNING_KEY)
 NAMES = (RETIRED_KEYS, *NEEDED)
 
 

@@ -20,6 +20,7 @@ from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import once
 from bascule.portal.guard import Visit
+from bascule.protocol.signed import token_public
 from bascule.sentences import sentence
 from bascule.services import fleet, machines
 from bascule.services.act import Act
@@ -152,23 +153,28 @@ def make_command(
     """
     secret, fingerprint = once.secret(visit), visit.state.ca_fingerprint
 
+    trust_key = visit.state.trust_key.public_key
+
     def token_of(uid: str) -> str:
-        return new_enrolment_token(uid, fingerprint, secret)
+        return new_enrolment_token(uid, fingerprint, trust_key, secret)
+
+    def known_of(uid: str) -> str:
+        return token_public(token_of(uid))
 
     text = f"bascule agent install --server {visit.base_url}"
     machine = tx.machine(wanted)
-    made = tx.enrolment_by_hash(fleet.hash_token(token_of(machine.uid))) if machine else None
+    made = tx.enrolment_by_hash(fleet.hash_token(known_of(machine.uid))) if machine else None
     if draft is not None and made is None:
         add_machine(visit, tx, act, wanted, draft)
     check(tx, visit.subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(wanted))])
     if machine is not None and made is not None:
         return Command(text, token_of(machine.uid), made.expires_at)
-    enrolment, token, _ = fleet.create_enrolment(
-        *(tx, act, wanted, token_of, fleet.MAXIMUM_TOKEN_LIFE),
+    enrolment, _, found = fleet.create_enrolment(
+        *(tx, act, wanted, known_of, fleet.MAXIMUM_TOKEN_LIFE),
         replaces=replaces,
         enrolment_id=once.request_id(visit),
     )
-    return Command(text, token, enrolment.expires_at)
+    return Command(text, token_of(found.uid), enrolment.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

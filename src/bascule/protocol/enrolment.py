@@ -1,4 +1,9 @@
-"""How an agent becomes a machine's: its one-use token for a place, its public key for good."""
+"""How an agent becomes a machine's: its one-use token for a place, its public key for good.
+
+The token is never sent (EDGES I1): the agent signs with a key that is derived from it, so that whoever
+ends TLS in between can pass that on for this very key, and for no other. The answer is signed by the
+trust key that the token pins (``signed``), in the header SIGNATURE_HEADER.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +16,24 @@ from typing import Annotated
 from bascule.domain.features import KNOWN
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import describe
-from bascule.protocol.shape import Crop
-from bascule.protocol.shapes import Knows, Name
+from bascule.protocol.shape import Crop, Most
+from bascule.protocol.shapes import LONGEST_ID, Knows, Name
+
+LONGEST_KEY = 64  # characters; 32 bytes have 43
+LONGEST_PROOF = 128  # characters; 64 bytes have 86
+
+SIGNATURE_HEADER = "Bascule-Signature"
 
 
 @dataclass(frozen=True, slots=True)
 class Enrol:
-    """What an agent sends once; the token is the proof."""
+    """What an agent sends once."""
 
-    token: str
+    token_key: Annotated[str, Most(LONGEST_KEY)]  # the public half of the token (``signed``)
+    machine_uid: Annotated[str, Most(LONGEST_ID)]  # as the token names it
     public_key: str  # Ed25519, raw 32 bytes, base64url without padding
+    nonce: Annotated[str, Most(LONGEST_ID, 16)]  # random; the answer is for it
+    proof: Annotated[str, Most(LONGEST_PROOF)]  # of ``enrolment_text``, by the token's key
     agent_version: Annotated[str, Crop(64)] = ""
     knows: Knows = KNOWN  # what its version knows (EDGES F4)
 

@@ -109,11 +109,12 @@ def create_enrolment(
     replaces: bool,
     enrolment_id: str = "",
 ) -> tuple[Enrolment, str, Machine]:
-    """Make a one-use token for one machine; returns it in the clear, this once.
+    """Make a one-use token for one machine; returns what it is known by.
 
-    ``token_of`` makes the token's text for a machine uid. ``enrolment_id`` is given by a form that
-    makes the same text each time it is sent. Raises Conflict where the token could only be refused,
-    and where that id was made before.
+    ``token_of`` makes, for a machine uid, the public half of a token: here, ``token`` always means that,
+    and whoever calls has checked that its private half was used (``protocol.signed``).
+    ``enrolment_id`` is given by a form that makes the same text each time it is sent. Raises
+    Conflict where the token could only be refused, and where that id was made before.
     """
     machine = known_machine(tx, machine_id)
     check_not_made(tx, act, enrolment_id)

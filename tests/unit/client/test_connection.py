@@ -6,7 +6,7 @@ import hashlib
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -93,6 +93,8 @@ class Site:
         }
         self.seen: list[str] = []
         self.hangs_up_on = ""  # once, without a word
+        # What heads an answer, by path, request, status and content.
+        self.heads: Callable[[str, bytes, int, bytes], Mapping[str, str]] = lambda *_: {}
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,11 +106,13 @@ class Site:
                     site.hangs_up_on = ""
                     self.close_connection = True
                     return
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                asked = self.rfile.read(int(self.headers.get("content-length", 0)))
                 status, body = site.answers.get(self.path.partition("?")[0], (404, {}))
                 content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("content-length", str(len(content)))
+                for name, value in site.heads(self.path, asked, status, content).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
 

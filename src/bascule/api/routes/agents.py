@@ -25,9 +25,10 @@ from bascule.domain.features import Feature
 from bascule.errors import Forbidden, UpgradeRequired
 from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.codec import encode
-from bascule.protocol.enrolment import Enrolled
+from bascule.protocol.enrolment import SIGNATURE_HEADER, Enrolled
 from bascule.protocol.report import Announced
 from bascule.protocol.shape import LARGEST
+from bascule.protocol.signed import Kind, enrolment_text, is_signed
 from bascule.protocol.state import State
 from bascule.services import fleet, lines, reports, too_old
 from bascule.services.act import Act
@@ -46,16 +47,19 @@ BoundMachine = Annotated[str, Query(max_length=64)]
 async def enrol(request: Request, body: EnrolBody) -> Response:
     state = state_of(request)
     caller = Subject("", PrincipalKind.AGENT, "", caller_address(request), client_of(request))
-    now = state.services.clock.now()
+    now, token = state.services.clock.now(), body.token_key
+    text = enrolment_text(body.machine_uid, body.public_key, body.nonce)
     known, judged = await state.services.read(
         lambda reader: (
-            reader.enrolment_by_hash(fleet.hash_token(body.token)),
-            fleet.judge_enrolment(reader, body.token, body.public_key, now),
+            reader.enrolment_by_hash(fleet.hash_token(token)),
+            fleet.judge_enrolment(reader, token, body.public_key, now),
         )
     )
-    if known is None:
+    is_proved = is_signed(token, body.proof, text)
+    if known is None or known.machine_uid != body.machine_uid or not is_proved:
         # Not a use case: guesses by strangers are recorded in bounded number.
-        refusal = _refusal("the token is not known")
+        why = "the token is not known"
+        refusal = _refusal(why if known is None else "what proves the token was changed on its way")
         await record_stranger(request, refusal)
         raise refusal
     if isinstance(judged, fleet.Refused) and not (
@@ -64,7 +68,7 @@ async def enrol(request: Request, body: EnrolBody) -> Response:
         raise _refusal(judged.why)  # an old token, tried again and again (EDGES B8)
     outcome = await state.services.perform(
         lambda tx, act: fleet.enrol(
-            tx, act, body.token, body.public_key, body.agent_version, body.knows
+            tx, act, token, body.public_key, body.agent_version, body.knows
         ),
         caller,
         str(request.state.correlation_id),
@@ -72,9 +76,13 @@ async def enrol(request: Request, body: EnrolBody) -> Response:
     if isinstance(outcome, fleet.Refused):
         raise _refusal(outcome.why)
     now = state.services.clock.now()
-    return CompactJson(
+    answer = CompactJson(
         encode(Enrolled(outcome.uid, str(outcome.id), state.installation.tenant_id, now))
     )
+    answer.headers[SIGNATURE_HEADER] = state.trust_key.sign(
+        Kind.ANSWER, outcome.uid, body.nonce, answer.status_code, bytes(answer.body)
+    )
+    return answer
 
 
 def _refusal(why: str) -> Forbidden:

@@ -23,8 +23,9 @@ from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
-from bascule.identity.secrets import new_enrolment_token
+from bascule.identity.secrets import new_enrolment_token, new_secret
 from bascule.interfaces.store import Reader
+from bascule.protocol.signed import token_public
 from bascule.services import bindings, doubt, fleet, guarded, managed
 from bascule.services.rights import Needed, denial
 
@@ -192,15 +193,20 @@ async def create_enrolment(
 ) -> Response:
     """Make a one-time token for a machine's agent. Only this answer contains it."""
     wanted = body or EnrolmentBody()
-    fingerprint = call.state.ca_fingerprint
-    enrolment, token, _ = await call.perform(
+    fingerprint, secret = call.state.ca_fingerprint, new_secret()
+
+    def token_of(uid: str) -> str:
+        return new_enrolment_token(uid, fingerprint, call.state.trust_key.public_key, secret)
+
+    enrolment, _, found = await call.perform(
         lambda tx, act: fleet.create_enrolment(
             tx,
             act,
             machine,
-            lambda uid: new_enrolment_token(uid, fingerprint),
+            lambda uid: token_public(token_of(uid)),
             wanted.valid_for,
             replaces=wanted.replace or False,
         )
     )
+    token = token_of(found.uid)
     return CompactJson(enrolment_json(enrolment, token, fingerprint, call.base_url))
