@@ -1,8 +1,9 @@
 """``python -m bench.empty_reads``: what beginning and ending a read on PostgreSQL costs, in microseconds.
 
 A cluster of its own on this machine. Each candidate reads nothing, in turn with the others: as the store does
-it; without the look at what a newer program may have marked (ADR 31); and as the store would by a cursor of
-psycopg, with and without the look.
+it; without the look at what a newer program may have marked (ADR 31); as the store would by a cursor of
+psycopg, with and without the look; and, where PgBouncer is on this machine, through it, with all that is looked
+at then (ADR 38), and with the look of a direct connection.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from dataclasses import replace
 import psycopg
 
 from bascule.store.engine import Engine
+from bascule.store.pooler import Pooler
 from bascule.store.postgresql import POSTGRESQL, Database
 from bascule.store.readers import Readers
 from bench import report
 from bench.series import quantile
-from tests.support import postgresql
+from tests.support import pgbouncer, postgresql
 
 AT_ONCE = 200  # reads of one candidate before the next one's turn
 
@@ -50,6 +52,12 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     database = Database(postgresql.cluster().place(postgresql.blank()))
     readers = {name: Readers(each, database.connect) for name, each in candidates().items()}
+    if pgbouncer.program() is not None:
+        database.connect().close()
+        bouncer = pgbouncer.PgBouncer(postgresql.cluster())
+        pooler = Pooler(bouncer.place(postgresql.blank()), database)
+        readers["through a pooler"] = Readers(pooler.engine, pooler.connect)
+        readers["through a pooler, unchecked"] = Readers(POSTGRESQL, pooler.connect)
     times: dict[str, list[float]] = {name: [] for name in readers}
     for _ in range(rounds):
         for name, each in readers.items():

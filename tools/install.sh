@@ -34,12 +34,13 @@ packages=(
 )
 
 # What only tests ask for: clocks set wrong, unit files verified, a browser that trusts a CA of ours,
-# rules of other programs, a cluster of PostgreSQL, what reads metrics.
+# rules of other programs, a cluster of PostgreSQL and a pooler, what reads metrics.
 dev_packages=(
     "chromium-headless-shell:chromium-headless-shell"
     "faketime:faketime"
     "iptables:iptables"
     "libnss3-tools:certutil"
+    "pgbouncer:pgbouncer"
     "postgresql:pg_ctlcluster"
     "prometheus:promtool"
     "systemd:systemd-analyze"
@@ -63,6 +64,7 @@ units_of() { # the units that Debian enables when it installs the package
     case $1 in
     openssh-server) say ssh.service ssh.socket ;;
     nftables) say nftables.service ;;
+    pgbouncer) say pgbouncer.service ;;
     postgresql) say postgresql.service ;;
     prometheus) say prometheus.service ;;
     esac

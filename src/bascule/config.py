@@ -35,6 +35,7 @@ class DatabaseSettings:
     url: str  # --database: without a password
     password_file: Path | None = None  # --database-password-file: its first line
     may_be_unverified: bool = False  # --allow-unverified-database: TLS weaker than verify-full
+    pooler: str | None = None  # --database-pooler: what a server reads and writes goes through it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,18 @@ def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def parse_database(
-    url: str | None, password_file: Path | None, *, may_be_unverified: bool
+    url: str | None, password_file: Path | None, may_be_unverified: bool, pooler: str | None = None
 ) -> DatabaseSettings | None:
     """None: SQLite. What is wrong with the address is said when it is opened."""
     if url is not None:
         file = None if password_file is None else password_file.absolute()
-        return DatabaseSettings(url, file, may_be_unverified)
+        return DatabaseSettings(url, file, may_be_unverified, pooler)
+    if pooler is not None:
+        raise ConfigurationError(
+            "--database-pooler needs --database: hints of other servers and upgrades go to the "
+            "database server itself.",
+            advice="Add --database postgresql://USER@HOST/DATABASE",
+        )
     if password_file is not None or may_be_unverified:
         raise ConfigurationError(
             "--database-password-file and --allow-unverified-database need --database.",

@@ -17,8 +17,12 @@ from tests.contracts.store import (
     DurableStoreContract,
     StoreContract,
 )
+from tests.contracts.store.chain import ChainContract
+from tests.contracts.store.grants import GrantContract
+from tests.contracts.store.requests import RequestContract
 from tests.contracts.store.samples import close
-from tests.support import postgresql
+from tests.contracts.store.transactions import TransactionContract
+from tests.support import pgbouncer, postgresql
 
 
 class TestSqliteInMemory(StoreContract):
@@ -101,3 +105,29 @@ class TestPostgresql(StoreContract, DurableStoreContract):
         yield run
         for each in again:
             each.close()
+
+
+@pytest.fixture(scope="session")
+def pooler() -> Iterator[pgbouncer.PgBouncer]:
+    made = pgbouncer.PgBouncer(postgresql.cluster())
+    yield made
+    made.remove()
+
+
+@pytest.mark.skipif(
+    postgresql.programs() is None or pgbouncer.program() is None,
+    reason="PostgreSQL's server or PgBouncer is missing",
+)
+class TestThroughPooler(TransactionContract, RequestContract, GrantContract, ChainContract):
+    """The parts in which order and turns count; all of it would cost more than it could show."""
+
+    @pytest.fixture
+    def store(
+        self, databases: postgresql.Databases, pooler: pgbouncer.PgBouncer
+    ) -> Iterator[Store]:
+        place, is_over = databases.make(), threading.Event()
+        databases.note(place, is_over.is_set)
+        opened = open_postgresql(place, pooler=pooler.place(databases.name_of(place)))
+        yield opened
+        close(opened)
+        is_over.set()

@@ -66,9 +66,9 @@ class Cluster:
         parent = parent or (memory if has_room else Path(tempfile.gettempdir()))
         _remove_left(parent)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
-        self._account = self._other_account()
-        if self._account is not None:  # postgres refuses to run as root
-            account = pwd.getpwnam(self._account)
+        self.account = self._other_account()
+        if self.account is not None:  # postgres refuses to run as root
+            account = pwd.getpwnam(self.account)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
         self.data = self.folder / "data"
         self.run(
@@ -96,7 +96,7 @@ class Cluster:
         return "postgres" if "postgres" in names else "nobody"
 
     def run(self, program: str, *arguments: str) -> None:
-        account = [] if self._account is None else ["runuser", "-u", self._account, "--"]
+        account = [] if self.account is None else ["runuser", "-u", self.account, "--"]
         subprocess.run(  # reason: PostgreSQL's own
             [*account, str(self._programs / program), *arguments],
             check=True,
@@ -108,10 +108,10 @@ class Cluster:
     def standby(self) -> Cluster:
         """A copy that follows this one, with its own socket; it is removed as any other."""
         made = Cluster.__new__(Cluster)
-        made._programs, made._account = self._programs, self._account
+        made._programs, made.account = self._programs, self.account
         made.folder = Path(tempfile.mkdtemp(prefix=self.folder.name, dir=self.folder.parent))
-        if made._account is not None:
-            account = pwd.getpwnam(made._account)
+        if made.account is not None:
+            account = pwd.getpwnam(made.account)
             os.chown(made.folder, account.pw_uid, account.pw_gid)
         made.data = made.folder / "data"
         made.run(
@@ -223,9 +223,12 @@ class Databases:
         return cluster().place(used.name)
 
     def note(self, place: Place, is_closed: Callable[[], bool]) -> None:
-        name = psycopg.conninfo.conninfo_to_dict(place.reach)["dbname"]
-        (used,) = (each for each in self._made if each.name == name)
+        (used,) = (each for each in self._made if each.name == self.name_of(place))
         used.uses, used.is_free = used.uses + 1, is_closed
+
+    @staticmethod
+    def name_of(place: Place) -> str:
+        return str(psycopg.conninfo.conninfo_to_dict(place.reach)["dbname"])
 
     def close(self) -> None:
         """At the end: the databases go with their cluster."""

@@ -89,6 +89,7 @@ class Record:
 
         return open_postgresql(
             self._place(self._chosen),
+            pooler=self._pooler(self._chosen),
             is_server=is_server,
             lineage=self.lineage,
             may_fill=may_begin and not self._is_made,
@@ -317,6 +318,18 @@ class Record:
             chosen.url,
             _password(chosen.password_file),
             may_be_unverified=chosen.may_be_unverified,
+        )
+
+    def _pooler(self, chosen: DatabaseSettings) -> Place | None:
+        if chosen.pooler is None:
+            return None
+        from bascule.store.postgresql import place_of
+
+        return place_of(
+            chosen.pooler,
+            _password(chosen.password_file),
+            may_be_unverified=chosen.may_be_unverified,
+            option="--database-pooler",
         )
 
 

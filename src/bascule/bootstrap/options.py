@@ -16,6 +16,13 @@ DATA = click.option(
     "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
 )
 
+POOLER = click.option(
+    "--database-pooler",
+    default=None,
+    metavar="URL",
+    help="PgBouncer before the database: all but one connection goes through it.",
+)
+
 
 def database_options(command: Command) -> Command:
     """``--database-password-file`` and ``--allow-unverified-database``: how the database that another

@@ -19,7 +19,7 @@ import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
-from bascule.bootstrap.options import database_options
+from bascule.bootstrap.options import POOLER, database_options
 from bascule.bootstrap.replica import LEAVE_WITHIN, among_replicas, refuse_this_host, this_replica
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
@@ -75,6 +75,7 @@ log = structlog.get_logger("bascule.server")
     help="Keep all data in PostgreSQL: postgresql://USER@HOST/DATABASE. Default: SQLite in DATA.",
 )
 @database_options
+@POOLER
 @click.option(
     "--listen",
     multiple=True,
@@ -162,6 +163,7 @@ def serve(
     database: str | None,
     database_password_file: Path | None,
     allow_unverified_database: bool,
+    database_pooler: str | None,
     listen: tuple[str, ...],
     metrics_listen: tuple[str, ...],
     name: tuple[str, ...],
@@ -201,7 +203,7 @@ def serve(
         sink_networks=parse_sink_networks(allow_sink_network),
         sink_directory=None if sink_directory is None else sink_directory.absolute(),
         database=parse_database(
-            database, database_password_file, may_be_unverified=allow_unverified_database
+            database, database_password_file, allow_unverified_database, database_pooler
         ),
     )
     sys.exit(run(joined(settings, join_file), passed, parts))

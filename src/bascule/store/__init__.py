@@ -18,7 +18,7 @@ tests/contracts/store the examination.
     readers      the threads that read
     sql_store    the store: writer and readers
     connections  SQLite connections and their pragmas; sqlite is the store on them
-    postgresql   connections to PostgreSQL, and whose turn it is to write
+    postgresql   connections to PostgreSQL, and whose turn it is to write; pooler: those through PgBouncer
     open         open a SQLite database, postgresql_open one of PostgreSQL;
                  new makes one, upgrade brings an older one up to date,
                  marks says which programs may use it

@@ -58,10 +58,13 @@ _REACH = {  # of libpq; what --database says goes first, but for sslmode
     "client_encoding": "UTF8",
     "gssencmode": "disable",  # it would be used in place of TLS
 }
-_SESSION = {  # of the server; each ends a wait
+WAITS = {  # of the server, in a transaction
     "statement_timeout": "30s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "10s",
+}
+_SESSION = {  # likewise; each ends a wait
+    **WAITS,
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -71,19 +74,23 @@ _SESSION = {  # of the server; each ends a wait
 _SET = "SELECT " + ", ".join(
     f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items()
 )
+# Kept as it is, for a session or for a transaction alone.
+SET_COMMIT = "set_config('synchronous_commit', current_setting('synchronous_commit'), {is_local})"
+IS_WHICH = (  # cluster, database, timeline of the log that is written now
+    "(SELECT system_identifier FROM pg_control_system()), "
+    "(SELECT oid FROM pg_database WHERE datname = current_database()), "
+    "CASE WHEN pg_is_in_recovery() THEN 0 ELSE "
+    "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END"
+)
 _ASK = (
     "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(), "
     "current_setting('transaction_read_only'), current_setting('fsync'), "
-    "set_config('synchronous_commit', current_setting('synchronous_commit'), false), "
+    f"{SET_COMMIT.format(is_local='false')}, "
     "current_setting('server_encoding'), pg_backend_pid(), "
-    "(SELECT system_identifier FROM pg_control_system()), "
-    "(SELECT oid FROM pg_database WHERE datname = current_database()), "
-    "CASE WHEN pg_is_in_recovery() THEN 0 ELSE "  # of the log that is written now
-    "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END, "
-    "current_setting('synchronous_standby_names')"
+    f"{IS_WHICH}, current_setting('synchronous_standby_names')"
 )
 TURN = "LOCK TABLE alembic_version IN EXCLUSIVE MODE"
-_LOOK = "SELECT v.oldest_program, v.program"
+LOOK = "SELECT v.oldest_program, v.program"
 
 
 def _is_lost(driver: psycopg.Connection) -> bool:
@@ -119,18 +126,18 @@ def _control(driver: psycopg.Connection, text: str) -> PGresult:
     return last
 
 
-def _check_begun(begun: PGresult) -> None:
+def check_begun(begun: PGresult) -> None:
     """A server that was paused while its record was moved, or upgraded, must not go on with it
     (EDGES H7, H6).
     """
-    *_, moved_to = _look(begun)
+    *_, moved_to = look(begun)
     if moved_to is not None:
         log.error("nothing is written: the record was moved", to=moved_to)
         raise record_moved()
 
 
-def _look(begun: PGresult) -> list[str | None]:
-    """What ``_LOOK`` found, and more. Raises Outdated when this program must not go on."""
+def look(begun: PGresult) -> list[str | None]:
+    """What ``LOOK`` found, and more. Raises Outdated when this program must not go on."""
     if not begun.ntuples:
         raise Unavailable("The database is empty: there is no record of Bascule in it.")
     found = [begun.get_value(0, column) for column in range(begun.nfields)]
@@ -160,8 +167,8 @@ POSTGRESQL = enter(
         translate=translate,
         begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "
         f"{TURN}; "
-        f"{_LOOK}, i.moved_to FROM alembic_version v LEFT JOIN installation i ON true",
-        begin_read=f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LOOK} FROM alembic_version v",
+        f"{LOOK}, i.moved_to FROM alembic_version v LEFT JOIN installation i ON true",
+        begin_read=f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {LOOK} FROM alembic_version v",
         end_read="COMMIT",  # at a ROLLBACK psycopg forgets what it has prepared
         is_in_transaction=lambda driver: (
             driver.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -170,8 +177,8 @@ POSTGRESQL = enter(
         is_lost=_is_lost,
         control=_control,
         one_by_one=lambda driver: driver.one,
-        check_begun=_check_begun,
-        check_read=_look,
+        check_begun=check_begun,
+        check_read=look,
         check_kept=_check_kept,
     ),
 )
@@ -186,8 +193,11 @@ class Place:
     password: str = field(default="", repr=False)
 
 
-def place_of(url: str, password: str = "", *, may_be_unverified: bool = False) -> Place:
-    """Read ``postgresql://...`` or ``host=... dbname=...``. Raises ConfigurationError.
+def place_of(
+    url: str, password: str = "", *, may_be_unverified: bool = False, option: str = "--database"
+) -> Place:
+    """Read ``postgresql://...`` or ``host=... dbname=...``. Raises ConfigurationError, which names the
+    ``option`` that it is of.
 
     Of a server that is not reached by a local socket the certificate is verified, and its name;
     a weaker ``sslmode`` is refused unless ``may_be_unverified``.
@@ -196,12 +206,12 @@ def place_of(url: str, password: str = "", *, may_be_unverified: bool = False) -
         given = conninfo.conninfo_to_dict(url)
     except psycopg.Error:
         raise ConfigurationError(
-            "--database is not an address of PostgreSQL.",  # not what it is: it may hold a password
-            advice="Write --database postgresql://USER@HOST/DATABASE",
+            f"{option} is not an address of PostgreSQL.",  # not what it is: it may hold a password
+            advice=f"Write {option} postgresql://USER@HOST/DATABASE",
         ) from None
     if secret := {"password", "sslpassword"} & given.keys():
         raise ConfigurationError(
-            f"--database contains a {min(secret)}. Other users of this machine can read it in the "
+            f"{option} contains a {min(secret)}. Other users of this machine can read it in the "
             f"list of processes.",
             advice="Remove it from there and change it. Use --database-password-file FILE, "
             "PGPASSWORD, PGPASSFILE or a service file.",
@@ -209,7 +219,7 @@ def place_of(url: str, password: str = "", *, may_be_unverified: bool = False) -
     mode = str(given.get("sslmode", VERIFIED))
     if mode != VERIFIED and not may_be_unverified:
         raise ConfigurationError(
-            f"--database has sslmode={mode}, with which another server could take the place of "
+            f"{option} has sslmode={mode}, with which another server could take the place of "
             f"yours, or read what is sent.",
             advice=f"Use sslmode={VERIFIED} with sslrootcert=FILE, or say "
             f"--allow-unverified-database.",
@@ -220,6 +230,20 @@ def place_of(url: str, password: str = "", *, may_be_unverified: bool = False) -
     database = given.get("dbname") or given.get("service") or "its default"
     name = f"{database} at {host}" if host else str(database)
     return Place(reach, name, password)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which database it is. Its standbys have the same number and ``lineage.system``."""
+
+    number: int
+    lineage: Timeline
+
+
+def open_driver(place: Place) -> psycopg.Connection:
+    """Raises what ``FAILURES`` says."""
+    more = {"password": place.password} if place.password else {}
+    return _Connection.connect(place.reach, autocommit=True, **more)  # type: ignore[arg-type]  # reason: of libpq, whatever it is
 
 
 class Database:
@@ -234,7 +258,7 @@ class Database:
         self._lineage = lineage or Lineage()
         self.clock = FollowedClock(own)  # the database's; set by the first connection
         self._place = place
-        self._identity: tuple[int, int] | None = None  # of the first that was connected to
+        self._first: Identity | None = None  # that was connected to
         # Nothing is pooled, and a broken connection is thrown away whole.
         self._engine: SqlEngine = create_engine(
             "postgresql+psycopg://",
@@ -259,20 +283,29 @@ class Database:
                 "The database cannot be used now.", advice="See the server's log for the reason."
             ) from error
 
+    @property
+    def lineage(self) -> Timeline | None:
+        """What was seen last, by whichever way; None: nothing yet."""
+        return self._lineage.known
+
+    def recognize(self, found: Identity, name: str) -> None:
+        """Raise ConfigurationError unless it is the one that was connected to first, and has what
+        this server has seen acknowledged. ``name`` is for people.
+        """
+        self._first = self._first or found
+        if (found.number, found.lineage.system) != (self._first.number, self._first.lineage.system):
+            raise ConfigurationError(
+                f"The database {name} is another one than when this program started.",
+                advice="Start the server again, if the record was moved or restored.",
+            )
+        self._lineage.follow(found.lineage, name)
+
     def _driver(self) -> psycopg.Connection:
-        more = {"password": self._place.password} if self._place.password else {}
-        opened = _Connection.connect(self._place.reach, autocommit=True, **more)  # type: ignore[arg-type]  # reason: of libpq, whatever it is
+        opened = open_driver(self._place)
         try:
             opened.prepared_max = _PREPARED
             found = _check(opened, self.name)
-            identity = found.system, found.number
-            self._identity = self._identity or identity
-            if identity != self._identity:
-                raise ConfigurationError(
-                    f"The database {self.name} is another one than when this program started.",
-                    advice="Start the server again, if the record was moved or restored.",
-                )
-            self._lineage.follow(found.lineage, self.name)
+            self.recognize(found.identity, self.name)
             self.is_kept_elsewhere = found.is_kept_elsewhere
             opened.execute(_SET)
             measure(self.clock, opened)
@@ -298,16 +331,8 @@ def driver_of(connection: Connection) -> psycopg.Connection:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Which database it is. Its standbys have the same ``system`` and ``number``."""
-
-    system: int
-    number: int
-    timeline: int
+    identity: Identity
     is_kept_elsewhere: bool
-
-    @property
-    def lineage(self) -> Timeline:
-        return Timeline(str(self.system), self.timeline)
 
 
 def _check(driver: psycopg.Connection, name: str) -> _Found:
@@ -338,7 +363,8 @@ def _check(driver: psycopg.Connection, name: str) -> _Found:
         raise ConfigurationError(
             f"Between this program and the database {name} is a pooler. It could give a connection "
             f"to several programs, and what a session keeps would be lost.",
-            advice="Name the database server itself with --database.",
+            advice="Name the database server itself with --database, and the pooler with "
+            "--database-pooler.",
         )
     if encoding != "UTF8":
         raise ConfigurationError(
@@ -346,4 +372,4 @@ def _check(driver: psycopg.Connection, name: str) -> _Found:
             advice="Create it with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.",
         )
     is_kept_elsewhere = bool(standbys.strip()) and commit != "local"
-    return _Found(system, number, timeline, is_kept_elsewhere)
+    return _Found(Identity(number, Timeline(str(system), timeline)), is_kept_elsewhere)

@@ -69,12 +69,13 @@ _ALIVE = (  # by what every revision has
 def open_postgresql(
     place: Place,
     *,
+    pooler: Place | None = None,
     is_server: bool = True,
     may_fill: bool = True,
     own: Clock | None = None,
     lineage: Lineage | None = None,
 ) -> SqlStore:
-    """Open the store in this database.
+    """Open the store in this database. ``pooler``: what is read and written goes through it.
 
     ``is_server``: with the right to upgrade; others use it as it is.
     ``may_fill``: such a one makes the tables when it is empty. ``own``: this host's clock. Raises
@@ -95,17 +96,24 @@ def open_postgresql(
             "changes that were acknowledged may be lost over a failover",
             why="the database server commits to no synchronous standby",
         )
-    readers = Readers(POSTGRESQL, database.connect_later)
+    engine, connect = POSTGRESQL, database.connect_later
+    if pooler is not None:
+        from bascule.store.pooler import Pooler  # noqa: PLC0415  # reason: most servers have none
+
+        connection.close()
+        through = Pooler(pooler, database)
+        engine, connect, connection = through.engine, through.connect, through.begin()
+    readers = Readers(engine, connect)
 
     def connect_again() -> Connection:
-        made = database.connect_later()
+        made = connect()
         readers.make_anew()
         return made
 
     def measure_again(connection: Connection) -> None:
         measure(database.clock, driver_of(connection))
 
-    writer = Writer(connection, connect_again)
+    writer = Writer(connection, connect_again, engine)
     return SqlStore(writer, readers, database.clock, measure_again, database.connect_later)
 
 

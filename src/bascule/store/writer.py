@@ -28,7 +28,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bascule.errors import Unavailable
-from bascule.store.engine import Contended, Driver, driver_of, engine_of
+from bascule.store.engine import Contended, Driver, Engine, driver_of, engine_of
 
 log = structlog.get_logger("bascule.store")
 
@@ -57,12 +57,17 @@ class Writer:
     """Owns ``connection`` from now on; ``close`` ends its thread and closes it."""
 
     def __init__(
-        self, connection: Connection, reconnect: Callable[[], Connection] | None = None
+        self,
+        connection: Connection,
+        reconnect: Callable[[], Connection] | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        """``reconnect`` makes another connection when this one is lost; None: it never is."""
+        """``reconnect`` makes another connection when this one is lost; None: it never is.
+        ``engine``: None: that of the connection's database.
+        """
         self._connection = connection
         self._driver: Driver = driver_of(connection)
-        self._engine = engine_of(connection)
+        self._engine = engine or engine_of(connection)
         self._reconnect = reconnect
         self.retries = 0  # groups that were done again, since the start
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
