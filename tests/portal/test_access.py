@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -191,7 +192,26 @@ def test_check_names_the_group_that_gives_it(olga: Person, house: House) -> None
         olga.page(f"{ACCESS}/check?kind=User&principal={anna.user.id}&action={MACHINE_READ}")
     )
     assert "by group operators" in text
-    answer = olga.send(f"{ACCESS}/groups/{group.id}/members/{anna.user.id}/remove")
+    member = f"{ACCESS}/groups/{group.id}/members/{anna.user.id}"
+
+    def end() -> datetime | None:
+        (held,) = house.see(lambda reader: memberships.members(reader, group.id))
+        return held.membership.expires_at
+
+    assert "no end" in text_of(olga.page(f"{ACCESS}/groups/{group.id}"))
+    assert "its end" in text_of(olga.page(f"{member}/end"))
+    assert olga.send(f"{member}/end", {"time": "8"}).status_code == 400
+    assert end() is None
+    assert olga.send(f"{member}/end", {"time": "8:00"}).status_code == 303
+    assert end() == house.clock.now() + timedelta(hours=8)
+    sent = {"kind": "User", "principal": anna.user.name, "time": ""}
+    assert olga.send(f"{ACCESS}/groups/{group.id}/members/add", sent).status_code == 303
+    assert end() is not None, "nothing filled in says nothing of the end that is there"
+    assert "no end" not in text_of(olga.page(f"{ACCESS}/groups/{group.id}"))
+    assert "operators" in text_of(anna.page("/portal/account"))
+    assert olga.send(f"{member}/end", {"time": ""}).status_code == 303
+    assert end() is None
+    answer = olga.send(f"{member}/remove")
     assert answer.status_code == 303
     assert house.see(lambda reader: memberships.members(reader, group.id)) == []
 

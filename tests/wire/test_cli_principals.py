@@ -216,6 +216,26 @@ def test_groups(cli: Cli) -> None:
         "anna": "User",
         "ci": "ServicePrincipal",
     }
+    added = cli.done("group", "add-member", "operators", "ci", "--for", "8h").out
+    assert added.startswith("ci is now in operators until ")
+    assert "(8h left)" in added
+    (until,) = (
+        each["expiresAt"]
+        for each in cli.json("group", "show", "operators")["members"]
+        if each["name"] == "ci"
+    )
+    assert until
+    again = cli.json("group", "add-member", "operators", "ci", "--until", "2099-01-31T17:00:00Z")
+    assert (again["expiresAt"], again["isNew"]) == ("2099-01-31T17:00:00.0000000Z", False)
+    assert "2099" in cli.done("group", "show", "operators").out
+    assert "2099" in cli.done("group", "add-member", "operators", "ci").out, "its end stays"
+    gone = cli.done("group", "add-member", "operators", "ci", "--no-end").out
+    assert gone == "ci is now in operators, without an end\n"
+    assert cli("group", "add-member", "operators", "ci", "--for", "8h", "--no-end").code == 2
+    assert (
+        "not in the future"
+        in cli("group", "add-member", "operators", "ci", "--until", "2000-01-01T00:00").err
+    )
     shown = cli.done("group", "show", "operators").out
     assert "On call" in shown
     assert "anna" in shown

@@ -567,12 +567,29 @@ def test_a_groups_life(people: Directory) -> None:
         "providerName": None,
         "expiresAt": None,
     }
+    until = {"expiresAt": "2099-01-31T17:00:00Z"}
+    limited = people.ask("PUT", f"{path}/members/{anna}", until)
+    assert limited.status_code == 200
+    assert limited.json()["properties"]["expiresAt"] == "2099-01-31T17:00:00.0000000Z"
+    for silent in (None, {}):
+        kept = people.ask("PUT", f"{path}/members/{anna}", silent)
+        assert kept.json() == limited.json()
+    passed = {"expiresAt": "2000-01-31T17:00:00Z"}
+    assert code_of(people.ask("PUT", f"{path}/members/{anna}", passed)) == (400, "EndTimePassed")
+    for bad in ("tomorrow", 7):
+        wrong = {"expiresAt": bad}
+        assert people.ask("PUT", f"{path}/members/{anna}", wrong).status_code == 400
+    lasting = people.ask("PUT", f"{path}/members/{anna}", {"expiresAt": None})
+    assert lasting.json()["properties"]["expiresAt"] is None
     assert code_of(people.put_in(group, NOBODY)) == (404, "PrincipalNotFound")
     assert code_of(people.put_in(group, group)) == (400, "GroupsNotNested")
     assert people.ask("DELETE", path).status_code == 200
     assert people.ask("DELETE", path).status_code == 204
-    assert people.house.events("GroupChanged", "MemberAdded", "GroupDeleted") == [
+    named = ("GroupChanged", "MemberAdded", "MembershipChanged", "GroupDeleted")
+    assert people.house.events(*named) == [
         "GroupDeleted",
+        "MembershipChanged",
+        "MembershipChanged",
         "MemberAdded",
         "GroupChanged",
     ]
@@ -589,7 +606,9 @@ def test_me(people: Directory) -> None:
     answer = people.ask("GET", f"{IDENTITY}/me", by=people.as_user(anna))
     me = answer.json()["properties"]
     assert (me["principalId"], me["principalType"], me["principalName"]) == (anna, "User", "anna")
-    assert me["groups"] == [{"id": group, "displayName": "operators"}]
+    assert me["groups"] == [
+        {"id": group, "displayName": "operators", "expiresAt": None, "byProvider": False}
+    ]
     assert [(each["roleName"], each["byGroup"]) for each in me["roleAssignments"]] == [
         ("Reader", None),
         ("Contributor", "operators"),

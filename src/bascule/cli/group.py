@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 
 from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
+from bascule.cli.parameters import SPAN
 from bascule.cli.principal import (
     find_member,
     find_principal,
@@ -14,8 +17,11 @@ from bascule.cli.principal import (
 )
 from bascule.cli.principal_commands import Kind, add_shared
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.show import until_words
+from bascule.cli.spans import parse_until
 from bascule.client import principals
-from bascule.client.principals import GROUPS, Principal
+from bascule.client.principals import GROUPS, Principal, membership_end
+from bascule.domain.times import format_utc
 
 
 @click.group(
@@ -63,6 +69,7 @@ def show(name: str, output: str) -> None:
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
         members = principals.list_members(connection, found.id)
+        now = connection.now()
     if output == "json":
         listed = [
             {
@@ -71,6 +78,7 @@ def show(name: str, output: str) -> None:
                 "name": each.name,
                 "provider": each.provider or None,
                 "providerName": each.provider_name or None,
+                "expiresAt": format_utc(each.ends_at) if each.ends_at else None,
             }
             for each in members
         ]
@@ -83,9 +91,15 @@ def show(name: str, output: str) -> None:
     say("")
     if members:
         print_table(
-            ["MEMBER", "KIND", "BY", "ID"],
+            ["MEMBER", "KIND", "BY", "UNTIL", "ID"],
             [
-                [each.name, each.kind, each.provider_name or each.provider or "hand", each.id]
+                [
+                    each.name,
+                    each.kind,
+                    each.provider_name or each.provider or "hand",
+                    until_words(each.ends_at, now) if each.ends_at else "no end",
+                    each.id,
+                ]
                 for each in members
             ],
         )
@@ -111,20 +125,70 @@ def add(name: str, description: str, output: str) -> None:
 
 
 @group.command(
-    "add-member", epilog="\b\nExamples:\n  bascule group add-member operators anna@example.com"
+    "add-member",
+    epilog="""\b
+Examples:
+  bascule group add-member operators anna@example.com
+  bascule group add-member oncall anna@example.com --for 8h
+  bascule group add-member oncall anna@example.com --until 2030-01-31T08:00
+  bascule group add-member oncall anna@example.com --no-end""",
 )
 @click.argument("name")
 @click.argument("member")
-def add_member(name: str, member: str) -> None:
-    """Add MEMBER to the group NAME.
+@click.option(
+    "--for",
+    "span",
+    type=SPAN,
+    metavar="DURATION",
+    help="How long the membership lasts from now: 30m, 8h, 7d. Default: it has no end.",
+)
+@click.option(
+    "--until",
+    metavar="TIME",
+    default=None,
+    help="Instead of --for, the end: 17:30, 2030-01-31T17:30, 2030-01-31T17:30:00Z.",
+)
+@click.option("--no-end", is_flag=True, help="Remove the end of a membership that has one.")
+@output_option
+def add_member(
+    name: str, member: str, span: timedelta | None, until: str | None, no_end: bool, output: str
+) -> None:
+    """Add MEMBER to the group NAME, or move its end there.
 
-    MEMBER is a user or service principal, by name or id. You must hold all rights of the group.
+    MEMBER is a user or service principal, by name or id. You must hold all rights of the group. At
+    the end the membership ends by itself, with all access that rests on it. Without an option, the
+    end of a membership stays as it is.
     """
+    if sum((span is not None, until is not None, no_end)) > 1:
+        raise click.UsageError("Give only one of --for, --until and --no-end.")
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
         who = find_member(connection, member)
-        is_new = principals.add_member(connection, found.id, who.id)
-    say(f"{who.name} is {'now' if is_new else 'already'} in {found.name}")
+        body = None
+        if span is not None:
+            body = membership_end(connection.now() + span)
+        elif until is not None:
+            body = membership_end(parse_until(until, connection.now(), "--until"))
+        elif no_end:
+            body = membership_end(None)
+        made, is_new = principals.add_member(connection, found.id, who.id, body)
+        now = connection.now()
+    if output == "json":
+        emit_json(
+            {
+                "group": found.name,
+                "id": made.id,
+                "kind": made.kind,
+                "name": who.name,
+                "expiresAt": format_utc(made.ends_at) if made.ends_at else None,
+                "isNew": is_new,
+            }
+        )
+        return
+    end = f" until {until_words(made.ends_at, now)}" if made.ends_at else ""
+    is_moved = body is not None and not is_new
+    here = f"{who.name} is {'now' if is_new or is_moved else 'already'} in {found.name}"
+    say(here + (end or (", without an end" if is_moved else "")))
 
 
 @group.command(

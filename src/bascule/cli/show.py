@@ -57,6 +57,7 @@ def _port_json(port: GrantedPort) -> Mapping[str, object]:
         "failure": port.failure or None,
         "sessionsAlive": port.sessions_alive,
         "drainsUntil": format_utc(port.drains_until) if port.drains_until else None,
+        "endsWithMembershipOf": port.ends_with_group or None,
         "notConfirmedSince": format_utc(port.not_confirmed_since)
         if port.not_confirmed_since
         else None,
@@ -94,6 +95,11 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
         if port.state == NOT_CONFIRMED:
             lines.append(
                 "  its agent is silent or cannot enforce anything: this is its last report"
+            )
+        if port.ends_with_group:
+            lines.append(
+                "  that is when the membership of group "
+                f"{port.ends_with_group} ends, which gives the right to it"
             )
         if port.drains_until:
             lines.append(

@@ -6,7 +6,9 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.printing import emit_json, output_option, print_table, say
+from bascule.cli.show import until_words
 from bascule.client import principals
+from bascule.domain.times import format_utc
 
 
 @click.command(epilog="\b\nExamples:\n  bascule whoami\n  bascule whoami -o json")
@@ -15,6 +17,7 @@ def whoami(output: str) -> None:
     """Show who you are signed in as, your groups and your roles."""
     with connect() as connection:
         me = principals.whoami(connection)
+        now = connection.now()
     if output == "json":
         emit_json(
             {
@@ -23,7 +26,15 @@ def whoami(output: str) -> None:
                 "name": me.name,
                 "displayName": me.display_name,
                 "address": me.address,
-                "groups": list(me.groups),
+                "groups": [
+                    {
+                        "id": each.id,
+                        "name": each.group,
+                        "expiresAt": format_utc(each.ends_at) if each.ends_at else None,
+                        "byProvider": each.is_vouched,
+                    }
+                    for each in me.groups
+                ],
                 "roles": [
                     {"role": each.role, "scope": each.scope, "byGroup": each.by_group or None}
                     for each in me.roles
@@ -34,7 +45,12 @@ def whoami(output: str) -> None:
     say(f"you        {me.name} ({me.kind})")
     say(f"id         {me.id}")
     say(f"from       {me.address}")
-    say(f"groups     {', '.join(me.groups) or 'none'}")
+    for n, each in enumerate(me.groups):
+        end = f" until {until_words(each.ends_at, now)}" if each.ends_at else ""
+        renewed = ", renewed when you sign in" if each.ends_at and each.is_vouched else ""
+        say(f"{'' if n else 'groups':10} {each.group}{end}{renewed}")
+    if not me.groups:
+        say("groups     none")
     if not me.roles:
         say("roles      none; ask an administrator for one")
         return

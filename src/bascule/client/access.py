@@ -76,6 +76,7 @@ class GrantedPort(NamedTuple):
     drains_until: datetime | None = None  # when connections are cut that may stay beyond its end
     gateways: tuple[str, ...] = ()  # in front of it
     unanswered: tuple[NoAnswer, ...] = ()
+    ends_with_group: str = ""  # the group whose membership ends when the grant does
 
     @property
     def row(self) -> Row:
@@ -276,6 +277,7 @@ def _read_port(data: Data) -> GrantedPort:
             NoAnswer(text(each, "gateway"), text(each, "why"))
             for each in objects(ours, "unanswered")
         ),
+        ends_with_group=text(ours, "endsWithMembershipOf", ""),
     )
 
 

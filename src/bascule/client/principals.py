@@ -54,6 +54,15 @@ class Member:
     name: str
     provider: str  # id of the external provider that says so; empty: put there by hand
     provider_name: str = ""  # empty too where an older server does not tell it
+    ends_at: datetime | None = None  # None: no end
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMembership:
+    id: str  # of the group
+    group: str
+    ends_at: datetime | None  # None: no end
+    is_vouched: bool  # by an identity provider, until the next sign-in there
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Whoami:
     name: str
     display_name: str
     address: str
-    groups: tuple[str, ...]
+    groups: tuple[OwnMembership, ...]
     roles: tuple[HeldRole, ...]
 
 
@@ -82,7 +91,15 @@ def whoami(connection: Connection) -> Whoami:
         name=text(data, "principalName"),
         display_name=text(data, "displayName", ""),
         address=text(data, "address", ""),
-        groups=tuple(text(each, "displayName") for each in objects(data, "groups")),
+        groups=tuple(
+            OwnMembership(
+                text(each, "id"),
+                text(each, "displayName"),
+                instant(each, "expiresAt"),
+                "byProvider" in each and flag(each, "byProvider"),
+            )
+            for each in objects(data, "groups")
+        ),
         roles=tuple(
             HeldRole(text(each, "roleName"), text(each, "scope"), text(each, "byGroup", ""))
             for each in objects(data, "roleAssignments")
@@ -139,10 +156,20 @@ def list_members(connection: Connection, group_id: str) -> list[Member]:
     return [_read_member(each) for each in found]
 
 
-def add_member(connection: Connection, group_id: str, member_id: str) -> bool:
-    """False when it is in the group already."""
+def add_member(
+    connection: Connection, group_id: str, member_id: str, body: Mapping[str, object] | None = None
+) -> tuple[Member, bool]:
+    """``body`` has the end, as ``membership_end`` makes it; None leaves the end as it is. False when
+    it is in the group already.
+    """
     path = f"{_path(connection, GROUPS, group_id)}/members/{member_id}"
-    return connection.call("PUT", path, BASCULE_VERSION).status == 201
+    answer = connection.call("PUT", path, BASCULE_VERSION, body=body)
+    return _read_member(answer.body), answer.status == 201
+
+
+def membership_end(ends_at: datetime | None) -> dict[str, object]:
+    """What ``add_member`` sends for an end; None: that there is to be none."""
+    return {"properties": {"expiresAt": None if ends_at is None else format_utc(ends_at)}}
 
 
 def remove_member(connection: Connection, group_id: str, member_id: str) -> bool:
@@ -212,6 +239,7 @@ def _read_member(data: Data) -> Member:
         text(properties, "displayName", ""),
         text(properties, "providerId", ""),
         text(properties, "providerName", ""),
+        instant(properties, "expiresAt"),
     )
 
 

@@ -61,6 +61,7 @@ class Grant:
     # Points in parallel that are to hold it no longer, by uid, each with the reason as a sentence.
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     drain_for: timedelta | None = None  # how long connections may stay beyond its end; of ``drain``
+    ends_with_group: str = ""  # the group whose membership's end is the grant's, by name
 
     @property
     def drained_at(self) -> datetime | None:
@@ -212,7 +213,7 @@ def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
     """Shorten a live grant; an end that is not earlier changes nothing."""
     if ends_at >= grant.ends_at:
         return grant
-    return replace(grant, ends_at=ends_at, ends_at_text=ends_at_text)
+    return replace(grant, ends_at=ends_at, ends_at_text=ends_at_text, ends_with_group="")
 
 
 def extend_to(grant: Grant, granted: Grant) -> Grant:
@@ -234,5 +235,6 @@ def extend_to(grant: Grant, granted: Grant) -> Grant:
         max_duration=granted.max_duration,
         ends_at=granted.ends_at,
         ends_at_text=granted.ends_at_text,
+        ends_with_group=granted.ends_with_group,
         extension=grant.extension + 1,
     )

@@ -47,7 +47,14 @@ class Membership:
     member_id: str
     member_kind: PrincipalKind  # USER or SERVICE
     provider_id: str = ""  # the external provider that said so; empty: put here by hand
-    expires_at: datetime | None = None  # of what a provider said: an hour at most (EDGES B3)
+    expires_at: datetime | None = None  # not inclusive; at most an hour ahead if a provider says so
+
+    @property
+    def stated_end(self) -> datetime | None:
+        """The end that somebody here gave it; no access that rests on it is to last longer (EDGES
+        J9). A provider's word is renewed within its hour, so its end is none (EDGES B3).
+        """
+        return None if self.provider_id else self.expires_at
 
     def holds_at(self, now: datetime) -> bool:
         return self.expires_at is None or now < self.expires_at

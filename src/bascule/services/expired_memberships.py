@@ -1,8 +1,9 @@
-"""Ending memberships that an external provider vouched for, when they expire (EDGES B3).
+"""Ending memberships at their end: the one that somebody here gave them (EDGES J9), or that of an
+external provider's word (EDGES B3).
 
 They give nothing from that instant on (``memberships_of`` leaves them out); the sweep takes
-them away soon after, and with them what rested on them. Whoever signs in again there in the
-meantime has them renewed.
+them away soon after, and with them what rested on them. Whoever signs in again at the provider in
+the meantime has its word renewed.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def unlink(
     )
     act.record(tx, fact, identity_id(tx, KIND, provider.name))
     _take_back(tx, act, provider, identity.user_id, f"unlinking of {name} at {provider.name}")
-    if are_owners(tx, act, [identity.user_id]):
+    if are_owners(tx, [identity.user_id]):
         check_owner_left(tx, act)
     return True
 

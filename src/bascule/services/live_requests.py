@@ -39,6 +39,7 @@ from bascule.services.plans import PlanScopeReads, require_plan
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_revoke, what_may_be_cut
 from bascule.services.requests import said_by_hosts
+from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import rights_of
 from bascule.services.timeline import lengthened
 
@@ -127,6 +128,7 @@ def extend(
         port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text)
         return RequestedMachine(grant.machine_id, (port,))
 
+    ends = right_ends(tx, subject.principal_id, act.now, named)
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
     for grant in live:
@@ -141,13 +143,15 @@ def extend(
         if isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)
         else:
-            agreed.append((grant, min(decision.grants, key=lambda each: each.max_duration)))
+            granted = min(decision.grants, key=lambda each: each.max_duration)
+            agreed.append((grant, ended_in_time(granted, ends.get(grant.machine_id))))
     if reasons:
         again = replace(request, machines=tuple(until_then(grant) for grant in live))
         denied = Denied(tuple(dict.fromkeys(reasons)))
         record_denied(tx, act, again, denied)
         return denied
     _check_later(agreed)
+    _check_right_lasts(agreed)
     for grant, granted in agreed:
         _extend_one(tx, act, grant, granted)
     return None
@@ -183,6 +187,27 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
             target=earlier[0].target,
             advice="Give a later end. To end access early: bascule revoke.",
             problems=earlier,
+        )
+
+
+def _check_right_lasts(agreed: Sequence[tuple[Grant, Grant]]) -> None:
+    """Where nothing would come of it, say why: the right ends with the present end."""
+    if any(granted.ends_at > grant.ends_at for grant, granted in agreed):
+        return
+    for grant, granted in ((old, new) for old, new in agreed if new.ends_with_group):
+        raise Conflict(
+            sentence(
+                "Port {port} of {machine} is granted until {until} already, when the membership of "
+                "group {group} ends that gives the right to it.",
+                port=grant.number,
+                machine=grant.machine_id.name,
+                until=grant.ends_at_text,
+                group=granted.ends_with_group,
+            ),
+            code="EndsWithMembership",
+            target=Place(Part.END),
+            advice="Ask whoever administers the group for a later end of the membership: bascule group "
+            "add-member GROUP PERSON --until TIME.",
         )
 
 

@@ -2,8 +2,9 @@
 
 Every act that takes rights away calls ``end_unheld`` after its change and in its own
 transaction: one that disables or deletes a principal, takes a member out of a group, or
-changes or deletes an assignment or a role. What is held is then read anew, so that a right
-that is left by another way keeps the grant, and nobody has to reason about what was lost.
+changes or deletes an assignment or a role. So does one that gives a membership an end. What is
+held is then read anew, so that a right that is left by another way keeps the grant, no longer than
+that right is to be held, and nobody has to reason about what was lost.
 """
 
 from __future__ import annotations
@@ -20,8 +21,15 @@ from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads
 from bascule.interfaces.sign_in import SignInReads
 from bascule.services.act import Act
-from bascule.services.grants import GrantEndWrites, end_drains, end_grants
+from bascule.services.grants import (
+    GrantEndWrites,
+    change,
+    end_drains,
+    end_grants,
+    record_shortened,
+)
 from bascule.services.request_rights import NEEDED_TO_ASK
+from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import RightsReads, rights_of
 
 
@@ -56,9 +64,25 @@ def end_unheld(
             held[grant.requestor_id] = [rights.reach(action) for action in NEEDED_TO_ASK]
         return not all(reach.covers(grant.machine_id.key) for reach in held[grant.requestor_id])
 
-    ended = end_grants(tx, act, filter(is_lost, live), StatusReason.USER_REQUESTED, cause)
+    lost = [grant for grant in live if is_lost(grant)]
+    ended = end_grants(tx, act, lost, StatusReason.USER_REQUESTED, cause)
+    _shorten_others(tx, act, [grant for grant in live if not is_lost(grant)])
     end_drains(tx, act, filter(is_lost, tx.draining_grants_of(wanted, act.now)))
     return ended
+
+
+def _shorten_others(tx: LossWrites, act: Act, kept: Iterable[Grant]) -> None:
+    """Have what now rests on a membership with an end last no longer than that (EDGES J9)."""
+    by_requestor: dict[str, list[Grant]] = {}
+    for grant in kept:
+        by_requestor.setdefault(grant.requestor_id, []).append(grant)
+    for requestor_id, grants in by_requestor.items():
+        ends = right_ends(tx, requestor_id, act.now, [grant.machine_id for grant in grants])
+        for grant in grants:
+            shorter = ended_in_time(grant, ends.get(grant.machine_id))
+            if shorter != grant:
+                change(tx, act, shorter)
+                record_shortened(tx, act, grant, shorter)
 
 
 def _requestors(tx: PrincipalReads, principal_ids: Iterable[str]) -> frozenset[str] | None:

@@ -1,13 +1,15 @@
 """Groups of users and service principals, and their members (EDGES B3, B4, B10).
 
 A member has all rights of its group, so changing a group or its members needs all of these
-rights. Groups are not nested. Members added by an external provider are not removed here.
+rights. Groups are not nested. A membership may have an end (EDGES J9). Members added by an external
+provider are not removed here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
@@ -16,10 +18,13 @@ from bascule.domain.facts.groups import (
     GroupCreated,
     GroupDeleted,
     MemberAdded,
+    MemberAddedUntil,
     MemberRemoved,
+    MembershipChanged,
 )
 from bascule.domain.names import parse_display_name, parse_group_name
 from bascule.domain.principals import Group, Membership
+from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
@@ -28,6 +33,7 @@ from bascule.services.act import Act, new_id
 from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
+from bascule.services.rights import lasting_rights
 
 
 class MemberWrites(OwnerReads, EventWrites, PrincipalWrites, Protocol):
@@ -100,7 +106,7 @@ def delete_group(tx: PrincipalLossWrites, act: Act, subject: Subject, group_id: 
         return False
     check_may_change(tx, act, subject, group.id)
     members = [each.member_id for each in tx.members_of(group.id)]
-    had_owners = are_owners(tx, act, members)
+    had_owners = are_owners(tx, members)
     tx.delete_principal(group.id)
     ended = end_unheld(tx, act, members, f"deletion of group {group.name}")
     fact = GroupDeleted(group.id, group.name, len(ended))
@@ -120,22 +126,87 @@ def members(reader: OwnerReads, group_id: str) -> Sequence[Member]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Until:
+    """The end that somebody gives a membership, not inclusive; None: it has none."""
+
+    at: datetime | None
+
+
 def add_member(
-    tx: MemberWrites, act: Act, subject: Subject, group_id: str, member_id: str
+    tx: PrincipalLossWrites,
+    act: Act,
+    subject: Subject,
+    group_id: str,
+    member_id: str,
+    until: Until | None = None,
 ) -> tuple[Member, bool]:
-    """Put a user or service principal into a group; True when it is new there."""
+    """Put a user or service principal into a group, or move the end of the membership; True when it
+    is new there.
+
+    ``until`` None leaves the end of a membership as it is; a new one has none then. The subject must
+    hold all rights of the group for that long: what it holds for a time it gives for no longer. Raises
+    InvalidInput for an end that is not in the future, Conflict (LastOwner) where an end would leave
+    no owner.
+    """
     group = find_group(tx, group_id)
-    check_may_change(tx, act, subject, group.id)
+    present = _by_hand(tx, group.id, member_id.lower())
+    ends_at = until.at if until else present.expires_at if present else None
+    own = lasting_rights(tx, subject.principal_id, act.now, ends_at)
+    check_may_change(tx, act, subject, group.id, own=own)
     kind = _kind_of_member(tx, member_id)
     member_id, name = member_id.lower(), name_of(tx, member_id)
-    present = _by_hand(tx, group.id, member_id)
+    if until is not None and ends_at is not None and ends_at <= act.now:
+        raise InvalidInput(
+            sentence(
+                "The end {end} is not in the future. The server's time is {now}.",
+                end=format_utc(ends_at),
+                now=format_utc(act.now),
+            ),
+            code="EndTimePassed",
+            target="properties.expiresAt",
+        )
     if present is not None:
-        return Member(present, name), False
-    membership = Membership(group.id, member_id, kind)
+        return Member(_end_at(tx, act, group, present, name, ends_at), name), False
+    membership = Membership(group.id, member_id, kind, expires_at=ends_at)
     tx.put_membership(membership)
-    fact = MemberAdded(group.id, group.name, member_id, name)
+    whom = (group.id, group.name, member_id, name)
+    fact = MemberAddedUntil(*whom, format_utc(ends_at)) if ends_at else MemberAdded(*whom)
     act.record(tx, fact, identity_id(tx, KIND, group.id))
     return Member(membership, name), True
+
+
+def _end_at(
+    tx: PrincipalLossWrites,
+    act: Act,
+    group: Group,
+    present: Membership,
+    name: str,
+    ends_at: datetime | None,
+) -> Membership:
+    """Move the end of a membership, and that of each grant which is not to outlast it."""
+    if ends_at == present.expires_at:
+        return present
+    had_owners = are_owners(tx, [present.member_id])
+    membership = replace(present, expires_at=ends_at)
+    tx.put_membership(membership)
+    fact = MembershipChanged(
+        group.id,
+        group.name,
+        present.member_id,
+        name,
+        _end_text(ends_at),
+        _end_text(present.expires_at),
+    )
+    act.record(tx, fact, identity_id(tx, KIND, group.id))
+    end_unheld(tx, act, [present.member_id], f"end of the membership of {name} in {group.name}")
+    if had_owners and not are_owners(tx, [present.member_id]):
+        check_owner_left(tx, act)
+    return membership
+
+
+def _end_text(ends_at: datetime | None) -> str:
+    return "" if ends_at is None else format_utc(ends_at)
 
 
 def remove_member(
@@ -158,7 +229,7 @@ def remove_member(
                 "hour.",
             )
         return False
-    had_owners = are_owners(tx, act, [member_id])
+    had_owners = are_owners(tx, [member_id])
     tx.delete_membership(group.id, member_id, BY_HAND)
     name = name_of(tx, member_id)
     ended = end_unheld(tx, act, [member_id], f"removal of {name} from group {group.name}")

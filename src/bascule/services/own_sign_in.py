@@ -326,7 +326,7 @@ def remove_factors_of(tx: OthersWayInWrites, act: Act, subject: Subject, user_id
     """
     user = find_user(tx, user_id)
     _check_another(tx, act, subject, user)
-    is_owner = are_owners(tx, act, [user.id])
+    is_owner = are_owners(tx, [user.id])
     codes = tx.recovery_codes(user.id)
     had_totp = _remove_totp(tx, act, user)
     passkeys = tx.passkeys_of(user.id)

@@ -3,8 +3,8 @@
 An owner, here, is a user or service principal that is enabled, holds Owner at the
 subscription by itself or by a group, and can prove who it is today: a service principal by a
 credential that has not expired, a user by a password, a passkey, or an identity of a
-provider that is enabled. A membership that a provider vouched for ends within the hour, and
-so does not count. What is not here: custom roles that allow as much as
+provider that is enabled. A membership that has an end, or that a provider vouched for (which ends
+within the hour), does not count. What is not here: custom roles that allow as much as
 Owner does; they can be changed by whoever may write roles.
 """
 
@@ -50,7 +50,7 @@ def check_owner_left(tx: OwnerReads, act: Act) -> None:
     sign in removed, a provider disabled or forgotten. Not to be called by a use case that takes
     nothing away: where all owners' credentials have expired, it would refuse the very help.
     """
-    if not any(_can_prove_itself(tx, owner_id, act.now) for owner_id in owner_ids(tx, act.now)):
+    if not any(_can_prove_itself(tx, owner_id, act.now) for owner_id in owner_ids(tx)):
         raise Conflict(
             "This would leave no enabled Owner of the subscription who can sign in, so nobody "
             "could give rights any more.",
@@ -60,12 +60,12 @@ def check_owner_left(tx: OwnerReads, act: Act) -> None:
         )
 
 
-def owner_ids(reader: OwnerReads, now: datetime) -> Sequence[str]:
+def owner_ids(reader: OwnerReads) -> Sequence[str]:
     """Users and service principals that hold Owner at the subscription, enabled or not."""
-    return tuple(dict.fromkeys(_owner_ids(reader, now)))
+    return tuple(dict.fromkeys(_owner_ids(reader)))
 
 
-def _owner_ids(reader: OwnerReads, now: datetime) -> Iterator[str]:
+def _owner_ids(reader: OwnerReads) -> Iterator[str]:
     scope = subscription_scope(subscription_of(reader))
     for assignment in reader.role_assignments_with(OWNER.id):
         if assignment.scope != scope:
@@ -74,7 +74,7 @@ def _owner_ids(reader: OwnerReads, now: datetime) -> Iterator[str]:
             yield assignment.principal_id
             continue
         for membership in reader.members_of(assignment.principal_id):
-            if not membership.provider_id and membership.holds_at(now):
+            if not membership.provider_id and membership.expires_at is None:
                 yield membership.member_id
 
 
@@ -96,7 +96,7 @@ def ending_credentials(
     """Credentials of enabled owners that still hold and end within ``ahead``; soonest first."""
     found = [
         EndingCredential(owner, credential)
-        for owner_id in owner_ids(reader, now)
+        for owner_id in owner_ids(reader)
         if (owner := reader.service_principal(owner_id)) is not None and owner.is_enabled
         for credential in reader.credentials_of(owner_id)
         if credential.expires_at is not None and now < credential.expires_at <= now + ahead

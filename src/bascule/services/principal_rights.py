@@ -25,14 +25,21 @@ from bascule.services.rights import RightsReads, holdings_of, rights_of
 _MOST_NAMED = 20  # roles that a refusal lists
 
 
-def check_may_change(reader: OwnerReads, act: Act, subject: Subject, *principal_ids: str) -> None:
+def check_may_change(
+    reader: OwnerReads,
+    act: Act,
+    subject: Subject,
+    *principal_ids: str,
+    own: Rights | None = None,
+) -> None:
     """Raise Forbidden unless ``subject`` holds all that each of these principals (or groups) holds.
 
     Whom a provider knows or has invited counts as in every group that the provider may put
     somebody into: the next sign-in there may do it. But oneself one is already. That the
-    caller may change principals at all is the route's affair.
+    caller may change principals at all is the route's affair. ``own`` is what of the subject's
+    rights counts, where that is not all of them.
     """
-    own = rights_of(reader, subject.principal_id, act.now)
+    own = rights_of(reader, subject.principal_id, act.now) if own is None else own
     seen: set[str] = set()  # a group that many may be put into is looked at once
     for principal_id in principal_ids:
         _check_holds(reader, act, own, principal_id, principal_id)
@@ -90,12 +97,12 @@ def _check_holds(
     )
 
 
-def are_owners(reader: OwnerReads, act: Act, principal_ids: Iterable[str]) -> bool:
+def are_owners(reader: OwnerReads, principal_ids: Iterable[str]) -> bool:
     """Is one of them an owner: may what takes them away leave nobody (EDGES B10)?
 
     Asked before the change; what concerns no owner must go on where all have lapsed.
     """
-    return not set(principal_ids).isdisjoint(owner_ids(reader, act.now))
+    return not set(principal_ids).isdisjoint(owner_ids(reader))
 
 
 def name_of(reader: PrincipalReads, principal_id: str) -> str:

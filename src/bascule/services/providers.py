@@ -126,7 +126,7 @@ def delete_provider(tx: ProviderEndWrites, act: Act, subject: Subject, name: str
     check_may_change(tx, act, subject, *_given_by(tx, [provider]))
     identities = tx.external_identities_from(provider.id)
     users = list(dict.fromkeys(each.user_id for each in identities))
-    had_owners = are_owners(tx, act, users)
+    had_owners = are_owners(tx, users)
     void(tx, users)
     tx.delete_identity_provider(provider.id)
     fact = ProviderRemoved(provider.name, provider.issuer, len(identities))
@@ -314,6 +314,6 @@ def _end_what_is_not_said(
         void(tx, users)
         for identity in identities:
             tx.put_external_identity(replace(identity, sealed_refresh=""))
-        if are_owners(tx, act, users):
+        if are_owners(tx, users):
             check_owner_left(tx, act)
     drop_memberships(tx, act, provider, users, f"change of identity provider {provider.name}")

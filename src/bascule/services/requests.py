@@ -50,6 +50,7 @@ from bascule.services.public_port_choices import Choices
 from bascule.services.public_ports_told import Through
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_know
+from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import rights_of
 
 
@@ -217,7 +218,11 @@ def _judge(
     if not isinstance(decision, Allowed):
         return request, decision
     problems = choices.judge(tx, policy, request, decision.grants, points)
-    return request, Denied(tuple(problems)) if problems else _awaited(decision, points)
+    if problems:
+        return request, Denied(tuple(problems))
+    ends = right_ends(tx, subject.principal_id, act.now, named)
+    grants = tuple(ended_in_time(each, ends.get(each.machine_id)) for each in decision.grants)
+    return request, _awaited(replace(decision, grants=grants), points)
 
 
 def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allowed:

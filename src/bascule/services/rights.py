@@ -14,6 +14,7 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.builtin_roles import BUILTIN_ROLES
+from bascule.domain.principals import Membership
 from bascule.domain.roles import (
     NO_RIGHTS,
     Reach,
@@ -53,17 +54,48 @@ def rights_of(reader: RightsReads, principal_id: str, now: datetime) -> Rights:
     One that is disabled, unknown or no caller (an agent) holds nothing. What was worked out
     is kept until anything about access changes, or a membership in it ends.
     """
+    return _kept(reader, principal_id, now).rights
+
+
+def stated_ends(reader: RightsReads, principal_id: str, now: datetime) -> Sequence[Membership]:
+    """A principal's memberships that end at a time which somebody here set, soonest first."""
+    return _kept(reader, principal_id, now).stated
+
+
+def lasting_rights(
+    reader: RightsReads, principal_id: str, now: datetime, until: datetime | None
+) -> Rights:
+    """What of its rights a principal holds until then, by what is known now; None: for good."""
+    kept = _kept(reader, principal_id, now)
+    if all(
+        until is not None and each.stated_end >= until for each in kept.stated if each.stated_end
+    ):
+        return kept.rights
+    ending = {
+        each.group_id
+        for each in kept.stated
+        if each.stated_end and (until is None or each.stated_end < until)
+    }
+    memberships = reader.memberships_of(principal_id, now)
+    groups = {
+        each.group_id for each in memberships if each.group_id not in ending or not each.stated_end
+    }
+    return rights_by(reader, [principal_id, *sorted(groups)])
+
+
+def _kept(reader: RightsReads, principal_id: str, now: datetime) -> _Kept:
     slot = _slot_of(reader.access_stamp(), principal_id)
     kept = slot.kept
     if kept is None or (kept.until is not None and kept.until <= now):
         kept = slot.kept = _work_out(reader, principal_id, now)
-    return kept.rights
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     rights: Rights
     until: datetime | None  # not inclusive; None: as long as the stamp stays
+    stated: tuple[Membership, ...] = ()  # those with an end that somebody here gave them
 
 
 @dataclass(slots=True)
@@ -80,15 +112,22 @@ def _slot_of(stamp: str, principal_id: str) -> _Slot:  # noqa: ARG001  # reason:
 def _work_out(reader: RightsReads, principal_id: str, now: datetime) -> _Kept:
     if not is_enabled(reader, principal_id):
         return _Kept(NO_RIGHTS, None)
-    ends = [each.expires_at for each in reader.memberships_of(principal_id, now)]
-    until = min((end for end in ends if end is not None), default=None)
-    return _Kept(holdings_of(reader, principal_id, now), until)
+    memberships = reader.memberships_of(principal_id, now)
+    until = min((each.expires_at for each in memberships if each.expires_at), default=None)
+    ending = [(each.stated_end, each.group_id, each) for each in memberships if each.stated_end]
+    stated = tuple(each for *_, each in sorted(ending, key=lambda found: found[:2]))
+    return _Kept(holdings_of(reader, principal_id, now), until, stated)
 
 
 def holdings_of(reader: RightsReads, principal_id: str, now: datetime) -> Rights:
     """The same of a principal that may be disabled, or of a group."""
     groups = (each.group_id for each in reader.memberships_of(principal_id, now))
-    assignments = reader.role_assignments_of([principal_id, *dict.fromkeys(groups)])
+    return rights_by(reader, [principal_id, *dict.fromkeys(groups)])
+
+
+def rights_by(reader: RoleReads, holder_ids: Sequence[str]) -> Rights:
+    """What is assigned to these principals and groups."""
+    assignments = reader.role_assignments_of(holder_ids)
     wanted = dict.fromkeys(each.role_id for each in assignments)
     roles = [role for role_id in wanted if (role := find_role(reader, role_id)) is not None]
     return rights_from(assignments, roles)

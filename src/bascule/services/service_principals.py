@@ -104,7 +104,7 @@ def change_service_principal(
         principal = _rename(tx, act, principal, _display_name(display_name))
     if is_enabled is None or is_enabled == principal.is_enabled:
         return principal
-    is_owner = are_owners(tx, act, [principal.id])
+    is_owner = are_owners(tx, [principal.id])
     changed = replace(principal, is_enabled=is_enabled)
     tx.put_service_principal(changed)
     where = identity_id(tx, KIND, principal.id)
@@ -147,7 +147,7 @@ def delete_service_principal(
     if principal is None:
         return False
     check_may_change(tx, act, subject, principal.id)
-    is_owner = are_owners(tx, act, [principal.id])
+    is_owner = are_owners(tx, [principal.id])
     # Disabled first, so that the grants of this one alone need to be looked at.
     tx.put_service_principal(replace(principal, is_enabled=False))
     cause = f"deletion of service principal {principal.display_name}"
@@ -253,7 +253,7 @@ def remove_credential(
     if credential is None or credential.principal_id != principal.id:
         return False
     check_may_change(tx, act, subject, principal.id)
-    is_owners = credential.holds_at(act.now) and are_owners(tx, act, [principal.id])
+    is_owners = credential.holds_at(act.now) and are_owners(tx, [principal.id])
     tx.delete_credential(credential.key_id)
     fact = CredentialRemoved(
         principal.id,

@@ -109,7 +109,7 @@ def _enable(tx: UserWrites, act: Act, user: User) -> User:
 
 
 def _disable(tx: PrincipalLossWrites, act: Act, user: User) -> User:
-    is_owner = are_owners(tx, act, [user.id])
+    is_owner = are_owners(tx, [user.id])
     disabled = replace(user, is_enabled=False, epoch=user.epoch + 1)
     tx.put_user(disabled)
     ended = end_unheld(tx, act, [user.id], f"disabling of user {user.name}")
@@ -129,7 +129,7 @@ def delete_user(tx: PrincipalLossWrites, act: Act, subject: Subject, user_id: st
     if user is None:
         return False
     check_may_change(tx, act, subject, user.id)
-    is_owner = are_owners(tx, act, [user.id])
+    is_owner = are_owners(tx, [user.id])
     # Disabled first, so that the grants of this one alone need to be looked at.
     tx.put_user(replace(user, is_enabled=False))
     ended = end_unheld(tx, act, [user.id], f"deletion of user {user.name}")

@@ -118,7 +118,7 @@ _INSERT = t.grants.insert()
 _MOVABLE = (
     *("on_expiry", "max_duration", "ends_at", "ends_at_text", "state", "reason"),
     *("generation", "extension", "ended_at", "failure", "answer_by", "withdrawn"),
-    *("drain_for", "drained_at"),
+    *("drain_for", "drained_at", "ends_with_group"),
 )
 # Built once: making a statement costs more than running it.
 _HERE = update(t.grants).where(
@@ -332,6 +332,7 @@ def _movable(grant: Grant) -> Values:
         "withdrawn": dict(grant.withdrawn),
         "drain_for": grant.drain_for,
         "drained_at": grant.drained_at,
+        "ends_with_group": grant.ends_with_group,
     }
 
 
@@ -363,4 +364,5 @@ def grant_of_row(row: Row[Any]) -> Grant:
         answer_by=row.answer_by,
         withdrawn=row.withdrawn,
         drain_for=row.drain_for,
+        ends_with_group=row.ends_with_group,
     )

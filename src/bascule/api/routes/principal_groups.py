@@ -12,7 +12,7 @@ from bascule.api.envelope import CompactJson
 from bascule.api.named import named_page, wanted_name
 from bascule.api.paging import WantedPage
 from bascule.api.routes.users import IDENTITY, Filter
-from bascule.api.wire.principals import GroupBody, group_json, member_json
+from bascule.api.wire.principals import GroupBody, MemberBody, group_json, member_json
 from bascule.domain.actions import (
     GROUP_OF_PEOPLE_DELETE,
     GROUP_OF_PEOPLE_READ,
@@ -102,10 +102,15 @@ async def list_members(call: CurrentCall, group_id: Id) -> Response:
 
 @router.put(MEMBER)
 @requires(GROUP_OF_PEOPLE_WRITE)
-async def add_member(call: CurrentCall, group_id: Id, member_id: Id) -> Response:
-    """The caller must hold all rights of the group."""
+async def add_member(
+    call: CurrentCall, group_id: Id, member_id: Id, body: MemberBody | None = None
+) -> Response:
+    """The caller must hold all rights of the group. A body may give the membership an end; null
+    removes it, and without one the end of a membership stays.
+    """
+    until = body.until() if body else None
     member, is_new = await call.perform(
-        lambda tx, act: memberships.add_member(tx, act, call.subject, group_id, member_id)
+        lambda tx, act: memberships.add_member(tx, act, call.subject, group_id, member_id, until)
     )
     return CompactJson(member_json(call.subscription, member), 201 if is_new else 200)
 

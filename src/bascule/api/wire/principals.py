@@ -25,7 +25,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput
 from bascule.identity.client_certificates import fingerprint_of, read_client_certificate
 from bascule.identity.secrets import new_secret, sha256_hex
-from bascule.services.memberships import Member
+from bascule.services.memberships import Member, Until
 from bascule.services.service_principals import NewCredential
 from bascule.services.users import UserDraft
 from bascule.services.whoami import Whoami
@@ -59,6 +59,21 @@ class GroupProperties(Body):
 
 class GroupBody(Body):
     properties: GroupProperties
+
+
+class MemberProperties(Body):
+    expires_at: EndTime | None = None  # null: no end
+
+
+class MemberBody(Body):
+    properties: MemberProperties | None = None
+
+    def until(self) -> Until | None:
+        """The end that was said; None: nothing was said of it."""
+        given = self.properties
+        if given is None or not given.has("expires_at"):
+            return None
+        return Until(given.expires_at.at if given.expires_at else None)
 
 
 class CredentialProperties(Body):
@@ -206,7 +221,15 @@ def whoami_json(subscription: str, tenant_id: str, who: Whoami) -> dict[str, Any
             "displayName": who.display_name,
             "tenantId": tenant_id,
             "address": who.subject.address,
-            "groups": [{"id": each.id, "displayName": each.name} for each in who.groups],
+            "groups": [
+                {
+                    "id": each.group.id,
+                    "displayName": each.group.name,
+                    "expiresAt": None if each.ends_at is None else format_utc(each.ends_at),
+                    "byProvider": each.is_vouched,
+                }
+                for each in who.groups
+            ],
             "roleAssignments": [
                 {
                     "roleAssignmentId": held.assignment.id,

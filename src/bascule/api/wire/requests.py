@@ -253,6 +253,16 @@ def _port_json(view: RequestView, grant: Grant, with_protocol: bool) -> dict[str
     }
 
 
+def _end_json(grant: Grant) -> dict[str, Any]:
+    """What there is to be said about its end."""
+    extra: dict[str, Any] = {}
+    if grant.drained_at is not None:
+        extra["drainsUntil"] = format_utc(grant.drained_at)
+    if grant.ends_with_group:
+        extra["endsWithMembershipOf"] = grant.ends_with_group
+    return extra
+
+
 def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
     shown = view.shown(grant)
     extra: dict[str, Any] = {"grantId": grant.id, "state": shown.state}
@@ -262,8 +272,7 @@ def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
         extra["failure"] = grant.failure
     if shown.opened_at is not None:
         extra["openedAt"] = format_utc(shown.opened_at)
-    if grant.drained_at is not None:
-        extra["drainsUntil"] = format_utc(grant.drained_at)
+    extra.update(_end_json(grant))
     if shown.sessions_alive is not None:
         extra["sessionsAlive"] = shown.sessions_alive
     if led := view.public_ports(grant):

@@ -51,12 +51,49 @@ class MemberAdded(Fact):
 
 
 @fact(
+    "Microsoft.Authorization/groups/members/write",
+    "Add member to group for a time",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    is_call=True,
+)
+class MemberAddedUntil(Fact):
+    group_id: Text
+    group: Text
+    member_id: Text
+    member: Text
+    ends_at: Text
+
+
+@fact(
+    "Microsoft.Authorization/groups/members/write",
+    "Change end of membership of group",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    is_call=True,
+)
+class MembershipChanged(Fact):
+    """Somebody moved, set or removed the end of a membership."""
+
+    group_id: Text
+    group: Text
+    member_id: Text
+    member: Text
+    ends_at: Text  # empty: it has no end
+    previous_ends_at: Text
+
+
+@fact(
     "Microsoft.Authorization/groups/members/expire/action",
     "End membership of group",
     Activity.UPDATE,
 )
 class MembershipEnded(Fact):
-    """An external provider had vouched for the membership for a limited time, which is over (EDGES B3)."""
+    """The membership was for a limited time, which is over.
+
+    ``provider_id`` is the external provider that vouched for it (EDGES B3). It is empty if somebody
+    here had given it an end (EDGES J9).
+    """
 
     group_id: Text
     group: Text

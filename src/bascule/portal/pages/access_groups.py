@@ -31,8 +31,10 @@ from bascule.portal.plain_forms import (
     nothing,
 )
 from bascule.portal.principal_pages import Column, Kind
+from bascule.portal.spans import parse_span
 from bascule.services import memberships
 from bascule.services.act import Act
+from bascule.services.memberships import Until
 from bascule.services.principal_rights import name_of
 from bascule.words import msgid
 
@@ -132,6 +134,7 @@ def _member_form(visit: Visit, group: Group) -> Form:
             is_required=True,
             longest=256,
         ),
+        _lasting(visit),
     )
     return Form(
         t("Add member"),
@@ -142,12 +145,26 @@ def _member_form(visit: Visit, group: Group) -> Form:
     )
 
 
+def _lasting(visit: Visit) -> Field:
+    t = visit.words
+    hint = t("Hours and minutes from now, as in 8:00 or 8 h. Empty: it has no end.")
+    return Field("time", t("How long the membership lasts"), hint=hint, longest=20)
+
+
+def _until(visit: Visit) -> Until:
+    text = visit.form.text("time").strip()
+    return Until(visit.now + parse_span(text, "time") if text else None)
+
+
 async def _add_member(visit: Visit, group: Group) -> Response:
     kind, wanted = visit.form.text("kind"), visit.form.text("principal")
 
     def work(tx: Transaction, act: Act) -> None:
         member_id = find_principal(visit, tx, kind, wanted)
-        memberships.add_member(tx, act, visit.subject, group.id, member_id)
+        until = _until(visit)  # nothing filled in says nothing of a membership that is there
+        memberships.add_member(
+            tx, act, visit.subject, group.id, member_id, until if until.at else None
+        )
 
     await perform_at(visit, GROUP_OF_PEOPLE_WRITE, work)
     return visit.go(KIND.page(group), "saved")
@@ -170,6 +187,37 @@ async def _known_member(visit: Visit) -> Member:
         return name_of(reader, member_id), open_ports(reader, [member_id])
 
     return group, member_id, *await visit.read(read)
+
+
+def _end_form(visit: Visit, known: Member) -> Form:
+    t = visit.words
+    return Form(
+        t("Change the end of the membership"),
+        t("Save"),
+        KIND.page(known[0]),
+        [_lasting(visit)],
+        lead=known[2],
+        effects=[
+            t("At its end the membership ends by itself, and access that rests on it closes."),
+        ],
+    )
+
+
+async def _change_end(visit: Visit, known: Member) -> Response:
+    group, member_id = known[0], known[1]
+
+    def work(tx: Transaction, act: Act) -> None:
+        memberships.add_member(tx, act, visit.subject, group.id, member_id, _until(visit))
+
+    await perform_at(visit, GROUP_OF_PEOPLE_WRITE, work)
+    return visit.go(KIND.page(group), "saved")
+
+
+add_form(
+    *(router, f"{KIND.one}/members/{{member_id}}/end", GROUP_OF_PEOPLE_WRITE),
+    *(_known_member, _end_form, _change_end),
+    is_kept=True,
+)
 
 
 add_confirmed(

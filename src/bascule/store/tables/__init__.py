@@ -274,6 +274,7 @@ grants = Table(
     Column("answer_by", Instant),  # when a point is given up next; null: none is waited for
     Column("drain_for", Span),  # null: connections do not stay for a time
     Column("drained_at", Instant),  # when those end that may stay; null: none may
+    Column("ends_with_group", String, nullable=False),  # empty: no membership's end is its own
     Column("withdrawn", Json, nullable=False),  # why points in parallel hold it no longer, by uid
     ForeignKeyConstraint(
         ["previous_state", "state"],

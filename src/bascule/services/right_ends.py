@@ -1,0 +1,72 @@
+"""When the right to a machine ends because a membership does (EDGES J9).
+
+Somebody gave the membership that end, so it is known in advance: no grant that rests on it is
+given for longer, and the host ends it without being told. What is not here: taking away what
+is over (``expired_memberships``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bascule.domain.grant import Grant, cut_to
+from bascule.domain.ids import ResourceId
+from bascule.domain.scopes import resource_scope
+from bascule.domain.times import format_utc
+from bascule.services.request_rights import NEEDED_TO_ASK
+from bascule.services.rights import RightsReads, rights_by, stated_ends
+
+
+@dataclass(frozen=True, slots=True)
+class RightEnd:
+    """The first moment at which the right is no longer held, and the group that gave it."""
+
+    at: datetime
+    group: str  # its name
+
+
+def right_ends(
+    reader: RightsReads, principal_id: str, now: datetime, machines: Iterable[ResourceId]
+) -> Mapping[ResourceId, RightEnd]:
+    """When ``principal_id`` loses the right to ask for these machines; those of no stated end are
+    left out.
+
+    A right that is left by another way counts: another group, an own assignment, a membership that
+    a provider vouches for.
+    """
+    stated = stated_ends(reader, principal_id, now)
+    if not stated:
+        return {}
+    memberships = reader.memberships_of(principal_id, now)
+    groups = {each.group_id for each in memberships}
+    lasting = {each.group_id for each in memberships if not each.stated_end}
+    found: dict[ResourceId, RightEnd] = {}
+    left = list(dict.fromkeys(machines))
+    for each in stated:  # soonest first; at most one in each group
+        assert each.stated_end is not None  # noqa: S101  # reason: stated_ends gives no others
+        if each.group_id in lasting:
+            continue
+        groups.discard(each.group_id)
+        held = rights_by(reader, [principal_id, *sorted(groups)])
+        reaches = [held.reach(action) for action in NEEDED_TO_ASK]
+        lost = [
+            machine
+            for machine in left
+            if not all(reach.covers(resource_scope(machine).key) for reach in reaches)
+        ]
+        if lost:
+            group = reader.group(each.group_id)
+            end = RightEnd(each.stated_end, group.name if group else each.group_id)
+            found.update(dict.fromkeys(lost, end))
+            left = [machine for machine in left if machine not in found]
+    return found
+
+
+def ended_in_time(grant: Grant, end: RightEnd | None) -> Grant:
+    """The grant, ending no later than the right does."""
+    if end is None or grant.ends_at <= end.at:
+        return grant
+    shorter = cut_to(grant, end.at, format_utc(end.at))
+    return replace(shorter, ends_with_group=end.group)
