@@ -229,8 +229,8 @@ def test_groups(cli: Cli) -> None:
     assert (again["expiresAt"], again["isNew"]) == ("2099-01-31T17:00:00.0000000Z", False)
     assert "2099" in cli.done("group", "show", "operators").out
     assert "2099" in cli.done("group", "add-member", "operators", "ci").out, "its end stays"
-    gone = cli.done("group", "add-member", "operators", "ci", "--no-end").out
-    assert gone == "ci is now in operators, without an end\n"
+    lasting = cli.done("group", "add-member", "operators", "ci", "--no-end").out
+    assert lasting == "ci is now in operators, without an end\n"
     assert cli("group", "add-member", "operators", "ci", "--for", "8h", "--no-end").code == 2
     assert (
         "not in the future"
