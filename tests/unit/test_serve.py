@@ -58,7 +58,7 @@ def test_the_first_start_says_what_comes_next(
         return 0
 
     monkeypatch.setattr("bascule.api.server.run_server", run_server)
-    monkeypatch.setattr("bascule.bootstrap.serve._is_watched", lambda: is_watched)
+    monkeypatch.setattr("bascule.bootstrap.first_words._is_watched", lambda: is_watched)
     data = tmp_path / "data"
     said = [CliRunner().invoke(serve, [*ANYWHERE, "--data", str(data)], obj=None) for _ in range(2)]
     assert [each.exit_code for each in said] == [0, 0]
@@ -78,7 +78,7 @@ def started_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[b
             return 0
 
         monkeypatch.setattr("bascule.api.server.run_server", run_server)
-        monkeypatch.setattr("bascule.bootstrap.serve._is_watched", lambda: is_watched)
+        monkeypatch.setattr("bascule.bootstrap.first_words._is_watched", lambda: is_watched)
         monkeypatch.setattr("bascule.bootstrap.serve.set_up_logging", lambda: None)
         monkeypatch.setattr("bascule.bootstrap.serve.log", structlog.get_logger())
         with capture_logs() as lines:

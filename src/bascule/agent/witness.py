@@ -5,7 +5,9 @@ how far it has come. The agent keeps the furthest place that a state told and th
 told since, and at each asking wants to hear the hashes of both again. A chain that is shorter now,
 or has another hash there, is another past: it is kept as evidence, reported, and stays a weakness
 until root removes the file. From then on the new chain is witnessed, the evidence stays. A server
-that was restored from a backup does this too; its owner knows then why. Another installation, at
+that was restored from a backup does this too; its owner knows then why. If the restore is signed with the
+recovery key whose public half was told first, no root is needed: what was seen is kept as evidence, and
+the chain that the signature names is witnessed from then on (EDGES I6). Another installation, at
 which root enrolled this agent, has another record: what was seen of the one before is kept aside.
 
 Once a day the place and the time are kept as a mark. The floor that the server told first is
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,8 @@ from typing import Any
 import structlog
 
 from bascule.domain.chain import ChainHead
+from bascule.domain.plain import clean
+from bascule.domain.restoration import Restoration
 from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
 from bascule.domain.times import format_utc, parse_instant
 from bascule.domain.weaknesses import RECORD_CHANGED, Weakness
@@ -39,9 +43,11 @@ log = structlog.get_logger("bascule.agent")
 
 FILE = "witness.json"
 KEPT_ASIDE = "witness.previous.json"  # what was seen of another installation
+RECORD_RESTORED = "record restored"  # when, and the furthest place of before
 RECORD_SEEN = "record seen"  # the fact of a report that names the furthest place
 MARK_EVERY = timedelta(days=1)
 MOST_MARKS = 400
+MOST_SETTLED = 20
 SLACK = timedelta(hours=1)  # between this host's clock and the server's, and for sealing
 SAVE_SECONDS = 30.0  # the disk is not asked for each event; evidence is saved at once
 
@@ -52,6 +58,16 @@ class Mark:
 
     head: ChainHead
     at: datetime  # by this host's clock
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A restore that explained why the record is another one."""
+
+    number: int
+    at: datetime
+    reason: str
+    seen: ChainHead  # the place that the record of before had reached: the evidence
 
 
 class Witness:
@@ -66,6 +82,10 @@ class Witness:
         self.first: tuple[ChainHead, str] | None = None  # what was contradicted, and how
         self.floor: timedelta | None = None  # as it was first told; None: not yet
         self.marks: tuple[Mark, ...] = ()  # oldest first
+        self.recovery_key = ""  # its public half, as it was first told
+        self.restored: tuple[Settled, ...] = ()  # oldest first
+        self._refused_key = ""
+        self._heard: tuple[ChainHead, str] | None = None  # for the next state to explain
         self._pending: tuple[str, ...] = ()  # not reported yet
         self._saved: tuple[object, ...] = ()
         self._next_save = 0.0
@@ -76,23 +96,79 @@ class Witness:
         if told is None:
             return  # nothing that can be read
         head = ChainHead(told.position, told.hash)
+        heard, self._heard, was_told = self._heard, None, ChainHead()
         for kept, again in ((self.head, told.seen_hash), (self.told, told.told_hash)):
             what = _contradiction(kept, head, again, told.begin)
             if what:
-                self._dispute(kept, what)
-                self.marks = ()  # of another chain
+                self.marks, heard = (), None  # of another chain
+                explained = self._explanation(kept, head, told.restored or ())
+                if explained is None:
+                    self._dispute(kept, what)
+                else:
+                    self._settle(explained, kept)
+                    # The next state has to have the hash that was signed, and this one's.
+                    head, was_told = explained.new, head
                 break
-        self.head, self.told = head, ChainHead()
+        if heard is not None:
+            self._dispute(*heard)
+        self.head, self.told = head, was_told
+        self._learn(told.recovery_key)  # a key that comes with what it explains explains nothing
         self._mark(head, told, now)
 
     def hear(self, head: ChainHead) -> None:
         """Keep where the record ends as the server told unasked, for the next state to confirm."""
         for kept in (self.head, self.told):
             if head.position == kept.position and head.hash != kept.hash:
-                self._dispute(kept, _another(kept))
+                if self.recovery_key:
+                    self._heard = (kept, _another(kept))
+                else:
+                    self._dispute(kept, _another(kept))
                 return
         if head.position > max(self.head.position, self.told.position):
             self.told = head
+
+    def _learn(self, recovery_key: str | None) -> None:
+        """The first that is told counts: who takes over a server cannot bring another."""
+        if not recovery_key or recovery_key == self.recovery_key:
+            return
+        if self.recovery_key:
+            if recovery_key != self._refused_key:
+                log.warning(
+                    "the server tells another recovery key; the first one told still counts"
+                )
+                self._refused_key = recovery_key
+            return
+        self.recovery_key = recovery_key
+        self._next_save = 0.0
+
+    def _explanation(
+        self, seen: ChainHead, head: ChainHead, told: Sequence[Restoration]
+    ) -> Restoration | None:
+        """The restore that explains it, signed with the recovery key; each explains once."""
+        last = self.restored[-1].number if self.restored else 0
+        for each in sorted(told, key=lambda restoration: restoration.number):
+            is_ours = self._tenant_id in ("", each.tenant_id)
+            if is_ours and each.number > last and each.explains(seen, head) and self._signed(each):
+                return each
+        return None
+
+    def _signed(self, restoration: Restoration) -> bool:
+        from bascule.client.signature import is_signed_for_recovery  # noqa: PLC0415  # reason: rare
+
+        return is_signed_for_recovery(
+            self.recovery_key, restoration.statement(), restoration.signature
+        )
+
+    def _settle(self, restoration: Restoration, seen: ChainHead) -> None:
+        log.warning(
+            "the server was restored from a backup, signed with the recovery key",
+            at=format_utc(restoration.at),
+            reason=clean(restoration.reason),
+            seen=seen.position,
+        )
+        settled = Settled(restoration.number, restoration.at, clean(restoration.reason), seen)
+        self.restored = (*self.restored, settled)[-MOST_SETTLED:]
+        self._next_save = 0.0
 
     def _dispute(self, seen: ChainHead, what: str) -> None:
         log.error("the server's record is not the one that was seen", what=what)
@@ -133,7 +209,14 @@ class Witness:
     def facts(self) -> dict[str, str]:
         if not self.head.position:
             return {}
-        return {RECORD_SEEN: f"event {self.head.position}, {self.head.hash[:16]}"}
+        told = {RECORD_SEEN: f"event {self.head.position}, {self.head.hash[:16]}"}
+        if self.restored:
+            last = self.restored[-1]
+            told[RECORD_RESTORED] = (
+                f"on {last.at:%Y-%m-%d %H:%M} UTC; before, event {last.seen.position}, "
+                f"{last.seen.hash[:16]}"
+            )
+        return told
 
     def status(self) -> dict[str, Any]:
         """What ``bascule audit verify --witness`` reads."""
@@ -156,6 +239,16 @@ class Witness:
                 }
                 for each in self.marks
             ],
+            "recoveryKey": self.recovery_key,
+            "restored": [
+                {
+                    "number": each.number,
+                    "at": format_utc(each.at),
+                    "reason": each.reason,
+                    "before": {"position": each.seen.position, "hash": each.seen.hash},
+                }
+                for each in self.restored
+            ],
         }
 
     def save(self, now: float) -> None:
@@ -171,7 +264,10 @@ class Witness:
             log.error("what was seen of the record is not on disk", why=error.message)
 
     def _state(self) -> tuple[object, ...]:
-        return (self.head, self.told, self.first, self.floor, self.marks)
+        return (
+            *(self.head, self.told, self.first, self.floor, self.marks),
+            *(self.recovery_key, self.restored),
+        )
 
     def _record(self) -> dict[str, Any]:
         named = {"tenantId": self._tenant_id} if self._tenant_id else {}
@@ -192,6 +288,8 @@ class Witness:
             self.first = (first, str(data["first"].get("what", ""))) if first is not None else None
             self.floor = _read_floor(data)
             self.marks = tuple(_read_marks(data.get("marks")))
+            self.recovery_key = str(data.get("recoveryKey") or "")
+            self.restored = tuple(_read_restored(data.get("restored")))
             self._saved = self._state()
 
 
@@ -237,6 +335,14 @@ def _read_marks(data: object) -> Iterator[Mark]:
         with contextlib.suppress(BasculeError, TypeError):
             if head is not None:
                 yield Mark(head, parse_instant(each.get("at")))
+
+
+def _read_restored(data: object) -> Iterator[Settled]:
+    for each in data if isinstance(data, list) else ():
+        with contextlib.suppress(BasculeError, TypeError, ValueError, AttributeError):
+            seen, reason = _read_head(each.get("before")), str(each.get("reason", ""))
+            if seen is not None:
+                yield Settled(int(each.get("number")), parse_instant(each.get("at")), reason, seen)
 
 
 def _read_head(data: object) -> ChainHead | None:

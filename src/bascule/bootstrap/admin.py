@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.bootstrap.admin_database import database
+from bascule.bootstrap.backup_commands import backup, recovery_key, restore
 from bascule.bootstrap.data_directory import (
     ADMIN_FILE,
     AdminFile,
@@ -82,6 +83,9 @@ def admin() -> None:
 
 admin.add_command(database)
 admin.add_command(replica)
+admin.add_command(recovery_key)
+admin.add_command(backup)
+admin.add_command(restore)
 
 
 @admin.command(

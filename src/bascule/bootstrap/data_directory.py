@@ -28,6 +28,7 @@ DATABASE = "bascule.db"
 DATABASE_FILE = "database.json"  # where the record is, if that is PostgreSQL
 TIMELINE_FILE = "timeline.json"  # what this server has seen of its cluster
 LOCK = "lock"
+RESTORING = "restoring"  # the folder of a restore; without a database it did not finish
 # What may be there without a database: all that a start makes, since one that was killed made only
 # some of it; and what a disk brings that is mounted for it. A test holds this to what a start makes.
 OURS = frozenset(
@@ -68,6 +69,14 @@ def open_data_directory(path: Path) -> int:
         check_own(path)
         _check_contents(path)
         path.chmod(0o700)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return lock_directory(path)
+
+
+def lock_directory(path: Path) -> int:
+    """Lock it, whatever is in it; raises ConfigurationError while a server has it."""
+    try:
         descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise _unusable(path, error) from error
@@ -85,6 +94,11 @@ def _check_contents(path: Path) -> None:
     if _has_record_elsewhere(path):
         return
     names = sorted(each.name for each in path.iterdir())
+    if RESTORING in names:
+        raise ConfigurationError(
+            f"A restore into {path} did not finish. Nothing was changed.",
+            advice=f"Run it again: bascule admin restore FILE --data {path}",
+        )
     other = [name for name in names if name.removesuffix(".new") not in OURS]
     if other:
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""

@@ -276,6 +276,7 @@ def _serve(
     from bascule.api.protocol import LineHouse
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
+    from bascule.bootstrap.first_words import FirstWords
     from bascule.bootstrap.set_up_file import MadeLink, SetUpFile
     from bascule.bootstrap.this_host import ThisHost
     from bascule.identity.oidc import RelyingParty
@@ -294,8 +295,8 @@ def _serve(
     services = _services(store, place, replica)
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
-    is_first_start = not admin_path.exists()
     admin_file, set_up_file = AdminFile(admin_path), SetUpFile(settings.data)
+    words = FirstWords(None if admin_path.exists() else admin_path, set_up_file.path)
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
         _note_start(tx, act, services, record)
@@ -304,6 +305,7 @@ def _serve(
         record.remember(tx)
         keys.put(tx, act.now)
         if is_fresh:
+            words.make_recovery_key(tx, act)
             return made, set_up_file.make(tx, act, endpoint)
         set_up_file.tidy(tx, act.now)
         return made, None
@@ -340,12 +342,7 @@ def _serve(
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
         ServiceManager.from_environment().notify("READY=1")
-        if link is not None:  # where it is, not what: a service manager's log is read by many
-            log.info("set-up link made", file=str(set_up_file.path))
-            if _is_watched():
-                click.echo(f"next: open {link.url}\n      {link.terms}", err=True)
-        if is_first_start and admin_path.exists() and _is_watched():
-            click.echo(f"next: bascule login --admin-file {admin_path}", err=True)
+        words.say(link)
 
     code = run_server(
         app,
@@ -481,11 +478,6 @@ def _way_out(settings: ServeSettings, clock: Clock) -> WayOut:
 
     carriers = Carriers(clock, settings.sink_networks, settings.sink_directory)
     return WayOut(carriers, _first_name(settings))
-
-
-def _is_watched() -> bool:
-    """Does a person read what we say? A service manager's log needs no advice."""
-    return sys.stderr.isatty()
 
 
 def _first_name(settings: ServeSettings) -> str:

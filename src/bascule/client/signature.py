@@ -47,6 +47,19 @@ class RecordKeys:
         return True
 
 
+def is_signed_for_recovery(public: str, statement: bytes, signature: str) -> bool:
+    """Did the recovery key with this public half (86 characters; the second half signs) sign it?"""
+    raw = _decode(public)
+    if raw is None or len(raw) != 2 * KEY_LENGTH:
+        return False
+    key = Ed25519PublicKey.from_public_bytes(raw[KEY_LENGTH:])
+    try:
+        key.verify(_decode(signature) or b"", statement)
+    except InvalidSignature:
+        return False
+    return True
+
+
 def _decode(text: str) -> bytes | None:
     """The bytes, None unless this is their only spelling (RFC 4648 section 3.5)."""
     try:

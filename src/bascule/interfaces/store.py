@@ -58,6 +58,7 @@ from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
 from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
 from bascule.interfaces.record import ChainReads, ChainWrites, EventReads, EventWrites
+from bascule.interfaces.recovery import RecoveryReads, RecoveryWrites
 from bascule.interfaces.replicas import Outdated, ReplicaReads, ReplicaWrites
 from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.retention import RetentionReads, RetentionWrites
@@ -113,6 +114,7 @@ class Reader(
     ReplicaReads,
     LineReads,
     MetricReads,
+    RecoveryReads,
     Protocol,
 ):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
@@ -151,6 +153,7 @@ class Transaction(
     InviteWrites,
     ReplicaWrites,
     LineWrites,
+    RecoveryWrites,
     Protocol,
 ):
     """Reads and writes of one transaction: all of it is kept, or none."""

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from bascule.domain.bindings import MOST_BEHIND
 from bascule.domain.desired import DesiredState
+from bascule.domain.restoration import MOST_TOLD, Restoration
 from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
 from bascule.protocol.shape import INLINE, LENIENT, Most
 from bascule.protocol.shapes import LONGEST_NAME, GrantId
@@ -33,6 +34,9 @@ class RecordMark:
     told_hash: Annotated[str | None, LENIENT, Most(LONGEST_HASH)] = (
         None  # that it was told of since
     )
+    # The public half of the recovery key, and the restores from backups that it signed, last first.
+    recovery_key: Annotated[str | None, LENIENT, Most(LONGEST_HASH)] = None
+    restored: Annotated[tuple[Restoration, ...] | None, LENIENT, Most(MOST_TOLD)] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,8 @@ class InventoryWrites(InventoryReads, Generations, Listed):
                 "number": installation.number,
                 "moved_to": None,
                 "is_arriving": False,
+                "recovery_key": "",
+                "restored": [],
             },
         )
 

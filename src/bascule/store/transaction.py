@@ -27,6 +27,7 @@ from bascule.store.principals import PrincipalReads, PrincipalWrites
 from bascule.store.providers import ProviderReads, ProviderWrites
 from bascule.store.public_ports import PublicPortReads, PublicPortWrites
 from bascule.store.record import RecordReads, RecordWrites
+from bascule.store.recovery import RecoveryReads, RecoveryWrites
 from bascule.store.replicas import ReplicaReads, ReplicaWrites
 from bascule.store.requests import RequestReads, RequestWrites
 from bascule.store.retention import RetentionReads, RetentionWrites
@@ -57,6 +58,7 @@ class SqlReader(
     FleetReads,
     PublicPortReads,
     RecordReads,
+    RecoveryReads,
     ChainReads,
     ActivityReads,
     DeliveryReads,
@@ -96,6 +98,7 @@ class SqlTransaction(
     FleetWrites,
     PublicPortWrites,
     RecordWrites,
+    RecoveryWrites,
     ChainWrites,
     ActivityWrites,
     DeliveryWrites,

@@ -5,6 +5,7 @@ What is not here: the transaction that they run in, which ``open`` holds.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy import Connection
 
 from bascule.errors import ConfigurationError
 from bascule.store import migrations
+from bascule.store.failures import log
 from bascule.store.marks import raise_mark
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -30,7 +32,16 @@ def upgrade(connection: Connection, found: str, name: str) -> None:
     way = steps(found, name)
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, migrations.REVISION)
+    for step in way:
+        began = time.monotonic()
+        command.upgrade(config, step.revision)
+        log.info(
+            "database migrated",
+            database=name,
+            revision=step.revision,
+            what=step.what,
+            seconds=round(time.monotonic() - began, 3),
+        )
     raise_mark(connection, oldest_program(way))
 
 

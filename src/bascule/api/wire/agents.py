@@ -38,6 +38,7 @@ def record_mark(reader: Reader, seen: int, floor: timedelta, told: int = 0) -> R
     told of, and for how long nothing of it is deleted. 0 is no place.
     """
     head, begin = reader.chain_ends()
+    recovery = reader.recovery()
     return RecordMark(
         head.position,
         head.hash,
@@ -45,4 +46,6 @@ def record_mark(reader: Reader, seen: int, floor: timedelta, told: int = 0) -> R
         floor,
         reader.seal_at(seen) if seen else None,
         reader.seal_at(told) if told else None,
+        recovery.public_key or None,
+        recovery.restored or None,
     )

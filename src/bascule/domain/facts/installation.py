@@ -40,6 +40,51 @@ class InstallationMoved(Fact):
 
 
 @fact(
+    "Bascule.Audit/recoveryKeys/write",
+    "Create recovery key",
+    Activity.CREATE,
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
+class RecoveryKeyMade(Fact):
+    """From then on backups are sealed to it, and it signs what a restore says."""
+
+    fingerprint: Text  # of its public half
+    is_replacement: Flag  # agents that were told of the one before keep to that one
+
+
+@fact("Bascule.Audit/backups/write", "Make backup", Activity.CREATE, severity=Severity.LOW)
+class BackupMade(Fact):
+    """A backup was written, and read back."""
+
+    host: Text
+    file: Text
+    bytes: Number
+    is_sealed: Flag  # to the recovery key; otherwise whoever has the file has all keys
+    position: Number  # of the last event of the record that is in its chain
+
+
+@fact(
+    "Bascule.Audit/installations/restore/action",
+    "Restore installation from a backup",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    level=Level.CRITICAL,
+)
+class InstallationRestored(Fact):
+    """What was recorded between the backup and this is lost; nothing that worked once works again."""
+
+    host: Text
+    made_at: Text  # when the backup was made
+    position: Number  # of the last event of the backup
+    number: Number  # of the installation, from then on
+    is_signed: Flag  # with the recovery key: agents know why the record is another one
+    reason: Text
+    grants: Number  # that were live in the backup, and were ended
+    voided: Number  # sessions, tokens, invitations and codes
+
+
+@fact(
     "Bascule.Audit/databases/accept/action",
     "Accept another state of the database",
     Activity.UPDATE,

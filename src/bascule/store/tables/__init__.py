@@ -76,6 +76,9 @@ installation = Table(
     Column("number", BigInteger, nullable=False),  # raised by each move to another database
     Column("moved_to", String),  # null: this is the record; else it is retired, and that is
     Column("is_arriving", Boolean, nullable=False),  # copied, and not the record yet
+    Column("recovery_key", String, nullable=False),  # its public half; empty: none
+    # The last restores from a backup that the recovery key signed, last first.
+    Column("restored", Json, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
 

@@ -1,0 +1,138 @@
+"""The recovery key, and what a restore from a backup changes in the record that it brings back.
+
+A restore takes back whatever worked once or for a time: used, revoked or replaced since the backup was
+made, it would work again (EDGES I7). Agents' keys stay, and people's passwords. The installation gets a
+higher number: whichever server was there before, agents take nothing from it any more (EDGES H7).
+What is not here: the files of a backup (``bootstrap``), keys and signatures (``identity``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from bascule.domain.chain import ChainHead
+from bascule.domain.facts.installation import (
+    BackupMade,
+    InstallationRestored,
+    RecoveryKeyMade,
+)
+from bascule.domain.lifecycle import StatusReason
+from bascule.domain.restoration import MOST_REASON, MOST_TOLD, Restoration
+from bascule.domain.times import format_utc
+from bascule.errors import Conflict, NotFound
+from bascule.interfaces.inventory import InventoryWrites
+from bascule.interfaces.record import ChainReads, EventFilter, EventReads, EventWrites
+from bascule.interfaces.recovery import RecoveryWrites
+from bascule.services.act import Act, Services
+from bascule.services.grants import GrantEndWrites, end_drains, end_grants
+from bascule.services.record import Signer
+from bascule.services.seal import seal_all
+from bascule.services.tokens import rotate_signing_key
+
+TOTP_STEP = 30  # seconds (RFC 6238)
+STEPS_AHEAD = 1  # of a code that a clock which is fast may have been asked for
+
+
+class RecoveryKeyWrites(EventWrites, RecoveryWrites, Protocol):
+    """The key, and the record."""
+
+
+class RestoreWrites(GrantEndWrites, InventoryWrites, RecoveryWrites, ChainReads, Protocol):
+    """What a restore changes."""
+
+
+def keep_recovery_key(
+    tx: RecoveryKeyWrites, act: Act, public_key: str, fingerprint: str, *, may_replace: bool
+) -> None:
+    """Have this be the installation's. Raises Conflict where it has one already."""
+    has_one = bool(tx.recovery().public_key)
+    if has_one and not may_replace:
+        raise Conflict(
+            "This installation has a recovery key already. It was printed once, and is not kept here.",
+            advice="If it is lost: bascule admin recovery-key --data DIR --replace. To see whether a "
+            "key that you have is the right one: --check",
+        )
+    tx.keep_recovery_key(public_key)
+    act.record(tx, RecoveryKeyMade(fingerprint, has_one))
+
+
+@dataclass(frozen=True, slots=True)
+class LastBackup:
+    at: datetime
+    fact: BackupMade
+
+
+def last_backup(reader: EventReads) -> LastBackup | None:
+    """The last that is on record here."""
+    for _, event in reader.events(EventFilter(kinds=(BackupMade.__name__,)), limit=1):
+        if isinstance(event.fact, BackupMade):
+            return LastBackup(event.at, event.fact)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """What is known of a backup that is restored."""
+
+    host: str
+    made_at: datetime
+    reason: str
+    sign: Callable[[Restoration], Restoration] | None  # None: no recovery key was given
+
+
+async def settle_restored(
+    services: Services,
+    signer: Signer,
+    restoring: Restoring,
+    rotate: Callable[[datetime], tuple[str, str]],
+) -> Restoration:
+    """Change the record of a backup so that it can go on, before any server uses it.
+
+    ``rotate`` makes a new key that signs tokens, those of before verify nothing any more.
+    """
+    old = await services.read(lambda reader: reader.chain_head())  # what is sealed after it is new
+    await rotate_signing_key(services.perform, rotate, is_forgotten=True)
+    made = await services.perform(lambda tx, act: _void(tx, act, restoring, old))
+    await seal_all(services, signer)
+    new = await services.read(lambda reader: reader.chain_head())
+    whole = replace(made, new=new)
+    if restoring.sign is None:
+        return whole
+    signed = restoring.sign(whole)
+
+    def keep(tx: RecoveryWrites, _: Act) -> None:
+        tx.keep_restored((signed, *tx.recovery().restored)[:MOST_TOLD])
+
+    await services.perform(keep)
+    return signed
+
+
+def _void(tx: RestoreWrites, act: Act, restoring: Restoring, old: ChainHead) -> Restoration:
+    made = tx.installation()
+    if made is None:
+        raise NotFound("There is no installation in this backup.")
+    # Of two restores the later one counts, on whichever host: its number is higher.
+    number = max(made.number + 1, int(act.now.timestamp()))
+    cause = "restore from a backup"
+    ended = end_grants(tx, act, tx.live_grants(), StatusReason.USER_REQUESTED, cause)
+    end_drains(tx, act, tx.draining_grants_of(None, act.now))
+    voided = tx.void_used_once(int(act.now.timestamp()) // TOTP_STEP + STEPS_AHEAD)
+    tx.move_installation(number, is_arriving=False)
+    reason = restoring.reason[:MOST_REASON]
+    act.record(
+        tx,
+        InstallationRestored(
+            restoring.host,
+            format_utc(restoring.made_at),
+            old.position,
+            number,
+            restoring.sign is not None,
+            reason,
+            len(ended),
+            voided,
+        ),
+    )
+    return Restoration(made.tenant_id, number, act.now, old, old, reason)
