@@ -26,6 +26,7 @@ from bascule.identity.recovery_key import parse_public_recovery_key, parse_recov
 from bascule.identity.sealing import Sealer
 from bascule.identity.signing_keys import SIGNING_KEY, SigningKeys
 from bascule.identity.tls import CertificateKeeper
+from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.record import EventFilter
 from bascule.store import tables as t
 from bascule.store.long_work import reading
@@ -59,6 +60,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(made)
     CertificateKeeper(made, ()).ensure(SystemClock().now())
     SigningKeys(made)
+    TrustKey(made)
     Sealer(made)
     (made / "admin.json").write_text(json.dumps({"ca_file": "/elsewhere/ca.pem"}))
     (made / "set-up-link").write_text("a link that works once")
@@ -152,7 +154,13 @@ def test_everything_comes_back(data: Path, backup: Path, key: Path, tmp_path: Pa
     told = json.loads(done.stdout)
     assert told["isSigned"]
     assert told["reason"] == "disk failed"
-    for name in ("ca.key", "ca.pem", "record-signing.key", "sign-in-sealing.key"):
+    for name in (
+        "ca.key",
+        "ca.pem",
+        "trust-signing.key",
+        "record-signing.key",
+        "sign-in-sealing.key",
+    ):
         assert (there / name).read_bytes() == (data / name).read_bytes()
         mode = 0o644 if name == "ca.pem" else 0o600
         assert stat.S_IMODE((there / name).stat().st_mode) == mode
