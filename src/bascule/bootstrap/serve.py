@@ -288,7 +288,9 @@ def _serve(
     from bascule.services.sign_in import SignIn
 
     ports = [each.getsockname()[1] for each in listeners]
+    # Before what is missing of them is put into the database, for replicas to come.
     record_key, sealer = RecordKey(settings.data), Sealer(settings.data)
+    trust_key = keys.trust_key()
     endpoint = f"https://{_first_name(settings)}:{ports[0]}"
     replica = None if settings.database is None else this_replica(endpoint)
     place = ServerPlace(frozenset(ports), is_own_address, is_alone=replica is None)
@@ -321,7 +323,7 @@ def _serve(
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
         record_key=record_key,
-        trust_key=keys.trust_key(),
+        trust_key=trust_key,
         record_floor=settings.record_floor,
         anchors=settings.anchors,
         sign_in=SignIn(
