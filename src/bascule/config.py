@@ -54,6 +54,14 @@ class ServeSettings:
     sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
     metrics_listen: tuple[tuple[str, int], ...] = ()  # --metrics-listen: without TLS and token
     database: DatabaseSettings | None = None  # --database; None: SQLite in the data directory
+    own_certificate: tuple[Path, Path] | None = None  # --certificate, --key: PEM files
+
+    @property
+    def first_name(self) -> str:
+        """The name that clients are told, as in a URL: the first that was given, else localhost."""
+        given = [name for name in self.names if name not in ALWAYS_NAMED]
+        name = given[0] if given else ALWAYS_NAMED[0]
+        return f"[{name}]" if ":" in name else name
 
 
 def parse_listen(text: str, option: str = "--listen", port: int = 8443) -> tuple[str, int]:

@@ -26,7 +26,7 @@ from bascule import __version__
 from bascule.agent.answers import LARGEST_ANSWER, read_object, reason_of
 from bascule.agent.http_link import PATIENCE, WITHIN, HttpLink
 from bascule.agent.link import Identity
-from bascule.client.https import Https, HttpsFailure
+from bascule.client.https import Https, HttpsFailure, pinned
 from bascule.client.obstacles import unreachable
 from bascule.client.pin import fetch_ca
 from bascule.errors import (
@@ -94,7 +94,7 @@ def trust_of(state: Path) -> ssl.SSLContext:
             f"{state / IDENTITY_FILE} contains no CA certificate to trust.",
             advice="Enrol this host again with a new token: bascule machine enrol NAME --replace.",
         )
-    return ssl.create_default_context(cadata=ca)
+    return pinned(ssl.create_default_context(cadata=ca))
 
 
 def is_begun(state: Path, token: EnrolmentToken) -> bool:
@@ -114,7 +114,7 @@ def meet(server: str, token: EnrolmentToken) -> str:
     alone. Raises AuthenticationFailed (another CA), ServerUnreachable.
     """
     ca = fetch_ca(server, token.ca_fingerprint)
-    https = Https(server, ssl.create_default_context(cadata=ca))
+    https = Https(server, pinned(ssl.create_default_context(cadata=ca)))
     try:
         status = https.request(
             "GET", "/healthz", patience=PATIENCE, within=WITHIN, largest=LARGEST_ANSWER
@@ -157,7 +157,7 @@ def enrol(
     }
     _write_draft(state, draft)
     key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
-    trust = ssl.create_default_context(cadata=ca)
+    trust = pinned(ssl.create_default_context(cadata=ca))
     answer = _ask(server, token, key, trust)
     draft["tenantId"] = answer.tenant_id
     draft["machineId"] = answer.machine_id

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -18,9 +18,11 @@ from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.origin import Names, Proxies
 from bascule.api.replica_keys import ReplicaKeys
 from bascule.api.sampling import Sampler
+from bascule.domain.endings import Ending
 from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
 from bascule.identity.oidc import RelyingParty
+from bascule.identity.own_certificate import OwnCertificate
 from bascule.identity.realm import Realm
 from bascule.identity.record_key import RecordKey
 from bascule.identity.tls import ca_fingerprint
@@ -57,7 +59,8 @@ class AppState:
     # What repeated forms are told by; bootstrap gives one that outlives a restart.
     form_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     on_set_up: Callable[[], None] = lambda: None  # when the set-up link was used
-    certificate_ends: Callable[[], Mapping[str, datetime]] = dict  # by what each certificate is
+    certificates: Callable[[], Sequence[Ending]] = tuple  # of this server, with their ends
+    own_certificate: OwnCertificate | None = None  # which an operator brought
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
     record_floor: timedelta = DEFAULT_FLOOR  # nothing younger is deleted by any call
     denials: Denials = field(default_factory=Denials)  # of known callers, by principal

@@ -9,7 +9,7 @@ replicas: take the greatest over them, not the sum.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -26,9 +26,11 @@ from bascule import __version__
 from bascule.api.context import AppState
 from bascule.api.lately import Lately
 from bascule.domain.delivery import SinkState
+from bascule.domain.endings import Ending, Ends
 from bascule.domain.facts.kinds import SORTS
 from bascule.domain.lifecycle import UNSETTLED, StatusReason
 from bascule.errors import BasculeError
+from bascule.identity.x509 import first_end
 from bascule.services.counts import Counts, counts
 from bascule.services.hub import CHANGES
 from bascule.services.meters import BOUNDS, Histogram, Meters, Span
@@ -72,7 +74,10 @@ class Process:
     agent_lines: int
     portal_streams: int
     retries: int
-    ends: Mapping[str, datetime]  # of certificates, by what each is
+    certificates: Sequence[Ending]
+    is_own_refused: (
+        bool | None
+    )  # are the files of an operator's certificate unfit? None: there are none
 
 
 class Metrics:
@@ -91,13 +96,14 @@ class Metrics:
 
     async def _make(self) -> bytes:
         found = await self._counts()
-        services = self._state.services
+        services, own = self._state.services, self._state.own_certificate
         process = Process(
             services.meters,
             len(self._state.lines),
             services.hub.listeners(CHANGES),
             services.store.retries,
-            self._state.certificate_ends(),
+            self._state.certificates(),
+            own is not None and bool(own.problem),
         )
         return await asyncio.to_thread(_text, process, found, services.clock.now())
 
@@ -113,7 +119,7 @@ class Metrics:
         now = services.clock.now()
         try:
             services.fitness.require_current()
-            return await services.read(lambda reader: counts(reader, now))
+            return await services.read(lambda reader: counts(reader, now, first_end))
         except BasculeError:
             return None
 
@@ -169,9 +175,14 @@ def _of_process(process: Process, now: datetime) -> Iterator[Metric]:
     left = _family(
         "bascule_certificate_left_seconds", "Seconds until a certificate ends.", "certificate"
     )
-    for name, ends_at in process.ends.items():
-        left.add_metric([name], (ends_at - now) / _SECOND)
+    for each in process.certificates:
+        left.add_metric([each.what], (each.ends_at - now) / _SECOND)
     yield left
+    yield _gauge(
+        "bascule_certificate_refused",
+        "1 if the files of --certificate and --key cannot be used, else 0.",
+        int(process.is_own_refused),
+    )
 
 
 def _of_database(found: Counts | None, now: datetime) -> Iterator[Metric]:
@@ -200,6 +211,16 @@ def _of_database(found: Counts | None, now: datetime) -> Iterator[Metric]:
         "Generations that the agent furthest behind has to take.",
         found.behind.generations,
     )
+    ends = _family(
+        "bascule_ending_left_seconds",
+        "Seconds until the first secret or certificate of its kind ends, of those within 60 days.",
+        "kind",
+    )
+    for what in Ends:
+        first = min((each.ends_at for each in found.endings if each.what is what), default=None)
+        if first is not None:
+            ends.add_metric([what], (first - now) / _SECOND)
+    yield ends
     backlog = found.backlog
     age = timedelta() if backlog.oldest is None else max(timedelta(), now - backlog.oldest)
     yield _gauge(

@@ -27,6 +27,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from bascule.api.connections import Bounds, ConnectionPlace, Crowd
+from bascule.api.hello import peek_hello
 from bascule.api.listening import address_of, listen
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.protocol import LineHouse, PatientProtocol
@@ -308,7 +309,10 @@ class EdgeServer(uvicorn.Server):
             connection.close()
             raise ConnectionResetError
         loop = asyncio.get_running_loop()
-        bounds = self._crowd.bounds
+        bounds, keeper = self._crowd.bounds, self._keeper
+        context = keeper.context
+        if keeper.has_choice:
+            context = keeper.context_for(await _hello(connection, due - loop.time()))
         protocol = PatientProtocol(
             self.config,
             self.server_state,
@@ -324,7 +328,7 @@ class EdgeServer(uvicorn.Server):
             await loop.connect_accepted_socket(
                 lambda: protocol,
                 connection,
-                ssl=self._keeper.context,
+                ssl=context,
                 ssl_handshake_timeout=max(MINIMUM_PATIENCE, due - loop.time()),
                 ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
             )
@@ -376,6 +380,14 @@ def _config(app: ASGIApp, keeper: CertificateKeeper, bounds: Bounds) -> uvicorn.
         timeout_graceful_shutdown=CANCEL_SECONDS,
         ssl_context_factory=lambda *_: keeper.context,
     )
+
+
+async def _hello(connection: socket.socket, seconds: float) -> bytes:
+    try:
+        return await peek_hello(connection, seconds)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _hang_up(connection: socket.socket) -> None:

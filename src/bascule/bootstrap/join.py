@@ -23,7 +23,7 @@ import structlog
 from bascule.bootstrap.data_directory import DATABASE_FILE, LOCK, open_data_directory
 from bascule.bootstrap.database import Record
 from bascule.bootstrap.replica import refuse_this_host
-from bascule.client.https import Https, HttpsFailure
+from bascule.client.https import Https, HttpsFailure, pinned
 from bascule.client.obstacles import unreachable
 from bascule.client.pin import fetch_ca
 from bascule.config import JOIN_VARIABLE, DatabaseSettings, ServeSettings
@@ -164,7 +164,7 @@ def _ask(token: JoinToken) -> _Joined:
         except ServerUnreachable as error:
             failures.append(error)
             continue
-        return _prove(endpoint, ssl.create_default_context(cadata=ca), token)
+        return _prove(endpoint, pinned(ssl.create_default_context(cadata=ca)), token)
     raise failures[-1]
 
 

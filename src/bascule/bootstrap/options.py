@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bascule.errors import ConfigurationError
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DATA = click.option(
@@ -41,3 +43,35 @@ def database_options(command: Command) -> Command:
         help="File with the password of the database.",
     )
     return password(unverified(command))
+
+
+def certificate_options(command: Command) -> Command:
+    """``--certificate`` and ``--key``: a server certificate that an operator brings."""
+    key = click.option(
+        "--key",
+        type=click.Path(path_type=Path, readable=False),
+        default=None,
+        metavar="FILE",
+        help="PEM file with the certificate's private key, readable only by the server.",
+    )
+    certificate = click.option(
+        "--certificate",
+        type=click.Path(path_type=Path, readable=False),
+        default=None,
+        metavar="FILE",
+        help="PEM file with your own server certificate and its issuers, for browsers and Azure's "
+        "clients; read again when it changes. Agents go on by the installation's CA.",
+    )
+    return certificate(key(command))
+
+
+def parse_certificate(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """Raise ConfigurationError where only one of the two is given."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise ConfigurationError(
+            "--certificate and --key need each other.",
+            advice="Give both: --certificate FULLCHAIN.pem --key KEY.pem",
+        )
+    return certificate.absolute(), key.absolute()

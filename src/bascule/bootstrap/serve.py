@@ -19,11 +19,15 @@ import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
-from bascule.bootstrap.options import POOLER, database_options
+from bascule.bootstrap.options import (
+    POOLER,
+    certificate_options,
+    database_options,
+    parse_certificate,
+)
 from bascule.bootstrap.replica import LEAVE_WITHIN, among_replicas, refuse_this_host, this_replica
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
-    ALWAYS_NAMED,
     DEFAULT_ANCHORS,
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from bascule.bootstrap.database import Record
     from bascule.bootstrap.keys import Keys
     from bascule.bootstrap.this_host import ThisHost
+    from bascule.identity.own_certificate import OwnCertificate
     from bascule.identity.tls import CertificateKeeper
     from bascule.identity.tokens import TokenIssuer
     from bascule.services.delivery import WayOut
@@ -117,6 +122,7 @@ log = structlog.get_logger("bascule.server")
     show_default=True,
     help="Validity of the server's certificate, ISO 8601; it renews itself.",
 )
+@certificate_options
 @click.option(
     "--record-floor",
     default=format_duration(DEFAULT_FLOOR),
@@ -172,6 +178,8 @@ def serve(
     join_file: Path | None,
     this_host: bool,
     certificate_life: str,
+    certificate: Path | None,
+    key: Path | None,
     record_floor: str,
     allow_password_grant: bool,
     nsg_allow_priority: int,
@@ -197,6 +205,7 @@ def serve(
         balancers=tuple(parse_address(text) for text in balancer),
         this_host=this_host,
         certificate_life=parse_duration(certificate_life),
+        own_certificate=parse_certificate(certificate, key),
         allows_password_grant=allow_password_grant,
         anchors=Anchors(nsg_allow_priority, nsg_deny_priority),
         record_floor=check_floor(parse_duration(record_floor, "--record-floor"), "--record-floor"),
@@ -230,6 +239,7 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) 
 def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
     """What may refuse the start comes first: a start that is refused leaves no installation."""
     from bascule.api.listening import bind_to, take_over
+    from bascule.api.own_certificate import take_own
     from bascule.bootstrap.data_directory import check_data_directory, open_data_directory
     from bascule.bootstrap.database import Record
     from bascule.bootstrap.keys import Keys
@@ -246,15 +256,16 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
         for listener in (*listeners, *metrics):
             kept.callback(listener.close)
         kept.callback(os.close, open_data_directory(settings.data))
+        own = take_own(settings.own_certificate, settings.names, SystemClock().now())
         keeper = CertificateKeeper(
-            settings.data, settings.names, lifetime=settings.certificate_life
+            settings.data, settings.names, lifetime=settings.certificate_life, own=own
         )
         store = record.open(is_server=True, may_begin=True)
         kept.callback(store.close)
         keys = Keys(settings.data, record)
         tokens = keys.take(store)
         keeper.ensure(SystemClock().now())
-        return _serve(settings, listeners, metrics, parts, keeper, store, record, keys, tokens)
+        return _serve(settings, listeners, metrics, parts, keeper, own, store, record, keys, tokens)
 
 
 def _serve(
@@ -263,6 +274,7 @@ def _serve(
     metrics: list[socket.socket],
     parts: HostParts,
     keeper: CertificateKeeper,
+    own: OwnCertificate | None,
     store: Store,
     record: Record,
     keys: Keys,
@@ -291,7 +303,7 @@ def _serve(
     # Before what is missing of them is put into the database, for replicas to come.
     record_key, sealer = RecordKey(settings.data), Sealer(settings.data)
     trust_key = keys.trust_key()
-    endpoint = f"https://{_first_name(settings)}:{ports[0]}"
+    endpoint = f"https://{settings.first_name}:{ports[0]}"
     replica = None if settings.database is None else this_replica(endpoint)
     place = ServerPlace(frozenset(ports), is_own_address, is_alone=replica is None)
     services = _services(store, place, replica)
@@ -328,7 +340,7 @@ def _serve(
         anchors=settings.anchors,
         sign_in=SignIn(
             services,
-            IdentityProofs(settings.data, _first_name(settings)),
+            IdentityProofs(settings.data, settings.first_name),
             of_strangers(),  # its own: bad tokens do not use them up
         ),
         relying_party=RelyingParty(HttpsProvider(), sealer, services.clock),
@@ -337,7 +349,8 @@ def _serve(
         allows_password_grant=settings.allows_password_grant,
         on_set_up=set_up_file.forget,
         replica_keys=keys.at_replica(services, tokens),
-        certificate_ends=lambda: keeper.ends,
+        certificates=lambda: keeper.endings,
+        own_certificate=own,
     )
     app = build_app(state, lambda: _background(state, host, parts, metrics), [portal.router()])
 
@@ -415,8 +428,11 @@ async def _background(
 ) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
     from bascule.api.metrics_listener import metrics_listener
+    from bascule.api.own_certificate import follow_own
     from bascule.api.routes.metrics import metrics_of
+    from bascule.identity.x509 import first_end
     from bascule.services.delivery import deliver
+    from bascule.services.endings import keep_telling
     from bascule.services.seal import keep_record
     from bascule.services.shared_clock import follow_clock
     from bascule.services.watch import watch
@@ -428,6 +444,8 @@ async def _background(
         asyncio.create_task(watch(services)),
         asyncio.create_task(keep_record(services, state.record_key)),
         asyncio.create_task(deliver(services, state.way_out)),
+        asyncio.create_task(keep_telling(services, state.certificates, first_end)),
+        asyncio.create_task(follow_own(state.own_certificate, services)),
     ]
     if services.store.clock is not None:
         watching.append(asyncio.create_task(follow_clock(services)))
@@ -479,11 +497,4 @@ def _way_out(settings: ServeSettings, clock: Clock) -> WayOut:
     from bascule.services.delivery import WayOut
 
     carriers = Carriers(clock, settings.sink_networks, settings.sink_directory)
-    return WayOut(carriers, _first_name(settings))
-
-
-def _first_name(settings: ServeSettings) -> str:
-    """The name that clients are told: the first that was given, else localhost."""
-    given = [name for name in settings.names if name not in ALWAYS_NAMED]
-    name = given[0] if given else ALWAYS_NAMED[0]
-    return f"[{name}]" if ":" in name else name
+    return WayOut(carriers, settings.first_name)

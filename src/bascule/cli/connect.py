@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bascule.cli.profile import Profile, load_profile, token_path
@@ -29,13 +28,13 @@ def keep_token(who: Profile, token: Token) -> None:
 
 
 def _open(who: Profile, token_file: TokenFile, token: Token | None) -> Connection:
-    from bascule.client.connection import Connection, trust_file  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.connection import Connection, trust_of  # noqa: PLC0415  # reason: slow to load, --help must not wait
 
     return Connection(
         who.endpoint,
         who.subscription_id,
         credentials_of(who),
-        trust_file(Path(who.ca_file)),
+        trust_of(who.ca_file),
         SystemClock(),
         token_file,
         token,

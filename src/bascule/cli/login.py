@@ -17,12 +17,19 @@ import click
 from bascule.cli.connect import keep_token, try_out
 from bascule.cli.person import sign_in_person
 from bascule.cli.printing import note, say
-from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, save_profile
+from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, load_profile, save_profile
 from bascule.client.endpoint import parse_endpoint
 from bascule.client.private_file import write_private
 from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.ids import is_guid, is_resource_group_name
-from bascule.errors import BasculeError, ConfigurationError, Forbidden, InvalidInput, NotFound
+from bascule.errors import (
+    AuthenticationFailed,
+    BasculeError,
+    ConfigurationError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+)
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
+  bascule login --endpoint https://bascule.example
   bascule login --endpoint https://bascule.example:8443 --fingerprint 3f2a...
   bascule login --endpoint https://bascule.example:8443 --ca-file ca.pem \\
       --browser
@@ -58,6 +66,13 @@ Examples:
     "--fingerprint",
     metavar="HEX",
     help="SHA-256 of the server's CA certificate; the certificate is fetched and trusted.",
+)
+@click.option(
+    "--system-trust",
+    "by_system",
+    is_flag=True,
+    help="Trust the certificates that this computer trusts, in the place of a CA that was pinned "
+    "before.",
 )
 @click.option("-t", "--tenant", metavar="GUID", help="Tenant id. Default: from the server.")
 @click.option("--subscription", metavar="GUID", help="Subscription id. Default: the only one.")
@@ -91,6 +106,7 @@ def login(
     endpoint: str | None,
     ca_file: Path | None,
     fingerprint: str | None,
+    by_system: bool,
     tenant: str | None,
     subscription: str | None,
     group: str | None,
@@ -101,10 +117,18 @@ def login(
 ) -> None:
     """Sign in to a server and save the sign-in.
 
+    If this computer trusts the server's certificate, that is enough. Otherwise give --fingerprint or
+    --ca-file; both are kept, and from then on only that CA is trusted for this server.
+
     By default it prints a page and a code: open the page on any device, sign in there, and
     enter the code. A program signs in with its id and secret. The saved file can be read only
     by you; bascule logout signs out.
     """
+    if by_system and (ca_file is not None or fingerprint is not None or admin_file is not None):
+        raise InvalidInput(
+            "--system-trust says to go by this computer's certificates; --ca-file, --fingerprint and "
+            "--admin-file name another one."
+        )
     if is_program and admin_file is not None:
         raise InvalidInput("Give either --admin-file or --service-principal with -u and -p.")
     given = {
@@ -122,12 +146,10 @@ def login(
     known["endpoint"] = parse_endpoint(asked, "--endpoint")
     if fingerprint is not None:
         known["ca_file"] = _pin(known["endpoint"], fingerprint)
+    elif by_system:
+        known["ca_file"] = ""
     elif "ca_file" not in known:
-        raise InvalidInput(
-            "The server's certificate cannot be checked without --ca-file FILE or --fingerprint "
-            "HEX.",
-            advice="On the server: openssl x509 -in DATA/ca.pem -noout -fingerprint -sha256",
-        )
+        known["ca_file"] = _known_pin(known["endpoint"]) or _trust_system(known["endpoint"])
     is_program = is_program or bool(known.get("client_id") or known.get("client_secret"))
     if by_browser and is_program:
         raise InvalidInput("--browser is for people; a program signs in with its id and secret.")
@@ -197,10 +219,10 @@ def _guid(what: str, value: str) -> str:
 
 
 def _tenant(known: Mapping[str, str]) -> str:
-    from bascule.client.connection import trust_file  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.connection import trust_of  # noqa: PLC0415  # reason: slow to load, --help must not wait
     from bascule.client.discovery import find_tenant  # noqa: PLC0415  # reason: as above
 
-    return find_tenant(known["endpoint"], trust_file(Path(known["ca_file"])))
+    return find_tenant(known["endpoint"], trust_of(known["ca_file"]))
 
 
 def _subscription(connection: Connection, person: str) -> str:
@@ -277,6 +299,45 @@ def _keep_ca(admin_file: Path, ca: str) -> str:
             advice="Copy the file from the server again, or give --ca-file or --fingerprint.",
         ) from None
     return _keep(ca, hashlib.sha256(der).hexdigest())
+
+
+def _known_pin(endpoint: str) -> str:
+    """The CA that this computer was given for that server; empty: none. Who was given one never goes by
+    the system's store without saying so (EDGES I5).
+    """
+    try:
+        before = load_profile()
+    except AuthenticationFailed:
+        return ""
+    except ConfigurationError as error:  # it may have named a CA
+        raise InvalidInput(
+            f"Which CA was trusted here before is not known: {error.message}",
+            advice="Say whom to trust: --fingerprint HEX, --ca-file FILE or --system-trust.",
+        ) from None
+    return before.ca_file if before.endpoint == endpoint else ""
+
+
+def _trust_system(endpoint: str) -> str:
+    """An empty name of a file, where the system's store suffices; raises InvalidInput otherwise."""
+    from bascule.client.connection import trust_of  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
+    from bascule.client.obstacles import unreachable  # noqa: PLC0415  # reason: as above
+
+    https = Https(endpoint, trust_of(""))
+    try:
+        https.request("GET", "/healthz", patience=10.0, within=20.0, largest=64 * 1024)
+    except HttpsFailure as error:
+        why = unreachable(endpoint, error)
+        if why.specific_code != "CertificateNotTrusted":
+            raise why from None
+        raise InvalidInput(
+            f"{why.message} Without --ca-file FILE or --fingerprint HEX only certificates that this "
+            "computer trusts are accepted.",
+            advice="On the server: openssl x509 -in DATA/ca.pem -noout -fingerprint -sha256",
+        ) from None
+    finally:
+        https.close()
+    return ""
 
 
 def _pin(endpoint: str, fingerprint: str) -> str:

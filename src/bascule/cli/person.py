@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
 
 def sign_in_person(profile: Profile, *, by_browser: bool) -> tuple[Profile, Token]:
     """Sign somebody in; the profile with the name, and the tokens, which are not kept yet."""
-    from bascule.client.connection import trust_file  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.connection import trust_of  # noqa: PLC0415  # reason: slow to load, --help must not wait
     from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
     from bascule.client.obstacles import unreachable  # noqa: PLC0415  # reason: as above
     from bascule.client.sign_in import Server, user_name  # noqa: PLC0415  # reason: as above
     from bascule.client.tokens import read_token  # noqa: PLC0415  # reason: as above
     from bascule.clocks import SystemClock  # noqa: PLC0415  # reason: as above
 
-    https = Https(profile.endpoint, trust_file(Path(profile.ca_file)))
+    https = Https(profile.endpoint, trust_of(profile.ca_file))
     try:
         answer = _ask(Server(https, profile.endpoint, profile.tenant_id), by_browser=by_browser)
     except HttpsFailure as error:
@@ -118,13 +117,13 @@ def _because(error: BasculeError, what: str, advice: str) -> BasculeError:
 
 def _revoke(profile: Profile, refresh_token: str) -> None:
     """Tell the server; raises unless it says that it is done: 200 alone (RFC 7009 section 2.2)."""
-    from bascule.client.connection import trust_file  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.connection import trust_of  # noqa: PLC0415  # reason: slow to load, --help must not wait
     from bascule.client.failures import failure  # noqa: PLC0415  # reason: as above
     from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
     from bascule.client.obstacles import unreachable  # noqa: PLC0415  # reason: as above
     from bascule.client.sign_in import read_page  # noqa: PLC0415  # reason: as above
 
-    https = Https(profile.endpoint, trust_file(Path(profile.ca_file)))
+    https = Https(profile.endpoint, trust_of(profile.ca_file))
     path = f"/{profile.tenant_id}/oauth2/v2.0/revoke"
     try:
         form = {"client_id": profile.client_id, "token": refresh_token}

@@ -23,7 +23,7 @@ class Profile:
     """A server, and who we are there."""
 
     endpoint: str  # https://host[:port]
-    ca_file: str  # absolute
+    ca_file: str  # absolute; empty: what this system trusts
     tenant_id: str
     subscription_id: str
     client_id: str

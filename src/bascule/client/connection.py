@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from bascule.client.failures import failure
-from bascule.client.https import Https, HttpsFailure, Response
+from bascule.client.https import Https, HttpsFailure, Response, pinned
 from bascule.client.obstacles import unreachable
 from bascule.client.reading import Data, UnexpectedAnswer, mapping, objects, text
 from bascule.client.tokens import Credentials, Person, Token, TokenFile, read_token
@@ -46,10 +46,18 @@ class Answer(NamedTuple):
         return mapping(self.data)
 
 
+def trust_of(ca_file: str) -> ssl.SSLContext:
+    """TLS by a profile's file; empty: it trusts whom this system trusts, as was so at the sign-in.
+
+    A file that is gone or damaged is an error: who was given a pin never goes by the system's store.
+    """
+    return trust_file(Path(ca_file)) if ca_file else ssl.create_default_context()
+
+
 def trust_file(ca_file: Path) -> ssl.SSLContext:
     """TLS that trusts the CA in this file and nobody else."""
     try:
-        return ssl.create_default_context(cafile=str(ca_file))
+        return pinned(ssl.create_default_context(cafile=str(ca_file)))
     except ssl.SSLError:  # an OSError too
         raise _no_ca(f"The CA file {ca_file} contains no certificate in PEM form.") from None
     except FileNotFoundError:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode, urlsplit
 
 from bascule import __version__
+from bascule.protocol.hello import OFFERED
 
 CONNECT_SECONDS = 8.0
 DIAL_SECONDS = 30.0
@@ -38,6 +39,12 @@ _GONE = (  # how a kept connection that the server has closed meanwhile shows
     BrokenPipeError,
     ssl.SSLError,  # an end without a goodbye; OpenSSL has several words for it
 )
+
+
+def pinned(trust: ssl.SSLContext) -> ssl.SSLContext:
+    """The same, with the wish to be shown a certificate by the installation's CA (``protocol.hello``)."""
+    trust.set_alpn_protocols([*OFFERED])
+    return trust
 
 
 class HttpsFailure(Exception):

@@ -94,7 +94,7 @@ def _certificate_words(host: str, error: ssl.SSLCertVerificationError) -> tuple[
         )
     if code in NO_ISSUER:
         return (
-            f"the given CA did not sign it ({said.rstrip('.')}).",
+            f"no CA that is trusted here signed it ({said.rstrip('.')}).",
             _RIGHT_CA_ADVICE,
         )
     return (

@@ -9,23 +9,26 @@ Each file appears whole, the key before the certificate that needs it, so a star
 killed anywhere is continued by the next. The CA is never replaced by itself: every agent
 and client pinned it. The server's certificate is made anew when two thirds of its life are
 over, when the names change, when the clock says that it is not valid, or when it is damaged.
-What is not here: certificates that an operator brings.
+Where an operator brings a certificate (``own_certificate``), ``context_for`` chooses by hello.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from cryptography import x509
 
 from bascule.config import DEFAULT_CERTIFICATE_LIFE, parse_names
+from bascule.domain.endings import Ending, Ends
 from bascule.errors import ConfigurationError
 from bascule.files import PRIVATE, PUBLIC, write_atomically
 from bascule.identity import x509 as certificates
 from bascule.identity.files import read_if_present
+from bascule.protocol.hello import wants_ca
 
 CA_KEY, CA_CERTIFICATE, SERVER = "ca.key", "ca.pem", "server.pem"
 RENEWED_WITH_LEFT = 1 / 3  # of its life
@@ -37,6 +40,18 @@ def ca_fingerprint(ca_file: Path) -> str:
     the file is damaged.
     """
     return certificates.fingerprint(x509.load_pem_x509_certificate(ca_file.read_bytes()))
+
+
+class OwnPair(Protocol):
+    """What an operator brings; ``context`` is None while there is nothing good."""
+
+    @property
+    def context(self) -> ssl.SSLContext | None: ...
+
+    @property
+    def endings(self) -> Sequence[Ending]: ...
+
+    def is_for(self, name: str | None, /) -> bool: ...
 
 
 class CertificateKeeper:
@@ -51,13 +66,17 @@ class CertificateKeeper:
         data_dir: Path,
         names: Sequence[str],
         lifetime: timedelta = DEFAULT_CERTIFICATE_LIFE,
+        own: OwnPair | None = None,
     ) -> None:
         self._data_dir = data_dir
         self._names = parse_names(names)
         self._lifetime = lifetime
         self._ca: x509.Certificate | None = None
         self._served: x509.Certificate | None = None
-        self.context = _new_context()
+        self._own = own  # what an operator brought
+        self.context = new_context()
+        self._facing = new_context()  # whoever has no pin
+        self._facing.sni_callback = self._choose
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,18 +91,43 @@ class CertificateKeeper:
         return self._data_dir / CA_CERTIFICATE
 
     @property
-    def server_certificate_ends_at(self) -> datetime:
-        if self._served is None:
-            raise ConfigurationError("The certificates were not read yet; call ensure() first.")
-        return self._served.not_valid_after_utc
+    def has_choice(self) -> bool:
+        """Does it depend on the hello what a client is shown?"""
+        return self._own is not None
+
+    def context_for(self, hello: bytes) -> ssl.SSLContext:
+        """What serves whoever sent this hello: an operator's certificate, or the installation's."""
+        return self._facing if self.has_choice and not wants_ca(hello) else self.context
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """In a handshake, for the name that the client asks for (RFC 6066 section 3)."""
+        if self._own is not None and self._own.context is not None and self._own.is_for(name):
+            connection.context = self._own.context
 
     @property
-    def ends(self) -> Mapping[str, datetime]:
+    def server_certificate_ends_at(self) -> datetime:
+        return self._known_server().not_valid_after_utc
+
+    def _known_server(self) -> x509.Certificate:
+        if self._served is None:
+            raise ConfigurationError("The certificates were not read yet; call ensure() first.")
+        return self._served
+
+    @property
+    def endings(self) -> Sequence[Ending]:
         """When each certificate ends."""
-        return {
-            "ca": self._known_ca().not_valid_after_utc,
-            "server": self.server_certificate_ends_at,
-        }
+        ca, ends_at = self._known_ca(), self.server_certificate_ends_at
+        # One that ends with its CA is not renewed: no other could live longer.
+        does_renew = ends_at < ca.not_valid_after_utc
+        renews_at = ends_at - self._lifetime * RENEWED_WITH_LEFT if does_renew else None
+        name = self._names[-1]
+        server = self._known_server()
+        found = [
+            Ending(Ends.CA, certificates.fingerprint(ca), "installation", ca.not_valid_after_utc),
+            Ending(Ends.SERVER, certificates.fingerprint(server), name, ends_at, renews_at),
+        ]
+        own = self._own
+        return found if own is None else [*found, *own.endings]
 
     def ensure(self, now: datetime) -> None:
         """Make what is missing, renew what is due, and load it into ``context``."""
@@ -205,7 +249,8 @@ class CertificateKeeper:
 
     def _serve(self, served: x509.Certificate) -> None:
         try:
-            self.context.load_cert_chain(self._data_dir / SERVER)
+            for context in (self.context, self._facing):
+                context.load_cert_chain(self._data_dir / SERVER)
         except (OSError, ssl.SSLError) as error:
             raise self._damaged(SERVER, error) from error
         self._served = served
@@ -222,7 +267,7 @@ class CertificateKeeper:
         )
 
 
-def _new_context() -> ssl.SSLContext:
+def new_context() -> ssl.SSLContext:
     """TLS 1.2 and 1.3 with OpenSSL's default suites, HTTP/1.1 only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

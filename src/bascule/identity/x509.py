@@ -57,6 +57,15 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def first_end(pem: str) -> datetime | None:
+    """When the first of the certificates in PEM ends; None: it has none that can be read."""
+    try:
+        found = x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        return None
+    return min((each.not_valid_after_utc for each in found), default=None)
+
+
 def belongs_to(certificate: x509.Certificate, key: Key) -> bool:
     return certificate.public_key() == key.public_key()
 

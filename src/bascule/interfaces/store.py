@@ -25,6 +25,7 @@ from bascule.interfaces.closed_ports import (
 )
 from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
 from bascule.interfaces.duties import DutyReads, DutyWrites
+from bascule.interfaces.endings import EndingReads, EndingWrites
 from bascule.interfaces.exposure import ExposureReads, ExposureWrites
 from bascule.interfaces.grants import GrantReads, GrantWrites, ToldGrantReads
 from bascule.interfaces.hints import Heard, OpenHints
@@ -104,6 +105,7 @@ class Reader(
     ProviderReads,
     DeliveryReads,
     DutyReads,
+    EndingReads,
     RetentionReads,
     ActivityReads,
     ExposureReads,
@@ -145,6 +147,7 @@ class Transaction(
     ProviderWrites,
     DeliveryWrites,
     DutyWrites,
+    EndingWrites,
     RetentionWrites,
     ExposureWrites,
     KnockWrites,

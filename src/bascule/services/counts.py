@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bascule.domain.endings import Ending
 from bascule.domain.lifecycle import GrantState
 from bascule.interfaces.metrics import Behind, MetricReads
 from bascule.interfaces.record import Backlog
+from bascule.services.endings import ListReads, ReadEnd, list_endings
 from bascule.services.sinks import SinkReads, SinkView, view_sinks
 
 
-class CountReads(MetricReads, SinkReads, Protocol):
-    """What is counted, the record, and where it is sent."""
+class CountReads(MetricReads, SinkReads, ListReads, Protocol):
+    """What is counted, the record, where it is sent, and what ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,10 @@ class Counts:
     behind: Behind
     backlog: Backlog  # of the record: events that are not sealed yet
     sinks: Sequence[SinkView]
+    endings: Sequence[Ending]  # of secrets and certificates, within 60 days
 
 
-def counts(reader: CountReads, now: datetime) -> Counts:
+def counts(reader: CountReads, now: datetime, read_end: ReadEnd) -> Counts:
     return Counts(
         reader.count_all_machines(),
         reader.count_guarded(),
@@ -37,4 +40,5 @@ def counts(reader: CountReads, now: datetime) -> Counts:
         reader.count_behind(),
         reader.backlog(),
         view_sinks(reader, now),
+        list_endings(reader, (), read_end, now),
     )

@@ -8,6 +8,7 @@ from bascule.store.callers import CallerReads
 from bascule.store.chain import ChainReads, ChainWrites
 from bascule.store.delivery import DeliveryReads, DeliveryWrites
 from bascule.store.duties import DutyReads, DutyWrites
+from bascule.store.endings import EndingReads, EndingWrites
 from bascule.store.exposure import ExposureReads
 from bascule.store.exposure_writes import ExposureWrites
 from bascule.store.fleet import FleetReads, FleetWrites
@@ -63,6 +64,7 @@ class SqlReader(
     ActivityReads,
     DeliveryReads,
     DutyReads,
+    EndingReads,
     RetentionReads,
     ExposureReads,
     KnockReads,
@@ -103,6 +105,7 @@ class SqlTransaction(
     ActivityWrites,
     DeliveryWrites,
     DutyWrites,
+    EndingWrites,
     RetentionWrites,
     ExposureWrites,
     KnockWrites,

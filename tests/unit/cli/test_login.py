@@ -6,13 +6,17 @@ import base64
 import io
 import json
 import re
+import ssl
 import stat
 from pathlib import Path
 
 import pytest
 
 from bascule.cli.login import login
+from bascule.client.connection import trust_of
+from bascule.client.https import HttpsFailure
 from bascule.clocks import SystemClock
+from bascule.errors import ConfigurationError
 from bascule.identity.tls import CertificateKeeper
 from tests.unit.cli.conftest import Cli, MemoryHttps
 from tests.unit.cli.fake_server import (
@@ -199,10 +203,76 @@ def test_what_is_no_server(cli: Cli, endpoint: str) -> None:
     assert not cli.server.calls
 
 
-def test_trust_must_be_said(cli: Cli) -> None:
+def shows(monkeypatch: pytest.MonkeyPatch, failure: Exception | None) -> list[ssl.SSLContext]:
+    """What a call that verifies by the system's store comes to; whom each call trusted."""
+    trusted: list[ssl.SSLContext] = []
+
+    class Fake:
+        def __init__(self, _: str, trust: ssl.SSLContext) -> None:
+            trusted.append(trust)
+
+        def request(self, *_: object, **__: object) -> None:
+            if failure is not None:
+                raise HttpsFailure(str(failure)) from failure
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("bascule.client.https.Https", Fake)
+    return trusted
+
+
+def not_trusted() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError("self-signed certificate in certificate chain")
+    error.verify_code, error.verify_message = 19, "self-signed certificate in certificate chain"
+    return error
+
+
+def test_the_systems_store_is_enough_where_it_suffices(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shows(monkeypatch, None)
+    result = cli("login", "--endpoint", ENDPOINT, "--client-id", CLIENT, "--client-secret", SECRET)
+    assert result.code == 0, result.err
+    assert json.loads(cli.config.read_text())["ca_file"] == ""
+    assert cli("machine", "list").code == 0
+
+
+def test_who_was_given_a_pin_never_goes_by_the_systems_store(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EDGES I5: not at a further sign-in, and not when the file is gone."""
+    again = ("login", "--endpoint", ENDPOINT, "--client-id", CLIENT, "--client-secret", SECRET)
+    assert cli("login", *GIVEN, "--client-secret", SECRET).code == 0
+    pin = json.loads(cli.config.read_text())["ca_file"]
+    asked = shows(monkeypatch, None)
+    assert cli(*again).code == 0
+    assert json.loads(cli.config.read_text())["ca_file"] == pin
+    assert not asked
+    assert cli(*again, "--system-trust").code == 0
+    assert json.loads(cli.config.read_text())["ca_file"] == ""
+    cli.config.write_text("{")
+    assert "was trusted here before is not known" in cli(*again).err
+
+
+def test_a_pin_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        trust_of(str(tmp_path / "ca.pem"))
+
+
+def test_whom_to_trust_is_said_once(cli: Cli) -> None:
+    result = cli("login", "--endpoint", ENDPOINT, "--system-trust", "--ca-file", "ca.pem")
+    assert result.code == 2
+    assert not cli.server.calls
+
+
+def test_trust_must_be_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    shows(monkeypatch, not_trusted())
     result = cli("login", "--endpoint", ENDPOINT, "--client-id", CLIENT, "--client-secret", SECRET)
     assert result.code == 2
     assert "--fingerprint" in result.err
+    assert "not trusted" in result.err
 
 
 def test_fingerprint_must_be_one(cli: Cli) -> None:

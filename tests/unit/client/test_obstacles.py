@@ -120,7 +120,7 @@ def test_a_ca_of_somebody_else(tmp_path: Path) -> None:
     _, pem = certificate(tmp_path, "other", "127.0.0.1")
     (tmp_path / "other-ca.pem").write_text(pem)
     found = told(Site(tmp_path), trust_file(tmp_path / "other-ca.pem"))
-    assert "the given CA did not sign it" in found.message
+    assert "no CA that is trusted here signed it" in found.message
     assert "--ca-file" in found.advice
     assert "somebody may be intercepting the connection" in found.advice
 

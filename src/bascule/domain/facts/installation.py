@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
-from bascule.domain.facts.fields import Flag, Number, Text
+from bascule.domain.facts.fields import Flag, Number, Text, Texts
 from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
 
@@ -174,3 +174,48 @@ class SigningKeyRotated(Fact):
     previous_key_id: Text
     key_id: Text
     is_previous_void: Flag  # tokens that it signed were rejected from then on
+
+
+@fact(
+    "Bascule.Audit/serverCertificates/write",
+    "Use another server certificate",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+)
+class ServerCertificateTaken(Fact):
+    """A server took up the certificate that an operator had put in the place of another."""
+
+    server: Text  # its endpoint, where there are several
+    names: Texts  # of the certificate
+    fingerprint: Text  # SHA-256 of its DER
+    ends_at: Text
+
+
+@fact(
+    "Bascule.Audit/serverCertificates/write",
+    "Use another server certificate",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    outcome=Outcome.BAD_REQUEST,
+    level=Level.ERROR,
+)
+class ServerCertificateRefused(Fact):
+    """The files of an operator's certificate cannot be used; what was served before is served on."""
+
+    server: Text  # its endpoint, where there are several
+    reason: Text
+
+
+@fact(
+    "Bascule.Audit/endings/warn/action",
+    "Warn of what ends soon",
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+)
+class EndingNear(Fact):
+    """A certificate or secret ends within so many days; told once for each of 60, 30, 14, 7 and 1."""
+
+    what: Text  # what kind of thing: services/endings
+    name: Text  # whose it is
+    ends_at: Text
+    days: Number  # it ends within

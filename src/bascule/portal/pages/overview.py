@@ -16,15 +16,27 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from bascule.api.entries import admits_callers
-from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ, MACHINE_WRITE
+from bascule.domain.actions import (
+    ACTIVITY_READ,
+    IDENTITY_PROVIDER_WRITE,
+    MACHINE_READ,
+    MACHINE_WRITE,
+    SERVICE_PRINCIPAL_WRITE,
+    SIGNING_KEY_WRITE,
+    SINK_WRITE,
+)
+from bascule.domain.endings import Ending, Ends
 from bascule.domain.exposure import DAY, SpanKind
 from bascule.domain.facts.grants import AccessRequested
+from bascule.domain.scopes import subscription_scope
+from bascule.identity.x509 import first_end
 from bascule.interfaces.activity import ActivityFilter
 from bascule.interfaces.store import Reader
 from bascule.portal.charts import Bars, bars_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.exposure import machine_path
 from bascule.portal.port_hours import port_hours
+from bascule.services.endings import near_endings
 from bascule.services.exposure import (
     USUAL_DAYS,
     MachineExposure,
@@ -41,6 +53,15 @@ router = APIRouter(route_class=PortalRoute)
 _MOST_OPEN = 8  # machines of the list of what is open
 _MOST_BARE = 5
 _MOST_SOURCES = 5
+_MAKERS = {
+    Ends.CA: SIGNING_KEY_WRITE,
+    Ends.SERVER: SIGNING_KEY_WRITE,
+    Ends.OWN: SIGNING_KEY_WRITE,
+    Ends.CLIENT_SECRET: SERVICE_PRINCIPAL_WRITE,
+    Ends.CLIENT_CERTIFICATE: SERVICE_PRINCIPAL_WRITE,
+    Ends.SINK_CA: SINK_WRITE,
+    Ends.PROVIDER_CA: IDENTITY_PROVIDER_WRITE,
+}
 _OF_GROUP = 4  # slashes of a resource group's key
 _SPARK = 28  # pixels
 
@@ -79,16 +100,32 @@ class Picture:
 @admits_callers
 async def overview(visit: CurrentVisit) -> Response:
     requests = await visit.read(_requests_of(visit))
+    endings = await visit.read(_endings_of(visit))
     picture = await _picture_of(visit) if visit.rights.may_anywhere(MACHINE_READ) else None
     return visit.show(
         "overview.html",
         picture=picture,
         requests=requests,
+        endings=endings,
         hours=None if picture is None else port_hours(picture.summary),
         moment=moment_of(visit.now),
         machine_path=machine_path,
         may_add=visit.rights.may_anywhere(MACHINE_WRITE),
     )
+
+
+def _endings_of(visit: Visit) -> Callable[[Reader], Sequence[Ending]]:
+    """What ends soon, of which the visitor may make another."""
+    scope, now = subscription_scope(visit.subscription_id), visit.now
+    may = {what: visit.may(action, scope) for what, action in _MAKERS.items()}
+
+    def read(reader: Reader) -> Sequence[Ending]:
+        if not any(may.values()):
+            return ()
+        found = near_endings(reader, visit.state.certificates(), first_end, now)
+        return [each for each in found if may[each.what]]
+
+    return read
 
 
 async def _picture_of(visit: Visit) -> Picture:

@@ -46,6 +46,7 @@ from bascule.store.tables import access as access
 from bascule.store.tables import activity as activity
 from bascule.store.tables import delivery as delivery
 from bascule.store.tables import duties as duties
+from bascule.store.tables import endings as endings
 from bascule.store.tables import exposure as exposure
 from bascule.store.tables import invites as invites
 from bascule.store.tables import kept_forms as kept_forms
