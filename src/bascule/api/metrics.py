@@ -75,9 +75,7 @@ class Process:
     portal_streams: int
     retries: int
     certificates: Sequence[Ending]
-    is_own_refused: (
-        bool | None
-    )  # are the files of an operator's certificate unfit? None: there are none
+    is_own_refused: bool  # are there files of an operator that cannot be used?
 
 
 class Metrics:
