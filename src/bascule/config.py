@@ -53,6 +53,7 @@ class ServeSettings:
     record_floor: timedelta = DEFAULT_FLOOR  # --record-floor: nothing younger is deleted
     sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
     metrics_listen: tuple[tuple[str, int], ...] = ()  # --metrics-listen: without TLS and token
+    packages: Path | None = None  # --packages: for hosts; None: those of bascule-server's package
     database: DatabaseSettings | None = None  # --database; None: SQLite in the data directory
     own_certificate: tuple[Path, Path] | None = None  # --certificate, --key: PEM files
 

@@ -7,6 +7,7 @@ debconf in it; without it only what needs no machine is run.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.root, pytest.mark.leak, pytest.mark.long, pytest.mark.
 
 AGENT, CLOSED = "bascule-agent.service", "bascule-closed.service"
 RULES = "/etc/bascule/closed.rules"
+SERVER = "bascule.test"
 PORT = 2323  # of something that listens
 ROOT = os.environ.get("BASCULE_TEST_ROOT", "")
 UNNEEDED = (
@@ -56,6 +58,17 @@ class Host:
     def install(self, version: str, *packages: str) -> str:
         files = (f"/packages/{each}_{version}_*.deb" for each in packages)
         return self.dpkg("--install", *files)
+
+    def line(self, name: str) -> tuple[str, str]:
+        """What is pasted on a host without the agent, and the token."""
+        assert until(lambda: name in self.bascule("machine", "list", check=False), 60)
+        made = json.loads(self.bascule("machine", "enrol", name, "-o", "json"))
+        return made["bareHostCommand"], made["token"]
+
+    def paste(self, line: str, token: str) -> str:
+        """What was said on both streams; the token is in the environment."""
+        inside = "BASCULE_ENROLMENT_TOKEN=$(cat) && export BASCULE_ENROLMENT_TOKEN"
+        return self.machine.run("sh", "-c", f"{inside} && {{ {line} ; }} 2>&1", stdin=token)
 
     def enrol(self, *words: str) -> None:
         # A server that was just started, or whose host was, answers a little later.
@@ -94,7 +107,7 @@ def host(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
         pytest.skip(why)
     with BootedMachine(tmp_path_factory.mktemp("boot"), Path(ROOT)) as machine:
         machine.mask(*UNNEEDED)
-        machine.write("/etc/hosts", "127.0.0.1 localhost\n")  # a root that is just made has none
+        machine.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.0.1 {SERVER}\n")
         machine.write("/etc/nftables.conf", "#!/usr/sbin/nft -f\nflush ruleset\n")
         for package in built.debs:
             machine.put(f"/packages/{package.name}", package)
@@ -106,10 +119,11 @@ def host(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
 
 
 def test_a_newcomer_installs_server_and_agent(host: Host) -> None:
-    said = host.install(OLDER, "bascule-cli", "bascule-server", "bascule-agent")
+    """The agent by the line that the server prints, from its own packages, by the server's host name (EDGES I3)."""
+    said = host.install(OLDER, "bascule-cli", "bascule-server")
     assert "systemctl enable --now bascule" in said
-    assert "bascule agent install --server URL" in said
-    assert host.reaches(), "nothing is closed before somebody enrols it"
+    options = f"BASCULE_SERVE='--name {SERVER}'"
+    host.machine.run("sh", "-c", f'echo "{options}" >/etc/default/bascule-server')
     host.machine.run("systemctl", "enable", "--now", "bascule")
     assert host.machine.run("stat", "-c", "%U %a", "/var/lib/bascule") == "bascule 700"
     assert until(
@@ -120,7 +134,15 @@ def test_a_newcomer_installs_server_and_agent(host: Host) -> None:
         40,
     )
     host.bascule("machine", "add", "web-1", "--address", HOST)
-    host.enrol()
+    assert host.reaches(), "nothing is closed before somebody enrols it"
+    line, token = host.line("web-1")
+    said = host.paste(line, token)
+    assert f"Enrolled with https://{SERVER}:8443" in said, said
+    assert "connected to its server" in said
+    assert until(host.is_connected, 30)
+    before = host.machine.run("systemctl", "show", "-P", "MainPID", AGENT)
+    assert "Nothing was changed" in host.paste(line, token)
+    assert host.machine.run("systemctl", "show", "-P", "MainPID", AGENT) == before
     assert not host.is_there(f"/etc/systemd/system/{AGENT}"), "the package's unit is enough"
     host.bascule("policy", "set", "web-1", "--port", str(PORT))
     assert until(lambda: not host.reaches(), 20)

@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 from bascule.api.app import build_app
 from bascule.api.context import AppState
 from bascule.api.origin import Names, Proxies
+from bascule.api.packages import read_packages
 from bascule.domain.access import PrincipalKind
 from bascule.domain.facts.fact import fact_name
 from bascule.domain.net import parse_address
@@ -97,11 +98,13 @@ class House:
         faces: Sequence[APIRouter] = (),
         store: SqlStore | None = None,
         replicas: int = REPLICAS,
+        packages: Path | None = None,
     ) -> None:
         """``store`` is new; None: in memory. Of several ``replicas``, each with a memory of its own,
         every call goes to the next one.
         """
         self.clock = SetClock()
+        self._packages = None if packages is None else read_packages(packages)
         self.store = store or new_store()
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
@@ -122,6 +125,7 @@ class House:
     def _state_of(self, services: Services, data_dir: Path, keeper: CertificateKeeper) -> AppState:
         sealer = Sealer(data_dir)
         return AppState(
+            packages=self._packages,
             services=services,
             installation=self.installation,
             tokens=issuer_of(data_dir),

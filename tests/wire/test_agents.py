@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from bascule.api.networks import AGENTS_KNOWN_FOR
-from bascule.bootstrap.serve import remember_networks
+from bascule.bootstrap.networks import remember_networks
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.machine import EnforcementPoint

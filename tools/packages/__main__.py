@@ -48,7 +48,7 @@ def main() -> None:
         for package in given.only or parts.PACKAGES:
             build.package(tree, package)
         if not given.only:
-            repository.write(given.out, made, given.sign)
+            repository.write(given.out / "apt", given.out.glob("*.deb"), made, given.sign)
     repository.checksums(given.out, given.sign)
     print(f"{given.out}: version {version}" + ("" if given.sign else ", not signed"))
 
@@ -99,12 +99,20 @@ class Build:
         work = self._folder / "wheels"
         libraries.unpack(package, root / parts.LIB, work, self._given.arch, self._given.uv)
         parts.place(package, root)
+        if package == SERVER:
+            self._hand_out(root)
         documents.write_manual(package, root, self._version, f"{self._made:%Y-%m-%d}")
         bill = sbom.text(package, self._version, libraries.chosen(package), self._made.isoformat())
         (root / "usr/share/doc" / package / "sbom.cdx.json").write_text(bill)
         (self._given.out / f"{package}.cdx.json").write_text(bill)
         for kind in ("deb", "rpm"):
             self._pack(package, kind, root)
+
+    def _hand_out(self, root: Path) -> None:
+        """What the server hands to hosts comes with it (EDGES I3), if it is built in the same run."""
+        found = [each for name in (CLI, AGENT) for each in self._given.out.glob(f"{name}_*.deb")]
+        if len(found) == len((CLI, AGENT)):
+            repository.write(root / parts.HANDED_OUT, found, self._made, "")
 
     def _pack(self, package: str, kind: str, root: Path) -> None:
         about = parts.PACKAGES[package]

@@ -9,11 +9,13 @@ from pathlib import Path
 from tree import AGENT, CLI, ROOT, SERVER
 
 from bascule.agent.install import PROGRAM, unit_text
+from bascule.bootstrap.handed_out import BROUGHT
 from bascule.client.host_agent import DEFAULT_STATE
 from bascule.drivers.nftables.host import NftablesHost
 
 FILES = Path(__file__).parent / "files"
 LIB = "usr/lib/bascule"
+HANDED_OUT = BROUGHT.relative_to("/")
 
 
 @dataclass(frozen=True, slots=True)

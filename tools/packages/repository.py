@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import subprocess
+from collections.abc import Iterable
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,16 +19,16 @@ SUITE, COMPONENT = "stable", "main"
 ARCHITECTURES = ("amd64", "arm64")
 
 
-def write(out: Path, made: datetime, key: str) -> None:
-    """Below ``out/apt``: pool and dists."""
-    pool = out / "apt" / "pool" / COMPONENT
+def write(folder: Path, packages: Iterable[Path], made: datetime, key: str) -> None:
+    """Below ``folder``: pool and dists; ``key`` is empty where nothing is signed."""
+    pool = folder / "pool" / COMPONENT
     pool.mkdir(parents=True)
     entries = {}
-    for package in sorted(out.glob("*.deb")):
+    for package in sorted(packages):
         target = pool / package.name
-        target.hardlink_to(package)
-        entries[package.name] = _entry(target, target.relative_to(out / "apt"))
-    suite = out / "apt" / "dists" / SUITE
+        shutil.copyfile(package, target)
+        entries[package.name] = _entry(target, target.relative_to(folder))
+    suite = folder / "dists" / SUITE
     for arch in ARCHITECTURES:
         folder = suite / COMPONENT / f"binary-{arch}"
         folder.mkdir(parents=True)

@@ -119,6 +119,17 @@ def _load_structlog() -> None:
 
 @agent.command()
 @click.option("--server", required=True, help="The server's URL.")
+@click.option(
+    "--fingerprint",
+    default="",
+    metavar="SHA256",
+    help="The server's CA must have this fingerprint; a token of another server is refused.",
+)
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Enrol a host that is enrolled already, with a new key or another server.",
+)
 @token_option
 @state_option
 @click.option(
@@ -130,7 +141,13 @@ def _load_structlog() -> None:
 )
 @click.pass_obj
 def install(
-    parts: HostParts, server: str, token_file: Path | None, state: Path, unit_folder: Path
+    parts: HostParts,
+    server: str,
+    fingerprint: str,
+    replace: bool,
+    token_file: Path | None,
+    state: Path,
+    unit_folder: Path,
 ) -> None:
     """Enrol, then install a service that starts before the network.
 
@@ -140,7 +157,11 @@ def install(
     Inside an ssh session, first opens the port for your own address for 15 minutes, so that
     closing the ssh port does not lock you out. A service that runs already is stopped and
     started again, with its old key if the token is refused. Closed ports stay closed.
+
+    On a host that is enrolled with this server already, changes nothing unless another token or --replace
+    is given, and says so.
     """
+    from bascule.agent.again import leave_as_is, require_server, stands
     from bascule.agent.enrolment import meet, parse_token
     from bascule.agent.install import (
         UNIT_NAME,
@@ -151,9 +172,16 @@ def install(
         systemctl,
     )
     from bascule.agent.run import make_state_directory
+    from bascule.client.pin import parse_fingerprint
 
     server = parse_endpoint(server, "--server")
-    token = parse_token(offered_token(token_file) or ask_token())
+    pin = parse_fingerprint(fingerprint) if fingerprint else ""
+    offered = offered_token(token_file)
+    if not replace and (known := stands(state, server, offered, pin)) is not None:
+        leave_as_is(known.server, state, unit_folder, parts)
+        return
+    token = parse_token(offered or ask_token())
+    require_server(token.ca_fingerprint, pin)
     make_state_directory(state)
     check_program(program())  # before the token is spent
     _check_firewall(parts)

@@ -88,13 +88,18 @@ def load_identity(state: Path) -> Identity | None:
 
 def trust_of(state: Path) -> ssl.SSLContext:
     """TLS that trusts the pinned CA and nobody else; raises ConfigurationError without it."""
+    return pinned(ssl.create_default_context(cadata=pinned_ca(state)))
+
+
+def pinned_ca(state: Path) -> str:
+    """The CA, as PEM, of the server that this host is enrolled with; raises ConfigurationError without it."""
     ca = _read(state / IDENTITY_FILE).get("ca")
     if not ca:
         raise ConfigurationError(
             f"{state / IDENTITY_FILE} contains no CA certificate to trust.",
             advice="Enrol this host again with a new token: bascule machine enrol NAME --replace.",
         )
-    return pinned(ssl.create_default_context(cadata=ca))
+    return str(ca)
 
 
 def is_begun(state: Path, token: EnrolmentToken) -> bool:

@@ -38,6 +38,7 @@ from bascule.api.routes import (
     metrics,
     network,
     own_sign_in,
+    packages,
     pricings,
     principal_groups,
     providers,
@@ -82,6 +83,7 @@ def build_app(
     app.state.bascule = state
     for module in (
         health,
+        packages,
         metrics,
         agents,
         replicas,

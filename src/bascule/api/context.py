@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from bascule.api.lines import Lines
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.origin import Names, Proxies
+from bascule.api.packages import Packages
 from bascule.api.replica_keys import ReplicaKeys
 from bascule.api.sampling import Sampler
 from bascule.domain.endings import Ending
@@ -59,6 +60,7 @@ class AppState:
     # What repeated forms are told by; bootstrap gives one that outlives a restart.
     form_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     on_set_up: Callable[[], None] = lambda: None  # when the set-up link was used
+    packages: Packages | None = None  # for hosts; None: none are handed out
     certificates: Callable[[], Sequence[Ending]] = tuple  # of this server, with their ends
     own_certificate: OwnCertificate | None = None  # which an operator brought
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups

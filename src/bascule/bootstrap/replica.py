@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, MutableMapping
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
 from bascule import __version__
+from bascule.config import JOIN_VARIABLE, ServeSettings
 from bascule.domain.net import Address
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.hints import Heard, Hints, HintState
@@ -133,3 +136,12 @@ async def _be_seen(services: Services, described: Callable[[], Replica]) -> None
             log.error("this server could not say that it is there", why=error.message)
         except Exception:
             log.exception("this server could not say that it is there")
+
+
+def joined(settings: ServeSettings, join_file: Path | None) -> ServeSettings:
+    """The settings of a start that first becomes a replica, if a token says so."""
+    if join_file is None and JOIN_VARIABLE not in os.environ:
+        return settings
+    from bascule.bootstrap.join import join_once
+
+    return join_once(settings, join_file)

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +18,26 @@ import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.collector import Collector
+from bascule.bootstrap.handed_out import handed_out, packages_option
+from bascule.bootstrap.networks import remember_networks
 from bascule.bootstrap.options import (
     POOLER,
     certificate_options,
     database_options,
     parse_certificate,
 )
-from bascule.bootstrap.replica import LEAVE_WITHIN, among_replicas, refuse_this_host, this_replica
+from bascule.bootstrap.replica import (
+    LEAVE_WITHIN,
+    among_replicas,
+    joined,
+    refuse_this_host,
+    this_replica,
+)
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
     DEFAULT_ANCHORS,
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
-    JOIN_VARIABLE,
     METRICS_PORT,
     ServeSettings,
     parse_database,
@@ -56,6 +62,7 @@ from bascule.telemetry import set_up_logging
 
 if TYPE_CHECKING:
     from bascule.api.context import AppState
+    from bascule.api.packages import Packages
     from bascule.bootstrap.database import Record
     from bascule.bootstrap.keys import Keys
     from bascule.bootstrap.this_host import ThisHost
@@ -142,6 +149,7 @@ log = structlog.get_logger("bascule.server")
     metavar="DIR",
     help="Folder for file sinks.",
 )
+@packages_option
 @click.option(
     "--allow-password-grant",
     is_flag=True,
@@ -186,6 +194,7 @@ def serve(
     nsg_deny_priority: int,
     allow_sink_network: tuple[str, ...],
     sink_directory: Path | None,
+    packages: Path | None,
 ) -> None:
     """Run the server. The first start creates its directory, a CA, admin.json and a set-up link.
 
@@ -211,20 +220,12 @@ def serve(
         record_floor=check_floor(parse_duration(record_floor, "--record-floor"), "--record-floor"),
         sink_networks=parse_sink_networks(allow_sink_network),
         sink_directory=None if sink_directory is None else sink_directory.absolute(),
+        packages=None if packages is None else packages.absolute(),
         database=parse_database(
             database, database_password_file, allow_unverified_database, database_pooler
         ),
     )
     sys.exit(run(joined(settings, join_file), passed, parts))
-
-
-def joined(settings: ServeSettings, join_file: Path | None) -> ServeSettings:
-    """The settings of a start that first becomes a replica, if a token says so."""
-    if join_file is None and JOIN_VARIABLE not in os.environ:
-        return settings
-    from bascule.bootstrap.join import join_once
-
-    return join_once(settings, join_file)
 
 
 def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
@@ -250,6 +251,7 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
     record.check(settings.database)
     if settings.this_host and record.is_shared:
         refuse_this_host()
+    packages = handed_out(settings.packages)
     with contextlib.ExitStack() as kept:
         listeners = [*bind_to(settings.listen), *take_over(passed)]
         metrics = bind_to(settings.metrics_listen)
@@ -265,7 +267,9 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
         keys = Keys(settings.data, record)
         tokens = keys.take(store)
         keeper.ensure(SystemClock().now())
-        return _serve(settings, listeners, metrics, parts, keeper, own, store, record, keys, tokens)
+        return _serve(
+            settings, listeners, metrics, parts, keeper, own, store, record, keys, tokens, packages
+        )
 
 
 def _serve(
@@ -279,6 +283,7 @@ def _serve(
     record: Record,
     keys: Keys,
     tokens: TokenIssuer,
+    packages: Packages | None,
 ) -> int:
     from bascule import portal
     from bascule.api.app import build_app
@@ -351,6 +356,7 @@ def _serve(
         replica_keys=keys.at_replica(services, tokens),
         certificates=lambda: keeper.endings,
         own_certificate=own,
+        packages=packages,
     )
     app = build_app(state, lambda: _background(state, host, parts, metrics), [portal.router()])
 
@@ -404,19 +410,6 @@ def _note_begun(record: Record, services: Services, installation: Installation) 
     record.note_made()
     record.note_recorded()
     services.number.value = installation.number
-
-
-async def remember_networks(state: AppState) -> None:
-    """Where agents were before this start: they come back first (EDGES H8)."""
-    from bascule.api.networks import AGENTS_KNOWN_FOR
-
-    clock = state.services.clock
-    now, at = clock.now(), clock.boottime()
-    since = now - timedelta(seconds=AGENTS_KNOWN_FOR)
-    known = await state.services.read(lambda reader: reader.networks_of_points(since))
-    for uid, (network, heard) in known.items():
-        ago = max(0.0, (now - heard).total_seconds())  # a clock that went back makes none newer
-        state.agent_networks.note(uid, network, at - ago)
 
 
 @contextlib.asynccontextmanager

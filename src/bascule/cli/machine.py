@@ -310,12 +310,17 @@ def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
                 "expiresAt": format_utc(made.expires_at) if made.expires_at else None,
                 "caFingerprint": made.ca_fingerprint,
                 "command": made.command,
+                "installCommand": made.install,
+                "bareHostCommand": made.bare or None,
             }
         )
         return
     until = f" until {show_instant(made.expires_at, now)}" if made.expires_at else ""
-    note(f"On {found.name}, as root:")
-    say(f"  {made.command.replace('agent run', 'agent install', 1)}")
+    if made.bare:
+        note(f"On {found.name}, a Debian without Bascule, paste this as root:")
+        say(f"  {made.bare}")
+    note(f"On {found.name}{' with Bascule installed' if made.bare else ''}, as root:")
+    say(f"  {made.install}")
     note("or in the foreground, without a service:")
     say(f"  {made.command}")
     note(f"It asks for this token, which works once{until}:")

@@ -22,6 +22,8 @@ class Enrolment:
     machine_uid: str
     ca_fingerprint: str  # SHA-256 hex of the CA's DER
     command: str  # what runs the agent on the host
+    install: str  # what installs it as a service on a host that has Bascule
+    bare: str  # on a bare Debian; empty: the server hands out no packages
 
     def __repr__(self) -> str:
         return f"Enrolment(machine_uid={self.machine_uid!r}, expires_at={self.expires_at!r})"
@@ -44,6 +46,8 @@ def enrol(
         machine_uid=text(properties, "machineUid"),
         ca_fingerprint=text(properties, "caFingerprint", ""),
         command=text(properties, "command"),
+        install=text(properties, "installCommand"),
+        bare=text(properties, "bareHostCommand", ""),
     )
 
 

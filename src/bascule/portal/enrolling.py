@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from bascule.api.wire.fleet import install_command
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
 from bascule.domain.ids import ResourceId, is_resource_group_name, machine_id, parse_name
 from bascule.domain.machine import EnforcementPoint, Machine, OnExpiry, OsType
@@ -130,6 +131,7 @@ class Command:
     """What is run on the host, and the token that it asks for there: shown once."""
 
     text: str
+    bare: str  # on a Debian without Bascule; empty: the server hands out no packages
     token: str
     ends_at: datetime
 
@@ -161,20 +163,22 @@ def make_command(
     def known_of(uid: str) -> str:
         return token_public(token_of(uid))
 
-    text = f"bascule agent install --server {visit.base_url}"
+    text = install_command(visit.base_url, replaces=replaces)
+    packages = visit.state.packages
+    bare = "" if packages is None else packages.line(visit.base_url, fingerprint, replaces=replaces)
     machine = tx.machine(wanted)
     made = tx.enrolment_by_hash(fleet.hash_token(known_of(machine.uid))) if machine else None
     if draft is not None and made is None:
         add_machine(visit, tx, act, wanted, draft)
     check(tx, visit.subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(wanted))])
     if machine is not None and made is not None:
-        return Command(text, token_of(machine.uid), made.expires_at)
+        return Command(text, bare, token_of(machine.uid), made.expires_at)
     enrolment, _, found = fleet.create_enrolment(
         *(tx, act, wanted, known_of, fleet.MAXIMUM_TOKEN_LIFE),
         replaces=replaces,
         enrolment_id=once.request_id(visit),
     )
-    return Command(text, token_of(found.uid), enrolment.expires_at)
+    return Command(text, bare, token_of(found.uid), enrolment.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ class FakeServer:
     preview: Json = field(default_factory=dict)  # what a dry run answers
     requests: list[Json] = field(default_factory=list)  # newest first
     events: list[Json] = field(default_factory=list)
+    bare: str = ""  # the line for a bare Debian; empty: no packages are handed out
     agents: dict[str, str] = field(
         default_factory=dict
     )  # opens | fails | silent | refuses, by machine
@@ -475,6 +476,9 @@ class FakeServer:
                 "machineUid": "u",
                 "caFingerprint": "ab" * 32,
                 "command": command,
+                "installCommand": f"bascule agent install --server {ENDPOINT}"
+                + (" --replace" if body.get("replace") else ""),
+                **({"bareHostCommand": self.bare} if self.bare else {}),
                 "asked": body,
             }
         }

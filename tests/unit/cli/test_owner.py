@@ -202,7 +202,7 @@ class TestMachine:
         server.add_machine("web-1", agent="")
         result = cli("machine", "enrol", "web-1", "--replace", "--valid", "5m")
         assert result.out.splitlines() == [
-            "  bascule agent install --server https://bascule.test:8443",
+            "  bascule agent install --server https://bascule.test:8443 --replace",
             "  bascule agent run --server https://bascule.test:8443",
             "  bascule-enrol.abc",
         ]
@@ -210,6 +210,18 @@ class TestMachine:
         assert cli("machine", "enrol", "web-1", "-o", "json").json["token"] == "bascule-enrol.abc"
         assert cli("machine", "enrol", "web-1", "--valid", "16m").code == 2
         assert cli("machine", "enrol", "web-1", "--valid", "90s").code == 2
+
+    def test_enrol_prints_the_line_of_a_server_that_hands_out_packages(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        server.add_machine("web-1", agent="")
+        assert cli("machine", "enrol", "web-1", "-o", "json").json["bareHostCommand"] is None
+        server.bare = "apt-helper && sha256sum && sh"
+        result = cli("machine", "enrol", "web-1")
+        assert result.out.splitlines()[0] == f"  {server.bare}"
+        assert "a Debian without Bascule" in result.err
+        made = cli("machine", "enrol", "web-1", "-o", "json").json
+        assert made["bareHostCommand"] == server.bare
 
     def test_release(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine(

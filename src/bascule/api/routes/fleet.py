@@ -209,4 +209,12 @@ async def create_enrolment(
         )
     )
     token = token_of(found.uid)
-    return CompactJson(enrolment_json(enrolment, token, fingerprint, call.base_url))
+    told = enrolment_json(
+        enrolment,
+        token,
+        fingerprint,
+        call.base_url,
+        replaces=wanted.replace or False,
+        packages=call.state.packages,
+    )
+    return CompactJson(told)

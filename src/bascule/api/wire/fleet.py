@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from bascule.api.packages import Packages
 from bascule.api.wire.fields import Body, Count, HostAddress, Text, Truth
 from bascule.domain.bindings import MOST_FORMER, Binding
 from bascule.domain.bounds import Forwarding, Guard
@@ -194,17 +195,35 @@ def point_state(point: EnforcementPoint, now: datetime) -> str:
     return "neverSeen" if point.last_contact_at is None else "offline"
 
 
+def install_command(server: str, *, replaces: bool) -> str:
+    """What root runs on a host that has Bascule."""
+    more = " --replace" if replaces else ""
+    return f"bascule agent install --server {server}{more}"
+
+
 def enrolment_json(
-    enrolment: Enrolment, token: str, ca_fingerprint: str, server: str
+    enrolment: Enrolment,
+    token: str,
+    ca_fingerprint: str,
+    server: str,
+    *,
+    replaces: bool,
+    packages: Packages | None,
 ) -> dict[str, Any]:
     """The one answer that holds the token in the clear; the commands ask for it on the host."""
+    bare = (
+        {}
+        if packages is None
+        else {"bareHostCommand": packages.line(server, ca_fingerprint, replaces=replaces)}
+    )
     return {
-        "properties": {
+        "properties": bare
+        | {
             "token": token,
             "expiresAt": format_utc(enrolment.expires_at),
             "machineUid": enrolment.machine_uid,
             "caFingerprint": ca_fingerprint,
             "command": f"bascule agent run --server {server}",
-            "installCommand": f"bascule agent install --server {server}",
+            "installCommand": install_command(server, replaces=replaces),
         }
     }
