@@ -145,8 +145,8 @@ class BootedMachine:
         ):
             subprocess.run([*net, "ip", *words], check=True)
 
-    def run(self, *command: str, check: bool = True, stdin: str = "") -> str:
-        """Type a command on the machine as root; what it printed."""
+    def run(self, *command: str, check: bool = True, stdin: str = "", patience: float = 60) -> str:
+        """Type a command on the machine as root, which ends within ``patience`` seconds; what it printed."""
         inside = [
             "nsenter",
             "-t",
@@ -164,7 +164,7 @@ class BootedMachine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=patience,
         )
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip() + (done.stderr.strip() if not check else "")

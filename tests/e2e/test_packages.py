@@ -68,7 +68,9 @@ class Host:
     def paste(self, line: str, token: str) -> str:
         """What was said on both streams; the token is in the environment."""
         inside = "BASCULE_ENROLMENT_TOKEN=$(cat) && export BASCULE_ENROLMENT_TOKEN"
-        return self.machine.run("sh", "-c", f"{inside} && {{ {line} ; }} 2>&1", stdin=token)
+        return self.machine.run(
+            "sh", "-c", f"{inside} && {{ {line} ; }} 2>&1", stdin=token, patience=400
+        )
 
     def enrol(self, *words: str) -> None:
         # A server that was just started, or whose host was, answers a little later.
