@@ -230,18 +230,28 @@ PLANTED: dict[str, Bug] = {
         "services/duties.py",
         "        return not now < held.until <= now + LEASE + READINGS_APART\n",
         "        return True\n",
+        # Each end is a chance that two of them begin within the pause below.
         (
-            *((0.1, _ask(1.5, machine)) for machine in AGENTS),
-            *((0.1, Ask("bob", machine, (KILL_PORT,), "client", 1.5)) for machine in AGENTS),
+            *((0.1, _ask(1.5 + n, machine)) for n, machine in enumerate(AGENTS)),
+            *(
+                (0.1, Ask("bob", each, (KILL_PORT,), "client", 2 + n))
+                for n, each in enumerate(AGENTS)
+            ),
         ),
-        4.0,
+        3.0 + len(AGENTS),
         "2 GrantEnded events",
         (
             _WITHOUT_TURNS,
+            # To take the duty is to write its row, which others would wait for.
+            Change(
+                "services/duties.py",
+                "        if self.holder is None:\n            return 0\n        held = tx.duty(name)\n",
+                "        if self.holder is not None:\n            return 0\n        held = tx.duty(name)\n",
+            ),
             Change(
                 "services/sweep.py",
                 "    due = tx.due_grants(act.now)\n",
-                '    due = tx.due_grants(act.now)\n    __import__("time").sleep(0.4)\n',
+                '    due = tx.due_grants(act.now)\n    __import__("time").sleep(1.5)\n',
             ),
             Change(
                 "store/grants.py",
