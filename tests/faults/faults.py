@@ -14,6 +14,7 @@ from typing import assert_never
 
 from bascule.lab.processes import ProcessId
 from bascule.lab.units import SERVER
+from tests.faults.cluster import Cluster
 from tests.faults.history import Disturbed, History, boottime, told_by
 from tests.faults.people import Person, parted
 from tests.faults.schedule import (
@@ -24,12 +25,15 @@ from tests.faults.schedule import (
     Fault,
     Flush,
     ForeignTable,
+    GiveConnectionsBack,
     Heal,
     Kill,
+    Promote,
     Reboot,
     Stop,
     Tamper,
     TurnClock,
+    UseUpConnections,
 )
 from tests.faults.supervisor import REBOOTED
 from tests.faults.world import World
@@ -74,6 +78,7 @@ class Faults:
         self._foreign: set[str] = set()
         self._turned: set[str] = set()
         self._mender = Person("who waits for what is rebooted")
+        self._cluster = Cluster(world, history)
 
     def do(self, fault: Fault) -> None:
         match fault:
@@ -88,16 +93,25 @@ class Faults:
                 self._sever(host, other)
             case Heal(host, other):
                 self._mend(host, other)
+            case Flush() | Tamper() | ForeignTable():
+                self._do_to_rules(fault)
+            case Reboot(machine):
+                self._mender.do(lambda: self._reboot(machine))
+            case Promote() | UseUpConnections() | GiveConnectionsBack():
+                self._cluster.do(fault)
+            case TurnClock(unit, hours):
+                self._turn_clock(unit, hours)
+            case _:
+                assert_never(fault)
+
+    def _do_to_rules(self, fault: Flush | Tamper | ForeignTable) -> None:
+        match fault:
             case Flush(machine):
                 self._world.nft(machine, "flush", "ruleset")
             case Tamper(machine):
                 self._tamper(machine)
             case ForeignTable(machine, is_there):
                 self._set_foreign(machine, is_there)
-            case Reboot(machine):
-                self._mender.do(lambda: self._reboot(machine))
-            case TurnClock(unit, hours):
-                self._turn_clock(unit, hours)
             case _:
                 assert_never(fault)
 
@@ -112,6 +126,7 @@ class Faults:
             self._turn_clock(unit, None)
         if not self._mender.finish(BACK_WITHIN) or self._mender.failure is not None:
             self._history.complain(f"a reboot did not come to its end: {self._mender.failure!r}")
+        self._cluster.heal()
 
     def _begin(self, unit: str, what: str) -> Disturbed:
         made = Disturbed(told_by(unit), what, boottime())

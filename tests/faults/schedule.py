@@ -202,10 +202,38 @@ class TurnClock:
     hours: int
 
 
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The primary dies, and a standby that had all of it is promoted."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseUpConnections:
+    """The database has none left for the replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveConnectionsBack:
+    pass
+
+
 Asking = Ask | Extend | Revoke
 Editing = SetRules | RemoveRules | DeleteMachine | AddMachine | ReplaceAgent
 Ruling = TakeRole | GiveRole
-Fault = Kill | Stop | Continue | Cut | Heal | Flush | Tamper | ForeignTable | Reboot | TurnClock
+OfDatabase = Promote | UseUpConnections | GiveConnectionsBack
+Fault = (
+    Kill
+    | Stop
+    | Continue
+    | Cut
+    | Heal
+    | Flush
+    | Tamper
+    | ForeignTable
+    | Reboot
+    | TurnClock
+    | OfDatabase
+)
 Action = Asking | Editing | Ruling | Fault
 
 
@@ -281,10 +309,16 @@ def _of_replicas(chance: random.Random, seconds: float) -> list[Step]:
     one, other = chance.sample(REPLICAS, 2)
     at = round(chance.uniform(0, seconds - 0.5), 2)
     later = round(min(seconds, at + chance.uniform(0.3, 2)), 2)
-    kinds = ("database", "two", "no database", "no callers", "stop", "clock")
-    match chance.choices(kinds, (3, 2, 2, 2, 2, 2))[0]:
+    kinds = (
+        "database", "two", "no database", "no callers", "stop", "clock", "promotion", "connections",
+    )  # fmt: skip
+    match chance.choices(kinds, (3, 2, 2, 2, 2, 2, 3, 2))[0]:
         case "database":
             return [Step(at, Kill(DATABASE))]
+        case "promotion":
+            return [Step(at, Promote())]
+        case "connections":
+            return [Step(at, UseUpConnections()), Step(later, GiveConnectionsBack())]
         case "two":
             return [Step(at, Kill(one)), Step(later, Kill(other))]
         case "no database":

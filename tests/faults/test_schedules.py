@@ -14,13 +14,16 @@ from tests.faults.schedule import (
     Ask,
     Cut,
     Flush,
+    GiveConnectionsBack,
     GiveRole,
     Kill,
+    Promote,
     Reboot,
     ReplaceAgent,
     Stop,
     TakeRole,
     TurnClock,
+    UseUpConnections,
     make_schedule,
     on_replicas,
 )
@@ -54,7 +57,7 @@ def test_on_replicas_each_of_their_faults_is_done() -> None:
     """To one of three, while the rest of the schedule is as it was."""
     schedules = [on_replicas(make_schedule(seed)) for seed in range(1, 61)]
     steps = {step.action for schedule in schedules for step in schedule.steps}
-    assert Kill(DATABASE) in steps
+    assert {Kill(DATABASE), Promote(), UseUpConnections(), GiveConnectionsBack()} <= steps
     assert not steps & {Kill(SERVER), Stop(SERVER), Cut(SERVER)}, "there is a balancer"
     for replica in REPLICAS:
         faults = {Kill(replica), Stop(replica), Cut(replica, DATABASE), Cut(replica, SERVER)}

@@ -1,0 +1,113 @@
+"""Faults of the cluster of PostgreSQL that three replicas use: a failover, and no connection left.
+
+The lab has one cluster. It dies, comes back as its own standby, which may be read and not written, and is
+promoted: a timeline of its own begins, as with any standby that had all of it. Source: PostgreSQL 15,
+"Standby Server Operation" (standby.signal) and pg_promote.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from bascule.lab.units import DATABASE, DATABASE_NAME
+from tests.faults.history import Disturbed, History, boottime, told_by
+from tests.faults.people import Person
+from tests.faults.schedule import GiveConnectionsBack, Promote, UseUpConnections
+from tests.faults.world import World
+
+STANDBY_FOR = 1.0  # seconds in which it can only be read
+ANSWERS_WITHIN = 60.0  # seconds
+_END_ALL = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "  # noqa: S608  # reason: a name of ours
+    f"WHERE usename = '{DATABASE_NAME}'"
+)
+
+
+class Cluster:
+    """Each fault waits for the one before it to be over, in a thread of its own."""
+
+    def __init__(self, world: World, history: History) -> None:
+        self._world, self._history = world, history
+        self._socket = world.folder.database
+        self._used_up: Disturbed | None = None
+        self._person = Person("who waits for the database")
+
+    def do(self, fault: Promote | UseUpConnections | GiveConnectionsBack) -> None:
+        match fault:
+            case Promote():
+                self._person.do(self._promote)
+            case UseUpConnections():
+                self._person.do(self._use_up_connections)
+            case GiveConnectionsBack():
+                self._person.do(self._give_connections_back)
+            case _:
+                assert_never(fault)
+
+    def heal(self) -> None:
+        self._person.do(self._give_connections_back)
+        if not self._person.finish(ANSWERS_WITHIN) or self._person.failure is not None:
+            failure = self._person.failure
+            self._history.complain(f"a fault of the database did not come to its end: {failure!r}")
+
+    def _begin(self, what: str) -> Disturbed:
+        made = Disturbed(told_by(DATABASE), what, boottime())
+        self._history.disturbed.append(made)
+        return made
+
+    def _promote(self) -> None:
+        """Kill the primary and promote what comes back."""
+        disturbed = self._begin("promote")
+        data = self._socket / "data"
+        self._make(data / "standby.signal")
+        self._world.send(DATABASE, signal.SIGKILL)
+        self._until("SELECT pg_is_in_recovery()", lambda found: found is True)
+        time.sleep(STANDBY_FOR)
+        # It may be killed by another step meanwhile.
+        self._until("SELECT NOT pg_is_in_recovery() OR pg_promote()", lambda found: found is True)
+        disturbed.healed = boottime()
+
+    def _use_up_connections(self) -> None:
+        """The servers lose theirs and get no other."""
+        self._used_up = self._used_up or self._begin("use up connections")
+        self._until(f"ALTER ROLE {DATABASE_NAME} CONNECTION LIMIT 0")
+        self._until(_END_ALL)
+
+    def _give_connections_back(self) -> None:
+        if self._used_up is not None:
+            self._until(f"ALTER ROLE {DATABASE_NAME} CONNECTION LIMIT -1")
+            self._used_up.healed, self._used_up = boottime(), None
+
+    def _make(self, file: Path) -> None:
+        file.touch(mode=0o600)
+        owner = file.parent.stat()
+        if os.geteuid() == 0:
+            shutil.chown(file, owner.st_uid, owner.st_gid)
+
+    def _ask(self, statement: str) -> object:
+        place = make_conninfo("", host=str(self._socket), user="postgres", dbname="postgres")
+        with psycopg.connect(place, autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(statement.encode())
+            row = cursor.fetchone() if cursor.description is not None else None
+            return None if row is None else row[0]
+
+    def _until(self, statement: str, is_so: Callable[[object], bool] = lambda _: True) -> None:
+        """Ask until it is so; the cluster may be dead or starting."""
+        deadline = boottime() + ANSWERS_WITHIN
+        while True:
+            try:
+                if is_so(self._ask(statement)):
+                    return
+                failure = ""
+            except psycopg.Error as error:
+                failure = str(error)
+            assert boottime() < deadline, f"{statement}: {failure}"
+            time.sleep(0.05)
