@@ -82,7 +82,17 @@ def test_a_replica_is_called_by_the_balancers_names_and_by_its_own() -> None:
     assert "--name server --name 10.203.0.2 " in line
     assert "--name server-2 --name 10.203.0.5 " in line
     assert "--balancer 10.203.0.2 --balancer fd20:3::2 " in line
+    assert "--join-file /labs/demo/join-server-2 " in line
     assert not unit.takes_listen_socket
+
+
+def test_a_further_server_joins_by_a_token_of_the_first_one() -> None:
+    """As README says, and no key is copied."""
+    unit = units.invite(THREE, FOLDER, ["bascule"], THREE.replicas[1])
+    asked = "admin replica invite --data /labs/demo/data --endpoint https://server-1:8443"
+    assert " ".join(unit.argv).endswith(f"sh /labs/demo/join-server-2 bascule {asked}")
+    assert (unit.name, unit.host.name, unit.is_oneshot) == ("invite-server-2", "server-1", True)
+    assert "--join-file" not in units.server(THREE, FOLDER, ["bascule"], THREE.servers[0]).argv
 
 
 def test_the_first_makes_the_installation() -> None:

@@ -44,6 +44,10 @@ class LabFolder:
         """Of one of several; the first makes the installation."""
         return self.data if is_first else self.root / f"data-{server}"
 
+    def join_token(self, server: str) -> Path:
+        """With which a further server becomes a replica."""
+        return self.root / f"join-{server}"
+
     @property
     def database(self) -> Path:
         """The cluster of PostgreSQL: its data and its socket."""

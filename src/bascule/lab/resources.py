@@ -6,11 +6,9 @@ Light: the commands and the supervisor read this; what speaks to the server is `
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from bascule.lab.folder import LabFolder
 from bascule.lab.topology import Topology
@@ -58,14 +56,6 @@ def read_admin(folder: LabFolder) -> dict[str, str]:
     """The administrator's credentials, which the server wrote at its first start."""
     admin: dict[str, str] = json.loads(folder.admin.read_text())
     return admin
-
-
-def share_keys(folder: LabFolder, data: Path) -> None:
-    """Give a further server the installation's keys, and where its record is."""
-    data.mkdir(mode=0o700)
-    for file in folder.data.iterdir():
-        if file.suffix in {".key", ".pem", ".json"}:
-            shutil.copy2(file, data / file.name)
 
 
 def read_users(folder: LabFolder) -> list[dict[str, str]]:

@@ -40,7 +40,7 @@ from bascule.lab.processes import (
     mark_of,
     registered_networks,
 )
-from bascule.lab.resources import read_tokens, share_keys
+from bascule.lab.resources import read_tokens
 from bascule.lab.sshd import write_ssh_files
 from bascule.lab.state import HostEntry, LabState, write_state
 from bascule.lab.topology import Shape, Topology, default_topology
@@ -155,14 +155,21 @@ class Supervisor:
         self._add(units.server(self._topology, self._folder, self._bascule, first))
         self._add(units.seed(self._topology, sys.executable, self._folder, units.SEED))
 
-    def _add_replicas(self) -> None:
-        for host in self._topology.servers[1:]:
-            share_keys(self._folder, self._folder.data_of(host.name, is_first=False))
-            self._add(units.server(self._topology, self._folder, self._bascule, host))
-
     def _seeded(self) -> None:
-        """The server knows the machines: start their agents."""
-        self._add_replicas()
+        """The server knows the machines: further servers join it, then the agents start."""
+        for host in self._topology.servers[1:]:
+            self._add(units.invite(self._topology, self._folder, self._bascule, host))
+        self._start_agents_with_all()
+
+    def _invited(self, host: str) -> None:
+        where = self._topology.host(host)
+        self._add(units.server(self._topology, self._folder, self._bascule, where))
+        self._start_agents_with_all()
+
+    def _start_agents_with_all(self) -> None:
+        """Once each server was started."""
+        if not all(each.name in self._running for each in self._topology.servers):
+            return
         self._step(
             f"server: {self._topology.server_url}, on this machine https://localhost:"
             f"{self.state.port}"
@@ -245,6 +252,8 @@ class Supervisor:
             self._serve()
         elif name == units.SEED:
             self._seeded()
+        elif name.startswith(units.INVITE):
+            self._invited(name.removeprefix(units.INVITE))
         else:
             self._stands()
 

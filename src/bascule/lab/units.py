@@ -24,6 +24,7 @@ SERVER = "server"  # or each replica, by the name of its host
 BALANCER = "balancer"
 DATABASE = "database"
 DATABASE_READY = "database-ready"
+INVITE = "invite-"  # and the name of a further server's host
 SEED = "seed"
 AWAIT = "await"
 
@@ -67,8 +68,10 @@ def server(
     balancer. Behind that, each replica has the balancer's names and its own.
     """
     host = host or topology.server
-    data = folder.data_of(host.name, is_first=host == topology.servers[0])
-    argv = [*bascule, "serve", "--data", str(data)]
+    is_first = host == topology.servers[0]
+    argv = [*bascule, "serve", "--data", str(folder.data_of(host.name, is_first=is_first))]
+    if not is_first:  # once it has joined, the file changes nothing
+        argv += ["--join-file", str(folder.join_token(host.name))]
     for address in ("0.0.0.0", "[::]"):  # noqa: S104  # reason: all addresses of a namespace of ours
         argv += ["--listen", f"{address}:{SERVER_PORT}"]
     for each in dict.fromkeys((topology.server, host)):
@@ -81,6 +84,16 @@ def server(
         argv += ["--database", database_url(topology.database, folder)]
         argv += ["--database-password-file", str(folder.database_password)]
     return Unit(host.name, host, tuple(argv), takes_listen_socket=not topology.replicas)
+
+
+def invite(topology: Topology, folder: LabFolder, bascule: Sequence[str], host: LabHost) -> Unit:
+    """Makes the token with which this host's server joins; on the first server's host."""
+    first = topology.servers[0]
+    asked = ["admin", "replica", "invite", "--data", str(folder.data)]
+    asked += ["--endpoint", f"https://{first.name}:{SERVER_PORT}"]
+    script = 'umask 077; token=$1; shift; exec "$@" >"$token"'
+    argv = ("/bin/sh", "-c", script, "sh", str(folder.join_token(host.name)), *bascule, *asked)
+    return Unit(f"{INVITE}{host.name}", first, argv, is_oneshot=True)
 
 
 def database_url(host: LabHost, folder: LabFolder) -> str:
