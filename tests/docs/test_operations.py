@@ -1,4 +1,4 @@
-"""docs/operations.md: its unit is one, and what it says to keep is what a server makes."""
+"""docs/operations.md: the server's unit is one, and what it says to keep is what a server makes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bascule.bootstrap.serve import serve
+from bascule.bootstrap.server_unit import OPTIONS, unit_text
 from tools.command_page import options
 
 ROOT = Path(__file__).parents[2]
@@ -18,19 +19,19 @@ PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def unit() -> str:
-    found: list[str] = re.findall(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    (text,) = found
-    return text
+    return unit_text(("/usr/bin/bascule",))
 
 
 def test_the_units_command_is_one_of_the_servers() -> None:
     """A reader copies it at night; an option that is gone would be found then."""
     (line,) = re.findall(r"^ExecStart=(.*)$", unit(), re.MULTILINE)
-    program, command, *rest = shlex.split(line)
+    (example,) = re.findall(r'^#BASCULE_SERVE="(.*)"$', OPTIONS, re.MULTILINE)
+    program, command, *rest = [*shlex.split(line), *shlex.split(example)]
     assert (Path(program).name, command) == ("bascule", "serve")
     known = {name for option in options(serve) for name in option.opts}
     assert {word for word in rest if word.startswith("--")} <= known
     assert "Type=notify\n" in unit()
+    assert example in PAGE, "the page has the same example"
 
 
 def test_systemd_has_nothing_to_say_of_the_unit(tmp_path: Path) -> None:
@@ -65,14 +66,3 @@ def test_every_file_of_a_server_is_on_the_list() -> None:
     missing = [name for name in names if f"`DATA/{name}`" not in table]
     missing += [name for name in states if f"`STATE/{name}`" not in table]
     assert missing == []
-
-
-def test_the_package_s_unit_is_that_of_the_page() -> None:
-    """But for where the program is, and its options, which a package takes from a file."""
-    packaged = (ROOT / "tools/packages/files/bascule.service").read_text(encoding="utf-8")
-    own = ("ExecStart=", "EnvironmentFile=", "Documentation=")
-
-    def rest(text: str) -> list[str]:
-        return [line for line in text.splitlines() if not line.startswith(own)]
-
-    assert rest(packaged) == rest(unit())

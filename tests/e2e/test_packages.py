@@ -153,6 +153,25 @@ def test_a_newcomer_installs_server_and_agent(host: Host) -> None:
     assert until(lambda: not host.reaches(), 40)
 
 
+def test_a_server_that_came_without_its_unit_gets_one(host: Host) -> None:
+    """As by pip: the package's unit is put away meanwhile. systemd runs what was written."""
+    packaged, own = "/usr/lib/systemd/system/bascule.service", "/etc/systemd/system/bascule.service"
+    host.machine.run("sh", "-c", f"rm -f {own}; mv {packaged} /root/; systemctl daemon-reload")
+    try:
+        said = host.bascule("admin", "install-server")
+        assert f"Wrote {own}" in said
+        assert "The account bascule is there." in said
+        host.machine.run("systemctl", "restart", "bascule")
+        assert host.machine.is_active("bascule.service")
+        assert own in host.machine.run("systemctl", "show", "-P", "FragmentPath", "bascule")
+        host.machine.run("sed", "-i", "s/^RestartSec=5/RestartSec=6/", own)
+        assert "was written or edited" in host.bascule("admin", "install-server", check=False)
+    finally:
+        away = f"rm -f {own}; mv /root/bascule.service {packaged}; systemctl daemon-reload"
+        host.machine.run("sh", "-c", f"{away}; systemctl restart bascule")
+    assert until(host.is_connected, 60)
+
+
 def test_an_upgrade_closes_throughout_and_keeps_who_is_in(host: Host) -> None:
     """Also while another tool flushes what it may, where the kernel lets a table be owned."""
     machine = host.machine

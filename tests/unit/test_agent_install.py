@@ -183,7 +183,7 @@ def test_a_program_that_no_service_can_run_costs_no_token(
     done = _install(tmp_path, "https://127.0.0.1:1", "00" * 32)
     assert isinstance(done.exception, ConfigurationError), done.output
     assert expected in done.exception.message
-    assert "the token was not used" in done.exception.message
+    assert "no token was used" in done.exception.message
     assert "/opt" in done.exception.advice
     assert systemd.acts() == []
 

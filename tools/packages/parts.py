@@ -10,6 +10,8 @@ from tree import AGENT, CLI, ROOT, SERVER
 
 from bascule.agent.install import PROGRAM, unit_text
 from bascule.bootstrap.handed_out import BROUGHT
+from bascule.bootstrap.server_unit import ACCOUNT_LINE, OPTIONS, OPTIONS_FILE, UNIT_NAME
+from bascule.bootstrap.server_unit import unit_text as server_unit_text
 from bascule.client.host_agent import DEFAULT_STATE
 from bascule.drivers.nftables.host import NftablesHost
 
@@ -79,13 +81,13 @@ def place(package: str, folder: Path) -> None:
         unit = unit_text((PROGRAM,), DEFAULT_STATE, NftablesHost.needs.unit)
         _write(folder / "usr/lib/systemd/system/bascule-agent.service", unit)
     if package == SERVER:
-        for source, target in (
-            ("bascule.service", "usr/lib/systemd/system/bascule.service"),
-            ("sysusers.conf", "usr/lib/sysusers.d/bascule.conf"),
-            ("tmpfiles.conf", "usr/lib/tmpfiles.d/bascule.conf"),
-            ("default", "etc/default/bascule-server"),
+        for target, text in (
+            (f"usr/lib/systemd/system/{UNIT_NAME}", server_unit_text((PROGRAM,))),
+            ("usr/lib/sysusers.d/bascule.conf", ACCOUNT_LINE + "\n"),
+            ("usr/lib/tmpfiles.d/bascule.conf", (FILES / "tmpfiles.conf").read_text()),
+            (OPTIONS_FILE.lstrip("/"), OPTIONS),
         ):
-            _write(folder / target, (FILES / source).read_text())
+            _write(folder / target, text)
     about = folder / "usr/share/doc" / package
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")

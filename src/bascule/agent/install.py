@@ -143,19 +143,23 @@ def _quote(word: str) -> str:
     return f'"{word}"' if " " in word or "'" in word else word
 
 
-def check_program(program: Sequence[str]) -> None:
+def check_program(
+    program: Sequence[str],
+    view: Sequence[str] = _VIEW,
+    words: Sequence[str] = ("agent", "--help"),
+) -> None:
     """Have a service with the unit's view of the files run this very program; raise otherwise.
 
-    Before a token is spent: a service has its own /tmp, and root's shell may see what no
+    Before anything is changed: a service has its own /tmp, and root's shell may see what no
     service does (a mount of its own, noexec elsewhere, SELinux).
     """
     if not is_systemd_running() or not is_network_of_systemd():
         return
-    view = [f"--property={each}" for each in _VIEW]
-    command = [SYSTEMD_RUN, "--quiet", "--wait", "--pipe", "--collect", *view]
+    properties = [f"--property={each}" for each in view]
+    command = [SYSTEMD_RUN, "--quiet", "--wait", "--pipe", "--collect", *properties]
     try:
         done = subprocess.run(  # noqa: S603  # reason: fixed words and our own path, no shell
-            [*command, *program, "agent", "--help"],
+            [*command, *program, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -176,8 +180,8 @@ def check_program(program: Sequence[str]) -> None:
 
 def _no_program(name: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"A service cannot run {name}: {why.rstrip('.')}. Nothing was changed, and the token "
-        f"was not used.",
+        f"A service cannot run {name}: {why.rstrip('.')}. No service was installed, and no token "
+        f"was used.",
         advice="Install Bascule where services can run it, for example in /opt. Services have "
         "their own /tmp and /var/tmp, and cannot run programs on a mount with noexec.",
     )

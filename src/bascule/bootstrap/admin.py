@@ -24,6 +24,7 @@ from bascule.bootstrap.data_directory import (
     require_installation,
 )
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.install_server import install_server
 from bascule.bootstrap.options import DATA, database_options
 from bascule.bootstrap.replica_commands import replica
 from bascule.config import parse_database
@@ -83,6 +84,7 @@ def admin() -> None:
 
 admin.add_command(database)
 admin.add_command(replica)
+admin.add_command(install_server)
 admin.add_command(recovery_key)
 admin.add_command(backup)
 admin.add_command(restore)
