@@ -31,6 +31,7 @@ PACKAGED_UNIT = Path("/usr/lib/systemd/system") / UNIT_NAME
 
 @click.command(
     "install-server",
+    short_help="Write account, options file and unit of a server's service.",
     epilog="Example:\n\n\b\n  bascule admin install-server\n"
     "  editor /etc/default/bascule-server\n  systemctl enable --now bascule",
 )
