@@ -14,7 +14,7 @@ UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-down test test-all check lint formatted types contracts domain \
-    format faults bench screenshots lock clean packages mutants postgresql replicas guarantees promises
+    format faults bench screenshots lock clean packages image mutants postgresql replicas guarantees promises
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ screenshots: install-dev  ## pictures of the portal's pages, into docs/screensho
 
 packages: install-dev  ## build dist/: .deb and .rpm of agent, server and command line, an apt repository, checksums (SIGN=KEY: signed by gpg)
 	@$(BIN)/python tools/packages --uv "$(UV)" $(if $(SIGN),--sign "$(SIGN)")
+
+image: packages  ## build dist/image: a container image of the server (OCI layout), without a daemon; needs mmdebstrap
+	@$(BIN)/python tools/packages/image.py
 
 lock:  ## resolve the lock files again (OPTIONS=--upgrade for newer versions)
 	@tools/lock.sh $(UV) $(OPTIONS)

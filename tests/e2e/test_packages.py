@@ -48,12 +48,12 @@ class Host:
         self.machine = machine
 
     def bascule(self, *words: str, check: bool = True, stdin: str = "") -> str:
-        return self.machine.run("bascule", *words, check=check, stdin=stdin)
+        return self.machine.run("bascule", *words, check=check, stdin=stdin, patience=200)
 
     def dpkg(self, *words: str, check: bool = True) -> str:
         """As apt calls it when nobody is there; what it said on both streams."""
         line = f"DEBIAN_FRONTEND=noninteractive dpkg {' '.join(words)} 2>&1"
-        return self.machine.run("sh", "-c", line, check=check)
+        return self.machine.run("sh", "-c", line, check=check, patience=400)
 
     def install(self, version: str, *packages: str) -> str:
         files = (f"/packages/{each}_{version}_*.deb" for each in packages)
