@@ -28,7 +28,7 @@ class Image:
 
 
 def _blob(folder: Path, told: Mapping[str, Any]) -> Path:
-    kind, _, digest = told["digest"].partition(":")
+    kind, _, digest = str(told["digest"]).partition(":")
     file = folder / "blobs" / kind / digest
     with file.open("rb") as opened:
         assert hashlib.file_digest(opened, kind).hexdigest() == digest
