@@ -6,6 +6,7 @@ import pytest
 
 from bascule.domain.actions import DISPLAY
 from bascule.domain.builtin_roles import (
+    ACCESS_APPROVER,
     BUILTIN_ROLES,
     CONTRIBUTOR,
     OWNER,
@@ -31,6 +32,8 @@ ABOVE: dict[str, set[str]] = {
     # It may write policy assignments under Microsoft.Authorization, which Contributor may not.
     SECURITY_ADMIN.id: {OWNER.id},
     VIRTUAL_MACHINE_CONTRIBUTOR.id: {OWNER.id, CONTRIBUTOR.id},
+    # A data action: who may assign roles may take it.
+    ACCESS_APPROVER.id: {OWNER.id, USER_ACCESS_ADMINISTRATOR.id},
 }
 
 
@@ -52,7 +55,7 @@ def test_each_built_in_role_against_each(low: RoleDefinition, high: RoleDefiniti
         expected = _by_actions(low, high)  # a role of ours: it has no patterns of strangers
     assert is_within(low, [high]) is expected
     assert (not not_held(at(SUBSCRIPTION, low), at(SUBSCRIPTION, high))) is expected
-    if expected:
+    if expected and low is not ACCESS_APPROVER:
         assert _by_actions(low, high)
 
 
@@ -164,3 +167,12 @@ def test_what_a_changed_role_adds() -> None:
     data = RoleDefinition("x", "x", "", False, (Permission(("a/read",), (), ("d/use",)),), ())
     assert added(before, data, ()) == ["d/use"]
     assert added(data, data, ()) == []
+
+
+def test_who_lacks_a_data_action_does_not_hold_as_much() -> None:
+    """EDGES J3: or a helpdesk would set an approver's password and approve as them."""
+    helpdesk = role("Microsoft.Authorization/users/write", "Microsoft.Authorization/groups/write")
+    assert not is_within(ACCESS_APPROVER, [helpdesk])
+    assert not is_within(ACCESS_APPROVER, [role("Bascule.Access/*"), CONTRIBUTOR])
+    assert is_within(ACCESS_APPROVER, [helpdesk, ACCESS_APPROVER])
+    assert is_within(ACCESS_APPROVER, [role("Microsoft.Authorization/roleAssignments/write")])

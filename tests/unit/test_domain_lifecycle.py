@@ -40,9 +40,13 @@ def test_what_lives_what_may_admit_and_what_is_over() -> None:
     """Only what is live is leased; what has ended may admit until it is read back closed."""
     assert {OPENING, OPEN} == LIVE
     assert {OPENING, OPEN, CLOSING} == UNSETTLED == {s for s in GrantState if STATES[s].may_admit}
-    assert {str(state) for state in REQUEST_UNSETTLED} == {str(state) for state in UNSETTLED}
+    assert {str(state) for state in REQUEST_UNSETTLED} == {"waiting", *map(str, UNSETTLED)}
     assert GRANT_BEGINNINGS == (OPENING,)
-    assert REQUEST_BEGINNINGS == (RequestState.OPENING, RequestState.REFUSED)
+    assert REQUEST_BEGINNINGS == (
+        RequestState.WAITING,
+        RequestState.OPENING,
+        RequestState.REFUSED,
+    )
 
 
 def test_a_refused_request_admits_nothing_and_goes_nowhere() -> None:
@@ -56,7 +60,8 @@ def test_a_refused_request_admits_nothing_and_goes_nowhere() -> None:
 def test_without_grants_a_request_neither_lives_nor_admits() -> None:
     """What is open or may be is told by grants alone; a state that has none must not claim it."""
     without = [STATES[state] for state in RequestState if not STATES[state].has_grants]
-    assert [row.name for row in without] == [RequestState.REFUSED]
+    names = ["waiting", "refused", "denied", "lapsed", "withdrawn"]
+    assert [row.name for row in without] == names
     assert not any(row.is_live or row.may_admit or row.was_read_back for row in without)
     assert all(STATES[state].has_grants for state in GrantState)
 
@@ -108,7 +113,16 @@ def test_a_requests_moves_are_those_that_its_grants_can_make() -> None:
         for was in itertools.product(GrantState, repeat=count)
         for became in _moved(was)
     }
-    assert {(was, to) for was, to in found if was is not to} == REQUEST_TRANSITIONS
+    waiting = {(was, to) for was, to in REQUEST_TRANSITIONS if was is RequestState.WAITING}
+    assert {(was, to) for was, to in found if was is not to} == REQUEST_TRANSITIONS - waiting
+
+
+def test_what_waits_opens_once_or_never() -> None:
+    """And what was denied, lapsed or withdrawn never opens."""
+    ways = {to for was, to in REQUEST_TRANSITIONS if was is RequestState.WAITING}
+    never = {RequestState.DENIED, RequestState.LAPSED, RequestState.WITHDRAWN}
+    assert ways == {RequestState.OPENING, *never}
+    assert not any(was in never or to is RequestState.WAITING for was, to in REQUEST_TRANSITIONS)
 
 
 def _moved(grants: tuple[GrantState, ...]) -> Iterator[tuple[GrantState, ...]]:
@@ -121,6 +135,6 @@ def _moved(grants: tuple[GrantState, ...]) -> Iterator[tuple[GrantState, ...]]:
 def test_settled_is_what_is_known_to_be_closed_and_stays_so() -> None:
     """Ended at a silent agent is not known to be closed; nor is a state of a newer server."""
     settled = {row.name for row in STATES.values() if row.is_settled}
-    assert settled == {"failed", "closed", "refused"}
+    assert settled == {"failed", "closed", "refused", "denied", "lapsed", "withdrawn"}
     assert not UNKNOWN.is_settled
     assert UNKNOWN.may_admit

@@ -15,6 +15,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import (
     ASSIGNMENT_READ,
     ASSIGNMENT_WRITE,
+    DATA_ACTIONS,
     DISPLAY,
     ENROLMENT_DELETE,
     ENROLMENT_WRITE,
@@ -23,10 +24,14 @@ from bascule.domain.actions import (
     MACHINE_WRITE,
     POLICY_READ,
     POLICY_WRITE,
+    REQUEST_APPROVE,
     REQUEST_REVOKE,
+    RULES_WRITE,
     USER_WRITE,
 )
 from bascule.domain.builtin_roles import (
+    ACCESS_APPROVER,
+    AZURE_ROLES,
     BUILTIN_ROLES,
     CONTRIBUTOR,
     OWNER,
@@ -253,7 +258,9 @@ def test_the_least_powerful_role_is_named_first() -> None:
         (USER_WRITE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
         (ENROLMENT_WRITE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
         (ENROLMENT_DELETE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
-        (ASSIGNMENT_READ, set(BUILTIN_ROLES)),
+        (ASSIGNMENT_READ, set(AZURE_ROLES)),
+        (REQUEST_APPROVE, {ACCESS_APPROVER}),
+        (RULES_WRITE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
     ],
 )
 def test_built_in_roles(action: str, holders: set[RoleDefinition]) -> None:
@@ -276,13 +283,22 @@ def test_nobody_but_access_administrators_writes_what_raises_rights() -> None:
         assert able == {"Owner", "User Access Administrator"}, action
 
 
+def test_no_role_of_azures_gives_a_data_action() -> None:
+    """EDGES J3: nor does a wildcard of actions, however wide; one of data actions does."""
+    for action in DATA_ACTIONS:
+        assert not any(each.allows(action) for each in AZURE_ROLES)
+        assert not Permission(("*", action), ()).allows(action)
+        assert Permission((), (), ("*",)).allows(action.upper())
+        assert not Permission((), (), ("*",), (action,)).allows(action)
+
+
 def test_a_reader_only_reads() -> None:
     for action in DISPLAY:
         assert READER.allows(action) is action.endswith("/read")
 
 
 def test_the_built_in_roles_are_azures() -> None:
-    assert len({each.id for each in BUILTIN_ROLES}) == len(BUILTIN_ROLES) == 7
+    assert len({each.id for each in BUILTIN_ROLES}) == len(BUILTIN_ROLES) == 8
     for each in BUILTIN_ROLES:
         assert is_guid(each.id)
         assert each.is_builtin

@@ -21,8 +21,10 @@ from bascule.api.frame import Frame
 from bascule.api.origin import OriginGate
 from bascule.api.routes import (
     access,
+    access_rules,
     activity,
     agents,
+    approvals,
     audit,
     audit_activity,
     authorization,
@@ -92,6 +94,8 @@ def build_app(
         network,
         pricings,
         access,
+        access_rules,
+        approvals,
         machine_access,
         knocks,
         exposure,

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 
 from bascule.api.auth import Call
 from bascule.domain.actions import POLICY_READ
-from bascule.domain.lifecycle import UNSETTLED, GrantState
+from bascule.domain.lifecycle import UNSETTLED, GrantState, RequestState
 from bascule.domain.request import AccessRequest
 from bascule.domain.scopes import subscription_scope
 from bascule.interfaces.store import Reader
+from bascule.services.approvers import is_told_as_asked
 from bascule.services.hub import request_topic, wait_for
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, denial, rights_of
@@ -49,7 +50,10 @@ async def wait_until_settled(
             if is_due:
                 view = await _read(call, request_id)
             left = deadline - loop.time()
-            is_settled = view is None or all(g.state not in unsettled for g in view.grants)
+            is_settled = view is None or (
+                view.request.state is not RequestState.WAITING
+                and all(g.state not in unsettled for g in view.grants)
+            )
             if is_settled or left <= 0 or hub.is_closing:
                 return view
             is_due = await wait_for(woken, min(left, PROOF_ROUND)) or left <= PROOF_ROUND
@@ -73,7 +77,8 @@ def _is_short(request: AccessRequest, now: datetime) -> bool:
     few events since it was made.
     """
     ports = sum(len(each.ports) for each in request.machines)
-    return now - request.started_at <= NEW and ports <= FEW_PORTS and not request.left_out
+    is_new = now - request.started_at <= NEW and not request.has_waited
+    return is_new and ports <= FEW_PORTS and not request.left_out
 
 
 def _readable(
@@ -86,8 +91,11 @@ def _readable(
     if must_be_short and not _is_short(request, call.now):
         raise _IsLongToReadError
     rights = rights_of(reader, call.subject.principal_id, call.now)
-    if not sight_of(rights, call.subject.principal_id).sees_request(request):
+    if not (
+        sight_of(rights, call.subject.principal_id).sees_request(request)
+        or is_told_as_asked(reader, call.subject.principal_id, request, call.now)
+    ):
         # At the subscription: a refusal must not name the machines of what may not be read.
         scope = subscription_scope(call.subscription_id)
         raise denial(reader, call.subject, [Needed(POLICY_READ, scope)])
-    return view_request(reader, request_id, call.now)
+    return view_request(reader, request_id, call.now, call.subject)

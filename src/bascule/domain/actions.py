@@ -83,12 +83,17 @@ SINK_READ = f"{_AUTHORIZATION}/recordSinks/read"
 SINK_WRITE = f"{_AUTHORIZATION}/recordSinks/write"
 SINK_DELETE = f"{_AUTHORIZATION}/recordSinks/delete"
 REQUEST_REVOKE = "Bascule.Access/accessRequests/revoke/action"
+REQUEST_APPROVE = "Bascule.Access/accessRequests/approve/action"  # a data action
+RULES_WRITE = f"{_AUTHORIZATION}/accessRules/write"
 POINT_READ = "Bascule.Fleet/enforcementPoints/read"
 EVENT_READ = "Bascule.Audit/events/read"
 RECORD_VERIFY = "Bascule.Audit/verification/action"
 CHECKPOINT_READ = "Bascule.Audit/checkpoints/read"
 CHECKPOINT_WRITE = "Bascule.Audit/checkpoints/write"
 METRICS_READ = "Bascule.Fleet/metrics/read"
+
+# What no wildcard of actions gives, only one of data actions (EDGES J3).
+DATA_ACTIONS = frozenset({REQUEST_APPROVE})
 
 DISPLAY: Mapping[str, str] = {
     POLICY_READ: "Gets the just-in-time network access policies",
@@ -157,6 +162,8 @@ DISPLAY: Mapping[str, str] = {
     SINK_WRITE: "Creates or changes a place that the record is sent to",
     SINK_DELETE: "Deletes a place that the record is sent to",
     REQUEST_REVOKE: "Revokes access requests of others",
+    REQUEST_APPROVE: "Approves or denies access requests of others",
+    RULES_WRITE: "Creates or changes rules and approvals of just-in-time network access policies",
     POINT_READ: "Gets enforcement points",
     EVENT_READ: "Gets the events of the record",
     RECORD_VERIFY: "Verifies the record's chain",

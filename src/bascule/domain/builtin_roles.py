@@ -6,6 +6,7 @@ kept: a client that compares finds what it knows. Reader's GUID is Azure's as pu
 
 from __future__ import annotations
 
+from bascule.domain.actions import REQUEST_APPROVE
 from bascule.domain.roles import Permission, RoleDefinition
 from bascule.domain.scopes import ROOT
 
@@ -149,7 +150,17 @@ VIRTUAL_MACHINE_CONTRIBUTOR = _role(
     """,
 )
 
-BUILTIN_ROLES = (
+# Ours: Azure has no approval of requests. It holds a data action alone (EDGES J3).
+ACCESS_APPROVER = RoleDefinition(
+    "6d1c2c0e-53c4-4f0e-9c55-0a1f5f0a7a11",
+    "Bascule Access Approver",
+    "Lets you approve and deny requests for access, where a rule asks whoever holds this role.",
+    True,
+    (Permission(data_actions=(REQUEST_APPROVE,)),),
+    (ROOT,),
+)
+
+AZURE_ROLES = (
     CONTRIBUTOR,
     OWNER,
     READER,
@@ -158,3 +169,4 @@ BUILTIN_ROLES = (
     USER_ACCESS_ADMINISTRATOR,
     VIRTUAL_MACHINE_CONTRIBUTOR,
 )
+BUILTIN_ROLES = (ACCESS_APPROVER, *AZURE_ROLES)

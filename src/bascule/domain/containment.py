@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from bascule.domain.actions import ASSIGNMENT_WRITE
 from bascule.domain.roles import Permission, Right, Rights, RoleDefinition, matches
 from bascule.domain.scopes import is_below
 
@@ -28,14 +29,25 @@ def _holds(holder: Rights, wanted: Right) -> bool:
 
 
 def is_within(role: RoleDefinition, roles: Sequence[RoleDefinition]) -> bool:
-    """Does each action that ``role`` allows stand in one of ``roles`` for certain?"""
+    """Does each action and data action that ``role`` allows stand in one of ``roles`` for certain?"""
     if any(each.id == role.id for each in roles):
         return True
     held = [permission for each in roles for permission in each.permissions]
-    return all(
+    is_held = all(
         any(_covers(each, pattern, permission.not_actions) for each in held)
         for permission in role.permissions
         for pattern in _spellings(permission.actions)
+    )
+    # Whoever may assign roles there may take one with any data action.
+    return is_held and (
+        any(each.allows(ASSIGNMENT_WRITE) for each in held)
+        or all(
+            any(
+                _covers(_of_kind(each, True), pattern, permission.not_data_actions) for each in held
+            )
+            for permission in role.permissions
+            for pattern in _spellings(permission.data_actions)
+        )
     )
 
 

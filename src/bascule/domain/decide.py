@@ -1,4 +1,4 @@
-"""The decision on a request: Allowed, or Denied with every reason.
+"""The decision on a request: Allowed, Denied with every reason, or NeedsApproval with its stages.
 
 Source: CONTRACT 1.4 (initiate), 1.7 and EDGES A14, A15, A20. It is pure: its rows were read
 inside the transaction that will write the answer, and ``now`` is read once.
@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Judge, Objection
+from bascule.domain.due import NO_APPROVAL, Approval, judge_port
 from bascule.domain.features import KNOWN, Feature, too_old_words
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
@@ -32,6 +33,7 @@ from bascule.domain.request import (
     RequestedMachine,
     RequestedPort,
 )
+from bascule.domain.stages import Because, DueStage, Stage, united
 from bascule.domain.times import format_utc
 from bascule.errors import Part, Place, Problem
 from bascule.sentences import sentence
@@ -51,7 +53,15 @@ class Denied:
     reasons: tuple[Problem, ...]  # never empty
 
 
-Decision = Allowed | Denied
+@dataclass(frozen=True, slots=True)
+class NeedsApproval:
+    """Allowed as soon as other people agree."""
+
+    stages: tuple[DueStage, ...]  # never empty
+    allowed: Allowed  # what it would be without them
+
+
+Decision = Allowed | Denied | NeedsApproval
 
 
 def decide(
@@ -66,6 +76,7 @@ def decide(
     unable: Mapping[str, Unable] = MappingProxyType({}),
     knows: Mapping[str, frozenset[Feature]] = MappingProxyType({}),
     cannot_drain: Collection[str] = (),
+    approval: Approval = NO_APPROVAL,
 ) -> Decision:
     """Judge a request against one policy.
 
@@ -73,10 +84,12 @@ def decide(
     them; ``told_beside`` how many bytes their agents are told beside those, by uid; ``guards``
     what their hosts say that they admit, by uid; ``unable`` why nothing can be opened there at
     all, by uid; ``knows`` what their agents know where that is not everything, by uid; ``cannot_drain``
-    where connections cannot stay for a time and then end, by uid. A grant's end is exclusive.
+    where connections cannot stay for a time and then end, by uid; ``approval`` what rules are judged
+    by. A grant's end is exclusive.
     """
     reasons = [*_check_whole(request)]
     grants: list[Grant] = []
+    due: list[tuple[Stage, Because]] = []
     for m, asked in enumerate(request.machines):
         here = Place(Part.MACHINE, m)
         machine = machines.get(asked.machine_id)
@@ -103,6 +116,10 @@ def decide(
             if machine.uid in cannot_drain and any(map(drains, asked_of)):
                 problems.append(Problem("CannotDrain", cannot_drain_words(machine.id.name), at))
             problems += _check_drain(asked_of, machine, guard, at)
+            if rule is not None:
+                denied, stages = judge_port(approval, request, machine, port, now, at)
+                problems += denied
+                due += stages
             reasons.extend(problems)
             if rule is not None and not problems:
                 grants.extend(
@@ -115,7 +132,8 @@ def decide(
     reasons.extend(check_state(grants, live, superseded, told_beside))
     if reasons:
         return Denied(tuple(reasons))
-    return Allowed(tuple(_last_of_each(grants)), superseded)
+    allowed = Allowed(tuple(_last_of_each(grants)), superseded)
+    return NeedsApproval(united(due), allowed) if due else allowed
 
 
 def _superseded(live: Iterable[Grant], grants: Iterable[Grant]) -> Iterable[Grant]:

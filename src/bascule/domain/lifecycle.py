@@ -8,7 +8,7 @@ A *grant* is one opened port; its state is stored. A *request* is what was asked
 state is stored too, and is always the sum over its grants: the state that comes first in STATES.
 Two rows are never stored: what is shown of a grant whose enforcement point is silent.
 
-To add a state, such as that of a request which waits for approval: a member of the enumeration, a
+To add a state: a member of the enumeration, a
 row, and the moves to and from it.
 """
 
@@ -28,12 +28,16 @@ class GrantState(StrEnum):
 
 
 class RequestState(StrEnum):
+    WAITING = "waiting"
     OPENING = "opening"
     OPEN = "open"
     CLOSING = "closing"
     FAILED = "failed"
     CLOSED = "closed"
     REFUSED = "refused"
+    DENIED = "denied"
+    LAPSED = "lapsed"
+    WITHDRAWN = "withdrawn"
 
 
 class Status(StrEnum):
@@ -99,6 +103,22 @@ class Row(NamedTuple):
 
 # The one that speaks for several comes first.
 _ROWS = (
+    Row(
+        "waiting",
+        "for other people to approve it; it has no grant yet",
+        Status.INITIATING,
+        Tone.WARN,
+        "clock",
+        reason=StatusReason.USER_REQUESTED,
+        request_next=(
+            RequestState.OPENING,
+            RequestState.DENIED,
+            RequestState.LAPSED,
+            RequestState.WITHDRAWN,
+        ),
+        has_grants=False,
+        is_beginning=True,
+    ),
     Row(
         "opening",
         "decided; not yet read back in force",
@@ -178,6 +198,33 @@ _ROWS = (
         "stop",
         has_grants=False,
         is_beginning=True,
+    ),
+    Row(
+        "denied",
+        "somebody who was asked said no, or it was not allowed any more; it has no grant",
+        Status.REVOKED,
+        Tone.BAD,
+        "stop",
+        reason=StatusReason.USER_REQUESTED,
+        has_grants=False,
+    ),
+    Row(
+        "lapsed",
+        "nobody decided in time; it has no grant",
+        Status.REVOKED,
+        Tone.PLAIN,
+        "clock",
+        reason=StatusReason.EXPIRED,
+        has_grants=False,
+    ),
+    Row(
+        "withdrawn",
+        "its requestor, or somebody who may revoke it, took it back; it has no grant",
+        Status.REVOKED,
+        Tone.PLAIN,
+        "stop",
+        reason=StatusReason.USER_REQUESTED,
+        has_grants=False,
     ),
 )
 

@@ -18,6 +18,8 @@ from bascule.domain.features import Feature, needs
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.rules import Rule, check_rules
+from bascule.domain.stages import Stage, check_stages
 from bascule.errors import Part, Place, Problem
 from bascule.sentences import Sentence, sentence
 
@@ -25,6 +27,8 @@ MINIMUM_DURATION = timedelta(minutes=5)  # inclusive
 MAXIMUM_DURATION = timedelta(days=1)  # inclusive
 DEFAULT_DURATION = timedelta(hours=3)  # the portal's recommendation
 MINIMUM_DRAIN, MAXIMUM_DRAIN = timedelta(seconds=1), timedelta(hours=8)  # both inclusive
+PENDING_FOR = timedelta(days=1)  # unless a policy says otherwise
+MINIMUM_PENDING, MAXIMUM_PENDING = timedelta(minutes=5), timedelta(days=7)  # both inclusive
 
 
 class RuleProtocol(StrEnum):
@@ -55,6 +59,7 @@ class PortRule:
     public_port: int | None = None  # that stands for it at its gateway; None: one is chosen
     public_address: Address | None = None  # of the gateway; None: its first one
     drain_for: timedelta | None = None  # of ``drain`` alone: how long connections may stay
+    approval: tuple[Stage, ...] = ()  # that a request for it passes, in this order
 
     @property
     def port_keys(self) -> tuple[PortKey, ...]:
@@ -76,7 +81,13 @@ class PortRule:
             justification_required=any(other.justification_required for other in others),
             public_port=next((o.public_port for o in others if o.public_port), None),
             public_address=next((o.public_address for o in others if o.public_port), None),
+            approval=approval_of(others),
         )
+
+
+def approval_of(rules: Iterable[PortRule]) -> tuple[Stage, ...]:
+    """The stages of all of them, equal ones once."""
+    return tuple(dict.fromkeys(stage for rule in rules for stage in rule.approval))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,16 @@ class Policy:
     id: ResourceId
     kind: str  # "Basic" is the only one ever seen
     machines: tuple[MachineRules, ...]
+    rules: tuple[Rule, ...] = ()
+    self_approval: bool = False  # may people approve what they asked for themselves?
+    pending_for: timedelta | None = None  # how long a request waits at most; None: PENDING_FOR
+
+    @property
+    def has_approval(self) -> bool:
+        """Is there anything but port rules to be asked about a request?"""
+        return bool(self.rules) or any(
+            rule.approval for each in self.machines for rule in each.ports
+        )
 
     def rules_for(self, machine: ResourceId) -> MachineRules | None:
         return next((rules for rules in self.machines if rules.machine_id == machine), None)
@@ -103,12 +124,10 @@ class Policy:
         position = next(
             (i for i, r in enumerate(self.machines) if r.machine_id == rules.machine_id), len(kept)
         )
-        return Policy(self.id, self.kind, (*kept[:position], rules, *kept[position:]))
+        return replace(self, machines=(*kept[:position], rules, *kept[position:]))
 
     def without(self, machine: ResourceId) -> Policy:
-        return Policy(
-            self.id, self.kind, tuple(r for r in self.machines if r.machine_id != machine)
-        )
+        return replace(self, machines=tuple(r for r in self.machines if r.machine_id != machine))
 
 
 def effective_on_expiry(key: PortKey, asked: OnExpiry) -> OnExpiry:
@@ -166,6 +185,17 @@ def check_policy(policy: Policy) -> tuple[Problem, ...]:
         seen.add(rules.machine_id)
         problems.extend(_check_ports(rules.ports, here))
         problems.extend(_check_public(rules.ports, here))
+    problems.extend(check_rules(policy.rules, "properties.bascule.rules"))
+    if policy.pending_for is not None and not (
+        MINIMUM_PENDING <= policy.pending_for <= MAXIMUM_PENDING
+    ):
+        problems.append(
+            Problem(
+                "InvalidDuration",
+                "pendingFor must be from PT5M (5 minutes) to P7D (7 days), both inclusive.",
+                "properties.bascule.pendingFor",
+            )
+        )
     return tuple(problems)
 
 
@@ -180,6 +210,7 @@ def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Proble
                 replace(here, part=Part.LONGEST),
             )
         yield from _check_drain(rule, here)
+        yield from (replace(each, target=here) for each in check_stages(rule.approval, ""))
         for key in rule.port_keys:
             if key in taken:
                 yield Problem(

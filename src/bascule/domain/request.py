@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import RequestState
@@ -28,6 +28,8 @@ class RequestedPort:
     ends_at: datetime  # aware UTC, microseconds
     ends_at_text: str  # the caller's own spelling of it, up to seven fractional digits
     is_source_list: bool = False  # written as allowedSourceAddressPrefixes on the wire
+    # Asked for as a length, which counts from the opening; None: as an end, which stays.
+    length: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class RequestedMachine:
 class AccessRequest:
     """A request for access: who requested what and why, and the result.
 
-    Its state is the sum over its grants (``lifecycle.request_state``); a refused one has none.
+    Its state is the sum over its grants (``lifecycle.request_state``); of one that waits, or was
+    refused, denied, withdrawn or lapsed, there are none.
     """
 
     id: str
@@ -51,8 +54,9 @@ class AccessRequest:
     started_at: datetime
     machines: tuple[RequestedMachine, ...]
     state: RequestState = RequestState.OPENING
-    reasons: tuple[Problem, ...] = ()  # why it was refused; without targets
+    reasons: tuple[Problem, ...] = ()  # why it was refused or denied; without targets
     left_out: int = 0  # machines that were asked for and are not kept
+    has_waited: bool = False  # for approval
 
 
 def refused(request: AccessRequest, reasons: Sequence[Problem], request_id: str) -> AccessRequest:
@@ -74,8 +78,13 @@ def refused(request: AccessRequest, reasons: Sequence[Problem], request_id: str)
         justification=None if why is None else why[:MAXIMUM_JUSTIFICATION],
         machines=tuple(machines),
         state=RequestState.REFUSED,
-        reasons=tuple(
-            Problem(each.code, each.message[:LONGEST_REASON]) for each in reasons[:MOST_REASONS]
-        ),
+        reasons=kept_reasons(reasons),
         left_out=len(request.machines) - len(machines),
+    )
+
+
+def kept_reasons(reasons: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Reasons as they are kept: of bounded size, without targets."""
+    return tuple(
+        Problem(each.code, each.message[:LONGEST_REASON]) for each in reasons[:MOST_REASONS]
     )

@@ -18,12 +18,17 @@ from datetime import datetime
 from functools import lru_cache
 
 from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import DATA_ACTIONS
 from bascule.domain.scopes import Scope
+
+_DATA_ACTIONS = frozenset(each.casefold() for each in DATA_ACTIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What one entry of a role allows. Data actions are kept for the wire; we have none."""
+    """What one entry of a role allows. Most data actions are kept for the wire alone: ours are
+    ``DATA_ACTIONS``.
+    """
 
     actions: tuple[str, ...] = ()
     not_actions: tuple[str, ...] = ()
@@ -31,6 +36,10 @@ class Permission:
     not_data_actions: tuple[str, ...] = ()
 
     def allows(self, action: str) -> bool:
+        if action.casefold() in _DATA_ACTIONS:
+            return _matches_any(self.data_actions, action) and not _matches_any(
+                self.not_data_actions, action
+            )
         return _matches_any(self.actions, action) and not _matches_any(self.not_actions, action)
 
 

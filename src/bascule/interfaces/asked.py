@@ -21,6 +21,7 @@ class AskedMachine:
     point: EnforcementPoint | None  # all that guards it, as one; None: nothing does
     ports: int  # that its agent is told of: closed, or let go by name
     cuts: Sequence[Grant]  # that its agent is told of, because sessions are to be cut
+    has_approval: bool = False  # does a policy with rules or approvals name it?
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,10 @@ class GrantWrites(GrantReads, Protocol):
         """
         ...
 
+    def open_request(self, request: AccessRequest, grants: Sequence[Grant]) -> Sequence[Grant]:
+        """The same for a request that is there and waits. Raises Conflict where it does not."""
+        ...
+
     def add_grant(self, grant: Grant) -> None:
         """Add one more to a request that is there."""
         ...

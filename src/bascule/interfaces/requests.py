@@ -9,6 +9,7 @@ from typing import Protocol
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import AZURE_REQUESTS, RequestState
 from bascule.domain.request import AccessRequest
+from bascule.interfaces.approvals import Approver
 
 
 class RequestReads(Protocol):
@@ -27,12 +28,15 @@ class RequestReads(Protocol):
         states: Collection[RequestState] = AZURE_REQUESTS,
         after: tuple[datetime, str] | None = None,
         limit: int = 1000,
+        waiting_for: tuple[Approver, datetime] | None = None,
+        decided_by: str | None = None,
     ) -> Sequence[AccessRequest]:
         """Newest first (started_at, id descending); ``after`` is the last of the page before.
 
         ``since`` keeps those begun at or after it *and* those that still have a live grant.
         ``states`` keeps those in one of them. Of those that have no grant, such as refused ones,
-        ``machine_uid`` keeps those that asked for that machine.
+        ``machine_uid`` keeps those that asked for that machine. ``waiting_for`` keeps those that wait
+        for this approver at that moment, ``decided_by`` those that this person approved or denied.
         """
         ...
 

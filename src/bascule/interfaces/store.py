@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from bascule.errors import Unavailable
 from bascule.interfaces.activity import ActivityReads
+from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites, MakerReads, MakerWrites
 from bascule.interfaces.asked import AskedReads
 from bascule.interfaces.callers import CallerReads
 from bascule.interfaces.clock import SharedClock
@@ -82,6 +83,8 @@ class Reader(
     GrantReads,
     MoveReads,
     AskedReads,
+    ApprovalReads,
+    MakerReads,
     ToldGrantReads,
     ToldPortReads,
     ContactReads,
@@ -130,6 +133,8 @@ class Transaction(
     ClosedPortWrites,
     PolicyWrites,
     RequestWrites,
+    ApprovalWrites,
+    MakerWrites,
     GrantWrites,
     PointWrites,
     PublicPortWrites,

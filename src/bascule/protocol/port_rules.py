@@ -12,6 +12,7 @@ from typing import Any
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import PortRule
 from bascule.domain.times import format_duration
+from bascule.protocol.rules import stages_json
 
 
 def rule_json(rule: PortRule) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def rule_json(rule: PortRule) -> dict[str, Any]:
             "justificationRequired": rule.justification_required,
             **_drain_json(rule),
             **_public_json(rule),
+            **_approval_json(rule),
         },
     }
 
@@ -39,7 +41,12 @@ def flat_rule_json(rule: PortRule) -> dict[str, Any]:
         "justificationRequired": rule.justification_required,
         **_drain_json(rule),
         **_public_json(rule),
+        **_approval_json(rule),
     }
+
+
+def _approval_json(rule: PortRule) -> dict[str, object]:
+    return {"approval": {"stages": stages_json(rule.approval)}} if rule.approval else {}
 
 
 def _drain_json(rule: PortRule) -> dict[str, object]:

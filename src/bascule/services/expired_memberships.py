@@ -39,7 +39,11 @@ def _end(tx: MembershipEndWrites, act: Act, member_id: str, ended: Iterable[Memb
         tx.delete_membership(each.group_id, member_id, each.provider_id)
         group = name_of(tx, each.group_id)
         gone = end_unheld(
-            tx, act, [member_id], f"end of the membership of {member} in group {group}"
+            tx,
+            act,
+            [member_id],
+            f"end of the membership of {member} in group {group}",
+            by_own_end=True,
         )
         act.record(
             tx,

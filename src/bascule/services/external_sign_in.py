@@ -33,6 +33,7 @@ from bascule.domain.providers import (
 )
 from bascule.domain.sign_in import Method
 from bascule.errors import BasculeError, InvalidInput, TooManyRequests
+from bascule.interfaces.approvals import MakerWrites
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.principals import PrincipalWrites
 from bascule.interfaces.providers import PendingSignIn, ProviderReads, ProviderWrites
@@ -57,7 +58,7 @@ class DepartureWrites(ProviderWrites, SignInReads, Protocol):
 
 
 class VouchedWrites(
-    DepartureWrites, EventWrites, InventoryReads, PrincipalWrites, RoleReads, Protocol
+    DepartureWrites, EventWrites, InventoryReads, MakerWrites, PrincipalWrites, RoleReads, Protocol
 ):
     """People whom a provider vouches for."""
 

@@ -30,18 +30,14 @@ from bascule.domain.providers import (
 )
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces.closed_ports import GenerationWrites
-from bascule.interfaces.exposure import ExposureWrites
-from bascule.interfaces.grants import GrantWrites
 from bascule.interfaces.inventory import InventoryReads
-from bascule.interfaces.points import PointReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderWrites
 from bascule.interfaces.record import EventWrites
-from bascule.interfaces.roles import RoleReads
 from bascule.interfaces.sign_in import SignInReads
 from bascule.sentences import sentence
 from bascule.services.act import Act
+from bascule.services.losses import LossWrites
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
 from bascule.services.providers import KIND, drop_memberships, find_provider, void
@@ -52,17 +48,7 @@ class IdentityWrites(OwnerReads, EventWrites, ProviderWrites, Protocol):
 
 
 class IdentityEndWrites(
-    EventWrites,
-    ExposureWrites,
-    GenerationWrites,
-    GrantWrites,
-    InventoryReads,
-    PointReads,
-    PrincipalWrites,
-    ProviderWrites,
-    RoleReads,
-    SignInReads,
-    Protocol,
+    LossWrites, InventoryReads, PrincipalWrites, ProviderWrites, SignInReads, Protocol
 ):
     """The same, with what is lost with one."""
 

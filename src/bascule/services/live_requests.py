@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.access import Subject
-from bascule.domain.decide import Denied, decide
+from bascule.domain.decide import Denied, NeedsApproval, decide
 from bascule.domain.facts.grants import GrantExtended
 from bascule.domain.grant import Grant, extend_to
-from bascule.domain.lifecycle import RequestState, StatusReason
+from bascule.domain.lifecycle import STATES, RequestState, StatusReason
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import (
@@ -27,28 +27,25 @@ from bascule.errors import (
     Place,
     Problem,
 )
-from bascule.interfaces.inventory import MachineReads
-from bascule.interfaces.policies import PolicyReads
-from bascule.interfaces.principals import PrincipalReads
-from bascule.interfaces.requests import RequestReads
-from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
+from bascule.services.approving import withdraw_waiting
 from bascule.services.grants import GrantEndWrites, change, cut, end_grants
 from bascule.services.plans import PlanScopeReads, require_plan
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_revoke, what_may_be_cut
-from bascule.services.requests import said_by_hosts
+from bascule.services.requests import approval_of, said_by_hosts
 from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import rights_of
 from bascule.services.timeline import lengthened
+from bascule.services.waiting import WaitingWrites
 
 
-class RevokeWrites(GrantEndWrites, PrincipalReads, RequestReads, RoleReads, Protocol):
+class RevokeWrites(WaitingWrites, Protocol):
     """A request's grants, and the right to end them."""
 
 
-class ExtendWrites(RevokeWrites, PlanScopeReads, MachineReads, PolicyReads, Protocol):
+class ExtendWrites(RevokeWrites, PlanScopeReads, Protocol):
     """A request's grants, and what a longer one depends on."""
 
 
@@ -63,13 +60,17 @@ def revoke(
 ) -> None:
     """End a request's live grants, or those named; with kill, cut what they admitted too.
 
-    One's own always, others' with REQUEST_REVOKE at each machine of them (EDGES B1). Killing
-    reaches grants that ended already, however long ago, where the subject may ask or revoke.
+    One that waits for approval is withdrawn. One's own always, others' with REQUEST_REVOKE at each
+    machine of them (EDGES B1). Killing reaches grants that ended already, however long ago, where
+    the subject may ask or revoke.
     Raises NotFound, Forbidden, and Conflict when nothing of it is live and nothing is to be cut.
     """
     request = tx.request(request_id)
     if request is not None:
         check_may_revoke(tx, act, subject, request)
+        if request.state is RequestState.WAITING:
+            withdraw_waiting(tx, act, request)
+            return
     grants = _grants_of(tx, request_id, grant_ids)
     live = [grant for grant in grants if grant.is_live]
     ended: Sequence[Grant] = [grant for grant in grants if not grant.is_live]
@@ -133,14 +134,20 @@ def extend(
     reasons: list[Problem] = []
     for grant in live:
         asked = replace(request, machines=(until_then(grant),), started_at=act.now)
+        approval = approval_of(
+            tx, request.requestor_id, tx.asked([grant.machine_id], act.now).machines.values(), act
+        )
         decision = decide(
             *(policy.policy, asked, machines, live, new_id, act.now),
             guards=guards,
             unable=unable,
             knows=knows,
             cannot_drain=cannot_drain,
+            approval=approval,
         )
-        if isinstance(decision, Denied):
+        if isinstance(decision, NeedsApproval):
+            reasons.append(_needs_approval(grant))
+        elif isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)
         else:
             granted = min(decision.grants, key=lambda each: each.max_duration)
@@ -155,6 +162,19 @@ def extend(
     for grant, granted in agreed:
         _extend_one(tx, act, grant, granted)
     return None
+
+
+def _needs_approval(grant: Grant) -> Problem:
+    return Problem(
+        "ApprovalRequired",
+        sentence(
+            "To keep port {port} of {machine} open longer needs approval. Request access again; what is "
+            "open stays until its end.",
+            port=grant.number,
+            machine=grant.machine_id.name,
+        ),
+        Place(Part.END),
+    )
 
 
 def _of_extension(reason: Problem) -> Problem:
@@ -234,9 +254,11 @@ def _grants_of(
 ) -> Sequence[Grant]:
     grants = tx.grants_of([request_id])
     request = tx.request(request_id) if not grants else None
-    if request is not None and request.state is RequestState.REFUSED:
+    if request is not None and not STATES[request.state].has_grants:
         raise Conflict(
-            "This request was refused, so it opened nothing.",
+            "This request was refused, so it opened nothing."
+            if request.state is RequestState.REFUSED
+            else "This request opened nothing, so there is nothing to end.",
             code="GrantNotLive",
             advice="To request access again: bascule request MACHINE.",
         )

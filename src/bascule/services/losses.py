@@ -16,11 +16,13 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.roles import Reach
+from bascule.interfaces.approvals import MakerWrites
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads
 from bascule.interfaces.sign_in import SignInReads
 from bascule.services.act import Act
+from bascule.services.approvers import VoidWrites, void_lost
 from bascule.services.grants import (
     GrantEndWrites,
     change,
@@ -33,18 +35,29 @@ from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import RightsReads, rights_of
 
 
-class LossWrites(GrantEndWrites, RightsReads, Protocol):
+class LossWrites(GrantEndWrites, VoidWrites, RightsReads, Protocol):
     """What losing a right touches: what is held, and the grants that rested on it."""
 
 
 class PrincipalLossWrites(
-    LossWrites, InventoryReads, PrincipalWrites, ProviderReads, SignInReads, Protocol
+    LossWrites,
+    InventoryReads,
+    MakerWrites,
+    PrincipalWrites,
+    ProviderReads,
+    SignInReads,
+    Protocol,
 ):
     """The same for whoever changes or deletes a principal: an owner must be left."""
 
 
 def end_unheld(
-    tx: LossWrites, act: Act, principal_ids: Iterable[str] | None, cause: str
+    tx: LossWrites,
+    act: Act,
+    principal_ids: Iterable[str] | None,
+    cause: str,
+    *,
+    by_own_end: bool = False,
 ) -> list[Grant]:
     """End each live grant whose requestor could not ask for its machine any more, and what drains.
 
@@ -53,8 +66,14 @@ def end_unheld(
     is not there (any more), which may have been a group's: its members cannot be told.
     ``cause`` stands in each event, as in "removal of role assignment 1234". Returns the
     grants as they now are; sessions live on or are cut as the policy's onExpiry says.
+
+    Requests that wait are judged anew. Approvals of theirs are void from then on, but where only
+    a membership ran out at its own end (``by_own_end``, EDGES J7).
     """
     wanted = None if principal_ids is None else _requestors(tx, principal_ids)
+    if not by_own_end:
+        void_lost(tx, wanted, act.now)
+    tx.judge_anew(requestor_ids=wanted)
     live = tx.live_grants() if wanted is None else tx.live_grants_of(wanted)
     held: dict[str, list[Reach]] = {}
 

@@ -16,6 +16,7 @@ from bascule.errors import PreconditionFailed
 from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.sentences import sentence
 from bascule.services import closed_ports
+from bascule.services.access_rules import KEEP_ALL, Kept, check_may_lift
 from bascule.services.act import Act
 from bascule.services.known_machine import known_machine
 from bascule.services.policies import (
@@ -38,6 +39,7 @@ def put_machine_rules(
     policy_name: str,
     inherits: Collection[tuple[int, RuleProtocol]],
     precondition: Precondition = NO_PRECONDITION,
+    kept: Kept = KEEP_ALL,
 ) -> StoredPolicy:
     """Set one machine's rules in one policy, the others' untouched; made when absent.
 
@@ -51,7 +53,8 @@ def put_machine_rules(
     had = policy.rules_for(machine.id)
     rules = MachineRules(machine.id, ports, had.public_ip_address if had else None)
     inherited = [(machine.id, *each) for each in inherits]
-    return write_whole(tx, act, policy.with_rules(rules), inherited, precondition)
+    wanted_rules = policy.with_rules(rules)
+    return write_whole(tx, act, subject, wanted_rules, inherited, precondition, kept)
 
 
 def put_rules_of_machines(
@@ -81,12 +84,13 @@ def put_rules_of_machines(
             )
         beside.setdefault(policy_beside(machine, policy_name), []).append(machine)
     for wanted, machines in beside.items():
-        _put_same(tx, act, wanted, machines, ports)
+        _put_same(tx, act, subject, wanted, machines, ports)
 
 
 def _put_same(
     tx: PolicyChangeWrites,
     act: Act,
+    subject: Subject,
     wanted: ResourceId,
     machines: Iterable[Machine],
     ports: tuple[PortRule, ...],
@@ -98,7 +102,7 @@ def _put_same(
         had = policy.rules_for(machine.id)
         address = had.public_ip_address if had else None
         policy = policy.with_rules(MachineRules(machine.id, ports, address))
-    write_whole(tx, act, policy, (), NO_PRECONDITION)
+    write_whole(tx, act, subject, policy, (), NO_PRECONDITION)
 
 
 def policy_beside(machine: Machine, policy_name: str) -> ResourceId:
@@ -124,6 +128,8 @@ def delete_machine_rules(
     machine = known_machine(tx, machine_id)
     naming = list(tx.policies_naming(machine.id))
     named = closed_ports.named_ports(tx, machine)
+    for stored in naming:
+        check_may_lift(tx, act, subject, stored.policy, stored.policy.without(machine.id))
     for stored in naming:
         write_policy(tx, act, stored.policy.without(machine.id), stored, [machine])
     if naming:

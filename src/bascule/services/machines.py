@@ -14,14 +14,18 @@ from bascule.domain.machine import Machine, OsType
 from bascule.domain.net import Address
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
+from bascule.interfaces.approvals import ApprovalWrites
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.exposure import ExposureWrites
 from bascule.interfaces.inventory import InventoryReads, MachineWrites
 from bascule.interfaces.policies import PolicyReads, PolicyWrites
+from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.replicas import ListeningReads
+from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services import public_ports
+from bascule.services.access_rules import check_may_lift, check_may_tag, subject_of
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.bindings import BindingActWrites, lose_point
@@ -37,7 +41,10 @@ class MachineFactWrites(
     InventoryReads,
     ListeningReads,
     MachineWrites,
+    ApprovalWrites,
     PolicyReads,
+    PrincipalReads,
+    RoleReads,
     Protocol,
 ):
     """Machines, and what follows from a new one."""
@@ -46,6 +53,7 @@ class MachineFactWrites(
 class MachineEndWrites(
     BindingActWrites,
     AssignmentWrites,
+    ApprovalWrites,
     ClosedPortWrites,
     ListeningReads,
     MachineWrites,
@@ -99,7 +107,12 @@ def put_machine(
     if before is not None:
         came = set(machine.addresses) - set(before.addresses)
         check_addresses(tx, act, machine, sorted(came, key=str))
+    subject = subject_of(act.actor)
+    if before is not None and subject is not None:
+        check_may_tag(tx, act, subject, before, machine)
     tx.put_machine(machine)
+    if before is not None:
+        tx.judge_anew(machines=[machine.id])
     if before is None:
         machine_came(tx, act, machine)
     addresses = tuple(str(address) for address in machine.addresses)
@@ -125,6 +138,12 @@ def delete_machine(tx: MachineEndWrites, act: Act, machine_id: ResourceId) -> bo
     machine = tx.machine(machine_id)
     if machine is None:
         return False
+    naming = tx.policies_naming(machine.id)
+    for stored in naming:
+        subject = subject_of(act.actor)
+        if subject is not None:
+            check_may_lift(tx, act, subject, stored.policy, stored.policy.without(machine.id))
+    tx.judge_anew(machines=[machine.id])
     end_grants(
         tx,
         act,
@@ -132,7 +151,7 @@ def delete_machine(tx: MachineEndWrites, act: Act, machine_id: ResourceId) -> bo
         StatusReason.USER_REQUESTED,
         f"deletion of {machine.id}",
     )
-    for stored in tx.policies_naming(machine.id):
+    for stored in naming:
         write_policy(tx, act, stored.policy.without(machine.id), stored, [])
     forget_scope(tx, act, resource_scope(machine.id), f"deletion of {machine.id}")
     lose_point(tx, act, machine.uid)

@@ -40,6 +40,7 @@ from bascule.errors import (
     NotFound,
     TooManyRequests,
 )
+from bascule.interfaces.approvals import MakerWrites
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.principals import PrincipalWrites
 from bascule.interfaces.proofs import Ceremony, NewTotp
@@ -49,6 +50,7 @@ from bascule.interfaces.roles import RoleReads
 from bascule.interfaces.sign_in import SignInWrites
 from bascule.sentences import sentence
 from bascule.services.act import Act
+from bascule.services.makers import note_password
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 from bascule.services.sign_in import (
@@ -63,12 +65,21 @@ from bascule.services.sign_in import (
 from bascule.services.users import KIND, find_user
 
 
-class WayInWrites(EventWrites, InventoryReads, PrincipalWrites, SignInWrites, Protocol):
+class WayInWrites(
+    EventWrites, InventoryReads, MakerWrites, PrincipalWrites, SignInWrites, Protocol
+):
     """The same, to change them, and the record."""
 
 
 class OthersWayInWrites(
-    EventWrites, InventoryReads, PrincipalWrites, ProviderReads, RoleReads, SignInWrites, Protocol
+    EventWrites,
+    InventoryReads,
+    MakerWrites,
+    PrincipalWrites,
+    ProviderReads,
+    RoleReads,
+    SignInWrites,
+    Protocol,
 ):
     """Another user's ways to sign in, and the right to change them."""
 
@@ -302,6 +313,7 @@ def set_password(tx: WayInWrites, act: Act, user_id: str, hashed: str) -> User:
     user = find_user(tx, user_id)
     is_first = tx.password(user.id) is None
     tx.put_password(StoredPassword(user.id, hashed, act.now))
+    note_password(tx, act, user.id, is_first=is_first)
     if not is_first:
         user = replace(user, epoch=user.epoch + 1)
         tx.put_user(user)

@@ -30,6 +30,7 @@ from bascule.domain.policy import (
 )
 from bascule.domain.scopes import resource_scope
 from bascule.errors import InvalidInput, Part, Place, PreconditionFailed, Problem
+from bascule.interfaces.approvals import ApprovalWrites
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
@@ -40,8 +41,17 @@ from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.replicas import ListeningReads
 from bascule.interfaces.roles import RoleReads
 from bascule.protocol.port_rules import flat_rule_json
+from bascule.protocol.rules import policy_rules_json
 from bascule.sentences import sentence
 from bascule.services import closed_ports, own_ports
+from bascule.services.access_rules import (
+    KEEP_ALL,
+    Kept,
+    check_may_lift,
+    check_named,
+    follow_rules,
+    with_rules_kept,
+)
 from bascule.services.act import Act
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.grants import GrantEndWrites, change, end_grants, shorten
@@ -52,6 +62,7 @@ from bascule.services.public_ports_told import public_addresses
 
 class PolicyChangeWrites(
     GrantEndWrites,
+    ApprovalWrites,
     BindingReads,
     ClosedPortWrites,
     ListeningReads,
@@ -69,6 +80,7 @@ class PolicyChangeWrites(
 class PolicyEndWrites(
     GrantEndWrites,
     AssignmentWrites,
+    ApprovalWrites,
     ClosedPortWrites,
     MachineReads,
     PolicyWrites,
@@ -104,23 +116,33 @@ def put_policy(
     policy: Policy,
     inherits: Inherits = (),
     precondition: Precondition = NO_PRECONDITION,
+    kept: Kept = KEEP_ALL,
 ) -> StoredPolicy:
     """Create or replace a policy whole.
 
     Raises Forbidden before anything is told of it, InvalidInput with every problem,
     PreconditionFailed. Machines that are new in it must be known; those it named before may
-    have been left as they are.
+    have been left as they are. Rules and approvals that ``subject`` may not write stay as they are
+    stored (EDGES J2).
     """
     check_may_write(tx, act, subject, policy.id, POLICY_WRITE, policy)
-    return write_whole(tx, act, policy, inherits, precondition)
+    return write_whole(tx, act, subject, policy, inherits, precondition, kept)
 
 
 def write_whole(
-    tx: PolicyChangeWrites, act: Act, policy: Policy, inherits: Inherits, precondition: Precondition
+    tx: PolicyChangeWrites,
+    act: Act,
+    subject: Subject,
+    policy: Policy,
+    inherits: Inherits,
+    precondition: Precondition,
+    kept: Kept = KEEP_ALL,
 ) -> StoredPolicy:
     before = tx.policy(policy.id)
     check_precondition(before, precondition)
     policy = _inherit(policy, before.policy if before else None, inherits)
+    policy = with_rules_kept(tx, act, subject, policy, before.policy if before else None, kept)
+    check_named(tx, policy, before.policy if before else None)
     machines = _check(tx, act, policy, before.policy if before else None)
     policy = _without_told(tx, policy, machines)
     touched = {m.id: m for m in machines}
@@ -154,6 +176,7 @@ def write_policy(
     if before is not None:
         fact = PolicyChanged(str(policy.id), describe(policy), describe(before.policy))
     act.record(tx, fact, policy.id)
+    follow_rules(tx, act, before.policy if before else None, policy)
     return stored
 
 
@@ -184,6 +207,7 @@ def delete_policy(
     if before is None:
         return False
     check_precondition(before, precondition)
+    check_may_lift(tx, act, subject, before.policy, None)
     tx.delete_policy(wanted)
     for rules in before.policy.machines:
         machine = tx.machine(rules.machine_id)
@@ -194,6 +218,7 @@ def delete_policy(
             closed_ports.release_unnamed(tx, act, machine, before.policy, f"deletion of {wanted}")
     forget_scope(tx, act, resource_scope(before.policy.id), f"deletion of {wanted}")
     act.record(tx, PolicyDeleted(str(wanted), describe(before.policy)), wanted)
+    follow_rules(tx, act, before.policy, None)
     return True
 
 
@@ -213,8 +238,9 @@ def check_precondition(before: StoredPolicy | None, precondition: Precondition) 
 
 
 def etag_of(policy: Policy) -> str:
-    """A strong ETag over kind, machines and port rules, and nothing else (EDGES A16)."""
-    body = f"{policy.kind}\n{describe(policy)}"
+    """A strong ETag over kind, machines, port rules and rules, and nothing else (EDGES A16)."""
+    beside = policy_rules_json(policy)
+    body = f"{policy.kind}\n{describe(policy)}" + (f"\n{json.dumps(beside)}" if beside else "")
     return f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
 
 

@@ -6,44 +6,55 @@ answered (``request_denials``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.bounds import Guard
-from bascule.domain.decide import Allowed, Decision, Denied, decide
+from bascule.domain.decide import Allowed, Decision, Denied, NeedsApproval, decide
 from bascule.domain.desired import CUT_FOR
-from bascule.domain.facts.grants import AccessRequested, GrantCreated
+from bascule.domain.due import NO_APPROVAL, Approval, may_approve_own
+from bascule.domain.facts.grants import AccessRequested, AccessWaiting, GrantCreated
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import StatusReason
-from bascule.domain.machine import EnforcementPoint, Unable
+from bascule.domain.lifecycle import RequestState, StatusReason
+from bascule.domain.machine import EnforcementPoint, Machine, Unable
+from bascule.domain.pending import MOST_WAITING, Pending, begin
 from bascule.domain.points import first_patience
+from bascule.domain.policy import PENDING_FOR
 from bascule.domain.request import (
     AccessRequest,
     RequestedMachine,
     refused,
 )
 from bascule.domain.roles import Rights
+from bascule.domain.rules import GAP
+from bascule.domain.stages import DueStage
+from bascule.domain.times import format_utc
 from bascule.errors import (
     NotFound,
     Part,
     Place,
+    Problem,
 )
-from bascule.interfaces.asked import AskedReads
+from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites, MakerReads
+from bascule.interfaces.asked import AskedMachine, AskedReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.points import BindingReads, PointReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
+from bascule.interfaces.record import EventWrites
 from bascule.interfaces.requests import RequestWrites
 from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
+from bascule.services.approvers import asked_rows
 from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.plans import require_plan
 from bascule.services.public_port_choices import Choices
@@ -55,6 +66,7 @@ from bascule.services.rights import rights_of
 
 
 class JudgeReads(
+    ApprovalReads,
     AskedReads,
     BindingReads,
     PlanReads,
@@ -67,12 +79,24 @@ class JudgeReads(
     """What a decision depends on."""
 
 
+class ApprovalJudgeReads(ApprovalReads, PrincipalReads, Protocol):
+    """What rules are judged by."""
+
+
 class InitiateWrites(
-    GrantEndWrites, JudgeReads, MachineReads, PublicPortWrites, RequestWrites, Protocol
+    GrantEndWrites,
+    ApprovalWrites,
+    JudgeReads,
+    MachineReads,
+    MakerReads,
+    PublicPortWrites,
+    RequestWrites,
+    Protocol,
 ):
     """The same, to write a request and its grants."""
 
 
+MOST_SAID = 3  # of what asks for a stage
 MOST_REFUSED = 100  # refused requests kept of one requestor
 
 
@@ -81,6 +105,18 @@ class Initiated:
     request: AccessRequest
     grants: tuple[Grant, ...]
     mapped: Mapping[str, Sequence[Through]] = field(default_factory=dict)  # by machine uid
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A request, and what was decided of it."""
+
+    request: AccessRequest
+    decision: Decision
+    machines: tuple[Machine, ...] = ()
+    approval: Approval = NO_APPROVAL
+    pending_for: timedelta = PENDING_FOR
+    pending: Pending | None = None  # of what is to wait; None: nothing is, or it waits already
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +171,22 @@ def initiate_all(
     """
     rights = rights_of(tx, subject.principal_id, act.now)
     before, choices = Allowed((), ()), Choices(act.now)
-    judged: list[tuple[AccessRequest, Decision]] = []
+    judged: list[Judged] = []
+    waiting = Waiting(tx)
     for each in asked:
-        request, decision = _judge(tx, act, each, justification, subject, rights, before, choices)
-        judged.append((request, decision))
-        if isinstance(decision, Allowed):
+        request = _request_of(act, each, justification, subject)
+        found = judge(tx, act, request, subject, rights, before, choices)
+        found = waiting.admit(found, act)
+        judged.append(found)
+        if isinstance(found.decision, Allowed):
             before = Allowed(
-                (*before.grants, *decision.grants), (*before.superseded, *decision.superseded)
+                (*before.grants, *found.decision.grants),
+                (*before.superseded, *found.decision.superseded),
             )
     denials = tuple(
-        Denial(each.policy_id, _refuse(tx, act, request, decision))
-        for each, (request, decision) in zip(asked, judged, strict=True)
-        if isinstance(decision, Denied)
+        Denial(each.policy_id, _refuse(tx, act, found.request, found.decision))
+        for each, found in zip(asked, judged, strict=True)
+        if isinstance(found.decision, Denied)
     )
     if denials:
         return denials
@@ -154,49 +194,58 @@ def initiate_all(
     if choices.made:
         choices.write(tx, act, {each.machine_uid: each.machine_id for each in before.grants})
     return tuple(
-        _write(tx, act, request, decision, mapped)
-        for request, decision in judged
-        if isinstance(decision, Allowed)
+        _write(tx, act, found.request, found.decision, mapped)
+        if isinstance(found.decision, Allowed)
+        else waiting.write(found, act)
+        for found in judged
     )
 
 
-def _judge(
-    tx: JudgeReads,
-    act: Act,
-    asked: PolicyRequest,
-    justification: str | None,
-    subject: Subject,
-    rights: Rights,
-    before: Allowed,
-    choices: Choices,
-) -> tuple[AccessRequest, Decision]:
-    """``before`` is what the same act will have granted and superseded by then, ``choices`` the public
-    ports that it will have given.
-    """
-    machines = asked.machines
-    named = [machine.machine_id for machine in machines]
-    targets = [(each, Place(Part.MACHINE, m)) for m, each in enumerate(named)]
-    check_may_ask(tx, subject, rights, asked.policy_id, targets)
-    policy = tx.asked_rules(asked.policy_id, named)
-    if policy is None or not policy.machines:  # who asks for a machine of it may know that it is
-        stored = tx.policy(asked.policy_id)
-        check_may_know(tx, subject, rights, asked.policy_id, stored)
-    if policy is None:
-        raise NotFound(
-            sentence("Policy {policy_id} does not exist.", policy_id=asked.policy_id),
-            advice="To list policies: bascule policy show. To make one: bascule policy set "
-            "MACHINE.",
-        )
-    require_plan(tx, named)
-    request = AccessRequest(
+def _request_of(
+    act: Act, asked: PolicyRequest, justification: str | None, subject: Subject
+) -> AccessRequest:
+    return AccessRequest(
         id=asked.request_id or new_id(),
-        policy_id=policy.id,
+        policy_id=asked.policy_id,
         requestor_id=subject.principal_id,
         requestor=subject.name,
         justification=justification,
         started_at=act.now,
-        machines=machines,
+        machines=asked.machines,
     )
+
+
+def judge(
+    tx: JudgeReads,
+    act: Act,
+    request: AccessRequest,
+    subject: Subject,
+    rights: Rights,
+    before: Allowed,
+    choices: Choices,
+    *,
+    is_approved: bool = False,
+) -> Judged:
+    """``before`` is what the same act will have granted and superseded by then, ``choices`` the public
+    ports that it will have given. ``is_approved``: it opens although it needs approval.
+
+    Raises Forbidden and NotFound as ``initiate`` does.
+    """
+    named = [machine.machine_id for machine in request.machines]
+    targets = [(each, Place(Part.MACHINE, m)) for m, each in enumerate(named)]
+    check_may_ask(tx, subject, rights, request.policy_id, targets)
+    policy = tx.asked_rules(request.policy_id, named)
+    if policy is None or not policy.machines:  # who asks for a machine of it may know that it is
+        stored = tx.policy(request.policy_id)
+        check_may_know(tx, subject, rights, request.policy_id, stored)
+    if policy is None:
+        raise NotFound(
+            sentence("Policy {policy_id} does not exist.", policy_id=request.policy_id),
+            advice="To list policies: bascule policy show. To make one: bascule policy set "
+            "MACHINE.",
+        )
+    require_plan(tx, named)
+    request = replace(request, policy_id=policy.id)
     known = tx.asked(named, act.now - CUT_FOR)
     found = {each.machine.uid: each for each in known.machines.values()}
     gone = {grant.id for grant in before.superseded}
@@ -205,6 +254,7 @@ def _judge(
         *(g for g in before.grants if g.machine_uid in found and g.id not in gone),
     ]
     points = {uid: each.point for uid, each in found.items() if each.point is not None}
+    approval = approval_of(tx, request.requestor_id, found.values(), act)
     decision = decide(
         policy,
         request,
@@ -214,15 +264,121 @@ def _judge(
         act.now,
         {uid: told_beside(each) for uid, each in found.items()},
         *_said_by(points),
+        approval,
     )
-    if not isinstance(decision, Allowed):
-        return request, decision
-    problems = choices.judge(tx, policy, request, decision.grants, points)
+    if isinstance(decision, Denied):
+        return Judged(request, decision)
+    is_given = is_approved or isinstance(decision, Allowed)
+    allowed = decision if isinstance(decision, Allowed) else decision.allowed
+    chosen = choices if is_given else Choices(act.now)  # what waits is given no public port yet
+    problems = chosen.judge(tx, policy, request, allowed.grants, points)
     if problems:
-        return request, Denied(tuple(problems))
+        return Judged(request, Denied(tuple(problems)))
     ends = right_ends(tx, subject.principal_id, act.now, named)
-    grants = tuple(ended_in_time(each, ends.get(each.machine_id)) for each in decision.grants)
-    return request, _awaited(replace(decision, grants=grants), points)
+    grants = tuple(ended_in_time(each, ends.get(each.machine_id)) for each in allowed.grants)
+    allowed = _awaited(replace(allowed, grants=grants), points)
+    return Judged(
+        request,
+        allowed if isinstance(decision, Allowed) else replace(decision, allowed=allowed),
+        tuple(each.machine for each in found.values()),
+        approval,
+        policy.pending_for or PENDING_FOR,
+    )
+
+
+def approval_of(
+    tx: ApprovalJudgeReads, requestor_id: str, found: Iterable[AskedMachine], act: Act
+) -> Approval:
+    """What rules are judged by; nothing is read where no policy has any."""
+    concerned = [each.machine for each in found if each.has_approval]
+    if not concerned:
+        return NO_APPROVAL
+    policies = tx.policies_judging([each.id for each in concerned])
+    groups = frozenset(each.group_id for each in tx.memberships_of(requestor_id, act.now))
+    approval = Approval(policies, groups)
+    since = approval.looks_back
+    if since is None:
+        return approval
+    held = tx.held_since(requestor_id, [each.uid for each in concerned], act.now - since - GAP)
+    return replace(approval, held=held)
+
+
+class Waiting:
+    """Requests of one act that are to wait for approval."""
+
+    def __init__(self, tx: InitiateWrites) -> None:
+        self._tx = tx
+        self._new = 0
+
+    def admit(self, found: Judged, act: Act) -> Judged:
+        """It, or the one that waits for the same already, or why no more may wait."""
+        needs = found.decision
+        if not isinstance(needs, NeedsApproval):
+            return found
+        request = found.request
+        pending = begin(
+            replace(request, state=RequestState.WAITING, has_waited=True),
+            found.machines,
+            needs.stages,
+            found.pending_for,
+            act.now,
+            may_approve_own=may_approve_own(found.approval, needs.stages),
+        )
+        same = self._tx.waiting_same(request.requestor_id, pending.same)
+        known = self._tx.request(same) if same is not None else None
+        if known is not None:
+            return replace(found, request=known, pending=None)
+        waiting = self._tx.count_waiting(request.requestor_id, MOST_WAITING)
+        if waiting + self._new >= MOST_WAITING:
+            return Judged(request, Denied((_too_many(),)))
+        self._new += 1
+        return replace(found, pending=pending)
+
+    def write(self, found: Judged, act: Act) -> Initiated:
+        """Nothing opens: the request is kept with whom it waits for."""
+        tx, pending = self._tx, found.pending
+        if pending is None:  # it waits already
+            return Initiated(found.request, ())
+        request = replace(found.request, state=RequestState.WAITING, has_waited=True)
+        tx.add_request(request)
+        tx.put_pending(request.requestor_id, pending, asked_rows(pending, (), act.now))
+        _record_requested(tx, act, request)
+        act.record(
+            tx,
+            AccessWaiting(
+                request.id,
+                str(request.policy_id),
+                tuple(str(machine.machine_id) for machine in request.machines),
+                tuple(map(_said, pending.stages)),
+                format_utc(pending.pending_until),
+            ),
+            request.policy_id,
+        )
+        act.settled.add(request.id)
+        return Initiated(request, ())
+
+
+def _said(due: DueStage) -> str:
+    """What asks for a stage, as the record has it."""
+    named = dict.fromkeys(
+        f"rule {each.rule} of {each.policy_id}"
+        if each.rule
+        else f"port {each.number} of {each.machine_id} in {each.policy_id}"
+        for each in due.because
+    )
+    more = f" and {len(named) - MOST_SAID} more" if len(named) > MOST_SAID else ""
+    return f"{due.stage.needed}: {', '.join(list(named)[:MOST_SAID])}{more}"
+
+
+def _too_many() -> Problem:
+    return Problem(
+        "TooManyWaiting",
+        sentence(
+            "{most} of your requests wait for approval, which is the maximum. Withdraw one first, or "
+            "wait until one is decided.",
+            most=MOST_WAITING,
+        ),
+    )
 
 
 def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allowed:
@@ -280,8 +436,12 @@ def _write(
     mapped: Mapping[str, Sequence[Through]],
 ) -> Initiated:
     grants = tuple(tx.begin_request(request, decision.grants))
-    generations = {grant.machine_uid: grant.generation for grant in grants}
-    act.touched.update(generations)
+    _record_requested(tx, act, request)
+    record_begun(tx, act, request, decision, grants)
+    return Initiated(request, grants, mapped)
+
+
+def _record_requested(tx: EventWrites, act: Act, request: AccessRequest) -> None:
     act.record(
         tx,
         AccessRequested(
@@ -292,6 +452,18 @@ def _write(
         ),
         request.policy_id,
     )
+
+
+def record_begun(
+    tx: InitiateWrites,
+    act: Act,
+    request: AccessRequest,
+    decision: Allowed,
+    grants: Sequence[Grant],
+) -> None:
+    """What follows from grants that have just begun: they take the place of others, on record."""
+    generations = {grant.machine_uid: grant.generation for grant in grants}
+    act.touched.update(generations)
     end_grants(
         tx,
         act,
@@ -314,4 +486,3 @@ def _write(
             grant.machine_id,
         )
     act.settled.add(request.id)
-    return Initiated(request, grants, mapped)

@@ -28,11 +28,13 @@ from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventReads
 from bascule.interfaces.requests import RequestReads
+from bascule.services.approval_views import ApprovalViewReads
 from bascule.services.request_rights import sight_of
 from bascule.services.views import RequestView, view_requests
 
 
 class SearchReads(
+    ApprovalViewReads,
     BindingReads,
     EventReads,
     GrantReads,

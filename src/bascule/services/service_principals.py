@@ -26,6 +26,7 @@ from bascule.domain.names import parse_display_name
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
+from bascule.interfaces.approvals import MakerWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
@@ -33,11 +34,12 @@ from bascule.services.act import Act, new_id
 from bascule.services.installation import ADMINISTRATOR
 from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.made_once import check_not_made
+from bascule.services.makers import Made, note_made
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 
 
-class ProgramWrites(OwnerReads, EventWrites, PrincipalWrites, Protocol):
+class ProgramWrites(OwnerReads, EventWrites, MakerWrites, PrincipalWrites, Protocol):
     """Service principals and their credentials, and the right to change them."""
 
 
@@ -83,6 +85,7 @@ def create_service_principal(
         return find_service_principal(tx, made.principal_id), made
     principal = ServicePrincipal(new_id(), name, True, act.now)
     tx.put_service_principal(principal)
+    note_made(tx, act, Made.PRINCIPAL, principal.id, principal.id)
     fact = ServicePrincipalCreated(principal.id, name)
     act.record(tx, fact, identity_id(tx, KIND, principal.id))
     return principal, _add(tx, act, principal, first)
@@ -195,6 +198,7 @@ def _add(
         _end_of(new, act.now),
     )
     tx.put_credential(credential)
+    note_made(tx, act, Made.CREDENTIAL, credential.key_id, principal.id)
     fact = CredentialAdded(
         principal.id,
         principal.display_name,

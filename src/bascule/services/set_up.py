@@ -27,6 +27,7 @@ from bascule.domain.sign_in import Method, network_of, wide_network_of
 from bascule.domain.times import format_utc
 from bascule.domain.tokens import Origin
 from bascule.errors import BasculeError, Conflict, InvalidInput, Problem, TooManyRequests
+from bascule.interfaces.approvals import MakerWrites
 from bascule.interfaces.inventory import InventoryReads, MachineReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
@@ -60,6 +61,7 @@ class SetUpLinkWrites(UnownedReads, EventWrites, SetUpWrites, Protocol):
 class FirstOwnerWrites(
     SetUpLinkWrites,
     MachineReads,
+    MakerWrites,
     PolicyReads,
     PrincipalWrites,
     RoleWrites,

@@ -20,21 +20,30 @@ from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import EnforcementPoint, unable_words
 from bascule.domain.points import patience_of
 from bascule.domain.times import format_utc, parse_instant
-from bascule.interfaces.exposure import ExposureReads
-from bascule.interfaces.grants import GrantReads
-from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites, MakerReads
+from bascule.interfaces.asked import AskedReads
+from bascule.interfaces.closed_ports import GenerationWrites
+from bascule.interfaces.exposure import ExposureReads, ExposureWrites
+from bascule.interfaces.grants import GrantReads, GrantWrites
+from bascule.interfaces.inventory import InventoryReads, MachineReads
 from bascule.interfaces.listing import RECENT, ListingWrites
+from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.points import AgentReads, BindingReads, PointReads
-from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
+from bascule.interfaces.requests import RequestWrites
+from bascule.interfaces.roles import RoleReads
 from bascule.services.act import Act
-from bascule.services.expired_memberships import MembershipEndWrites, end_memberships
+from bascule.services.expired_memberships import end_memberships
 from bascule.services.given_up import give_up, next_answer
 from bascule.services.grants import GrantEndWrites, close, end_grants, withdraw
 from bascule.services.timeline import end_overdue
+from bascule.services.waiting import judge_waiting, lapse_waiting
 
 
-class DueReads(ExposureReads, GrantReads, PrincipalReads, Protocol):
+class DueReads(ApprovalReads, ExposureReads, GrantReads, PrincipalReads, Protocol):
     """When the next thing is due."""
 
 
@@ -50,13 +59,38 @@ class EndDueWrites(GrantEndWrites, SweepReads, Protocol):
     """Grants, and what guards their machines."""
 
 
-class SweepWrites(EndDueWrites, MembershipEndWrites, Protocol):
+class SweepWrites(
+    AgentReads,
+    ApprovalWrites,
+    AskedReads,
+    BindingReads,
+    EventWrites,
+    ExposureWrites,
+    GenerationWrites,
+    GrantWrites,
+    InventoryReads,
+    MachineReads,
+    MakerReads,
+    PlanReads,
+    PointReads,
+    PolicyReads,
+    PrincipalWrites,
+    PublicPortWrites,
+    RequestWrites,
+    RoleReads,
+    Protocol,
+):
     """All that a sweep ends, settles and notes."""
 
 
 def next_due(tx: DueReads, now: datetime) -> datetime | None:
     """The earliest moment at which ``sweep`` would have something to do."""
-    found = (tx.next_due_grant(now), tx.next_membership_end(), tx.next_overdue())
+    found = (
+        tx.next_due_grant(now),
+        tx.next_membership_end(),
+        tx.next_overdue(),
+        tx.next_approval(now),
+    )
     return min((each for each in found if each is not None), default=None)
 
 
@@ -83,7 +117,7 @@ def end_due(tx: EndDueWrites, act: Act) -> int:
     return len(due)
 
 
-SWEEPS = (end_due, end_overdue, end_memberships)
+SWEEPS = (end_due, end_overdue, end_memberships, lapse_waiting, judge_waiting)
 
 
 def _lose_patience(tx: EndDueWrites, act: Act, grant: Grant) -> None:

@@ -21,17 +21,19 @@ from bascule.domain.facts.users import (
 from bascule.domain.names import parse_display_name, parse_user_name
 from bascule.domain.principals import User
 from bascule.errors import Conflict, NotFound
+from bascule.interfaces.approvals import MakerWrites
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.losses import PrincipalLossWrites, end_unheld
+from bascule.services.makers import Made, note_made
 from bascule.services.owners import check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 
 
-class UserWrites(EventWrites, InventoryReads, PrincipalWrites, Protocol):
+class UserWrites(EventWrites, InventoryReads, MakerWrites, PrincipalWrites, Protocol):
     """Users, and the record."""
 
 
@@ -71,6 +73,7 @@ def create_user(
     )
     _check_free(tx, user)
     tx.put_user(user)
+    note_made(tx, act, Made.PRINCIPAL, user.id, user.id)
     act.record(tx, UserCreated(user.id, user.name), identity_id(tx, KIND, user.id))
     return user
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from bascule.domain.access import Subject
 from bascule.domain.classify import Classification
 from bascule.domain.facts.grants import GrantClosed, GrantOpened
 from bascule.domain.grant import Grant, is_believed_over
@@ -39,6 +40,7 @@ from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventFilter, EventReads
 from bascule.interfaces.requests import RequestReads
 from bascule.sentences import Sentence
+from bascule.services.approval_views import ApprovalView, ApprovalViewReads, view_approvals
 from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced, is_heard_part
@@ -62,6 +64,7 @@ from bascule.services.request_rights import Sight
 
 
 class RequestViewReads(
+    ApprovalViewReads,
     BindingReads,
     EventReads,
     GrantReads,
@@ -135,6 +138,7 @@ class RequestView:
     sessions_alive: Mapping[str, int] = field(default_factory=dict)  # by grant id
     mapped: Mapping[str, Sequence[Through]] = field(default_factory=dict)  # by machine uid
     names: Mapping[str, str] = field(default_factory=dict)  # of points that are told apart, by uid
+    approval: ApprovalView | None = None  # of one that waits or waited, where it was looked up
 
     def public_ports(self, grant: Grant) -> Sequence[Through]:
         """Those that lead its sources to it now, the one to name first."""
@@ -344,9 +348,16 @@ def _narrow(view: RequestView, sight: Sight) -> RequestView | None:
 
 
 def view_requests(
-    reader: RequestViewReads, requests: Sequence[AccessRequest], now: datetime
+    reader: RequestViewReads,
+    requests: Sequence[AccessRequest],
+    now: datetime,
+    subject: Subject | None = None,
 ) -> tuple[RequestView, ...]:
-    """Pictures of several requests, in their order, without those whose grants cannot be read."""
+    """Pictures of several requests, in their order, without those whose grants cannot be read.
+
+    With ``subject``, who looks, of those that wait or waited whom they wait for.
+    """
+    approvals = view_approvals(reader, requests, subject, now) if subject is not None else {}
     grants: dict[str, list[Grant]] = {}
     for grant in reader.grants_of([request.id for request in requests]):
         grants.setdefault(grant.request_id, []).append(grant)
@@ -359,19 +370,28 @@ def view_requests(
     names = _names_of_points(reader, points.values(), told)
     return tuple(
         RequestView(
-            request, tuple(grants.get(request.id, ())), machines, points, now, {}, {}, mapped, names
+            request,
+            tuple(grants.get(request.id, ())),
+            machines,
+            points,
+            now,
+            mapped=mapped,
+            names=names,
+            approval=approvals.get(request.id),
         )
         for request in requests
         if request.id in grants or not STATES[request.state].has_grants
     )
 
 
-def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> RequestView | None:
+def view_request(
+    reader: RequestViewReads, request_id: str, now: datetime, subject: Subject | None = None
+) -> RequestView | None:
     """One request with the moments at which its ports were seen open and closed."""
     request = reader.request(request_id)
     if request is None:
         return None
-    plain = view_requests(reader, [request], now)
+    plain = view_requests(reader, [request], now, subject)
     if not plain:
         return None
     (view,) = plain

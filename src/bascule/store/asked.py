@@ -29,6 +29,7 @@ _RULES = (
     select(
         t.policies.c.id.label("policy_id"),
         t.policies.c.kind,
+        t.policies.c.pending_for,
         _named.machine_id,
         _named.public_ip_address,
         t.policy_ports,
@@ -50,6 +51,13 @@ _MACHINES = (
         t.machines,
         t.agents,
         exists().where(t.bindings.c.machine_uid == t.machines.c.uid).label("is_bound"),
+        exists()
+        .where(
+            t.policy_machines.c.machine_key == t.machines.c.id_key,
+            t.policies.c.id_key == t.policy_machines.c.policy_key,
+            t.policies.c.has_approval.is_(True),
+        )
+        .label("has_approval"),
         select(func.count())
         .where(t.closed_ports.c.machine_uid == t.machines.c.uid)
         .scalar_subquery()
@@ -135,7 +143,12 @@ class AskedReads(GrantReads, FleetReads):
             MachineRules(resource_id(row.machine_id), tuple(ports), row.public_ip_address)
             for row, ports in found.values()
         )
-        return Policy(resource_id(policy.policy_id), policy.kind, tuple(rules))
+        return Policy(
+            resource_id(policy.policy_id),
+            policy.kind,
+            tuple(rules),
+            pending_for=policy.pending_for,
+        )
 
     def asked(self, machines: Sequence[ResourceId], cut_since: datetime) -> Asked:
         rows = [
@@ -156,7 +169,7 @@ class AskedReads(GrantReads, FleetReads):
                 cuts = self._cuts_at(point, cut_since)
             else:
                 cuts = [grant for _, grant in told if _is_told_of(grant, point, cut_since)]
-            found[machine.id] = AskedMachine(machine, point, row.ports, cuts)
+            found[machine.id] = AskedMachine(machine, point, row.ports, cuts, row.has_approval)
         return Asked(found, by_end([each for each in told if each[1].is_live]))
 
     def told_grants(

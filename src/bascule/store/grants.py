@@ -26,7 +26,7 @@ from bascule.store import tables as t
 from bascule.store.failures import log
 from bascule.store.inventory import Generations
 from bascule.store.listed import Listed
-from bascule.store.requests import INSERT, RequestStates, request_values
+from bascule.store.requests import INSERT, OPEN, RequestStates, request_values
 from bascule.store.rows import Parameters, Rows, prefixes, resource_id, slices
 
 Values = dict[str, Any]
@@ -247,6 +247,14 @@ class GrantWrites(GrantReads, RequestStates, Generations, Listed):
                 f"Request {request.id} cannot begin as {request.state}.", code="IllegalTransition"
             )
         self._run(INSERT, request_values(request))
+        return self._begin(request, grants)
+
+    def open_request(self, request: AccessRequest, grants: Sequence[Grant]) -> Sequence[Grant]:
+        if not self._run(OPEN, {"request": request.id}):
+            raise Conflict(f"Request {request.id} does not wait any more.", code="NotWaiting")
+        return self._begin(request, grants)
+
+    def _begin(self, request: AccessRequest, grants: Sequence[Grant]) -> Sequence[Grant]:
         uids = dict.fromkeys(grant.machine_uid for grant in grants)
         generations = {uid: self._next_generation(uid) for uid in uids}
         begun = [replace(each, generation=generations[each.machine_uid]) for each in grants]

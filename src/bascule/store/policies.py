@@ -18,6 +18,7 @@ from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.roles import Reach
 from bascule.interfaces.policies import StoredPolicy
+from bascule.protocol.rules import read_rules, read_stages, rule_of_policy_json, stages_json
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, prefixes, resource_id, slices
@@ -131,7 +132,7 @@ class PolicyReads(Rows):
             generations[row.policy_key][row.machine_uid] = row.generation
         return [
             StoredPolicy(
-                Policy(resource_id(row.id), row.kind, tuple(machines[row.id_key])),
+                policy_of_row(row, tuple(machines[row.id_key])),
                 row.etag,
                 generations[row.id_key],
             )
@@ -159,6 +160,10 @@ class PolicyWrites(PolicyReads, Listed):
                 "location_key": policy.id.location.casefold(),
                 "kind": policy.kind,
                 "etag": stored.etag,
+                "rules": [rule_of_policy_json(each) for each in policy.rules],
+                "self_approval": policy.self_approval,
+                "pending_for": policy.pending_for,
+                "has_approval": policy.has_approval,
             },
         )
         # A policy is put twice in one act: with its rules, then with its generations.
@@ -197,6 +202,17 @@ class PolicyWrites(PolicyReads, Listed):
             self._run(t.policy_generations.insert(), rows)
 
 
+def policy_of_row(row: Row[Any], machines: tuple[MachineRules, ...]) -> Policy:
+    return Policy(
+        resource_id(row.id),
+        row.kind,
+        machines,
+        read_rules(row.rules) if row.rules else (),
+        row.self_approval,
+        row.pending_for,
+    )
+
+
 def _keys(*policies: Policy) -> Iterable[str]:
     return (each.machine_id.key for policy in policies for each in policy.machines)
 
@@ -233,6 +249,7 @@ def _port_values(key: str, machine_position: int, position: int, rule: PortRule)
         "public_port": rule.public_port,
         "public_address": None if rule.public_address is None else str(rule.public_address),
         "drain_for": rule.drain_for,
+        "approval": stages_json(rule.approval),
     }
 
 
@@ -248,4 +265,5 @@ def port_rule_of_row(row: Row[Any]) -> PortRule:
         public_port=row.public_port,
         public_address=None if row.public_address is None else ip_address(row.public_address),
         drain_for=row.drain_for,
+        approval=read_stages(row.approval) if row.approval else (),
     )

@@ -8,7 +8,7 @@ moves, and the pair of old and new state is a foreign key, as theirs is.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -39,14 +39,23 @@ from bascule.domain.lifecycle import (
 )
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.errors import Conflict, Problem
+from bascule.interfaces.approvals import Approver
 from bascule.store import tables as t
+from bascule.store.asked_approvers import decided, is_asked
 from bascule.store.columns import from_microseconds, to_microseconds
 from bascule.store.failures import log
 from bascule.store.rows import Rows, prefixes, resource_id, slices
 
+_MICROSECOND = timedelta(microseconds=1)
 _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
 _REQUESTS = select(t.requests).where(t.requests.c.id.in_(bindparam("wanted", expanding=True)))
 INSERT = t.requests.insert()
+# What was approved begins to open.
+OPEN = (
+    update(t.requests)
+    .where(t.requests.c.id == bindparam("request"), t.is_request_in_state([RequestState.WAITING]))
+    .values(previous_state=str(RequestState.WAITING), state=str(RequestState.OPENING))
+)
 _IS_LIVE = t.is_request_in_state(REQUEST_LIVE)
 _STATES = (
     select(t.requests.c.state.label("stored"), t.grants.c.state)
@@ -102,6 +111,8 @@ class RequestReads(Rows):
         states: Collection[RequestState] = AZURE_REQUESTS,
         after: tuple[datetime, str] | None = None,
         limit: int = 1000,
+        waiting_for: tuple[Approver, datetime] | None = None,
+        decided_by: str | None = None,
     ) -> Sequence[AccessRequest]:
         wanted: Select[Any] = select(t.requests).where(t.is_request_in_state(states))
         if policy_id is not None:
@@ -114,6 +125,10 @@ class RequestReads(Rows):
             wanted = wanted.where(t.requests.c.id.in_(union_all(on_machine, refused)))
         if requestor_id is not None:
             wanted = wanted.where(t.requests.c.requestor_id == requestor_id)
+        if waiting_for is not None:
+            wanted = wanted.where(t.requests.c.id.in_(is_asked(*waiting_for)))
+        if decided_by is not None:
+            wanted = wanted.where(t.requests.c.id.in_(decided(decided_by)))
         if since is not None:
             wanted = wanted.where(or_(t.requests.c.started_at >= since, _IS_LIVE))
         if after is not None:
@@ -195,6 +210,7 @@ def request_values(request: AccessRequest) -> dict[str, Any]:
         "state": request.state,
         "reasons": [[each.code, each.message] for each in request.reasons],
         "left_out": request.left_out,
+        "has_waited": request.has_waited,
     }
 
 
@@ -210,6 +226,7 @@ def request_of_row(row: Row[Any]) -> AccessRequest:
         state=RequestState(row.state),
         reasons=tuple(Problem(code, message) for code, message in row.reasons),
         left_out=row.left_out,
+        has_waited=row.has_waited,
     )
 
 
@@ -223,6 +240,7 @@ def _machine_json(machine: RequestedMachine) -> dict[str, Any]:
                 "endsAt": to_microseconds(port.ends_at),
                 "endsAtText": port.ends_at_text,
                 "isSourceList": port.is_source_list,
+                **({} if port.length is None else {"length": port.length // _MICROSECOND}),
             }
             for port in machine.ports
         ],
@@ -239,6 +257,7 @@ def _requested_machine(held: dict[str, Any]) -> RequestedMachine:
                 ends_at=from_microseconds(port["endsAt"]),
                 ends_at_text=port["endsAtText"],
                 is_source_list=port["isSourceList"],
+                length=timedelta(microseconds=port["length"]) if "length" in port else None,
             )
             for port in held["ports"]
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bascule.store.activity import ActivityReads, ActivityWrites
+from bascule.store.approvals import ApprovalReads, ApprovalWrites, MakerReads, MakerWrites
 from bascule.store.asked import AskedReads
 from bascule.store.callers import CallerReads
 from bascule.store.chain import ChainReads, ChainWrites
@@ -55,6 +56,8 @@ class SqlReader(
     PolicyReads,
     RequestReads,
     AskedReads,
+    ApprovalReads,
+    MakerReads,
     GrantReads,
     FleetReads,
     PublicPortReads,
@@ -96,6 +99,8 @@ class SqlTransaction(
     PolicyWrites,
     RequestWrites,
     AskedReads,
+    ApprovalWrites,
+    MakerWrites,
     GrantWrites,
     FleetWrites,
     PublicPortWrites,

@@ -40,7 +40,9 @@ from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
 from bascule.services import live_requests, machine_rules, request_denials, unnamed_ports
+from bascule.services.access_rules import Kept
 from bascule.services.act import Act
+from bascule.services.approvers import approver_of
 from bascule.services.claims import claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.known_machine import known_machine
@@ -61,7 +63,14 @@ REQUEST = f"{REQUESTS}/{{request_id}}"
 RULES = f"{MACHINE}/providers/Bascule.Access/machineRules/default"
 LONGEST_WAIT = 60  # seconds
 Place = tuple[datetime, str]  # of a request in the list: when it began, and its id
-_OFFERED = (("live", "eq"), ("machine", "eq"), ("requestor", "eq"), ("state", "eq"))
+_OFFERED = (
+    ("live", "eq"),
+    ("machine", "eq"),
+    ("requestor", "eq"),
+    ("state", "eq"),
+    ("waitingFor", "eq"),
+    ("decidedBy", "eq"),
+)
 
 
 @router.get(REQUESTS)
@@ -78,11 +87,16 @@ async def list_requests(
     place = wanted.texts_after()
     after = None if place is None else (parse_instant(place[0], "$skiptoken"), place[1])
     now, sight, within = call.now, _sight(call), call.within(POLICY_READ)
+    is_asked, has_decided = (_is_me(clauses.get(each)) for each in ("waitingFor", "decidedBy"))
+    if is_asked or has_decided:  # what one is asked one may read, and has decided (EDGES J8)
+        within = None
     if within is not None and not within.keys and requestor_id is None:
         requestor_id = call.subject.principal_id  # there is nothing else to be seen
 
     def read(reader: Reader) -> tuple[Sifted[AccessRequest, Place], tuple[RequestView, ...]]:
         uid = None
+        me = call.subject.principal_id
+        waiting_for = (approver_of(reader, me, now), now) if is_asked else None
         if machine_id is not None:
             machine = reader.machine(machine_id)
             if machine is None:
@@ -97,11 +111,13 @@ async def list_requests(
                 states=states,
                 after=place,
                 limit=limit,
+                waiting_for=waiting_for,
+                decided_by=me if has_decided else None,
             ),
             None if within is None else sight.sees_request,
             lambda request: (request.started_at, request.id),
         )
-        return sifted, view_requests(reader, sifted.shown, now)
+        return sifted, view_requests(reader, sifted.shown, now, call.subject)
 
     sifted, views = await call.read(read)
     value = [access_request_json(view) for view in views]
@@ -140,6 +156,14 @@ def _states(is_live: bool | None, clause: Clause | None) -> Collection[RequestSt
 
 def _machine(clause: Clause | None) -> ResourceId | None:
     return None if clause is None else ResourceId.parse_machine(clause.value, "$filter")
+
+
+def _is_me(clause: Clause | None) -> bool:
+    if clause is None:
+        return False
+    if clause.value.casefold() != "me":
+        raise InvalidInput(f"$filter: {clause.field} eq 'me'.", code="InvalidFilter")
+    return True
 
 
 def _requestor(clause: Clause | None, call: Call) -> str | None:
@@ -183,7 +207,9 @@ async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = N
 
     now = await call.perform(work)
     # Looked at when it is on disk: what cannot be shown must not undo the revocation.
-    view = await call.read(lambda reader: view_request(reader, request_id.lower(), now))
+    view = await call.read(
+        lambda reader: view_request(reader, request_id.lower(), now, call.subject)
+    )
     return _answer(view, request_id)
 
 
@@ -195,7 +221,7 @@ async def extend(call: CurrentCall, request_id: str, body: ExtendBody) -> Respon
     def work(tx: Transaction, act: Act) -> tuple[RequestView | None, Denied | None]:
         end = body.end(act.now)
         denied = live_requests.extend(tx, act, request_id.lower(), end.at, end.text, call.subject)
-        return view_request(tx, request_id.lower(), act.now), denied
+        return view_request(tx, request_id.lower(), act.now, call.subject), denied
 
     view, denied = await call.perform(work)
     if view is not None and denied is not None:
@@ -239,7 +265,7 @@ async def put_machine_rules(
     conditions: WantedConditions,
     dry_run: DryRun = False,
 ) -> Response:
-    ports, name, inherits = read_rules(body.properties)
+    ports, name, inherits, kept = read_rules(body.properties)
 
     def work(tx: Transaction, act: Act) -> MachineView:
         check_may_set_rules(tx, act, call.subject, machine)  # before anything is told of it
@@ -247,7 +273,15 @@ async def put_machine_rules(
         beside = policy_id(known.id.subscription_id, known.id.resource_group, known.location, name)
         precondition = conditions.on(tx.policy(beside))
         machine_rules.put_machine_rules(
-            tx, act, call.subject, machine, ports, name, inherits, precondition
+            tx,
+            act,
+            call.subject,
+            machine,
+            ports,
+            name,
+            inherits,
+            precondition,
+            Kept(frozenset((known.id, *each) for each in kept)),
         )
         return view_machine(tx, known, act.now)
 

@@ -107,11 +107,11 @@ async def put_policy(
     conditions: WantedConditions,
     dry_run: DryRun = False,
 ) -> Response:
-    wanted, inherits = read_policy(body, policy)
+    wanted, inherits, kept = read_policy(body, policy)
 
     def work(tx: Transaction, act: Act) -> PolicyView:
         precondition = conditions.on(tx.policy(policy))
-        stored = policies.put_policy(tx, act, call.subject, wanted, inherits, precondition)
+        stored = policies.put_policy(tx, act, call.subject, wanted, inherits, precondition, kept)
         return view_policy(tx, stored, act.now, _sight(call), shows_rules=True)
 
     if dry_run:

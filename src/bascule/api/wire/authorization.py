@@ -15,7 +15,7 @@ from pydantic import Field
 
 from bascule.api.wire.fields import Body, Guid, Text
 from bascule.domain.access import PrincipalKind
-from bascule.domain.actions import DISPLAY
+from bascule.domain.actions import DATA_ACTIONS, DISPLAY
 from bascule.domain.ids import is_guid
 from bascule.domain.role_draft import MOST_PATTERNS, MOST_SCOPES, RoleDraft
 from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
@@ -274,5 +274,5 @@ def _operation_json(action: str, words: str) -> dict[str, Any]:
         "description": words,
         "origin": "user,system",
         "properties": None,
-        "isDataAction": False,
+        "isDataAction": action in DATA_ACTIONS,
     }

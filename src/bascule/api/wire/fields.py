@@ -175,6 +175,13 @@ def _as(json_type: str, **more: object) -> WithJsonSchema:
     return WithJsonSchema({"type": json_type, **more})
 
 
+def field_of(
+    parse: Callable[[object], object], json_type: str, **more: object
+) -> tuple[PlainValidator, WithJsonSchema]:
+    """What annotates a field that is read by this function."""
+    return _field(parse), _as(json_type, **more)
+
+
 PortNumber = Annotated[
     int, _field(_port_number), _as("integer", minimum=1, maximum=65535, examples=[22])
 ]

@@ -27,6 +27,7 @@ from bascule.api.wire.fields import (
 from bascule.api.wire.fleet import guard_json
 from bascule.api.wire.problems import reject
 from bascule.api.wire.requests import request_json
+from bascule.api.wire.rules import ApprovalBody, PolicyExtras, read_stages
 from bascule.api.wire.sources import Sources
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import OnExpiry
@@ -35,6 +36,8 @@ from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.weaknesses import Shadow
 from bascule.errors import Problem
 from bascule.protocol.port_rules import rule_json
+from bascule.protocol.rules import policy_rules_json
+from bascule.services.access_rules import Kept
 from bascule.services.views import MachineView, PolicyView
 
 JIT_TYPE = "Microsoft.Security/locations/jitNetworkAccessPolicies"
@@ -51,6 +54,7 @@ class RuleExtras(Body):
     justification_required: Truth | None = None
     public_port: PortNumber | None = None
     public_ip_address: HostAddress | None = None
+    approval: ApprovalBody | None = None
 
 
 class PortRuleBody(Sources):
@@ -72,7 +76,13 @@ class PortRuleBody(Sources):
             public_port=extras.public_port,
             public_address=extras.public_ip_address,
             drain_for=extras.drain_for,
+            approval=() if extras.approval is None else read_stages(extras.approval.stages),
         )
+
+    @property
+    def keeps_approval(self) -> bool:
+        """Was none given, so that the one that is stored stays? Null removes it."""
+        return self.bascule is None or not self.bascule.has("approval")
 
 
 class PolicyMachineBody(Body):
@@ -83,6 +93,7 @@ class PolicyMachineBody(Body):
 
 class PolicyPropertiesBody(Body):
     virtual_machines: list[PolicyMachineBody] = Field(max_length=MOST_MACHINES)
+    bascule: PolicyExtras | None = None
 
     @field_validator("virtual_machines", mode="before")
     @classmethod
@@ -113,8 +124,10 @@ class MachineRulesBody(Body):
 
 def read_policy(
     body: PolicyBody, policy_id: ResourceId
-) -> tuple[Policy, list[tuple[ResourceId, int, RuleProtocol]]]:
-    """The policy, and machine, number and protocol of rules without a ``bascule`` object."""
+) -> tuple[Policy, list[tuple[ResourceId, int, RuleProtocol]], Kept]:
+    """The policy; machine, number and protocol of rules without a ``bascule`` object; and what else
+    was left out, so that it stays as it is stored.
+    """
     machines = body.properties.virtual_machines
     reject(
         [
@@ -140,7 +153,32 @@ def read_policy(
         for port in machine.ports
         if not port.has("bascule")
     ]
-    return Policy(policy_id, kind, rules), inherits
+    extras = body.properties.bascule or PolicyExtras()
+    policy = Policy(
+        policy_id,
+        kind,
+        rules,
+        extras.read_rules(),
+        extras.self_approval or False,
+        extras.pending_for,
+    )
+    kept = Kept(
+        frozenset(
+            (machine.id, port.number, port.protocol)
+            for machine in machines
+            for port in machine.ports
+            if port.keeps_approval
+        ),
+        *(_is_kept(body.properties, name) for name in ("rules", "self_approval", "pending_for")),
+    )
+    return policy, inherits, kept
+
+
+def _is_kept(properties: PolicyPropertiesBody, name: str) -> bool:
+    """Was it left out? A null in the place of all removes all."""
+    if properties.bascule is None:
+        return not properties.has("bascule")
+    return not properties.bascule.has(name)
 
 
 def foreign_machines(
@@ -159,8 +197,12 @@ def foreign_machines(
 
 def read_rules(
     properties: MachineRulesPropertiesBody,
-) -> tuple[tuple[PortRule, ...], str, list[tuple[int, RuleProtocol]]]:
-    """Port rules, policy name, number and protocol of those without a ``bascule`` object."""
+) -> tuple[
+    tuple[PortRule, ...], str, list[tuple[int, RuleProtocol]], list[tuple[int, RuleProtocol]]
+]:
+    """Port rules, policy name, number and protocol of those without a ``bascule`` object, and of
+    those without an approval in it.
+    """
     name = properties.policy_name
     name = parse_name(
         "default" if name is None else name, "The policy name", "properties.policyName"
@@ -168,7 +210,8 @@ def read_rules(
     inherits = [
         (port.number, port.protocol) for port in properties.ports if not port.has("bascule")
     ]
-    return tuple(port.rule() for port in properties.ports), name, inherits
+    kept = [(port.number, port.protocol) for port in properties.ports if port.keeps_approval]
+    return tuple(port.rule() for port in properties.ports), name, inherits, kept
 
 
 def policy_json(view: PolicyView) -> dict[str, Any]:
@@ -189,6 +232,7 @@ def policy_json(view: PolicyView) -> dict[str, Any]:
                     {"id": str(machine_id), "silentGateways": list(gateways)}
                     for machine_id, gateways in view.silent_gateways.items()
                 ],
+                **policy_rules_json(policy),
             },
         },
         "id": str(policy.id),

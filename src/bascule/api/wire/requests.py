@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from bascule.api.wire.approvals import approval_json
 from bascule.api.wire.counts import MOST_MACHINES, check_machines
 from bascule.api.wire.fields import (
     Body,
@@ -117,14 +118,18 @@ def _read_port(
 ) -> RequestedPort:
     end = port.end(now)
     sources = port.sources or ((caller,) if caller is not None else ())
-    return RequestedPort(port.number, sources, end.at, end.text, port.is_source_list)
+    return RequestedPort(port.number, sources, end.at, end.text, port.is_source_list, port.duration)
 
 
 def request_json(view: RequestView) -> dict[str, Any]:
     """A JitNetworkAccessRequest, as initiate answers it and as policies list it."""
     return {
         **_core_json(view, _machines_json(view) if view.grants else _asked_json(view.request)),
-        "bascule": {"requestId": view.request.id, "resourceId": request_resource_id(view)},
+        "bascule": {
+            "requestId": view.request.id,
+            "resourceId": request_resource_id(view),
+            **({"state": view.state} if view.request.has_waited else {}),
+        },
     }
 
 
@@ -149,6 +154,8 @@ def access_request_json(view: RequestView) -> dict[str, Any]:
         properties["reasons"] = [
             {"code": each.code, "message": each.message} for each in view.request.reasons
         ]
+    if view.approval is not None:
+        properties["approval"] = approval_json(view.approval)
     if view.request.left_out:
         properties["machinesLeftOut"] = view.request.left_out
     return {

@@ -12,6 +12,7 @@ from bascule.domain.facts.fields import (
     MachineId,
     MachineIds,
     MorePlaces,
+    Number,
     Places,
     PolicyId,
     Port,
@@ -57,6 +58,109 @@ class AccessDenied(Fact):
     ports: Ports = ()  # numbers requested; the first MOST_PLACES
     sources: Sources = ()  # likewise
     justification: Justification = ""
+
+
+@fact("Bascule.Access/accessRequests/wait/action", "Wait for approval", Activity.OTHER)
+class AccessWaiting(Fact):
+    """Nothing is open: other people are asked."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    asked: Texts  # for each stage, what asks for it
+    pending_until: Text
+
+
+@fact(
+    "Bascule.Access/accessRequests/approve/action",
+    "Approve access request",
+    Activity.UPDATE,
+    is_call=True,
+)
+class AccessApproved(Fact):
+    """One person's yes; it opens when the last one is in."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    stage: Number  # from 1
+    shortened: Text  # by it; empty: not
+    note: Text
+
+
+@fact(
+    "Bascule.Access/accessRequests/approveOwn/action",
+    "Approve own access request",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    is_call=True,
+)
+class AccessSelfApproved(Fact):
+    """The policy lets people approve what they asked for themselves."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    stage: Number  # from 1
+    shortened: Text
+    note: Text
+
+
+@fact(
+    "Bascule.Access/accessRequests/deny/action",
+    "Deny access request",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
+class AccessNotApproved(Fact):
+    """Somebody who was asked said no."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    reason: Text
+
+
+@fact(
+    "Bascule.Access/accessRequests/judge/action",
+    "Judge access request again",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+)
+class AccessNotAllowed(Fact):
+    """A request that waited is not allowed any more, by the policy and rights of that moment."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    reasons: Texts
+
+
+@fact("Bascule.Access/accessRequests/lapse/action", "Let access request lapse", Activity.UPDATE)
+class AccessLapsed(Fact):
+    """Nobody decided in time."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+
+
+@fact(
+    "Bascule.Access/accessRequests/withdraw/action",
+    "Withdraw access request",
+    Activity.UPDATE,
+    is_call=True,
+)
+class AccessWithdrawn(Fact):
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
 
 
 @fact(

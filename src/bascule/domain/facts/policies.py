@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
-from bascule.domain.facts.fields import Bulk, Flag, PolicyId, Text
+from bascule.domain.facts.fields import Bulk, Flag, PolicyId, Text, Texts
 from bascule.domain.facts.kind import Activity, Severity
 
 
@@ -39,6 +39,32 @@ class PolicyChanged(Fact):
 class PolicyDeleted(Fact):
     policy: PolicyId
     previous_rules: Bulk
+
+
+@fact(
+    "Microsoft.Authorization/accessRules/write",
+    "Change rules of access",
+    Activity.UPDATE,
+    is_call=True,
+)
+class RulesChanged(Fact):
+    policy: PolicyId
+    rules: Bulk  # as the wire writes them, with selfApproval and pendingFor
+    previous_rules: Bulk
+
+
+@fact(
+    "Microsoft.Authorization/accessRules/loosen/action",
+    "Loosen rules of access",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    is_call=True,
+)
+class RulesLoosened(Fact):
+    """What was to be approved or denied may not be any more."""
+
+    policy: PolicyId
+    changes: Texts  # what was removed, changed or added
 
 
 @fact(

@@ -62,6 +62,10 @@ TEXTS: Mapping[str, str] = {
     "reason.EndTimePassed": msgid("The end is not in the future."),
     "reason.JustificationRequired": msgid("The policy wants a justification for this port."),
     "reason.JustificationTooLong": msgid("The justification has more than 1,024 characters."),
+    "reason.DeniedByRule": msgid("A rule of a policy denies it."),
+    "reason.DeniedByApprover": msgid("Somebody who was asked to approve it said no."),
+    "reason.ApprovalRequired": msgid("To keep it open longer needs approval."),
+    "reason.TooManyWaiting": msgid("Too many of your requests wait for approval."),
     "reason.TooManyGrants": msgid("There are too many openings on this machine at the same time."),
     "reason.TooManyOpenings": msgid(
         "These are more sources than one machine takes at the same time."

@@ -62,6 +62,8 @@ TEXTS: Mapping[str, str] = {
     "way.EndTimePassed": msgid("Choose a later end."),
     "way.JustificationRequired": msgid("Write why the access is needed."),
     "way.JustificationTooLong": msgid("Shorten it."),
+    "way.ApprovalRequired": msgid("Request access again; what is open stays until its end."),
+    "way.TooManyWaiting": msgid("Withdraw one of them first, or wait until one is decided."),
     "way.TooManyGrants": msgid("Close some of them first, under Open now."),
     "way.TooManyOpenings": msgid("Name fewer sources, or a range that contains them."),
     "way.StateTooLarge": msgid(

@@ -44,6 +44,7 @@ from bascule.store.columns import Instant, Json, Key, Sequence, Span
 # The other parts are registered with the same metadata, and used by their own names.
 from bascule.store.tables import access as access
 from bascule.store.tables import activity as activity
+from bascule.store.tables import approvals as approvals
 from bascule.store.tables import delivery as delivery
 from bascule.store.tables import duties as duties
 from bascule.store.tables import endings as endings
@@ -141,6 +142,10 @@ policies = Table(
     Column("location_key", Key, nullable=False),
     Column("kind", String, nullable=False),
     Column("etag", String, nullable=False),
+    Column("rules", Json, nullable=False),
+    Column("self_approval", Boolean, nullable=False),
+    Column("pending_for", Span),  # null: as usual
+    Column("has_approval", Boolean, nullable=False),  # rules, or a port with an approval
     Index(None, "group_key", "id_key"),
     Index(None, "location_key"),
 )
@@ -173,6 +178,7 @@ policy_ports = Table(
     Column("public_port", Integer),  # null: one is chosen
     Column("public_address", String),  # null: the gateway's first
     Column("drain_for", Span),  # null: connections do not stay for a time
+    Column("approval", Json, nullable=False),  # stages
     ForeignKeyConstraint(
         ["policy_key", "machine_position"],
         [policy_machines.c.policy_key, policy_machines.c.position],
@@ -218,6 +224,7 @@ requests = Table(
     Column("state", String, nullable=False),  # the sum over its grants; a refused one has none
     Column("reasons", Json, nullable=False),  # why it was refused
     Column("left_out", Integer, nullable=False),  # machines asked for and not kept
+    Column("has_waited", Boolean, nullable=False),  # for approval
     ForeignKeyConstraint(
         ["previous_state", "state"],
         [request_transitions.c.from_state, request_transitions.c.to_state],
@@ -231,7 +238,7 @@ requests = Table(
     Index(None, "requestor_id", "started_at", "id"),
 )
 
-# At which machines a refused request is found; of the others their grants say it.
+# At which machines a request without grants is found; of the others their grants say it.
 refused_at = Table(
     "refused_at",
     metadata,

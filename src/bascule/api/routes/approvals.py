@@ -1,0 +1,89 @@
+"""Bascule.Access: approving and denying requests that wait, and how many wait (docs/approval.md).
+
+What is not here: reading and listing them (``access``), rules (``access_rules``).
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import admits_callers, decides
+from bascule.api.envelope import CompactJson
+from bascule.api.paths import SUBSCRIPTION
+from bascule.api.routes.access import REQUEST
+from bascule.api.wire.approvals import ApproveBody, DenyBody
+from bascule.api.wire.requests import access_request_json
+from bascule.domain.actions import REQUEST_APPROVE
+from bascule.domain.ids import is_guid
+from bascule.errors import NotFound
+from bascule.interfaces.store import Reader, Transaction
+from bascule.services import approving
+from bascule.services.act import Act
+from bascule.services.approvers import approver_of
+from bascule.services.views import RequestView, view_request
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
+
+COUNTS = f"{SUBSCRIPTION}/providers/Bascule.Access/approvalCounts/default"
+MOST_COUNTED = 100
+
+
+@router.post(f"{REQUEST}/approve")
+@decides(REQUEST_APPROVE)
+async def approve(call: CurrentCall, request_id: str, body: ApproveBody) -> Response:
+    _check_id(request_id)
+    yes = body.yes()
+
+    def work(tx: Transaction, act: Act) -> RequestView | None:
+        approving.approve(tx, act, request_id.lower(), call.subject, yes)
+        return view_request(tx, request_id.lower(), act.now, call.subject)
+
+    return _answer(await call.perform(work), request_id)
+
+
+@router.post(f"{REQUEST}/deny")
+@decides(REQUEST_APPROVE)
+async def deny(call: CurrentCall, request_id: str, body: DenyBody) -> Response:
+    _check_id(request_id)
+
+    def work(tx: Transaction, act: Act) -> RequestView | None:
+        approving.deny(tx, act, request_id.lower(), call.subject, body.digest, body.reason)
+        return view_request(tx, request_id.lower(), act.now, call.subject)
+
+    return _answer(await call.perform(work), request_id)
+
+
+@router.get(COUNTS)
+@admits_callers
+async def count_approvals(call: CurrentCall) -> Response:
+    """For a badge: each counted up to MOST_COUNTED."""
+    me, now = call.subject.principal_id, call.now
+
+    def read(reader: Reader) -> tuple[int, int]:
+        approver = approver_of(reader, me, now)
+        return (
+            reader.count_waiting_for(approver, now, MOST_COUNTED),
+            reader.count_waiting(me, MOST_COUNTED),
+        )
+
+    waiting_for_me, mine = await call.read(read)
+    return CompactJson({"properties": {"waitingForMe": waiting_for_me, "mineWaiting": mine}})
+
+
+def _check_id(request_id: str) -> None:
+    if not is_guid(request_id):
+        raise _no_request(request_id)
+
+
+def _answer(view: RequestView | None, request_id: str) -> Response:
+    if view is None:
+        raise _no_request(request_id)
+    return CompactJson(access_request_json(view))
+
+
+def _no_request(request_id: str) -> NotFound:
+    return NotFound(
+        f"Request {request_id[:64]!r} does not exist.",
+        advice="To see requests of yours that live: bascule status.",
+    )

@@ -1,0 +1,141 @@
+"""What rules and approvals of policies say of a request: reasons to deny it, and stages (EDGES J1).
+
+*Deny* and *approve* rules and ports' own approvals count of every policy that names machine and
+port, whichever policy the request names. An *allow* rule lifts the approval of its own policy's
+port rule alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.domain.grant import Grant
+from bascule.domain.machine import Machine
+from bascule.domain.policy import MAXIMUM_DURATION, Policy, PortRule
+from bascule.domain.request import AccessRequest, RequestedPort
+from bascule.domain.rules import Asked, Effect, Rule, holds, longest_span, span_with
+from bascule.domain.stages import Because, DueStage, Stage
+from bascule.errors import Place, Problem
+from bascule.sentences import sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a request is judged by, beside port rules."""
+
+    policies: Sequence[Policy] = ()  # with rules or approvals, that name a machine of the request
+    groups: frozenset[str] | None = frozenset()  # of who asks; None: not known
+    # What who asks held on these machines; None: not known.
+    held: Sequence[Grant] | None = ()
+
+    @property
+    def looks_back(self) -> timedelta | None:
+        """How long before the request ``held`` matters; None: not at all."""
+        return longest_span(rule for policy in self.policies for rule in policy.rules)
+
+
+NO_APPROVAL = Approval()
+
+
+def judge_port(
+    approval: Approval,
+    request: AccessRequest,
+    machine: Machine,
+    port: RequestedPort,
+    now: datetime,
+    at: Place,
+) -> tuple[list[Problem], list[tuple[Stage, Because]]]:
+    """Why it is denied, and what stages it asks for; both may be empty."""
+    denied: list[Problem] = []
+    due: list[tuple[Stage, Because]] = []
+    by_ports: list[tuple[Stage, Because]] = []
+    for policy in approval.policies:
+        own = _naming(policy, machine, port)
+        if not own:
+            continue
+        is_lifted = False
+        for rule in holding(approval, policy, request, machine, port, now):
+            why = Because(str(policy.id), rule.name, str(machine.id), port.number)
+            if rule.effect is Effect.DENY:
+                denied.append(_denied(policy, rule, machine, port, at))
+            elif rule.effect is Effect.APPROVE:
+                due.extend((stage, why) for stage in rule.stages)
+            else:
+                is_lifted = policy.id == request.policy_id
+        if not is_lifted:
+            why = Because(str(policy.id), "", str(machine.id), port.number)
+            by_ports.extend((stage, why) for rule in own for stage in rule.approval)
+    return denied, [*due, *by_ports]
+
+
+def holding(
+    approval: Approval,
+    policy: Policy,
+    request: AccessRequest,
+    machine: Machine,
+    port: RequestedPort,
+    now: datetime,
+) -> Iterable[Rule]:
+    """The rules of a policy that hold for this port, in their order."""
+    asked = _asked(approval, request, machine, port, now)
+    return (rule for rule in policy.rules if holds(rule, asked))
+
+
+def may_approve_own(approval: Approval, stages: Sequence[DueStage]) -> bool:
+    """Does every policy that asks for a stage let people approve what they asked for?"""
+    allowing: Mapping[str, bool] = {str(each.id): each.self_approval for each in approval.policies}
+    return all(allowing.get(why.policy_id, False) for due in stages for why in due.because)
+
+
+def _naming(policy: Policy, machine: Machine, port: RequestedPort) -> list[PortRule]:
+    rules = policy.rules_for(machine.id)
+    return [each for each in rules.ports if each.number == port.number] if rules else []
+
+
+def _asked(
+    approval: Approval,
+    request: AccessRequest,
+    machine: Machine,
+    port: RequestedPort,
+    now: datetime,
+) -> Asked:
+    ends_at = min(port.ends_at, now + MAXIMUM_DURATION)  # what is longer is denied for that
+    held = approval.held
+    times = (
+        None
+        if held is None
+        else [
+            (each.started_at, each.ends_at if each.ended_at is None else each.ended_at)
+            for each in held
+            if each.machine_uid == machine.uid and each.requestor_id == request.requestor_id
+        ]
+    )
+    return Asked(
+        principal_id=request.requestor_id,
+        groups=approval.groups,
+        machine_id=machine.id,
+        tags=machine.tags,
+        number=port.number,
+        sources=port.sources,
+        starts_at=now,
+        ends_at=ends_at,
+        span=None if times is None else span_with(now, ends_at, times),
+    )
+
+
+def _denied(
+    policy: Policy, rule: Rule, machine: Machine, port: RequestedPort, at: Place
+) -> Problem:
+    return Problem(
+        "DeniedByRule",
+        sentence(
+            "Rule {rule} of policy {policy} denies access to port {port} of {machine}.",
+            rule=rule.name,
+            policy=policy.id.name,
+            port=port.number,
+            machine=machine.id.name,
+        ),
+        at,
+    )

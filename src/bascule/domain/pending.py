@@ -1,0 +1,220 @@
+"""A request that waits for approval: what is approved, by whom, until when (EDGES J6 to J8).
+
+A yes names the digest of what it approves. Where anything of that changes, the digest is another
+one, and yeses given before no longer count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bascule.domain.machine import Machine
+from bascule.domain.request import AccessRequest, RequestedPort
+from bascule.domain.stages import Approvers, DueStage, Stage, Vote, first_unmet
+from bascule.domain.times import format_utc
+
+MOST_WAITING = 20  # requests of one person
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """One person's no, which is enough."""
+
+    principal_id: str
+    name: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is kept of a request beside what it asks for."""
+
+    request_id: str
+    digest: str
+    same: str  # equal where the same person asks for the same again
+    waiting_since: datetime
+    pending_until: datetime  # exclusive
+    uids: Mapping[str, str]  # of the machines as they were when it was asked for, by id in key form
+    stages: tuple[DueStage, ...]
+    asked_since: tuple[datetime | None, ...]  # of each stage; None: it is not asked yet
+    may_approve_own: bool = False
+    votes: tuple[Vote, ...] = ()  # in the order in which they were given
+    denial: Denial | None = None
+    decided_at: datetime | None = None  # None: it waits
+
+    def named(self) -> tuple[Vote, ...]:
+        """Yeses to what is asked for now."""
+        return tuple(each for each in self.votes if each.digest == self.digest and not each.is_void)
+
+    def asked(self, counted: Iterable[Vote]) -> int | None:
+        """The stage that is asked; None: all are met."""
+        return first_unmet(self.stages, counted)
+
+    def since(self, stage: int, now: datetime) -> datetime:
+        return self.asked_since[stage] or now
+
+    def asking(self, counted: Iterable[Vote], now: datetime) -> Pending:
+        """With the moment from which the stage is asked that these yeses led to."""
+        stage = self.asked(counted)
+        if stage is None or self.asked_since[stage] is not None:
+            return self
+        since = (*self.asked_since[:stage], now, *self.asked_since[stage + 1 :])
+        return replace(self, asked_since=since)
+
+
+def begin(
+    request: AccessRequest,
+    machines: Sequence[Machine],
+    stages: Sequence[DueStage],
+    pending_for: timedelta,
+    now: datetime,
+    *,
+    may_approve_own: bool,
+) -> Pending:
+    """It waits for so long, or until an end passes that it asks for."""
+    fixed = [port.ends_at for port in _ports(request) if port.length is None]
+    return Pending(
+        request_id=request.id,
+        digest=digest_of(request, machines, stages),
+        same=same_of(request),
+        waiting_since=now,
+        pending_until=min([now + pending_for, *fixed]),
+        uids={each.id.key: each.uid for each in machines},
+        stages=tuple(stages),
+        asked_since=(now, *(None for _ in stages[1:])),
+        may_approve_own=may_approve_own,
+    )
+
+
+def judged_again(
+    pending: Pending,
+    request: AccessRequest,
+    machines: Iterable[Machine],
+    stages: Sequence[DueStage],
+    now: datetime,
+    *,
+    may_approve_own: bool,
+) -> Pending:
+    """With the stages that are due now; unchanged where nothing of it is other than before."""
+    digest = digest_of(request, machines, stages)
+    if digest == pending.digest:
+        return replace(pending, stages=tuple(stages), may_approve_own=may_approve_own)
+    return replace(
+        pending,
+        digest=digest,
+        stages=tuple(stages),
+        asked_since=(now, *(None for _ in stages[1:])),
+        may_approve_own=may_approve_own,
+    )
+
+
+def opening_at(request: AccessRequest, votes: Iterable[Vote], now: datetime) -> AccessRequest:
+    """The request as it is judged at its opening: a length counts from now, an end stays, and
+    approvers may have shortened either.
+    """
+    given = tuple(votes)
+    latest = [now + each.longest for each in given if each.longest is not None]
+    latest += [each.ends_at for each in given if each.ends_at is not None]
+
+    def moved(port: RequestedPort) -> RequestedPort:
+        own = port.ends_at if port.length is None else now + port.length
+        end = min([own, *latest])
+        text = port.ends_at_text if end == port.ends_at else format_utc(end)
+        return replace(port, ends_at=end, ends_at_text=text)
+
+    machines = tuple(
+        replace(machine, ports=tuple(map(moved, machine.ports))) for machine in request.machines
+    )
+    return replace(request, machines=machines, started_at=now)
+
+
+def longest_of(request: AccessRequest) -> tuple[timedelta | None, datetime | None]:
+    """The longest length and the latest end that it asks for; None where no port has one."""
+    ports = tuple(_ports(request))
+    return (
+        max((port.length for port in ports if port.length is not None), default=None),
+        max((port.ends_at for port in ports if port.length is None), default=None),
+    )
+
+
+def digest_of(
+    request: AccessRequest, machines: Iterable[Machine], stages: Sequence[DueStage]
+) -> str:
+    """SHA-256 in hex of what an approval approves (EDGES J6)."""
+    known = {each.id: each for each in machines}
+    return _hash(
+        {
+            "requestor": request.requestor_id,
+            "policy": request.policy_id.key,
+            "machines": [
+                {
+                    "uid": known[each.machine_id].uid,
+                    "addresses": sorted(map(str, known[each.machine_id].addresses)),
+                    "ports": list(map(_port, each.ports)),
+                }
+                for each in request.machines
+            ],
+            "reason": request.justification,
+            "stages": [_due(each) for each in stages],
+        }
+    )
+
+
+def same_of(request: AccessRequest) -> str:
+    """Equal of two requests of one person that ask for the same in the same words."""
+    return _hash(
+        {
+            "requestor": request.requestor_id,
+            "policy": request.policy_id.key,
+            "machines": [
+                {"id": each.machine_id.key, "ports": list(map(_port, each.ports))}
+                for each in request.machines
+            ],
+            "reason": request.justification,
+        }
+    )
+
+
+def _ports(request: AccessRequest) -> Iterable[RequestedPort]:
+    return (port for machine in request.machines for port in machine.ports)
+
+
+def _port(port: RequestedPort) -> Mapping[str, object]:
+    return {
+        "number": port.number,
+        "sources": sorted(map(str, port.sources)),
+        "length": None if port.length is None else port.length.total_seconds(),
+        "end": None if port.length is not None else format_utc(port.ends_at),
+    }
+
+
+def _due(due: DueStage) -> Mapping[str, object]:
+    return {**_stage(due.stage), "machines": sorted(each.casefold() for each in due.machine_ids)}
+
+
+def _stage(stage: Stage) -> Mapping[str, object]:
+    after = stage.escalate_after
+    return {
+        "approvers": _approvers(stage.approvers),
+        "needed": stage.needed,
+        "escalateAfter": None if after is None else after.total_seconds(),
+        "escalateTo": _approvers(stage.escalate_to),
+    }
+
+
+def _approvers(approvers: Approvers) -> Mapping[str, object]:
+    return {
+        "users": sorted(approvers.users),
+        "groups": sorted(approvers.groups),
+        "role": approvers.by_role,
+    }
+
+
+def _hash(told: object) -> str:
+    text = json.dumps(told, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

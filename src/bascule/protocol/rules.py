@@ -1,0 +1,160 @@
+"""Rules, conditions and stages as JSON: in answers, in what is recorded and in the database.
+
+``read_*`` read what ``*_json`` wrote. What is not here: the check of what a caller sent
+(``api.wire.rules``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import Policy
+from bascule.domain.rules import Conditions, Effect, Rule, Window
+from bascule.domain.stages import Approvers, Stage
+from bascule.domain.times import format_duration, parse_duration
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def policy_rules_json(policy: Policy) -> dict[str, Any]:
+    """What a policy has beside its machines; nothing where it has none of it."""
+    if not policy.rules and not policy.self_approval and policy.pending_for is None:
+        return {}
+    pending_for = policy.pending_for
+    return {
+        "rules": [rule_of_policy_json(each) for each in policy.rules],
+        "selfApproval": policy.self_approval,
+        "pendingFor": None if pending_for is None else format_duration(pending_for),
+    }
+
+
+def rule_of_policy_json(rule: Rule) -> dict[str, Any]:
+    return {"name": rule.name, **rule_properties_json(rule)}
+
+
+def rule_properties_json(rule: Rule) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "effect": str(rule.effect),
+        "conditions": conditions_json(rule.conditions),
+    }
+    if rule.stages:
+        told["stages"] = stages_json(rule.stages)
+    return told
+
+
+def conditions_json(want: Conditions) -> dict[str, Any]:
+    """What is given, and nothing else."""
+    told: dict[str, Any] = {
+        "users": list(want.users),
+        "groups": list(want.groups),
+        "tags": dict(want.tags),
+        "resourceGroups": list(want.resource_groups),
+        "ports": list(want.ports),
+        "sourcesWithin": [str(each) for each in want.sources_within],
+        "times": None if want.times is None else _window_json(want.times),
+        "atMost": None if want.at_most is None else format_duration(want.at_most),
+        "longerThan": None if want.longer_than is None else format_duration(want.longer_than),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _window_json(window: Window) -> dict[str, Any]:
+    return {
+        "timeZone": window.time_zone,
+        "days": [DAYS[day] for day in window.days],
+        "from": _clock(window.begins),
+        "to": _clock(window.ends),
+    }
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def stages_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    return [stage_json(each) for each in stages]
+
+
+def stage_json(stage: Stage) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "approvers": approvers_json(stage.approvers),
+        "needed": stage.needed,
+    }
+    if stage.escalate_after is not None:
+        told["escalateAfterMinutes"] = int(stage.escalate_after.total_seconds() // 60)
+        told["escalateTo"] = approvers_json(stage.escalate_to)
+    return told
+
+
+def approvers_json(approvers: Approvers) -> dict[str, Any]:
+    return {
+        "users": list(approvers.users),
+        "groups": list(approvers.groups),
+        "role": approvers.by_role,
+    }
+
+
+def read_rules(held: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            each["name"],
+            Effect(each["effect"]),
+            _read_conditions(each["conditions"]),
+            read_stages(each.get("stages", ())),
+        )
+        for each in held
+    )
+
+
+def _read_conditions(held: Mapping[str, Any]) -> Conditions:
+    times = held.get("times")
+    return Conditions(
+        users=tuple(held.get("users", ())),
+        groups=tuple(held.get("groups", ())),
+        tags=tuple(held.get("tags", {}).items()),
+        resource_groups=tuple(held.get("resourceGroups", ())),
+        ports=tuple(held.get("ports", ())),
+        sources_within=tuple(map(AddressPrefix.parse, held.get("sourcesWithin", ()))),
+        times=None if times is None else _read_window(times),
+        at_most=_read_span(held.get("atMost")),
+        longer_than=_read_span(held.get("longerThan")),
+    )
+
+
+def _read_span(text: str | None) -> timedelta | None:
+    return None if text is None else parse_duration(text)
+
+
+def _read_window(held: Mapping[str, Any]) -> Window:
+    return Window(
+        held["timeZone"],
+        tuple(DAYS.index(each) for each in held["days"]),
+        _minutes(held["from"]),
+        _minutes(held["to"]),
+    )
+
+
+def _minutes(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return 60 * int(hours) + int(minutes)
+
+
+def read_stages(held: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
+    return tuple(map(read_stage, held))
+
+
+def read_stage(held: Mapping[str, Any]) -> Stage:
+    minutes = held.get("escalateAfterMinutes")
+    return Stage(
+        _read_approvers(held["approvers"]),
+        held["needed"],
+        None if minutes is None else timedelta(minutes=minutes),
+        Approvers() if minutes is None else _read_approvers(held["escalateTo"]),
+    )
+
+
+def _read_approvers(held: Mapping[str, Any]) -> Approvers:
+    return Approvers(tuple(held["users"]), tuple(held["groups"]), held["role"])

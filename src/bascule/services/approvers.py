@@ -1,0 +1,278 @@
+"""Who may approve a request that waits, and whose yes counts (EDGES J5, J7).
+
+Asked anew in the transaction of every answer and of the opening: a person must be there and enabled,
+be asked by the stage, and be nobody who could act as the requestor or as another approver. Whose
+membership ran out at its own end still counts; from whom it was taken does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.actions import REQUEST_APPROVE
+from bascule.domain.ids import ResourceId
+from bascule.domain.pending import Pending
+from bascule.domain.request import AccessRequest
+from bascule.domain.roles import rights_from
+from bascule.domain.stages import Approvers, DueStage, Vote, asked_at
+from bascule.errors import Conflict, Forbidden
+from bascule.interfaces.approvals import (
+    ApprovalReads,
+    ApprovalWrites,
+    Approver,
+    AskedBy,
+    AskedOne,
+    MakerReads,
+)
+from bascule.interfaces.requests import RequestReads
+from bascule.services.makers import Made
+from bascule.services.rights import RightsReads, find_role, rights_of
+
+SET_LATELY = timedelta(days=1)  # a password that another knows
+
+
+class ApproverReads(ApprovalReads, MakerReads, RequestReads, RightsReads, Protocol):
+    """Who is asked, and what each of them holds."""
+
+
+class VoidWrites(ApprovalWrites, MakerReads, RequestReads, RightsReads, Protocol):
+    """The same, to void yeses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """Somebody is asked."""
+
+    rests_until: datetime | None = None  # the end of the membership that it rests on; None: on none
+
+
+def entitled(
+    reader: RightsReads, principal_id: str, due: DueStage, since: datetime, now: datetime
+) -> Entitled | None:
+    """Is this person asked by a stage that was asked at ``since``? None: no."""
+    user = reader.user(principal_id)
+    if user is None or not user.is_enabled:
+        return None
+    asked = asked_at(due.stage, since, now)
+    if any(principal_id in each.users for each in asked):
+        return Entitled()
+    memberships = reader.memberships_of(principal_id, now)
+    wanted = {group for each in asked for group in each.groups}
+    ends = [each.expires_at for each in memberships if each.group_id in wanted]
+    if None in ends:
+        return Entitled()
+    by_role = _by_role(reader, principal_id, due, asked, now)
+    if by_role is not None and by_role.rests_until is None:
+        return by_role
+    known = [end for end in ends if end is not None]
+    return Entitled(max(known)) if known else by_role
+
+
+def _by_role(
+    reader: RightsReads,
+    principal_id: str,
+    due: DueStage,
+    asked: Iterable[Approvers],
+    now: datetime,
+) -> Entitled | None:
+    if not any(each.by_role for each in asked):
+        return None
+    keys = [ResourceId.parse(each).key for each in due.machine_ids]
+    reach = rights_of(reader, principal_id, now).reach(REQUEST_APPROVE)
+    if not all(map(reach.covers, keys)):
+        return None
+    memberships = reader.memberships_of(principal_id, now)
+    lasting = [each.group_id for each in memberships if each.expires_at is None]
+    assignments = reader.role_assignments_of([principal_id, *lasting])
+    roles = [find_role(reader, each.role_id) for each in assignments]
+    kept = rights_from(assignments, [each for each in roles if each is not None])
+    if all(map(kept.reach(REQUEST_APPROVE).covers, keys)):
+        return Entitled()
+    return Entitled(max(each.expires_at for each in memberships if each.expires_at is not None))
+
+
+def asked_rows(pending: Pending, counted: Sequence[Vote], now: datetime) -> list[AskedOne]:
+    """Who is asked now, and who will be as well if nobody answers; nobody once it is decided."""
+    stage = pending.asked(counted)
+    if pending.decided_at is not None or stage is None:
+        return []
+    due, since = pending.stages[stage], pending.since(stage, now)
+    rows = list(_rows(due, due.stage.approvers, since))
+    if due.stage.escalate_after is not None:
+        rows += _rows(due, due.stage.escalate_to, since + due.stage.escalate_after)
+    return rows
+
+
+def _rows(due: DueStage, approvers: Approvers, since: datetime) -> Iterable[AskedOne]:
+    yield from (AskedOne(AskedBy.USER, each, since) for each in approvers.users)
+    yield from (AskedOne(AskedBy.GROUP, each, since) for each in approvers.groups)
+    if approvers.by_role:
+        for each in due.machine_ids:
+            yield AskedOne(AskedBy.ROLE, ResourceId.parse(each).key, since)
+
+
+def approver_of(reader: RightsReads, principal_id: str, now: datetime) -> Approver:
+    groups = frozenset(each.group_id for each in reader.memberships_of(principal_id, now))
+    reach = rights_of(reader, principal_id, now).reach(REQUEST_APPROVE)
+    return Approver(principal_id, groups, reach)
+
+
+def counted_votes(
+    reader: ApproverReads, request: AccessRequest, pending: Pending, now: datetime
+) -> tuple[Vote, ...]:
+    """The yeses that count now, one of a person at most."""
+    entitled_ones: dict[str, Vote] = {}
+    for vote in pending.named():
+        if vote.stage < len(pending.stages) and _still_counts(reader, pending, vote, now):
+            entitled_ones.setdefault(vote.principal_id, vote)
+    votes = tuple(entitled_ones.values())
+    return tuple(
+        vote
+        for vote in votes
+        if dependence(reader, request, pending, vote.principal_id, vote.at, votes, now) is None
+    )
+
+
+def _still_counts(reader: RightsReads, pending: Pending, vote: Vote, now: datetime) -> bool:
+    since = pending.since(vote.stage, now)
+    if entitled(reader, vote.principal_id, pending.stages[vote.stage], since, now) is not None:
+        return True
+    user = reader.user(vote.principal_id)
+    is_over = vote.rests_until is not None and vote.rests_until <= now
+    return is_over and user is not None and user.is_enabled
+
+
+def dependence(
+    reader: ApproverReads,
+    request: AccessRequest,
+    pending: Pending,
+    principal_id: str,
+    at: datetime,
+    others: Iterable[Vote],
+    now: datetime,
+) -> str | None:
+    """Why this person is no other than the requestor or another approver: a code; None: is another.
+
+    ``at`` is when they said yes.
+    """
+    requestor = request.requestor_id
+    if principal_id == requestor:
+        is_person = reader.principal_kind(requestor) is PrincipalKind.USER
+        return None if pending.may_approve_own and is_person else "OwnRequest"
+    if reader.principal_kind(requestor) is PrincipalKind.SERVICE and _made_program(
+        reader, requestor, principal_id, now
+    ):
+        return "NotIndependent"
+    beside = {each.principal_id: each.at for each in others if each.principal_id != principal_id}
+    for known, _, set_at, is_first in (
+        each
+        for each in reader.makers_of(Made.PASSWORD, [requestor, *beside])
+        if each[1] == principal_id
+    ):
+        if known == requestor:
+            if set_at > min(at, pending.waiting_since) - SET_LATELY:
+                return "NotIndependent"
+        elif not is_first and set_at > min(at, beside[known]) - SET_LATELY:
+            return "NotIndependent"
+    return None
+
+
+def _made_program(reader: ApproverReads, program: str, principal_id: str, now: datetime) -> bool:
+    made = reader.makers_of(Made.PRINCIPAL, [program])
+    valid = [each.key_id for each in reader.credentials_of(program) if each.holds_at(now)]
+    made = [*made, *(reader.makers_of(Made.CREDENTIAL, valid) if valid else ())]
+    return any(maker == principal_id for _, maker, _, _ in made)
+
+
+def is_told_as_asked(
+    reader: ApproverReads, principal_id: str, request: AccessRequest, now: datetime
+) -> bool:
+    """The same of a request; nothing is read of one that never waited."""
+    if not request.has_waited:
+        return False
+    pending = reader.pendings_of([request.id]).get(request.id)
+    return may_read_as_asked(reader, principal_id, pending, now)
+
+
+def may_read_as_asked(
+    reader: ApproverReads, principal_id: str, pending: Pending | None, now: datetime
+) -> bool:
+    """May they read it although they have no other right to (EDGES J8)?"""
+    if pending is None:
+        return False
+    if any(each.principal_id == principal_id for each in pending.votes):
+        return True
+    if pending.denial is not None and pending.denial.principal_id == principal_id:
+        return True
+    return pending.decided_at is None and is_asked(reader, principal_id, pending, now)
+
+
+def is_asked(reader: RightsReads, principal_id: str, pending: Pending, now: datetime) -> bool:
+    """By a stage that is asked now, or was before."""
+    return any(
+        since is not None and entitled(reader, principal_id, due, since, now) is not None
+        for due, since in zip(pending.stages, pending.asked_since, strict=True)
+    )
+
+
+def why_not(
+    reader: ApproverReads, request: AccessRequest, pending: Pending, subject: Subject, now: datetime
+) -> Conflict | Forbidden | None:
+    """Why this caller may not approve now; None: they may."""
+    if subject.kind is not PrincipalKind.USER:
+        return Forbidden(
+            "Only people approve requests for access. This caller is a program.",
+            code="OnlyPeopleApprove",
+            advice="Sign in as yourself: bascule login.",
+        )
+    if pending.decided_at is not None or pending.pending_until <= now:
+        return Conflict(
+            "This request does not wait for approval any more.",
+            code="NotWaiting",
+            advice="Read it again: it says what became of it.",
+        )
+    if any(each.principal_id == subject.principal_id for each in pending.named()):
+        return Conflict("You have approved this request already.", code="AlreadyApproved")
+    counted = counted_votes(reader, request, pending, now)
+    stage = pending.asked(counted)
+    if stage is None or not entitled(
+        reader, subject.principal_id, pending.stages[stage], pending.since(stage, now), now
+    ):
+        return Forbidden(
+            "You are not asked to approve this request, or not now.",
+            code="NotAsked",
+            advice="The request says who is asked.",
+        )
+    code = dependence(reader, request, pending, subject.principal_id, now, counted, now)
+    if code == "OwnRequest":
+        return Forbidden("You asked for this yourself. Somebody else has to approve it.", code=code)
+    if code is not None:
+        return Forbidden(
+            "You could act as the person or program that asks, or as somebody who has approved: you made "
+            "it, wrote a credential of it that is still valid, or set the password within the last day. "
+            "Somebody else has to approve it.",
+            code=code,
+        )
+    return None
+
+
+def void_lost(tx: VoidWrites, principal_ids: Iterable[str] | None, now: datetime) -> None:
+    """Void the yeses to requests that wait of those who are not asked any more, because the right was
+    taken from them. None: of everybody. To be called after the change, in its transaction.
+    """
+    wanted = None if principal_ids is None else frozenset(principal_ids)
+    found = tx.waiting_voted_by(wanted)
+    if not found:
+        return
+    for pending in tx.pendings_of(found).values():
+        for vote in pending.named():
+            if wanted is not None and vote.principal_id not in wanted:
+                continue
+            since = pending.since(vote.stage, now)
+            if entitled(tx, vote.principal_id, pending.stages[vote.stage], since, now) is None:
+                tx.void_votes(pending.request_id, vote.principal_id)
+    tx.judge_anew(request_ids=found)

@@ -1,0 +1,253 @@
+"""A request that waits: judged anew, opened, denied, lapsed, withdrawn (EDGES J7, J8).
+
+Nothing opens by an approval: when the last one is in, the request is judged as if it was made at that
+moment by its requestor, by the policy and rights of then. It is judged anew at each answer, and when
+something changes that it depends on. Only what is not allowed denies it; a failure leaves it waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.decide import Allowed, Denied, NeedsApproval
+from bascule.domain.due import may_approve_own
+from bascule.domain.facts.grants import AccessLapsed, AccessNotAllowed
+from bascule.domain.lifecycle import RequestState
+from bascule.domain.pending import Denial, Pending, judged_again, opening_at
+from bascule.domain.request import AccessRequest, kept_reasons
+from bascule.domain.stages import Vote
+from bascule.errors import Forbidden, NotFound, Problem
+from bascule.sentences import sentence
+from bascule.services.act import Act
+from bascule.services.approvers import asked_rows, counted_votes
+from bascule.services.public_port_choices import Choices
+from bascule.services.requests import InitiateWrites, Judged, judge, record_begun
+from bascule.services.rights import rights_of
+
+
+class WaitingWrites(InitiateWrites, Protocol):
+    """Requests that wait, and all that an opening writes."""
+
+
+MOST_AT_ONCE = 100  # judged anew, or lapsed, by one sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """How a request stands that was judged anew."""
+
+    request: AccessRequest
+    pending: Pending
+    counted: tuple[Vote, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        return self.request.state is RequestState.WAITING
+
+
+def find_waiting(tx: WaitingWrites, request_id: str) -> tuple[AccessRequest, Pending] | None:
+    """The request and what is kept of its waiting; None: it never waited, or is not there."""
+    request = tx.request(request_id)
+    if request is None or not request.has_waited:
+        return None
+    pending = tx.pendings_of([request_id]).get(request_id)
+    return None if pending is None else (request, pending)
+
+
+def reconsider(tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending) -> Stands:
+    """Judge it anew, by its yeses so far: it opens, is denied, lapses, or waits on."""
+    if pending.pending_until <= act.now:
+        return lapse(tx, act, request, pending)
+    counted = counted_votes(tx, request, pending, act.now)
+    try:
+        judged = _judged(tx, act, request, pending, counted)
+    except (Forbidden, NotFound) as error:
+        reasons = error.problems or (Problem(error.specific_code, error.message),)
+        return _not_allowed(tx, act, request, pending, reasons)
+    decision = judged.decision
+    if isinstance(decision, Denied):
+        return _not_allowed(tx, act, request, pending, decision.reasons)
+    if isinstance(decision, NeedsApproval):
+        pending = judged_again(
+            pending,
+            request,
+            judged.machines,
+            decision.stages,
+            act.now,
+            may_approve_own=may_approve_own(judged.approval, decision.stages),
+        )
+        counted = counted_votes(tx, request, pending, act.now)
+        if pending.asked(counted) is not None:
+            pending = pending.asking(counted, act.now)
+            tx.put_pending(request.requestor_id, pending, asked_rows(pending, counted, act.now))
+            act.settled.add(request.id)
+            return Stands(request, pending, counted)
+    return _open(tx, act, request, pending, counted)
+
+
+def _judged(
+    tx: WaitingWrites,
+    act: Act,
+    request: AccessRequest,
+    pending: Pending,
+    counted: Sequence[Vote],
+) -> Judged:
+    """As asked for, which decides on the stages; shortened, where it is not allowed otherwise."""
+    found = _judge_at(tx, act, request, pending, ())
+    if isinstance(found.decision, Denied) and _shortens(counted):
+        return _judge_at(tx, act, request, pending, counted)
+    return found
+
+
+def _shortens(counted: Sequence[Vote]) -> bool:
+    return any(each.longest is not None or each.ends_at is not None for each in counted)
+
+
+def _judge_at(
+    tx: WaitingWrites,
+    act: Act,
+    request: AccessRequest,
+    pending: Pending,
+    counted: Sequence[Vote],
+    choices: Choices | None = None,
+) -> Judged:
+    subject = _requestor(tx, request)
+    for each in request.machines:
+        known = tx.machine(each.machine_id)
+        if known is None or known.uid != pending.uids.get(each.machine_id.key):
+            raise NotFound(
+                sentence(
+                    "Machine {machine} is not there any more as it was when access was requested.",
+                    machine=each.machine_id.name,
+                ),
+                code="MachineNotFound",
+            )
+    rights = rights_of(tx, request.requestor_id, act.now)
+    return judge(
+        tx,
+        act,
+        opening_at(request, counted, act.now),
+        subject,
+        rights,
+        Allowed((), ()),
+        choices or Choices(act.now),
+        is_approved=choices is not None,
+    )
+
+
+def _requestor(tx: WaitingWrites, request: AccessRequest) -> Subject:
+    kind = tx.principal_kind(request.requestor_id)
+    if kind not in (PrincipalKind.USER, PrincipalKind.SERVICE):
+        raise Forbidden(
+            sentence("{requestor} is not known here any more.", requestor=request.requestor),
+            code="RequestorNotFound",
+        )
+    return Subject(request.requestor_id, kind, request.requestor)
+
+
+def _open(
+    tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending, counted: tuple[Vote, ...]
+) -> Stands:
+    """By one more judgement, of what the approvers left of it."""
+    choices = Choices(act.now)
+    decision = _judge_at(tx, act, request, pending, counted, choices).decision
+    if isinstance(decision, Denied):
+        return _not_allowed(tx, act, request, pending, decision.reasons)
+    allowed = decision if isinstance(decision, Allowed) else decision.allowed
+    if choices.made:
+        choices.write(tx, act, {each.machine_uid: each.machine_id for each in allowed.grants})
+    grants = tuple(tx.open_request(request, allowed.grants))
+    record_begun(tx, act, request, allowed, grants)
+    return _decided(tx, act, replace(request, state=RequestState.OPENING), pending, counted)
+
+
+def lapse(tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending) -> Stands:
+    tx.move_request(request.id, RequestState.WAITING, RequestState.LAPSED)
+    act.record(
+        tx,
+        AccessLapsed(request.id, str(request.policy_id), machines_of(request), request.requestor),
+        request.policy_id,
+    )
+    return _decided(tx, act, replace(request, state=RequestState.LAPSED), pending)
+
+
+def _not_allowed(
+    tx: WaitingWrites,
+    act: Act,
+    request: AccessRequest,
+    pending: Pending,
+    reasons: Sequence[Problem],
+) -> Stands:
+    """Denied by the policy or the rights of now; it lapses where only its end has passed."""
+    if all(each.code == "EndTimePassed" for each in reasons):
+        return lapse(tx, act, request, pending)
+    kept = kept_reasons(reasons)
+    tx.move_request(request.id, RequestState.WAITING, RequestState.DENIED, kept)
+    act.record(
+        tx,
+        AccessNotAllowed(
+            request.id,
+            str(request.policy_id),
+            machines_of(request),
+            request.requestor,
+            tuple(f"{each.code}: {each.message}" for each in kept),
+        ),
+        request.policy_id,
+    )
+    denied = replace(request, state=RequestState.DENIED, reasons=kept)
+    return _decided(tx, act, denied, pending)
+
+
+def close_waiting(
+    tx: WaitingWrites,
+    act: Act,
+    request: AccessRequest,
+    pending: Pending,
+    to: RequestState,
+    denial: Denial | None = None,
+) -> Stands:
+    """Denied by a person, or withdrawn; its event is the caller's affair."""
+    reasons = () if denial is None else kept_reasons([Problem("DeniedByApprover", denial.reason)])
+    tx.move_request(request.id, RequestState.WAITING, to, reasons)
+    moved = replace(request, state=to, reasons=reasons)
+    return _decided(tx, act, moved, replace(pending, denial=denial))
+
+
+def _decided(
+    tx: WaitingWrites,
+    act: Act,
+    request: AccessRequest,
+    pending: Pending,
+    counted: tuple[Vote, ...] = (),
+) -> Stands:
+    over = replace(pending, decided_at=act.now)
+    tx.put_pending(request.requestor_id, over, ())
+    act.settled.add(request.id)
+    return Stands(request, over, counted)
+
+
+def machines_of(request: AccessRequest) -> tuple[str, ...]:
+    return tuple(str(machine.machine_id) for machine in request.machines)
+
+
+def lapse_waiting(tx: WaitingWrites, act: Act) -> int:
+    """End the waiting of what has waited as long as it may, a bounded number; how many."""
+    over = tx.over_approvals(act.now, MOST_AT_ONCE)
+    for request_id in over:
+        found = find_waiting(tx, request_id)
+        if found is not None:
+            lapse(tx, act, *found)
+    return len(over)
+
+
+def judge_waiting(tx: WaitingWrites, act: Act) -> int:
+    """Judge anew what depends on something that changed, a bounded number; how many."""
+    due = tx.due_approvals(MOST_AT_ONCE)
+    for request_id in due:
+        found = find_waiting(tx, request_id)
+        if found is not None:
+            reconsider(tx, act, *found)
+    return len(due)
