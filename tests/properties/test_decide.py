@@ -60,6 +60,7 @@ def test_nothing_is_granted_past_its_rule(
     if isinstance(verdict, Denied):
         assert verdict.reasons
         return
+    assert isinstance(verdict, Allowed)
     assert verdict.grants
     for given_ in verdict.grants:
         (rule,) = [
