@@ -33,6 +33,17 @@ _SAID_IN_ENGLISH = re.compile(
 )
 
 
+RULES = [
+    {"name": "never", "effect": "deny", "conditions": {"ports": [3389]}},
+    {
+        "name": "windows",
+        "effect": "approve",
+        "conditions": {"ports": [5986]},
+        "stages": [{"approvers": {"users": [], "groups": [], "role": True}, "needed": 2}],
+    },
+]
+
+
 @pytest.fixture
 def house(data_dir: Path) -> Iterator[House]:
     made = House(data_dir, [portal.router()])
@@ -41,13 +52,15 @@ def house(data_dir: Path) -> Iterator[House]:
         for name in ("alpha-1", "beta-1", "bare-1")
     }
     agents = {name: made.enrol(name) for name in ("alpha-1", "bare-1")}
-    rules = [{"id": made.machine("alpha-1"), "ports": [port_rule()]}]
-    answer = made.call("PUT", made.policy(), {"properties": {"virtualMachines": rules}}, JIT)
+    rules = [{"id": made.machine("alpha-1"), "ports": [port_rule(), port_rule(5986)]}]
+    body = {"virtualMachines": rules, "bascule": {"rules": RULES}}
+    answer = made.call("PUT", made.policy(), {"properties": body}, JIT)
     assert answer.status_code == 200, answer.text
-    port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.7"}
-    asked = {"virtualMachines": [{"id": made.machine("alpha-1"), "ports": [port]}]}
-    begun = made.call("POST", f"{made.policy()}/initiate", asked, JIT)
-    assert begun.status_code == 202, begun.text
+    for number in (22, 5986):  # the second one waits
+        port = {"number": number, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.7"}
+        asked = {"virtualMachines": [{"id": made.machine("alpha-1"), "ports": [port]}]}
+        begun = made.call("POST", f"{made.policy()}/initiate", asked, JIT)
+        assert begun.status_code == 202, begun.text
     for name, agent in agents.items():
         made.report(agent, uids[name])
     point = f"{made.machine('beta-1')}/providers/Bascule.Fleet/enforcementPoints/{uids['bare-1']}"
@@ -55,6 +68,9 @@ def house(data_dir: Path) -> Iterator[House]:
         assert made.call("PUT", point, {"addresses": [address]}).status_code in (200, 201)
     yield made
     made.close()
+
+
+DRAWN = ("/portal/jit/configure", "/portal/jit/rules/edit", "/portal/jit/rules/port")
 
 
 def snapshot(house: House) -> dict[str, list[str]]:
@@ -87,7 +103,7 @@ def test_no_link_of_an_owners_pages_leads_nowhere(house: House, language: str) -
 
 def _refusals(action: str, fields: dict[str, list[str]]) -> tuple[int, ...]:
     """With which statuses a form is refused; one row more or less is drawn, and kept nowhere."""
-    is_drawing = urlsplit(action).path == "/portal/jit/configure" and fields.get("act") != ["save"]
+    is_drawing = urlsplit(action).path in DRAWN and fields.get("act") != ["save"]
     return (200, 400, 403, 404, 409) if is_drawing else (400, 403, 404, 409)
 
 

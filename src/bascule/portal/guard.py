@@ -38,8 +38,11 @@ from bascule.api.oauth.sign_in import sign_in_path
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages.look import Look, look_of
 from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.actions import REQUEST_APPROVE
+from bascule.domain.roles import Rights
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
+from bascule.interfaces.approvals import Approver
 from bascule.interfaces.kept_forms import KEPT_FOR, KeptForm
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import kept, look, problems
@@ -65,6 +68,7 @@ PURPOSE = "/portal"  # of the CSRF token in every form of a session
 CSRF_HEADER = "x-csrf"
 REFRESH_HEADER = "bascule-refresh"  # of what an open page fetches by itself
 LIVE_PATH = "/portal/live"  # a browser comes back to it by itself, and can add no header
+MOST_COUNTED = 100  # requests that wait; more are not counted
 PANE = "#pane-content"  # the target of what is shown in the pane beside a page
 
 
@@ -76,6 +80,7 @@ class Visit(Caller):
     look: Look
     session_text: str  # the cookie; never shown
     changes: str  # the mark of the last change before anything was read (``live``)
+    waiting: int = 0  # requests that wait for this visitor's approval, counted up to MOST_COUNTED
     form: Form = field(default_factory=Form)  # of a POST
     is_unsent: bool = False  # the form came back from a session before: shown, not done
 
@@ -109,6 +114,13 @@ class Visit(Caller):
     def is_for_pane(self) -> bool:
         """Is only the content wanted, to be shown in the pane beside another page?"""
         return self.request.headers.get("hx-target", "").endswith(PANE)
+
+    @property
+    def waiting_words(self) -> str:
+        """How many requests wait for this visitor; empty: none."""
+        if self.waiting >= MOST_COUNTED:
+            return f"{MOST_COUNTED - 1}+"
+        return str(self.waiting) if self.waiting else ""
 
     # -- rights
 
@@ -225,10 +237,18 @@ async def _admit(request: Request) -> Visit | None:
     subject = Subject(user.id, PrincipalKind.USER, user.name, address, client_of(request))
     now = state.services.clock.now()
     state.proved.note(visitor.session.id, address, now)
-    rights = await state.services.read_few(lambda reader: rights_of(reader, user.id, now))
+    rights, waiting = await state.services.read_few(lambda reader: _arrival(reader, user.id, now))
     note_caller(request, user.id)
     text = browser.session_text
-    return Visit(state, request, subject, rights, visitor, look_of(request), text, changes)
+    return Visit(state, request, subject, rights, visitor, look_of(request), text, changes, waiting)
+
+
+def _arrival(reader: Reader, user_id: str, now: datetime) -> tuple[Rights, int]:
+    """What this user holds, and how many requests wait for them."""
+    rights = rights_of(reader, user_id, now)
+    groups = frozenset(each.group_id for each in reader.memberships_of(user_id, now))
+    approver = Approver(user_id, groups, rights.reach(REQUEST_APPROVE))
+    return rights, reader.count_waiting_for(approver, now, MOST_COUNTED)
 
 
 def _is_use(request: Request) -> bool:

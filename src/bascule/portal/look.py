@@ -61,6 +61,7 @@ NAVIGATION = (
     (msgid("Overview"), "/portal", "home"),
     (msgid("Just-in-time access"), "/portal/jit", "lock-closed"),
     (msgid("Open now"), "/portal/open", "lock-open"),
+    (msgid("Approvals"), "/portal/approvals", "checkmark"),
     (msgid("Virtual machines"), "/portal/machines", "machine"),
     (msgid("Activity log"), "/portal/activity", "history"),
     (msgid("Exposure"), "/portal/exposure", "eye"),

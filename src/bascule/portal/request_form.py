@@ -129,12 +129,15 @@ def read_wanted(
         sources, wrong = _sources(each, mine, proved)
         complaints += [Complaint(problem, key) for problem in wrong]
         try:
-            ends_at = now + parse_span(each.time)
+            span = parse_span(each.time)
         except InvalidInput as error:
             complaints += [Complaint(problem, key) for problem in reasons_of(error)]
             continue
+        ends_at = now + span
         ports[key] = RequestedPort(
-            key[2], sources, ends_at, format_utc(ends_at), is_source_list=len(sources) > 1
+            *(key[2], sources, ends_at, format_utc(ends_at)),
+            is_source_list=len(sources) > 1,
+            length=span,  # counts from an approval, where one is needed
         )
     if complaints:
         return Wanted(complaints=tuple(complaints))

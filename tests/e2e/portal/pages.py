@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from bascule.client import access, audit, principals
+from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.builtin_roles import READER
 from tests.e2e.portal.portal_world import World
 
@@ -56,6 +57,27 @@ def _event(world: World) -> str:
     return f"/portal/activity/events/{next(audit.events(world.connection, page=1)).sequence}"
 
 
+def _waiting(world: World) -> str:
+    """The page of the request that waits for the owner."""
+    base = f"/subscriptions/{world.connection.subscription_id}/providers/Bascule.Access"
+    found = world.connection.get(
+        f"{base}/accessRequests", BASCULE_VERSION, **{"$filter": "state eq 'waiting'"}
+    )
+    return f"/portal/requests/{found['value'][0]['name']}"
+
+
+def _rules(page: str = "", **named: str) -> Callable[[World], str]:
+    """A page about the rules of the policy."""
+    return lambda world: (
+        f"/portal/jit/rules{page}?{urlencode({'policy': str(world.policy), **named})}"
+    )
+
+
+def _rule_port(world: World) -> str:
+    named = {"machine": str(world.machine("db-1")), "port": "5986", "protocol": "TCP"}
+    return _rules("/port", **named)(world)
+
+
 BEHIND = "/portal/machines/default/app-1"
 WEB, LEGACY = "/portal/machines/default/web-1", "/portal/machines/default/legacy-1"
 PAGES = (
@@ -72,6 +94,16 @@ PAGES = (
     Shown("request-access", _to("/portal/jit/request", "web-1", "db-1")),
     Shown("request", _request),
     Shown("open-now", "/portal/open"),
+    Shown("approvals", "/portal/approvals"),
+    Shown("approvals-mine", "/portal/approvals?tab=mine", person="nobody"),
+    Shown("request-waiting", _waiting),
+    Shown("rules-list", "/portal/jit/rules"),
+    Shown("rules", _rules()),
+    Shown("rule-edit", _rules("/edit", rule="windows-needs-three")),
+    Shown("rule-new", _rules("/edit")),
+    Shown("rule-remove", _rules("/remove", rule="short-ones-free")),
+    Shown("rule-port", _rule_port),
+    Shown("rule-settings", _rules("/settings")),
     Shown("machine-overview", WEB),
     Shown("machine-configuration", f"{WEB}/configuration"),
     Shown("machine-connect", f"{WEB}/connect", person="requestor"),

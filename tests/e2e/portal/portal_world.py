@@ -7,7 +7,7 @@ Content-Security-Policy complains about fails the test that opened it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bascule.client.policies import (
     release_ports,
 )
 from bascule.client.tokens import Credentials
+from bascule.client.versions import BASCULE_VERSION
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
@@ -94,11 +95,31 @@ class World:
             if port.is_live
         ]
 
+    @property
+    def policy(self) -> ResourceId:
+        """The policy that names web-1."""
+        return get_machine_rules(self.connection, self.machine("web-1")).policies[0].policy_id
+
+    def put_access_rule(self, name: str, properties: Mapping[str, Any]) -> None:
+        """A rule of the policy, in place of the one of that name."""
+        path = f"{self.policy}/providers/Bascule.Access/accessRules/{name}"
+        self.connection.call("PUT", path, BASCULE_VERSION, body={"properties": dict(properties)})
+
+    def delete_access_rules(self) -> None:
+        rules = f"{self.policy}/providers/Bascule.Access/accessRules"
+        for each in self.connection.get(rules, BASCULE_VERSION)["value"]:
+            self.connection.call("DELETE", f"{rules}/{each['name']}", BASCULE_VERSION)
+
+    def user_id(self, name: str) -> str:
+        found = principals.list_principals(self.connection, principals.USERS, name)
+        return next(each.id for each in found if each.name == name)
+
     def reset(self) -> None:
         """As the lab came up: web-1 has its rule, db-1 none, nothing is open."""
         for request in access.list_requests(self.connection, is_live=True):
             access.revoke(self.connection, request.id, kill=True)
         self.configure("web-1", SSH)
+        self.delete_access_rules()
         self.configure("db-1")
         for name in ("web-1", "db-1"):
             release_ports(self.connection, self.machine(name), ())

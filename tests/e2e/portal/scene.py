@@ -58,6 +58,7 @@ def furnish(world: World) -> None:
         if rules:
             put_machine_rules(world.connection, machine, rules, world.info["policy_name"])
     _people(world)
+    _waiting(world)
     program = _program(world)
     try:
         _requests(world, program)
@@ -109,6 +110,35 @@ def _assign(world: World, role: RoleDefinition, machine: str, principal_id: str)
     roles.assign(world.connection, scope, role.id, principal_id)
 
 
+def _waiting(world: World) -> None:
+    """One that the owner is asked to approve, and rules of each kind."""
+    role = {"users": [], "groups": [], "role": True}
+    owner = {"users": [world.user_id("owner")], "groups": [], "role": False}
+    stages = [
+        {"approvers": owner, "needed": 1},
+        {"approvers": role, "needed": 2, "escalateAfterMinutes": 15, "escalateTo": owner},
+    ]
+    windows = {"ports": [5986]}
+    world.put_access_rule(
+        "windows-needs-three", {"effect": "approve", "conditions": windows, "stages": stages}
+    )
+    night = {"timeZone": "Europe/Paris", "days": ["saturday", "sunday"]}
+    guests = {"groups": [_group_of(world)], "ports": [3389], "times": night}
+    world.put_access_rule("guests-not-at-weekends", {"effect": "deny", "conditions": guests})
+    short = {"sourcesWithin": ["10.203.0.0/24"], "atMost": "PT30M", "ports": [5986]}
+    world.put_access_rule("short-ones-free", {"effect": "allow", "conditions": short})
+    asked = PortRequest(5986, timedelta(minutes=45), None, "10.203.0.11/32")
+    begin(
+        world, world.connection, "db-1", asked, "The certificate of the service has to be renewed"
+    )
+
+
+def _group_of(world: World) -> str:
+    """The group that _people made."""
+    found = principals.list_principals(world.connection, principals.GROUPS, "Operators")
+    return next(each.id for each in found)
+
+
 def _requests(world: World, program: Connection) -> None:
     """Live ones, one that was closed early, one that was refused."""
     ask(world, program, "web-1", PortRequest(22, timedelta(hours=2), None, COLLEAGUES))
@@ -131,11 +161,18 @@ def ask(
     world: World, connection: Connection, machine: str, port: PortRequest, justification: str = ""
 ) -> str:
     """Ask for one port and wait until it is open; the request's id."""
-    name = world.machine(machine)
-    policy = get_machine_rules(world.connection, name).policies[0].policy_id
-    made = access.initiate(connection, policy, name, [port], justification)
+    made = begin(world, connection, machine, port, justification)
     access.get_request(connection, made, 10)
     return made
+
+
+def begin(
+    world: World, connection: Connection, machine: str, port: PortRequest, justification: str = ""
+) -> str:
+    """Ask for one port; the request's id."""
+    name = world.machine(machine)
+    policy = get_machine_rules(world.connection, name).policies[0].policy_id
+    return access.initiate(connection, policy, name, [port], justification)
 
 
 def _attempts(world: World) -> None:

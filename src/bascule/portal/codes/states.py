@@ -140,6 +140,9 @@ TEXTS: Mapping[str, str] = {
     "grant.denied": msgid("Not approved"),
     "grant.lapsed": msgid("Lapsed"),
     "grant.withdrawn": msgid("Withdrawn"),
+    "rule.effect.deny": msgid("Deny"),
+    "rule.effect.approve": msgid("Ask for approval"),
+    "rule.effect.allow": msgid("Allow"),
     "grant.why.UserRequested": msgid("closed early"),
     "grant.why.Expired": msgid("its time was over"),
     "grant.why.NewerRequestInitiated": msgid("a newer request took its place"),
@@ -148,6 +151,18 @@ TEXTS: Mapping[str, str] = {
         "agent that had received it and is away may keep the port open until the requested end."
     ),
     "grant.opening.why": msgid("Waiting until the machine has read it back open."),
+    "approval.stage.met": msgid("is met"),
+    "approval.stage.asked": msgid("is asked now"),
+    "approval.stage.later": msgid("is asked when the stages before it are met"),
+    "approval.stage.over": msgid("is not asked any more"),
+    "approval.not.AlreadyApproved": msgid("You have approved this request."),
+    "approval.not.OwnRequest": msgid(
+        "You asked for this yourself. Somebody else has to approve it."
+    ),
+    "approval.not.NotIndependent": msgid(
+        "You could act as the person or program that asks, or as somebody who has approved it. "
+        "Somebody else has to approve it."
+    ),
     "way_in.ssh": msgid("SSH"),
     "way_in.rdp": msgid("Remote Desktop"),
     "way_in.winrm": msgid("PowerShell (WinRM)"),

@@ -21,7 +21,7 @@ from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import STATES, GrantState
+from bascule.domain.lifecycle import STATES, GrantState, RequestState
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
@@ -85,11 +85,18 @@ async def connect(visit: CurrentVisit, group: str, name: str) -> Response:
 
 
 async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = None) -> Response:
-    def read(reader: Reader) -> tuple[ShownMachine, list[Mine], Grant | None]:
+    def read(reader: Reader) -> tuple[ShownMachine, list[Mine], Grant | None, Sequence[str]]:
         place = read_machine(visit, reader, wanted)
-        return place, _mine(visit, reader, place), _failed(visit, reader, place)
+        waiting = reader.requests(
+            machine_uid=place.machine.uid,
+            requestor_id=visit.subject.principal_id,
+            states=(RequestState.WAITING,),
+            limit=1,
+        )
+        ids = [each.id for each in waiting]
+        return place, _mine(visit, reader, place), _failed(visit, reader, place), ids
 
-    place, mine, failed = await visit.read(read)
+    place, mine, failed, waiting = await visit.read(read)
     point = place.view.point
     return visit.show(
         "machine_connect.html",
@@ -97,7 +104,8 @@ async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = N
         **frame(visit, place, "connect"),
         is_online=point is not None and is_online(point, visit.now),
         mine=mine,
-        failed=None if mine else failed,
+        failed=None if mine or waiting else failed,
+        waiting=None if mine else next(iter(waiting), None),
         once=once.new_key(),
         offer=_offer(visit, place),
         offered=default_rule(place.machine),
@@ -184,6 +192,8 @@ async def ask(visit: CurrentVisit, group: str, name: str) -> Response:
         if isinstance(error, Forbidden):
             await record_denial(visit.request, visit.subject, error)
         return await _show(visit, wanted, error)
+    if answer is not None and answer.request.state is RequestState.WAITING:
+        return visit.go(f"/portal/requests/{answer.request.id}")
     return visit.go(f"{path_of(wanted)}/connect", "access_requested")
 
 
@@ -207,7 +217,9 @@ def _ask(
         return offer.policy_id, None
     _check_as_shown(visit, offer, source)
     ends_at = act.now + offer.longest
-    port = RequestedPort(offer.rule.number, (source,), ends_at, format_utc(ends_at))
+    port = RequestedPort(
+        offer.rule.number, (source,), ends_at, format_utc(ends_at), length=offer.longest
+    )
     asked = (RequestedMachine(place.machine.id, (port,)),)
     why = visit.form.text("justification") or None
     policy = offer.policy_id

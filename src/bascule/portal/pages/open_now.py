@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from urllib.parse import urlencode
 
@@ -44,6 +44,7 @@ MOST_AT_ONCE = 100  # grants that one act closes
 LOOKED_AT_ONCE, MOST_LOOKED_AT = 400, 2000  # grants, to find those
 LONGEST_TEXT = 200
 REFUSED_FOR, MOST_REFUSED = timedelta(days=7), 10  # requests that the page lists
+MOST_WAITING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,14 @@ async def show_open(visit: CurrentVisit) -> Response:
         )
     )
     refused = await visit.read(lambda reader: _refused(reader, visit))
+    waiting = await visit.read(lambda reader: _waiting(reader, visit))
     sized = turn.first.said
     return visit.show(
         "open.html",
         page=page,
         ended=ended,
         refused=refused,
+        waiting=waiting,
         wanted=wanted,
         by=wanted.order.value,
         size=turn.size,
@@ -107,16 +110,26 @@ async def show_open(visit: CurrentVisit) -> Response:
 
 
 def _refused(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
+    since = visit.now - REFUSED_FOR
+    return _newest(reader, visit, RequestState.REFUSED, since, MOST_REFUSED)
+
+
+def _waiting(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
+    return _newest(reader, visit, RequestState.WAITING, None, MOST_WAITING)
+
+
+def _newest(
+    reader: Reader, visit: Visit, state: RequestState, since: datetime | None, most: int
+) -> Sequence[AccessRequest]:
     """The newest that the visitor may see: their own, and among the newest of all, others'."""
-    sight = sight_of(visit.rights, visit.subject.principal_id)
-    since, only = visit.now - REFUSED_FOR, (RequestState.REFUSED,)
+    sight, only = sight_of(visit.rights, visit.subject.principal_id), (state,)
     mine = reader.requests(
-        requestor_id=visit.subject.principal_id, states=only, since=since, limit=MOST_REFUSED
+        requestor_id=visit.subject.principal_id, states=only, since=since, limit=most
     )
     newest = reader.requests(states=only, since=since, limit=LOOKED_AT_ONCE)
     seen = {each.id: each for each in (*mine, *newest) if sight.sees_request(each)}
     found = sorted(seen.values(), key=lambda each: (each.started_at, each.id), reverse=True)
-    return found[:MOST_REFUSED]
+    return found[:most]
 
 
 @router.get(f"{PATH}/close")

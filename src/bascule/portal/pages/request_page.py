@@ -1,7 +1,7 @@
-"""One request, live: accepted, opening, open with its countdown, failed with why, closed.
+"""One request, live: waiting, opening, open with its countdown, failed with why, closed.
 
-Whoever may read it sees it: the requestor always, others with the right at each machine. What
-was asked for in one form and became several requests is shown together (``and``). Extending
+Whoever may read it sees it: the requestor always, who is asked to approve it, and others with the
+right at each machine. What was asked for in one form and became several requests is shown together (``and``). Extending
 and closing are the API's use cases, and a button that would be refused says why.
 """
 
@@ -21,6 +21,8 @@ from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid
+from bascule.domain.lifecycle import RequestState
+from bascule.domain.request import AccessRequest
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.domain.ways_in import is_user
@@ -30,10 +32,12 @@ from bascule.portal import look
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span, words_of
+from bascule.portal.waiting import Recent, Waiting, recent_access, waiting_of, what_changed
 from bascule.portal.ways_in import WayIn, door_of, public_of, rdp_file, way_in
 from bascule.sentences import sentence
 from bascule.services import live_requests
 from bascule.services.act import Act
+from bascule.services.approvers import may_read_as_asked
 from bascule.services.request_rights import NEEDED_TO_ASK, sight_of
 from bascule.services.requests import guards_of
 from bascule.services.rights import Needed, denial, missing_of
@@ -57,6 +61,12 @@ class Shown:
     why_not_extend: str  # a word of ``request.extend.not.*``; empty: it may be extended
     longest: timedelta  # that it may be extended to, from now
     ways: dict[str, WayIn]  # by grant id
+    waiting: Waiting | None = None  # it waits, or waited, for approval
+    recent: Sequence[Recent] = ()  # where the visitor is to answer it
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.view.request.state is RequestState.WAITING
 
     @property
     def machines(self) -> tuple[ResourceId, ...]:
@@ -68,7 +78,7 @@ class Shown:
 @router.get(f"{PATH}/{{request_id}}")
 @decides(POLICY_READ)
 async def show_request(visit: CurrentVisit, request_id: str) -> Response:
-    return await _page(visit, request_id)
+    return await show_page(visit, request_id)
 
 
 @router.get(f"{PATH}/{{request_id}}/{{grant_id}}.rdp")
@@ -103,7 +113,7 @@ async def ask_to_extend(visit: CurrentVisit, request_id: str) -> Response:
 @router.post(f"{PATH}/{{request_id}}/extend")
 @decides(INITIATE, POLICY_READ)
 async def extend(visit: CurrentVisit, request_id: str) -> Response:
-    _check_id(request_id)
+    check_id(request_id)
     try:
         span = parse_span(visit.form.text("time"), "endTimeUtc")
 
@@ -122,11 +132,9 @@ async def extend(visit: CurrentVisit, request_id: str) -> Response:
             await record_denial(visit.request, visit.subject, error)
         return await _extension_page(visit, request_id, reasons_of(error), error.http_status)
     if denied is not None:
-        again = _extension_page if _is_from_list(visit) else _page
+        again = _extension_page if _is_from_list(visit) else show_page
         return await again(visit, request_id, denied.reasons, 400)
-    return visit.go(
-        "/portal/open" if _is_from_list(visit) else _back(visit, request_id), "extended"
-    )
+    return visit.go("/portal/open" if _is_from_list(visit) else back(visit, request_id), "extended")
 
 
 def _is_from_list(visit: Visit) -> bool:
@@ -167,7 +175,7 @@ async def cut(visit: CurrentVisit, request_id: str) -> Response:
 
 
 async def _end(visit: Visit, request_id: str, *, kills: bool) -> Response:
-    _check_id(request_id)
+    check_id(request_id)
     named = frozenset(visit.form.texts("grant")) or None
     try:
         await visit.perform(
@@ -177,16 +185,16 @@ async def _end(visit: Visit, request_id: str, *, kills: bool) -> Response:
         )
     except BasculeError as error:
         return await _refused(visit, request_id, error)
-    return visit.go(_back(visit, request_id), "closed_with_sessions" if kills else "closed")
+    return visit.go(back(visit, request_id), "closed_with_sessions" if kills else "closed")
 
 
 async def _refused(visit: Visit, request_id: str, error: BasculeError) -> Response:
     if isinstance(error, Forbidden):
         await record_denial(visit.request, visit.subject, error)
-    return await _page(visit, request_id, reasons_of(error), status=error.http_status)
+    return await show_page(visit, request_id, reasons_of(error), status=error.http_status)
 
 
-async def _page(
+async def show_page(
     visit: Visit, request_id: str, reasons: Sequence[Problem] = (), status: int = 200
 ) -> Response:
     beside = visit.request.query_params.getlist("and")[: MOST_TOGETHER - 1]
@@ -207,6 +215,9 @@ async def _page(
         beside=list(named)[1:],
         tail=_tail(visit),
         filled_time=visit.form.text("time"),
+        filled={name: visit.form.text(name) for name in ("note", "reason")},
+        was=visit.form.texts("seen"),
+        what_changed=what_changed,
         show_span=show_span,
         words_of=words_of,
     )
@@ -214,24 +225,35 @@ async def _page(
 
 def _readable(reader: Reader, visit: Visit, request_id: str) -> RequestView:
     """The request, by the API's own rule; raise NotFound, and Forbidden for what is hidden."""
-    _check_id(request_id)
+    check_id(request_id)
     request = reader.request(request_id.lower())
     if request is None:
         raise _no_request(request_id)
-    if not sight_of(visit.rights, visit.subject.principal_id).sees_request(request):
+    me = visit.subject.principal_id
+    if not sight_of(visit.rights, me).sees_request(request) and not _is_asked(
+        reader, visit, request
+    ):
         # At the subscription: a refusal must not name the machines of what may not be read.
         scope = subscription_scope(visit.subscription_id)
         raise denial(reader, visit.subject, [Needed(POLICY_READ, scope)])
-    view = view_request(reader, request_id.lower(), visit.now)
+    view = view_request(reader, request_id.lower(), visit.now, visit.subject)
     if view is None:
         raise _no_request(request_id)
     return view
+
+
+def _is_asked(reader: Reader, visit: Visit, request: AccessRequest) -> bool:
+    """Who is asked to approve it, or was, may read it (EDGES J8)."""
+    pending = reader.pendings_of([request.id]).get(request.id) if request.has_waited else None
+    return may_read_as_asked(reader, visit.subject.principal_id, pending, visit.now)
 
 
 def _shown(reader: Reader, visit: Visit, view: RequestView, user: str) -> Shown:
     is_own = view.request.requestor_id == visit.subject.principal_id
     live = tuple(grant for grant in view.grants if grant.is_live)
     why_not_extend, longest = _extension(reader, visit, view, live, is_own=is_own)
+    waiting = waiting_of(visit.words, reader, view.request, view.approval)
+    is_asked = waiting is not None and waiting.is_asked
     return Shown(
         view,
         is_own,
@@ -245,6 +267,8 @@ def _shown(reader: Reader, visit: Visit, view: RequestView, user: str) -> Shown:
             )
             for grant in live
         },
+        waiting,
+        recent_access(visit, reader, view.request) if is_asked else (),
     )
 
 
@@ -288,7 +312,7 @@ def _extension(
     return "", min(longest)
 
 
-def _back(visit: Visit, request_id: str) -> str:
+def back(visit: Visit, request_id: str) -> str:
     return f"{PATH}/{request_id.lower()}{_tail(visit)}"
 
 
@@ -299,7 +323,7 @@ def _tail(visit: Visit) -> str:
     return f"?{urlencode(kept)}" if kept else ""
 
 
-def _check_id(request_id: str) -> None:
+def check_id(request_id: str) -> None:
     if not is_guid(request_id):
         raise _no_request(request_id)
 

@@ -70,7 +70,8 @@ let isFetching = false;
 let isStale = false;
 let isBehind = false; // the server could not be asked; whatever the stream says next asks again
 
-// Fetch this page anew and take over the parts marked data-live; what is ticked stays ticked.
+// Fetch this page anew and take over the parts marked data-live; what is ticked stays ticked. What is
+// marked data-along is taken over with them, and is no reason to fetch.
 // The header says that nobody asked for it: an unattended window does not keep its session.
 async function refresh() {
   const parts = [...all("[data-live][id]")];
@@ -80,6 +81,7 @@ async function refresh() {
     setOffline(!isListening());
     return;
   }
+  parts.push(...all("[data-along][id]"));
   if (document.hidden) {
     isStale = true;
     return;
