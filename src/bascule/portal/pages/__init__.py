@@ -33,6 +33,8 @@ from bascule.portal.pages import (
     request_access,
     request_answers,
     request_page,
+    rule_edit,
+    rules,
     welcome,
 )
 
@@ -53,6 +55,8 @@ MODULES: tuple[ModuleType, ...] = (
     jit,
     jit_configure,
     jit_remove,
+    rules,
+    rule_edit,
     request_access,
     request_answers,
     request_page,

@@ -18,6 +18,7 @@ from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POL
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import Machine
 from bascule.domain.policy import PortRule
+from bascule.domain.rules import Rule
 from bascule.domain.scopes import resource_scope
 from bascule.errors import (
     BasculeError,
@@ -39,7 +40,9 @@ from bascule.portal.pages.port_rows import (
     rows_of,
     with_problems,
 )
+from bascule.portal.pages.rules import Found
 from bascule.portal.problems import reasons_of
+from bascule.portal.rule_words import Names, names_in, rule_words, stage_words
 from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.known_machine import known_machine
@@ -65,14 +68,18 @@ class Meant:
     policies: tuple[str, ...] = ()  # that name the one machine, and can be written here
     others: tuple[ResourceId, ...] = ()  # policies elsewhere that name it
     is_behind: bool = False  # the one machine is behind a gateway, which has public ports
+    policy_rules: tuple[Rule, ...] = ()  # of the policy beside the first machine
+    names: Names = field(default_factory=dict)  # of whom rules and approvals name
+    rules_path: str = ""  # where they are edited; empty: there is no policy yet
 
     @property
     def is_edit(self) -> bool:
         return any(self.tags)
 
     def says(self, rules: tuple[PortRule, ...]) -> bool:
-        """Are these the rules of the one machine already?"""
-        return len(self.machines) == 1 and self.is_edit and rules == self.rules
+        """Are these the rules of the one machine already? Their approval is not edited here, and stays."""
+        held = tuple(replace(each, approval=()) for each in self.rules)
+        return len(self.machines) == 1 and self.is_edit and rules == held
 
 
 class _NotAsShown(Conflict):
@@ -184,6 +191,8 @@ def _read(reader: Reader, visit: Visit, ids: Sequence[ResourceId], policy: str) 
     name = parse_name(policy, "Policy", "policy") if policy else next(iter(own), DEFAULT_POLICY)
     stored = reader.policy(policy_beside(machines[0], name))
     rules = stored.policy.rules_for(ids[0]) if stored else None
+    beside = stored.policy.rules if stored else ()
+    stages = [stage for rule in (rules.ports if rules else ()) for stage in rule.approval]
     return Meant(
         tuple(machines),
         name,
@@ -192,6 +201,9 @@ def _read(reader: Reader, visit: Visit, ids: Sequence[ResourceId], policy: str) 
         tuple(own),
         tuple(each.id for each in naming if each.id.name not in own),
         len(ids) == 1 and bool(reader.gateways_of([machines[0].uid])),
+        beside,
+        names_in(reader, beside, stages),
+        Found.path_of(stored.policy.id) if stored else "",
     )
 
 
@@ -263,6 +275,7 @@ def digest(preview: Preview) -> str:
 async def _show(visit: Visit, pane: Pane, status: int = 200) -> Response:
     """The pane, with what it would change where it could be saved as it stands."""
     preview: Preview | None = None
+    meant = pane.meant
     problems, rows = list(pane.problems), pane.rows
     if not pane.why_not and not problems:
         marked, rules = read_rules(rows)
@@ -277,7 +290,7 @@ async def _show(visit: Visit, pane: Pane, status: int = 200) -> Response:
         "jit_configure.html",
         status,
         pane=pane,
-        meant=pane.meant,
+        meant=meant,
         rows=rows,
         problems_shown=problems,
         preview=preview,
@@ -286,4 +299,10 @@ async def _show(visit: Visit, pane: Pane, status: int = 200) -> Response:
         action=PATH,
         is_adding=visit.form.text("act") == "add",
         most_rows=MOST_ROWS,
+        rules_said=[rule_words(visit.words, each, meant.names) for each in meant.policy_rules],
+        approvals={
+            str(rule.number): [stage_words(visit.words, e, meant.names) for e in rule.approval]
+            for rule in meant.rules
+            if rule.approval
+        },
     )
