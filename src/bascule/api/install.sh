@@ -38,8 +38,10 @@ END
     while read -r hash path; do
         "$helper" -qq -o APT::Sandbox::User=root -o Acquire::https::Verify-Peer=false \
             -o Acquire::https::Verify-Host=false download-file "$server/packages/$path" \
-            "$folder/${path##*/}" >&2 </dev/null ||
+            "$folder/${path##*/}" >"$folder/log" 2>&1 </dev/null || {
+            cat "$folder/log" >&2
             fail "$server/packages/$path cannot be downloaded. Nothing was installed."
+        }
         printf '%s  %s\n' "$hash" "$folder/${path##*/}" | sha256sum -c --quiet - >&2 ||
             fail "${path##*/} is not the package that the line names: the server was upgraded since, or" \
                 "something intercepts the connection. Nothing was installed. Get a new line."
