@@ -6,10 +6,12 @@ import base64
 import re
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bascule import portal
 from bascule.domain.actions import (
     ENROLMENT_DELETE,
     ENROLMENT_WRITE,
@@ -26,6 +28,7 @@ from bascule.services.act import Act
 from bascule.services.machines import MachineDraft, put_machine
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.support.enrolling import enrol_body
+from tests.support.repository import write_repository
 from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
 
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
@@ -205,6 +208,30 @@ def test_a_known_machine_is_chosen_and_its_command_shown_once(house: House, olga
     assert join(house, token).status_code == 200
     assert "Never contacted" in text_of(olga.page(f"{ENROL}/default/web-1"))
     assert join(house, token, OTHER_KEY).status_code >= 400
+
+
+def test_the_line_for_a_bare_debian_is_shown_to_be_copied(data_dir: Path, tmp_path: Path) -> None:
+    """EDGES I3: where the server hands out packages; a new key for a host that has one needs ``--replace``."""
+    house = House(data_dir, [portal.router()], packages=write_repository(tmp_path / "apt"))
+    try:
+        olga, packages = owner(house), house.state.packages
+        assert packages is not None
+        house.add_machine("web-1")
+        add_agent(house, "db-1")
+        for name, fields in (("web-1", {}), ("db-1", {"replace": "1"})):
+            answer = unescape(olga.send(f"{ENROL}/default/{name}", fields).text)
+            line = packages.line(
+                "https://localhost", house.state.ca_fingerprint, replaces=bool(fields)
+            )
+            assert line in answer
+            assert token_in(answer) not in line
+            assert (
+                f"bascule agent install --server https://localhost{' --replace' * bool(fields)}<"
+                in answer
+            )
+            assert "Copy: the line for a bare Debian" in answer
+    finally:
+        house.close()
 
 
 def test_a_form_sent_again_revives_no_token_that_was_voided(house: House, olga: Person) -> None:
