@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # reason: it has no stubs
 
+from bascule.agent.textfile import Told, text_of
+from tests.samples import NOW
 from tests.support.own import free_port
 from tests.wire.running import Server, running
 
@@ -28,6 +30,24 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 WITHIN = 60.0  # seconds
 # There is no sink and no own certificate here, no grant was opened and no secret ends: no value yet.
 EMPTY = ("bascule_sink_", "histogram_quantile", "bascule_ending_", 'certificate="own"')
+AGENT_TEXT = text_of(
+    Told(
+        {
+            "connected": True,
+            "enforcing": True,
+            "generation": 7,
+            "failedPasses": 0,
+            "closed": ["22/tcp"],
+            "open": [],
+            "waiting": [],
+            "behind": [],
+            "weaknesses": [],
+            "refusedByGuard": {},
+        },
+        is_owned=True,
+    ),
+    NOW,
+)
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="needs Debian's prometheus"
@@ -36,6 +56,11 @@ pytestmark = pytest.mark.skipif(
 
 def metrics_of(text: str) -> set[str]:
     return set(re.findall(r"\b(?:bascule|process)_[a-z_]+", text)) - {"process_"}
+
+
+def agent_queries() -> list[str]:
+    group = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"][1]
+    return [rule["expr"] for rule in group["rules"]]
 
 
 def queries() -> list[str]:
@@ -139,7 +164,13 @@ def test_a_real_prometheus_scrapes_and_every_query_has_an_answer(tmp_path: Path)
         }
         assert told <= served
         ours = {each for each in served if each.startswith("bascule_")}
-        assert {each for each in metrics_of(PAGE) if each.startswith("bascule_")} == ours
+        told_of_agents = set(re.findall(r"^# TYPE (\S+)", AGENT_TEXT, re.MULTILINE))
+        assert {each for each in metrics_of(PAGE) if each.startswith("bascule_")} == (
+            ours | told_of_agents
+        )
+        assert {
+            each for each in metrics_of("\n".join(agent_queries())) if each.startswith("bascule_")
+        } <= told_of_agents
         deadline = time.monotonic() + WITHIN
         for query in queries():
             if any(each in query for each in EMPTY):

@@ -140,6 +140,23 @@ def test_the_list_is_searched_and_paged(house: House, olga: Person) -> None:
     assert "No machine matches" in text_of(olga.page(f"{MACHINES}?q=%25"))
 
 
+def test_tags_are_changed_and_narrow_the_list(house: House, olga: Person) -> None:
+    for name in ("web-1", "web-2"):
+        house.add_machine(name)
+    sent = {"name": "web-1", "group": "default", "os": "Linux", "addresses": ""}
+    page = f"{MACHINES}/default/web-1/edit"
+    assert olga.send(page, {**sent, "tags": "env=prod\r\n\r\ntier=<b>"}).status_code == 303
+    assert "env=prod\ntier=&lt;b&gt;" in olga.page(page)
+    assert rows(olga.page(f"{MACHINES}?tag=env%3Dprod")) == ["web-1"]
+    assert rows(olga.page(f"{MACHINES}?tag=env%3Dpro")) == []
+    for bad in ("env", "=x", "a=1\nA=2", "\n".join(f"t{n}=1" for n in range(51))):
+        assert olga.send(page, {**sent, "tags": bad}).status_code == 400, bad
+    assert olga.send(page, sent).status_code == 303
+    assert rows(olga.page(f"{MACHINES}?tag=tier")) == ["web-1"], "a form without them keeps them"
+    assert olga.send(page, {**sent, "tags": ""}).status_code == 303
+    assert rows(olga.page(f"{MACHINES}?tag=tier")) == []
+
+
 def test_others_machines_are_not_shown(house: House) -> None:
     house.add_machine("web-1")
     house.add_machine("db-1")

@@ -399,3 +399,20 @@ def test_two_clicks_make_one_token(house: House, is_new: bool) -> None:
     assert tokens[0]
     assert tokens[0] == tokens[1]
     assert _TOKEN.findall(olga.send(f"{ENROL}/default/web-9", {}).text) != tokens[0]
+
+
+def test_agents_older_than_the_server_are_found_with_what_to_run(
+    house: House, olga: Person
+) -> None:
+    """The page says the command; nothing is run from here (EDGES I2)."""
+    uids = {}
+    for name, version in (("old-1", "0.0.9"), ("new-1", "999.0")):
+        uid = uids[name] = house.add_machine(name)
+        house.report(house.enrol(name), uid, agentVersion=version)
+    page = olga.page(f"{POINTS}?only=old")
+    assert "old-1" in page
+    assert "new-1" not in page
+    assert "older than the server" in text_of(page)
+    command = "apt-get install --only-upgrade bascule-agent"
+    assert command in olga.page(f"{POINTS}/{uids['old-1']}")
+    assert command not in olga.page(f"{POINTS}/{uids['new-1']}")

@@ -15,6 +15,7 @@ from bascule.domain.classify import (
     UnsupportedCode,
     canonical_tags,
     classify,
+    has_tag,
     is_managed,
     state_of,
     traits_in,
@@ -140,3 +141,23 @@ def test_codes_are_stable_words() -> None:
 def test_a_code_is_read_back_as_the_traits_that_it_stands_for() -> None:
     for traits in ALL_TRAITS:
         assert Traits.of(traits.code) == traits
+
+
+@pytest.mark.parametrize(
+    ("tags", "wanted", "has"),
+    [
+        ({"env": "prod"}, "env=prod", True),
+        ({"Env": "Prod"}, "ENV=PROD", True),
+        ({"env": "prod"}, "env", True),
+        ({"env": "prod"}, "env=pro", False),
+        ({"env": "prod"}, "env=", False),
+        ({"env": ""}, "env=", True),
+        ({"my-env": "prod"}, "env=prod", False),
+        ({"note": "x\x1fenv=prod"}, "env=prod", False),  # no value passes for another tag
+        ({}, "env", False),
+    ],
+)
+def test_a_tag_is_found_by_its_whole_name_and_value(
+    tags: dict[str, str], wanted: str, has: bool
+) -> None:
+    assert has_tag(tags, wanted) is has

@@ -68,6 +68,15 @@ agent.add_command(accept_server)
 @state_option
 @control_option
 @guard_option
+@click.option(
+    "--metrics-file",
+    "metrics",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    envvar="BASCULE_METRICS_FILE",
+    help="Write metrics to this file every 15 seconds, for node_exporter's textfile collector. Its name "
+    "ends in .prom.",
+)
 @click.pass_obj
 def run(
     parts: HostParts,
@@ -76,6 +85,7 @@ def run(
     state: Path,
     control: Path | None,
     guard: Path,
+    metrics: Path | None,
 ) -> None:
     """Run the agent in the foreground; it needs CAP_NET_ADMIN.
 
@@ -84,11 +94,15 @@ def run(
     """
     _load_structlog()
     from bascule.agent.run import AgentPaths, AgentProcess
+    from bascule.agent.textfile import SUFFIX
     from bascule.clocks import SystemClock
     from bascule.telemetry import set_up_logging
 
     set_up_logging()
-    paths = AgentPaths(state, control if control is not None else control_path(state), guard)
+    if metrics is not None and metrics.suffix != SUFFIX:
+        raise click.UsageError(f"The name of --metrics-file ends in {SUFFIX}.")
+    at = control if control is not None else control_path(state)
+    paths = AgentPaths(state, at, guard, metrics)
     process = AgentProcess(parts, paths, SystemClock())
     sys.exit(process.run(parse_endpoint(server, "--server") if server else "", token_file))
 

@@ -488,6 +488,7 @@ class AgentLoop:
             "machineUid": self._machine_uid,
             "connected": bool(self._is_connected) and not self._unheard,
             "unheard": self._unheard,
+            "failedPasses": self._times.failed_passes,
             **held_status(held, self._outcome, self._fault, now),
             "behind": behind_status(held, self._outcome, now),
             "answersElsewhere": findings(self._reconciler.answers_elsewhere()),

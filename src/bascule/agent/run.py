@@ -40,6 +40,7 @@ from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.service_manager import ServiceManager
+from bascule.agent.textfile import Textfile, Told
 from bascule.agent.timetable import LONGEST_RETRY, SHORTEST_RETRY
 from bascule.agent.token_source import ask_token, offered_token
 from bascule.agent.witness import Witness
@@ -64,6 +65,7 @@ class AgentPaths:
     state: Path
     control: Path  # the control socket
     guard: Path
+    metrics: Path | None = None  # where the metrics are written; None: nowhere
 
 
 class AgentProcess:
@@ -122,13 +124,28 @@ class AgentProcess:
         if self._stopping.is_set():  # told so before there was a loop to stop
             loop.stop()
         listener = ControlSocket(self._paths.control, handler_for(loop, self._uninstall))
+        metrics = self._metrics_of(loop)
         try:
             loop.run()
         finally:
+            if metrics is not None:
+                metrics.stop()
             listener.close()
             self._paths.control.unlink(missing_ok=True)
             link.close()
         return 0
+
+    def _metrics_of(self, loop: AgentLoop) -> Textfile | None:
+        """Who writes the metrics, at work."""
+        if self._paths.metrics is None:
+            return None
+
+        def ask() -> Told:
+            return loop.ask(lambda: Told(loop.status(), self._driver.condition().is_owned))
+
+        textfile = Textfile(self._paths.metrics, ask, self._clock.now)
+        textfile.start()
+        return textfile
 
     def close_first(self) -> None:
         """Close what is to be closed and own the rules; raises EnforcementFailed when it cannot."""

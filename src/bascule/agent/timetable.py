@@ -31,6 +31,7 @@ class Timetable:
         self._next_poll = 0.0  # otherwise
         self._retry = SHORTEST_RETRY
         self._fault_retry = SHORTEST_RETRY
+        self.failed_passes = 0  # since the start
         self.next_try = float("inf")  # of a pass that failed; the server is not asked for it
 
     def next_asking(self, *, has_line: bool) -> float:
@@ -83,6 +84,7 @@ class Timetable:
         self._retry = min(self._retry * 2, LONGEST_RETRY)
 
     def note_failed_pass(self) -> None:
+        self.failed_passes += 1
         self.next_try = self._clock.boottime() + self._fault_retry
         self._fault_retry = min(self._fault_retry * 2, WATCH_SECONDS)
 

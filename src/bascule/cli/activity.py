@@ -48,6 +48,7 @@ Examples:
   bascule activity
   bascule activity --machine web-1 --since 7d
   bascule activity --by anna --follow
+  bascule activity --mine --since 7d
   bascule activity --by-day --since 30d
   bascule activity --since 2030-01-01 --until 2030-02-01 --csv > january.csv
   bascule activity --kind AccessDenied -o json"""
@@ -68,6 +69,7 @@ Examples:
 @click.option(
     "--by", "caller", default="", metavar="NAME|ID", help="Only events caused by this principal."
 )
+@click.option("--mine", is_flag=True, help="Only what you did yourself; you need no right for it.")
 @click.option("--correlation", default="", metavar="ID", help="Only events of one call.")
 @click.option(
     "--kind",
@@ -98,6 +100,7 @@ def activity(
     since: str | None,
     until: str | None,
     caller: str,
+    mine: bool,
     correlation: str,
     kind: str,
     limit: int | None,
@@ -112,6 +115,8 @@ def activity(
         raise click.UsageError("Give --csv or -o json, not both.")
     if machine is not None and resource:
         raise click.UsageError("Give --machine or --resource, not both.")
+    if mine and (caller or by_day):
+        raise click.UsageError("Give --mine, --by or --by-day, not two of them.")
     if by_day and (follow or is_csv or kind or correlation or limit is not None):
         raise click.UsageError(
             "--by-day can be combined only with --machine, --resource, --by, --since and --until."
@@ -130,6 +135,7 @@ def activity(
             kind,
             caller,
             correlation,
+            is_own=mine,
         )
         if by_day:
             _print_counts(connection, wanted, output)

@@ -13,17 +13,16 @@ from bascule.cli.find import find_machine, new_machine_id, port_words
 from bascule.cli.knocks import knocks
 from bascule.cli.machine_behind import behind, not_behind, release_address
 from bascule.cli.machine_changes import changes_json, changes_words
+from bascule.cli.machine_list import list_command
 from bascule.cli.machine_managed import managed_by
+from bascule.cli.machine_tags import tag
 from bascule.cli.machine_words import (
-    closed_words,
     detail_lines,
-    guarded_words,
     kept_closed,
     machine_json,
     point_json,
     point_lines,
     port_list,
-    state_words,
 )
 from bascule.cli.parameters import MACHINE, SPAN, Port, ports_option
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
@@ -65,43 +64,8 @@ machine.add_command(behind)
 machine.add_command(not_behind)
 machine.add_command(managed_by)
 machine.add_command(release_address)
-
-
-@machine.command(
-    "list", epilog="\b\nExamples:\n  bascule machine list\n  bascule machine list -o json"
-)
-@output_option
-def list_command(output: str) -> None:
-    """List the machines with their agents and closed ports."""
-    with connect() as connection:
-        known = inventory.list_machines(connection)
-        now = connection.now()
-    if output == "json":
-        emit_json([machine_json(each) for each in known])
-        return
-    if not known:
-        note(
-            "There is no machine that you may see. To see a machine you need a role for it. To "
-            "add one: bascule machine add NAME --address ADDRESS"
-        )
-        return
-    groups = {each.id.resource_group.casefold() for each in known}
-    heads = ["MACHINE", "ADDRESSES", "OS", "STATE", "AGENT", "CLOSED"]
-    rows = [
-        [
-            each.name,
-            " ".join(each.addresses),
-            each.os_type,
-            state_words(each),
-            guarded_words(each, now),
-            closed_words(each),
-        ]
-        for each in known
-    ]
-    if len(groups) > 1:
-        heads.append("GROUP")
-        rows = [[*row, each.id.resource_group] for row, each in zip(rows, known, strict=True)]
-    print_table(heads, rows)
+machine.add_command(list_command)
+machine.add_command(tag)
 
 
 @machine.command(epilog="\b\nExamples:\n  bascule machine show web-1")

@@ -46,6 +46,7 @@ def machine_json(each: Machine) -> dict[str, object]:
             }
             for port in each.closed_ports
         ],
+        "tags": dict(each.tags),
         "closedAt": list(each.closed_at),
         "claimedPorts": [
             {"number": port.number, "protocol": port.protocol, "onExpiry": port.on_expiry}
@@ -76,6 +77,8 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
         "silentGateways": list(point.silent),
         "lastContactAt": format_utc(point.last_contact_at) if point.last_contact_at else None,
         "agentVersion": point.agent_version,
+        "isVersionBehind": point.is_version_behind,
+        "serverVersion": point.server_version or None,
         "generation": point.generation,
         "observedGeneration": point.observed_generation,
         "patienceSeconds": int(point.patience.total_seconds()) if point.patience else None,
@@ -369,12 +372,25 @@ def _root_words(each: RootOpening, now: datetime) -> str:
     return f"{ports} opened by root {f'at {each.gateway}' if each.gateway else 'on it'}{until}"
 
 
+def _tag_lines(found: Machine) -> list[str]:
+    words = " ".join(f"{name}={value}" for name, value in found.tags.items())
+    return [f"tags       {words}"] if words else []
+
+
+def _version_lines(point: EnforcementPoint) -> list[str]:
+    if not point.agent_version:
+        return []
+    old = f", older than the server ({point.server_version})" if point.is_version_behind else ""
+    return [f"version    {point.agent_version}{old}"]
+
+
 def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines = [
         f"machine    {found.name}",
         f"id         {found.id}",
         f"addresses  {', '.join(found.addresses) or 'none'}",
         f"system     {found.os_type}, location {found.location}",
+        *_tag_lines(found),
         *_guard_lines(found, now),
         f"state      {state_words(found)}",
     ]
@@ -382,6 +398,7 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         lines += [f"           {reason.message}", f"           {reason.advice}"]
     if found.point is not None:
         point = found.point
+        lines += _version_lines(point)
         if point.observed_generation < point.generation:
             lines.append(
                 f"           has applied generation {point.observed_generation} of "

@@ -12,6 +12,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words, short_id, summary
+from bascule.cli.history import HISTORY, print_history
 from bascule.cli.machine_words import few_ports, guarded_words, past_us_json, past_us_table
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, note, output_option, render_table
@@ -49,23 +50,44 @@ Examples:
   bascule status
   bascule status --watch
   bascule status --refused --mine
+  bascule status --history --limit 100
   bascule status --mine --machine web-1 -o json"""
 )
 @click.option("--machine", type=MACHINE, help="Only this machine.")
 @click.option("--mine", is_flag=True, help="Only your own requests.")
 @click.option("--watch", is_flag=True, help="Keep running and updating; Ctrl-C ends it.")
+@click.option("--history", is_flag=True, help="List your own requests, those that are over too.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=None,
+    help="With --history: maximum number of requests. Default: 20.",
+)
 @click.option("--refused", is_flag=True, help="List requests that were refused, and why.")
 @output_option
-def status(machine: str | None, mine: bool, watch: bool, refused: bool, output: str) -> None:
+def status(
+    machine: str | None,
+    mine: bool,
+    watch: bool,
+    history: bool,
+    limit: int | None,
+    refused: bool,
+    output: str,
+) -> None:
     """Show what is open now, for whom, and until when.
 
     Also shows closed ports that no policy names, machines where nothing is enforced, agents
     that are away, and owners' credentials that expire soon.
     """
-    if refused and watch:
-        raise click.UsageError("Give --refused or --watch, not both.")
+    if refused + watch + history > 1:
+        raise click.UsageError("Give only one of --refused, --history and --watch.")
+    if limit is not None and not history:
+        raise click.UsageError("--limit is for --history.")
     with connect() as connection:
         wanted = find_machine(connection, machine) if machine is not None else None
+        if history:
+            print_history(connection, wanted, limit or HISTORY, output)
+            return
         if refused:
             _print_refused(connection, wanted, is_mine=mine, output=output)
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from bascule.client.reading import (
@@ -184,6 +185,16 @@ def list_requests(
     query = {"$filter": " and ".join(terms)} if terms else {}
     pages = connection.pages(_collection(connection), BASCULE_VERSION, query)
     return [read_request(each) for each in pages]
+
+
+def own_requests(
+    connection: Connection, limit: int, machine: ResourceId | None = None
+) -> list[AccessRequest]:
+    """The caller's newest, those that are over too; page by page as far as the limit."""
+    on = f" and machine eq '{machine}'" if machine is not None else ""
+    query = {"$filter": f"requestor eq 'me'{on}", "$top": str(min(limit, 1000))}
+    pages = connection.pages(_collection(connection), BASCULE_VERSION, query)
+    return [read_request(each) for each in islice(pages, limit)]
 
 
 def revoke(

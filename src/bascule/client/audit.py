@@ -89,6 +89,7 @@ class Wanted:
     kind: str = ""
     caller: str = ""  # id or name
     correlation_id: str = ""
+    is_own: bool = False  # only what the caller did, which needs no right
 
     def filter(self) -> str:
         terms = [
@@ -113,7 +114,8 @@ def events(
     query = {"$top": str(page)}
     if text_of := wanted.filter():
         query["$filter"] = text_of
-    path = f"{connection.subscription}/providers/Bascule.Audit/events"
+    kind = "ownEvents" if wanted.is_own else "events"
+    path = f"{connection.subscription}/providers/Bascule.Audit/{kind}"
     for each in connection.pages(path, BASCULE_VERSION, query):
         yield _read(each)
 

@@ -108,6 +108,8 @@ class EnforcementPoint:
         None  # after which a request that is not open fails; None: not told
     )
     silent: tuple[str, ...] = ()  # gateways, while others are heard
+    is_version_behind: bool = False  # its agent is older than the server
+    server_version: str = ""
 
     @property
     def is_uninstalled(self) -> bool:
@@ -277,6 +279,8 @@ def read_point(data: Data) -> EnforcementPoint:
         has_gateways=bool(texts(properties, "gateways")),
         patience=read_patience(properties),
         silent=texts(properties, "silentGateways"),
+        is_version_behind="isVersionBehind" in properties and flag(properties, "isVersionBehind"),
+        server_version=text(properties, "serverVersion", ""),
     )
 
 

@@ -134,6 +134,33 @@ def _canonical(name: str, value: str) -> tuple[str, str]:
     return MANAGED_TAG, UNMANAGED if value.strip().casefold() == UNMANAGED else value
 
 
+_BESIDE_TAGS = "\x1f"  # before and after each; no text of a tag has it
+
+
+def tags_key(tags: Mapping[str, str]) -> str:
+    """All tags in one text, without regard to case, that ``tag_part`` finds one in."""
+    each = (f"{_plain(name)}={_plain(value)}" for name, value in sorted(tags.items()))
+    return "".join(f"{_BESIDE_TAGS}{one}" for one in each) + _BESIDE_TAGS if tags else ""
+
+
+def tag_part(wanted: str) -> str:
+    """What the ``tags_key`` of a machine contains that has this tag: ``name=value``, or ``name`` with
+    any value.
+    """
+    name, has_value, value = wanted.partition("=")
+    end = f"={_plain(value)}{_BESIDE_TAGS}" if has_value else "="
+    return f"{_BESIDE_TAGS}{_plain(name)}{end}"
+
+
+def has_tag(tags: Mapping[str, str], wanted: str) -> bool:
+    """Has a machine with these tags the wanted one? As lists of the server say it."""
+    return tag_part(wanted) in tags_key(tags)
+
+
+def _plain(text: str) -> str:
+    return text.replace(_BESIDE_TAGS, " ").strip().casefold()
+
+
 def state_of(traits: Traits) -> MachineState:
     if why_unsupported(traits):
         return MachineState.UNSUPPORTED

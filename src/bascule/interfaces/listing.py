@@ -84,6 +84,7 @@ class ListChoice:
     is_part: bool = False  # the column contains it; else is equal to it
     kind: type[StrEnum] | None = None  # what it is one of; None: any text
     longest: int = 90
+    is_tag: bool = False  # name=value, or a name alone
 
 
 CHOICES = (
@@ -91,6 +92,7 @@ CHOICES = (
     ListChoice("resource_group", "resourceGroup", "group", "group_key"),
     ListChoice("state", "accessState", "state", kind=AccessState),
     ListChoice("os_type", "osType", "os", "os_type", kind=OsType),
+    ListChoice("tag", "tag", "tag", "tags_key", longest=512, is_tag=True),
 )
 
 
@@ -112,6 +114,8 @@ class ListFilter:
     name_part: str = ""  # the name contains it, without regard to case
     resource_group: str = ""
     os_type: OsType | None = None
+    tag: str = ""  # name=value, or a name alone
+    versions: frozenset[str] | None = None  # an agent of its own has one of these
     state: AccessState | None = None
     now: datetime | None = None  # for a state: what is *ended, not confirmed* by then is no opening
     is_silent: bool | None = None  # its point was not heard of, or can enforce nothing
@@ -140,6 +144,10 @@ class ListingReads(Protocol):
         self, wanted: ListFilter, after: Place | None = None, limit: int = 1000
     ) -> Sequence[ListedMachine]:
         """In the order of ``wanted``; ``after`` is the place of the last of the page before."""
+        ...
+
+    def agent_versions(self) -> frozenset[str]:
+        """The versions that agents say they have, each once."""
         ...
 
     def count_listed(self, wanted: ListFilter) -> int:

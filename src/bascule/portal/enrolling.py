@@ -6,6 +6,7 @@ A token is in one answer and nowhere else; the page that shows it says until whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,6 +32,7 @@ from bascule.services.rights import Needed, check
 DEFAULT_PORTS = {OsType.LINUX: 22, OsType.WINDOWS: 3389}  # SSH, RDP
 DEFAULT_POLICY = "default"  # where one machine's rules stand unless another policy is named
 MOST_ADDRESSES = 32  # of one form
+MOST_TAGS, LONGEST_TAG = 50, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class MachineForm:
     group: str = ""
     os_type: str = OsType.LINUX
     addresses: str = ""  # separated by blanks or commas
+    tags: str | None = None  # key=value, one a line; None: nothing is said of them
 
     def read(self, visit: Visit) -> tuple[ResourceId, MachineDraft]:
         """Raise InvalidInput with all that is wrong."""
@@ -54,10 +57,30 @@ class MachineForm:
         if self.os_type not in set(OsType):
             problems.append(Problem("InvalidOsType", "Choose Linux or Windows.", "os"))
         addresses = self._addresses(problems)
+        tags = None if self.tags is None else self._tags(self.tags, problems)
         if problems:
             raise InvalidInput.of(problems)
         wanted = machine_id(visit.subscription_id, self.group, self.name)
-        return wanted, MachineDraft(os_type=OsType(self.os_type), addresses=addresses)
+        return wanted, MachineDraft(os_type=OsType(self.os_type), addresses=addresses, tags=tags)
+
+    def _tags(self, said: str, problems: list[Problem]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for line in filter(None, map(str.strip, said.splitlines())):
+            name, is_given, value = (part.strip() for part in line.partition("="))
+            if not is_given or not name or not name.isprintable() or len(line) > LONGEST_TAG:
+                message = sentence(
+                    "{text} is not a tag. Write it as env=prod.", text=repr(line[:40])
+                )
+                problems.append(Problem("InvalidTag", message, "tags"))
+            elif name.casefold() in {each.casefold() for each in found}:
+                message = sentence("The tag {name} is given twice.", name=repr(name[:40]))
+                problems.append(Problem("InvalidTag", message, "tags"))
+            else:
+                found[name] = value
+        if len(found) > MOST_TAGS:
+            message = sentence("A machine has at most {most} tags.", most=MOST_TAGS)
+            problems.append(Problem("InvalidTag", message, "tags"))
+        return found
 
     def _addresses(self, problems: list[Problem]) -> tuple[Address, ...]:
         found: dict[Address, None] = {}
@@ -82,8 +105,17 @@ async def machine_form(visit: Visit) -> MachineForm:
     form, groups = visit.form, await groups_to_write(visit)
     group = form.text("group") or (groups[0] if groups else "")
     return MachineForm(
-        form.text("name"), group, form.text("os", OsType.LINUX), form.text("addresses")
+        form.text("name"),
+        group,
+        form.text("os", OsType.LINUX),
+        form.text("addresses"),
+        form.text("tags") if form.has("tags") else None,
     )
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """As the form has them."""
+    return "\n".join(f"{name}={value}" for name, value in tags.items())
 
 
 async def groups_to_write(visit: Visit) -> list[str]:

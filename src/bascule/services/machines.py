@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from bascule.domain.classify import canonical_tags
-from bascule.domain.facts.machines import MachineAdded, MachineChanged, MachineDeleted
+from bascule.domain.facts.machines import (
+    MachineAdded,
+    MachineChanged,
+    MachineDeleted,
+    MachineTagged,
+)
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine, OsType
@@ -118,7 +123,15 @@ def put_machine(
     addresses = tuple(str(address) for address in machine.addresses)
     made = MachineAdded if before is None else MachineChanged
     act.record(tx, made(str(machine.id), machine.uid, addresses), machine.id)
+    tags, previous = _tag_texts(machine), _tag_texts(before)
+    if tags != previous:
+        act.record(tx, MachineTagged(str(machine.id), machine.uid, tags, previous), machine.id)
     return machine, before is None
+
+
+def _tag_texts(machine: Machine | None) -> tuple[str, ...]:
+    tags = machine.tags if machine else {}
+    return tuple(f"{name}={value}" for name, value in sorted(tags.items()))
 
 
 T = TypeVar("T")

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from bascule import __version__
 from bascule.domain.classify import ALL_TRAITS
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.versions import is_older
 from bascule.interfaces.closed_ports import GenerationReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.listing import ListFilter, ListingReads, Place
@@ -52,9 +54,21 @@ class PointRow:
             return "neverSeen"
         return "online" if is_online(self.point, self.now) else "offline"
 
+    server_version = __version__
+
+    @property
+    def is_old(self) -> bool:
+        """Is the agent of before this server?"""
+        return is_older(self.point.agent_version, __version__)
+
     @property
     def is_current(self) -> bool:
         return self.point.observed_generation >= self.generation
+
+
+def older_versions(reader: ListingReads) -> frozenset[str]:
+    """Those that some agent has and that are of before this server's."""
+    return frozenset(each for each in reader.agent_versions() if is_older(each, __version__))
 
 
 def list_points(

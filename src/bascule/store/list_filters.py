@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-from bascule.domain.classify import Trait
+from bascule.domain.classify import Trait, tag_part
 from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine_access import AccessState, Fact, conditions_of
@@ -72,9 +72,15 @@ def conditions(wanted: ListFilter, rows: FromClause = listed) -> list[ColumnElem
         if not choice.kept or not value:
             continue
         column = rows.c[choice.kept]
+        if choice.is_tag:
+            found.append(column.contains(tag_part(value), autoescape=True))
+            continue
         if choice.kind is None:
             value = value.casefold()
         found.append(column.contains(value, autoescape=True) if choice.is_part else column == value)
+    if wanted.versions is not None:
+        of_version = t.agents.c.agent_version.in_(sorted(wanted.versions))
+        found.append(rows.c.machine_uid.in_(select(t.agents.c.machine_uid).where(of_version)))
     if wanted.is_silent is not None:
         found.append(rows.c.is_silent.is_(wanted.is_silent))
     if wanted.is_behind is not None:

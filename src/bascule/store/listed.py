@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from bascule.domain.classify import Trait, is_managed
+from bascule.domain.classify import Trait, is_managed, tags_key
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.shadows import past_us
@@ -72,6 +72,7 @@ _FOLLOW_MACHINE = (
         name_key=bindparam("new_name_key"),
         group_key=bindparam("new_group_key"),
         os_type=bindparam("new_os_type"),
+        tags_key=bindparam("new_tags_key"),
         traits=listed.c.traits.op("&")(OF_POINT | NAMED).op("|")(bindparam("managed")),
     )
 )
@@ -172,6 +173,7 @@ class Listed(Rows):
             "name_key": machine.id.name.casefold(),
             "group_key": machine.id.resource_group.casefold(),
             "os_type": machine.os_type,
+            "tags_key": tags_key(machine.tags),
         }
         bits = MANAGED if is_managed(machine.tags) else Trait(0)
         new = {f"new_{name}": value for name, value in values.items()}

@@ -53,6 +53,10 @@ class ListingReads(ListScopes):
             found = self._all(_sweep(wanted, after, limit))
         return self._listed(found)
 
+    def agent_versions(self) -> frozenset[str]:
+        rows = self._all(select(t.agents.c.agent_version).distinct())
+        return frozenset(row.agent_version for row in rows)
+
     def count_listed(self, wanted: ListFilter) -> int:
         counted = select(func.count().label("many")).select_from(listed).where(*conditions(wanted))
         each = (

@@ -388,6 +388,45 @@ class ListingContract:
         assert names(store, both) == ["Web_2", "web-1", "db-1"]
         assert names(store, ListFilter(within=Reach(frozenset()))) == []
 
+    def test_a_list_is_narrowed_by_a_tag(self, store: Store) -> None:
+        """Whole names and values, without regard to case; what is typed is no pattern."""
+        tags = {
+            "web-1": {"env": "Prod", "tier": "a=b"},
+            "web-2": {"env": "production"},
+            "db-1": {"my-env": "prod", "note": "x\x1fenv=prod\x1f"},
+        }
+
+        def plant(tx: Transaction) -> None:
+            for name, has in tags.items():
+                tx.put_machine(replace(a_machine(name), tags=has))
+
+        write(store, plant)
+        for wanted, found in (
+            ("ENV=prod", ["web-1"]),
+            ("env", ["web-1", "web-2"]),
+            ("env=", []),
+            ("tier=a=b", ["web-1"]),
+            ("tier=a", []),
+            ("nv", []),
+            ("%", []),
+            ("en_", []),
+        ):
+            assert names(store, ListFilter(tag=wanted)) == found, wanted
+        write(store, lambda tx: tx.put_machine(replace(a_machine("web-1"), tags={})))
+        assert names(store, ListFilter(tag="env")) == ["web-2"]
+
+    def test_a_list_is_narrowed_to_agents_of_some_versions(self, store: Store) -> None:
+        def plant(tx: Transaction) -> None:
+            for name in ("web-1", "web-2"):
+                tx.put_machine(a_machine(name))
+
+        write(store, plant)
+        write(store, lambda tx: tx.put_enforcement_point(a_point("uid-web-1")))
+        (version,) = read(store, lambda r: r.agent_versions())
+        assert names(store, ListFilter(versions=frozenset({version}))) == ["web-1"]
+        assert names(store, ListFilter(versions=frozenset({"other"}))) == []
+        assert names(store, ListFilter(versions=frozenset())) == []
+
     def test_unsettled_grants_of_several_machines(self, store: Store) -> None:
         def plant(tx: Transaction) -> None:
             tx.add_request(a_request())

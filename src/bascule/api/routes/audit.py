@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute
-from bascule.api.entries import requires
+from bascule.api.entries import admits_callers, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import MOST_SEARCHED, WantedPage, next_link, page_json
@@ -24,6 +24,7 @@ from bascule.domain.times import parse_instant
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Reader
 from bascule.services.activity import LogRow, rows_of
+from bascule.services.own_history import own_events
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -36,6 +37,7 @@ _OFFERED = (
     ("caller", "eq"),
     ("correlationId", "eq"),
 )
+_OFFERED_OF_OWN = tuple(each for each in _OFFERED if each[0] not in ("principalId", "caller"))
 
 
 @router.get(f"{SUBSCRIPTION}/providers/Bascule.Audit/events")
@@ -55,6 +57,27 @@ async def list_events(
         return rows_of(reader, found), beyond
 
     found, beyond = await call.read(read)
+    page = page_json(call, wanted, found, event_json, lambda row: (row.sequence,))
+    if beyond and len(found) <= wanted.top:
+        page["nextLink"] = next_link(call, (beyond,))
+    return CompactJson(page)
+
+
+@router.get(f"{SUBSCRIPTION}/providers/Bascule.Audit/ownEvents")
+@admits_callers
+async def list_own_events(
+    call: CurrentCall,
+    wanted: WantedPage,
+    filter_text: Annotated[str, Query(alias="$filter", max_length=2000)] = "",
+) -> Response:
+    """What the caller did, newest first; no right is needed for it."""
+    asked = EventFilter()
+    for clause in parse_filter(filter_text, _OFFERED_OF_OWN):
+        asked = _narrow(asked, clause)
+    after, me = wanted.number_after(), call.subject.principal_id
+    found, beyond = await call.read(
+        lambda reader: own_events(reader, me, asked, after, wanted.limit, MOST_SEARCHED)
+    )
     page = page_json(call, wanted, found, event_json, lambda row: (row.sequence,))
     if beyond and len(found) <= wanted.top:
         page["nextLink"] = next_link(call, (beyond,))

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from bascule import __version__
 from bascule.api.packages import Packages
 from bascule.api.wire.fields import Body, Count, HostAddress, Text, Truth
 from bascule.domain.bindings import MOST_FORMER, Binding
@@ -18,6 +19,7 @@ from bascule.domain.capabilities import ABILITIES, Capabilities
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_duration, format_utc
+from bascule.domain.versions import is_older
 from bascule.domain.weaknesses import Weakness
 from bascule.interfaces.points import Enrolment
 from bascule.services.fleet import MAXIMUM_TOKEN_LIFE, is_online
@@ -103,6 +105,8 @@ def point_properties_json(
         "generation": generation,
         "observedGeneration": point.observed_generation,
         "agentVersion": point.agent_version,
+        "serverVersion": __version__,
+        "isVersionBehind": is_older(point.agent_version, __version__),
         "weaknesses": [weakness_json(each, gateways) for each in point.weaknesses],
         "notEnforcedSince": _instant(point.not_enforced_since),
         "notBelievedSince": _instant(point.doubted_since),

@@ -56,6 +56,21 @@ class MachineChanged(Fact):
 
 
 @fact(
+    "Microsoft.Compute/virtualMachines/write",
+    "Change tags of Virtual Machine",
+    Activity.UPDATE,
+    is_call=True,
+)
+class MachineTagged(Fact):
+    """Its tags are others now; each is written as name=value."""
+
+    machine: MachineId
+    uid: Bulk
+    tags: Texts
+    previous_tags: Texts
+
+
+@fact(
     "Microsoft.Compute/virtualMachines/delete",
     "Delete Virtual Machine",
     Activity.DELETE,

@@ -154,6 +154,7 @@ TEXTS: Mapping[str, str] = {
     "machine.justification.no": msgid("not required"),
     "points.only.silent": msgid("Away, or enforcing nothing"),
     "points.only.behind": msgid("Not up to date"),
+    "points.only.old": msgid("Older than the server"),
     "points.only.well": msgid("Connected and up to date"),
     "point.fact.kernel": msgid("Kernel"),
     "point.fact.nftables": msgid("nftables"),

@@ -29,6 +29,7 @@ from bascule.portal.pages import (
     machines,
     open_now,
     overview,
+    own_history,
     points,
     request_access,
     request_answers,
@@ -41,6 +42,7 @@ from bascule.portal.pages import (
 MODULES: tuple[ModuleType, ...] = (
     overview,
     account,
+    own_history,
     account_ways,
     access_assignments,
     access_groups,

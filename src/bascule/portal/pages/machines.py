@@ -28,6 +28,7 @@ from bascule.portal.enrolling import (
     id_in_path,
     machine_form,
     read_guarded,
+    tags_text,
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
@@ -44,7 +45,7 @@ router = APIRouter(route_class=PortalRoute)
 MACHINES = "/portal/machines"
 ONE = f"{MACHINES}/{{group}}/{{name}}"
 PAGE = 50
-LONGEST_NAME = 64
+LONGEST_NAME, LONGEST_TAG = 64, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ class MachineLine:
 async def list_machines(visit: CurrentVisit) -> Response:
     said, now = visit.request.query_params, visit.now
     part, turn = said.get("q", "").strip()[:LONGEST_NAME], read_turn(said)
-    wanted = ListFilter(within=visit.within(MACHINE_READ), name_part=part)
+    tag = said.get("tag", "").strip()[:LONGEST_TAG]
+    wanted = ListFilter(within=visit.within(MACHINE_READ), name_part=part, tag=tag)
 
     def address(turn: Turn[Place]) -> str:
-        return address_of(MACHINES, {"q": part, **turn.said})
+        return address_of(MACHINES, {"q": part, "tag": tag, **turn.said})
 
     def read(reader: Reader) -> tuple[Sheet[ListedMachine], list[MachineLine]]:
         def fetch(is_backward: bool, after: Place | None, limit: int) -> Sequence[ListedMachine]:
@@ -91,6 +93,8 @@ async def list_machines(visit: CurrentVisit) -> Response:
         sheet=sheet,
         lines=lines,
         part=part,
+        tag=tag,
+        tagged=lambda key, value: address_of(MACHINES, {"tag": f"{key}={value}"}),
         cleared=address_of(MACHINES, turn.first.said),
         why_not_see=""
         if visit.rights.may_anywhere(MACHINE_READ)
@@ -107,7 +111,7 @@ async def list_machines(visit: CurrentVisit) -> Response:
 @router.get(f"{MACHINES}/add")
 @decides(MACHINE_WRITE)
 async def ask_for_machine(visit: CurrentVisit) -> Response:
-    return await _show_form(visit, MachineForm(), f"{MACHINES}/add")
+    return await _show_form(visit, MachineForm(tags=""), f"{MACHINES}/add")
 
 
 @router.post(f"{MACHINES}/add")
@@ -136,7 +140,13 @@ async def ask_for_change(visit: CurrentVisit, group: str, name: str) -> Response
 
     machine = await visit.read(read)
     addresses = " ".join(map(str, machine.addresses))
-    form = MachineForm(machine.id.name, machine.id.resource_group, machine.os_type, addresses)
+    form = MachineForm(
+        machine.id.name,
+        machine.id.resource_group,
+        machine.os_type,
+        addresses,
+        tags_text(machine.tags),
+    )
     return await _show_form(visit, form, f"{machine_page(machine.id)}/edit", wanted=wanted)
 
 

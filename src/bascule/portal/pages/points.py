@@ -45,6 +45,7 @@ from bascule.services.points import (
     count_points,
     list_points,
     machines_without,
+    older_versions,
     view_point,
 )
 from bascule.services.rights import Needed, check, denial
@@ -62,6 +63,7 @@ ONLY = {
     "silent": ListFilter(is_silent=True),
     "behind": ListFilter(is_behind=True),
     "well": ListFilter(is_silent=False, is_behind=False),
+    "old": ListFilter(),  # and the versions that are of before the server's
 }
 
 
@@ -106,6 +108,8 @@ async def show_points(visit: CurrentVisit) -> Response:
 
     def read(reader: Reader) -> Sheet[PointRow]:
         wanted = query.filter(visit)
+        if query.only == "old":
+            wanted = replace(wanted, versions=older_versions(reader))
 
         def fetch(is_backward: bool, after: Place | None, limit: int) -> list[PointRow]:
             way = replace(wanted, is_descending=is_backward)

@@ -37,6 +37,7 @@ listed_machines = Table(
     Column("name_key", Key, nullable=False),
     Column("group_key", Key, nullable=False),
     Column("os_type", String, nullable=False),
+    Column("tags_key", String, nullable=False),  # domain.classify.tags_key
     Column("traits", Integer, nullable=False),  # domain.classify.Traits.code without the plan's bit
     Column("is_closed", Boolean, nullable=False),
     Column("is_silent", Boolean, nullable=False),
