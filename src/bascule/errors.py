@@ -13,6 +13,8 @@
       TooManyRequests            429
       Unavailable                503  a dependency is away; try again
       EnforcementFailed          500  the kernel or firewall refused, or answered otherwise
+      ApprovalDenied             ---  a client waited for approval, and the answer was no
+      ApprovalLapsed             ---  a client waited for approval, and it will not come any more
       ConfigurationError         ---  the operator's settings cannot be used
       ServerUnreachable          ---  a client could not talk to its server
 
@@ -167,6 +169,16 @@ class EnforcementFailed(BasculeError):
     code = "EnforcementFailed"
     http_status = 500
     exit_code = 7
+
+
+class ApprovalDenied(BasculeError):
+    code = "ApprovalDenied"
+    exit_code = 8
+
+
+class ApprovalLapsed(BasculeError):
+    code = "ApprovalLapsed"
+    exit_code = 9
 
 
 class ConfigurationError(BasculeError):

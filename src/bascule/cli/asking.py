@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
 
 def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) -> AccessRequest:
-    """The request, when it is open; raises RequestDenied, EnforcementFailed."""
+    """The request, when it is open, however long it waits for approval.
+
+    Raises RequestDenied, ApprovalDenied, ApprovalLapsed, EnforcementFailed.
+    """
     name = rules.machine_id.name
     choice = choose(rules, [number], wish.policy_name)
     asked = PortRequest(number, wish.span or choice.default_span, None, None)
     why = reason_for(choice, name, wish.why)
-    request_id = initiate(connection, choice.policy_id, rules.machine_id, [asked], why)
+    request_id, is_waiting = initiate(connection, choice.policy_id, rules.machine_id, [asked], why)
+    if is_waiting:
+        from bascule.cli.until_decided import until_decided  # noqa: PLC0415  # reason: most requests wait for nobody
+
+        until_decided(connection, request_id)
     words = f"waiting until {name} has opened port {number}"
     with may_still_open(request_id), Working(words):
         answer = wait_until_open(connection, request_id)

@@ -9,6 +9,7 @@ from bascule.cli.clean import clean
 from bascule.client.access import AccessRequest, get_request, list_requests
 from bascule.client.located import Located, locate, located
 from bascule.domain.ids import ResourceId, is_guid, machine_id, parse_name
+from bascule.domain.lifecycle import RequestState
 from bascule.errors import InvalidInput, NotFound, Problem
 
 if TYPE_CHECKING:
@@ -88,10 +89,33 @@ def find_request(connection: Connection, wanted: str) -> AccessRequest:
     )
 
 
+def find_waiting(connection: Connection, wanted: str) -> AccessRequest:
+    """A request by its id, or by the first characters of the id of one that waits for approval."""
+    if is_guid(wanted):
+        return get_request(connection, wanted.lower())
+    waiting = list_requests(connection, state=RequestState.WAITING)
+    found = [each for each in waiting if wanted and each.id.startswith(wanted.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput(
+            f"{len(found)} waiting requests begin with {wanted}. Give more characters of the id:",
+            code="AmbiguousRequest",
+            problems=_candidates(found),
+        )
+    raise NotFound(
+        f"No waiting request begins with {clean(wanted)[:80]!r}.",
+        advice="To see what waits: bascule approvals --all. A request that does not wait any more needs "
+        "its whole id.",
+    )
+
+
 def live_requests(
     connection: Connection, machine: ResourceId | None, *, is_mine: bool
 ) -> list[AccessRequest]:
-    """Those of which a port is live: one that is closing needs no second revocation."""
+    """Those that wait for approval or of which a port is live: one that is closing needs no second
+    revocation.
+    """
     found = list_requests(connection, is_live=True, is_mine=is_mine, machine=machine)
     return [each for each in found if each.is_live]
 
@@ -99,10 +123,12 @@ def live_requests(
 def my_only_request(live: Sequence[AccessRequest], verb: str) -> AccessRequest:
     """The one that a bare command means; raises NotFound, or InvalidInput with the list."""
     if not live:
+        if verb == "withdraw":
+            raise NotFound("None of your requests waits for approval.")
         raise NotFound("You have nothing open.", advice="To see everybody's: bascule status.")
     if len(live) > 1:
         raise InvalidInput(
-            f"You have {len(live)} live requests. Choose one: bascule {verb} REQUEST",
+            f"You have {len(live)} such requests. Choose one: bascule {verb} REQUEST",
             code="AmbiguousRequest",
             problems=_candidates(live),
         )

@@ -30,6 +30,12 @@ COMMANDS: Mapping[str, Lazy] = {
     "request": Lazy("bascule.cli.request:request", "Open a port of a machine for you.", _ACCESS),
     "extend": Lazy("bascule.cli.extend:extend", "Extend access that is open.", _ACCESS),
     "revoke": Lazy("bascule.cli.revoke:revoke", "Close access before its end.", _ACCESS),
+    "approvals": Lazy(
+        "bascule.cli.approvals:approvals", "Show which requests wait for approval.", _ACCESS
+    ),
+    "approve": Lazy("bascule.cli.approve:approve", "Approve a request that waits.", _ACCESS),
+    "deny": Lazy("bascule.cli.approve:deny", "Deny a request that waits.", _ACCESS),
+    "withdraw": Lazy("bascule.cli.approve:withdraw", "Take back your waiting request.", _ACCESS),
     "status": Lazy(
         "bascule.cli.status:status", "Show what is open, for whom, until when.", _ACCESS
     ),
@@ -90,8 +96,9 @@ Exit codes:
   0  done                           5  not signed in
   1  failed                         6  server unreachable or unavailable
   2  wrong usage or bad input       7  the firewall did not apply it
-  3  not found                    130  interrupted (Ctrl-C)
-  4  not allowed
+  3  not found                      8  denied by an approver
+  4  not allowed                    9  nobody approved in time
+  130  interrupted (Ctrl-C)
   bascule ssh returns the exit code of ssh.
 """
 

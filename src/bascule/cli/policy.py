@@ -19,6 +19,8 @@ from bascule.cli.parameters import (
     SpanType,
     ports_option,
 )
+from bascule.cli.policy_rule import rule
+from bascule.cli.policy_test import test_command
 from bascule.cli.preview import dry_run_option, removal_words, tell_preview
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.released import tell_released
@@ -56,6 +58,10 @@ Examples:
 )
 def policy() -> None:
     """Which ports may be opened, from where, for how long."""
+
+
+policy.add_command(rule)
+policy.add_command(test_command)
 
 
 @policy.command(epilog="\b\nExamples:\n  bascule policy show\n  bascule policy show web-1 -o json")

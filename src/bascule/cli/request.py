@@ -102,6 +102,9 @@ def request(
     Waits until the machine's firewall has opened the port, then prints the end and how to
     connect. A request that is not open within a minute fails, and does not open later. The port
     closes by itself at the end.
+
+    If the policy wants somebody's approval, the request waits, and so does this command; Ctrl-C ends only
+    the command. Exit codes: 8 denied, 9 lapsed or withdrawn.
     """
     ends_at = _end(span, until)
     with connect() as connection:
@@ -115,7 +118,14 @@ def request(
         why = reason_for(choice, found.name, why)
         if rules.patience is not None:
             tell_patience(rules.patience)
-        request_id = initiate(connection, choice.policy_id, found.id, asked, why)
+        request_id, is_waiting = initiate(connection, choice.policy_id, found.id, asked, why)
+        if is_waiting:
+            if no_wait:
+                _print_waiting(connection, request_id, output)
+                return
+            from bascule.cli.until_decided import until_decided  # noqa: PLC0415  # reason: most requests wait for nobody
+
+            until_decided(connection, request_id)
         with may_still_open(request_id):
             answer = (get_request if no_wait else _wait)(connection, request_id)
         if output == "json":
@@ -131,6 +141,19 @@ def request(
             return
         for line in opened_lines(answer, connection.now()):
             say(line)
+
+
+def _print_waiting(connection: Connection, request_id: str, output: str) -> None:
+    from bascule.cli.approval_words import waiting_lines  # noqa: PLC0415  # reason: as above
+    from bascule.cli.approvals import described  # noqa: PLC0415  # reason: as above
+
+    answer = get_request(connection, request_id)
+    if output == "json":
+        emit_json(described(answer))
+        return
+    say(f"request {request_id}")
+    for line in waiting_lines(answer, connection.now()):
+        note(line)
 
 
 def _wait(connection: Connection, request_id: str) -> AccessRequest:

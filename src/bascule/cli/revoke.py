@@ -24,7 +24,7 @@ from bascule.cli.show import request_json
 from bascule.cli.waiting import Working, wait_until_closed
 from bascule.client import access
 from bascule.client.access import AccessRequest, GrantedPort
-from bascule.domain.lifecycle import ENDED_NOT_CONFIRMED
+from bascule.domain.lifecycle import ENDED_NOT_CONFIRMED, RequestState
 from bascule.errors import (
     BasculeError,
     EnforcementFailed,
@@ -36,6 +36,7 @@ from bascule.errors import (
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
+    from bascule.domain.ids import ResourceId
 
 NOT_LIVE = "GrantNotLive"  # the server's code for a request of which nothing is open
 LOST = (KeyboardInterrupt, ServerUnreachable, Unavailable)  # what leaves open whether it was done
@@ -135,13 +136,14 @@ def _targets(
         )
     if on is None:
         return [Target(each) for each in live]
-    return [
-        Target(
-            each,
-            tuple(port.grant_id for host, port in each.ports() if host.id == on and port.is_live),
-        )
-        for each in live
-    ]
+    return [Target(each, _grants_on(each, on)) for each in live]
+
+
+def _grants_on(request: AccessRequest, machine: ResourceId) -> tuple[str, ...] | None:
+    """Its live grants there; None where it waits for approval: that has no grants, and ends whole."""
+    if request.is_waiting:
+        return None
+    return tuple(p.grant_id for host, p in request.ports() if host.id == machine and p.is_live)
 
 
 def _end_each(connection: Connection, course: Course, *, kill: bool, is_named: bool) -> None:
@@ -238,6 +240,8 @@ def _lines(answers: Mapping[Target, AccessRequest], *, kill: bool) -> list[str]:
 
 
 def _word(port: GrantedPort) -> str:
+    if port.state == RequestState.WITHDRAWN:
+        return "withdrawn; it waited for approval and opened nothing"
     if port.row.is_settled:
         return "closed"
     return "ended, not confirmed" if port.state == ENDED_NOT_CONFIRMED else port.state

@@ -89,7 +89,8 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
     """Connect to MACHINE with ssh. Requests access first if you have none.
 
     Known hosts are stored under the machine's name, whatever its address. Nothing is printed
-    unless something is wrong.
+    unless something is wrong, or the request waits for somebody's approval: then it says for whom, and goes
+    on by itself when it is approved. Ctrl-C ends only the waiting; the same command takes it up again.
     """
     line = parse_ssh_line(arguments)
     if line.is_help:

@@ -170,7 +170,8 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 
 def _render(picture: Picture, now: datetime) -> str:
-    parts = [_open_part(picture, now), _ways_part(picture), _unanswered_part(picture)]
+    parts = [_open_part(picture, now), _waiting_part(picture, now), _ways_part(picture)]
+    parts.append(_unanswered_part(picture))
     parts.append(_ended_part(picture, now))
     parts.append(past_us_table(picture.machines))
     parts.append(_unnamed_part(picture))
@@ -231,6 +232,17 @@ def _open_part(picture: Picture, now: datetime) -> str:
         return render_table(heads, rows)
     rows = [[*row, port.state] for row, (_, _, port) in zip(rows, live, strict=True)]
     return render_table(["ASKED FOR", *heads[1:], "STATE"], rows)
+
+
+def _waiting_part(picture: Picture, now: datetime) -> str:
+    """What waits for approval; it opens nothing yet."""
+    waiting = [each for each in picture.requests if each.is_waiting]
+    if not waiting:
+        return ""
+    from bascule.cli.approval_words import list_rows  # noqa: PLC0415  # reason: most installations have none
+
+    heads = ["WAITING SINCE", "FOR", "ASKED FOR", "LENGTH", "WHY", "STATE", "REQUEST"]
+    return render_table(heads, list_rows(waiting, now))
 
 
 def _ways_part(picture: Picture) -> str:
@@ -339,7 +351,8 @@ def _needs_agent(machine: Machine) -> bool:
 def _json(picture: Picture, now: datetime) -> dict[str, object]:
     return {
         "at": format_utc(now),
-        "open": [request_json(each) for each in picture.requests],
+        "open": [request_json(each) for each in picture.requests if not each.is_waiting],
+        "waiting": [request_json(each) for each in picture.requests if each.is_waiting],
         "closedInNoPolicy": [
             {"machine": str(each.id), "number": port.number, "protocol": port.protocol}
             for each in picture.machines

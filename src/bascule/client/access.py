@@ -30,6 +30,7 @@ from bascule.domain.lifecycle import STATES, UNKNOWN, RequestState, Row
 from bascule.domain.times import format_duration, format_utc
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.approval import Approval
     from bascule.client.connection import Connection
 
 
@@ -109,14 +110,27 @@ class AccessRequest(NamedTuple):
     started_at: datetime
     ends_at: datetime | None
     machines: tuple[GrantedMachine, ...]
-    reasons: tuple[str, ...] = ()  # why it was refused
+    reasons: tuple[str, ...] = ()  # why it was refused or denied
+    approval: Approval | None = None  # None: it never waited for one
 
     def ports(self) -> list[tuple[GrantedMachine, GrantedPort]]:
         return [(machine, port) for machine in self.machines for port in machine.ports]
 
     @property
     def is_live(self) -> bool:
-        return any(port.is_live for _, port in self.ports())
+        """Is something open, or may it still open?"""
+        return self.is_waiting or any(port.is_live for _, port in self.ports())
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state == RequestState.WAITING
+
+
+class Asked(NamedTuple):
+    """A new request, or the one that waited already."""
+
+    id: str
+    is_waiting: bool  # for approval; False: it is decided
 
 
 class PortRequest(NamedTuple):
@@ -134,8 +148,8 @@ def initiate(
     machine: ResourceId,
     ports: Sequence[PortRequest],
     justification: str = "",
-) -> str:
-    """Ask; returns the request's id. Raises RequestDenied with every reason."""
+) -> Asked:
+    """Ask. Raises RequestDenied with every reason."""
     body: dict[str, object] = {
         "virtualMachines": [{"id": str(machine), "ports": [_asked_json(each) for each in ports]}]
     }
@@ -144,7 +158,8 @@ def initiate(
     answer = connection.call(
         "POST", f"{policy}/initiate", SECURITY_VERSION, body=body, is_decided=True
     )
-    return text(inner(answer.body, "bascule"), "requestId")
+    ours = inner(answer.body, "bascule")
+    return Asked(text(ours, "requestId"), text(ours, "state", "") == RequestState.WAITING)
 
 
 def get_request(
@@ -156,7 +171,7 @@ def get_request(
         query["waitFor"] = "closed"
     answer = connection.call(
         "GET",
-        f"{_collection(connection)}/{request_id}",
+        f"{requests_path(connection)}/{request_id}",
         BASCULE_VERSION,
         query=query,
         wait_seconds=wait_seconds,
@@ -171,9 +186,15 @@ def list_requests(
     is_mine: bool = False,
     machine: ResourceId | None = None,
     state: RequestState | None = None,
+    waits_for_me: bool = False,
+    was_decided_by_me: bool = False,
 ) -> list[AccessRequest]:
-    """Newest first."""
+    """Newest first; those for which all holds that is asked for."""
     terms = []
+    if waits_for_me:
+        terms.append("waitingFor eq 'me'")
+    if was_decided_by_me:
+        terms.append("decidedBy eq 'me'")
     if state is not None:
         terms.append(f"state eq '{state}'")
     if is_live:
@@ -183,7 +204,7 @@ def list_requests(
     if is_mine:
         terms.append("requestor eq 'me'")
     query = {"$filter": " and ".join(terms)} if terms else {}
-    pages = connection.pages(_collection(connection), BASCULE_VERSION, query)
+    pages = connection.pages(requests_path(connection), BASCULE_VERSION, query)
     return [read_request(each) for each in pages]
 
 
@@ -204,7 +225,7 @@ def revoke(
     body: dict[str, object] = {"kill": kill}
     if grant_ids is not None:
         body["grantIds"] = list(grant_ids)
-    path = f"{_collection(connection)}/{request_id}/revoke"
+    path = f"{requests_path(connection)}/{request_id}/revoke"
     return read_request(connection.call("POST", path, BASCULE_VERSION, body=body).body)
 
 
@@ -219,12 +240,12 @@ def extend(
         if ends_at is not None
         else {}
     )
-    path = f"{_collection(connection)}/{request_id}/extend"
+    path = f"{requests_path(connection)}/{request_id}/extend"
     answer = connection.call("POST", path, BASCULE_VERSION, body=body, is_decided=True)
     return read_request(answer.body)
 
 
-def _collection(connection: Connection) -> str:
+def requests_path(connection: Connection) -> str:
     return f"{connection.subscription}/providers/Bascule.Access/accessRequests"
 
 
@@ -252,7 +273,16 @@ def read_request(data: Data) -> AccessRequest:
         ends_at=instant(properties, "endTimeUtc"),
         machines=tuple(_read_machine(each) for each in objects(properties, "virtualMachines")),
         reasons=tuple(text(each, "message") for each in objects(properties, "reasons")),
+        approval=_read_approval(properties),
     )
+
+
+def _read_approval(properties: Data) -> Approval | None:
+    if not properties.get("approval"):
+        return None
+    from bascule.client.approval import read_approval  # noqa: PLC0415  # reason: most requests never waited
+
+    return read_approval(inner(properties, "approval"))
 
 
 def _read_machine(data: Data) -> GrantedMachine:
