@@ -10,7 +10,9 @@
     CompatiblePSEditions = @('Core', 'Desktop')
     # The names with Bascule in them are the same functions, for use beside Az.Security.
     FunctionsToExport    = @(
+        'Approve-BasculeAccessRequest'
         'Connect-Bascule'
+        'Deny-BasculeAccessRequest'
         'Disconnect-Bascule'
         'Enter-BasculeSSH'
         'Get-AzJitNetworkAccessPolicy'

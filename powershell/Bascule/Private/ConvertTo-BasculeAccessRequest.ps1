@@ -27,6 +27,7 @@ function ConvertTo-BasculeAccessRequest {
                 if ($each) { Protect-BasculeText -Text ([string] $each.message) }
             }
         )
+        $approval = Get-BasculeProperty -InputObject $properties -Name 'approval'
         $end = Get-BasculeProperty -InputObject $properties -Name 'endTimeUtc'
         $justification = [string] (Get-BasculeProperty -InputObject $properties -Name 'justification')
         [pscustomobject]@{
@@ -38,7 +39,8 @@ function ConvertTo-BasculeAccessRequest {
             Justification = Protect-BasculeText -Text $justification
             StartTimeUtc  = ConvertFrom-BasculeInstant -Text $properties.startTimeUtc
             EndTimeUtc    = $(if ($end) { ConvertFrom-BasculeInstant -Text $end })
-            Reasons       = $reasons  # why it was refused
+            Reasons       = $reasons  # why it was refused or denied
+            Approval      = $(if ($approval) { ConvertTo-BasculeApproval -Data $approval })  # $null: it never waited
             Ports         = $ports
             PolicyId      = [string] $properties.policyId
             Id            = [string] $Data.id

@@ -19,6 +19,14 @@ function New-BasculeUnopenedError {
                     "$name did not open: $why"
                 }
                 'opening' { "$name was not reported open in time" }
+                'waiting' { "$name still waits for approval" }
+                'denied' {
+                    $by = if ($Request.Approval -and $Request.Approval.DeniedBy) { " by $($Request.Approval.DeniedBy)" } else { '' }
+                    $why = if ($by) { $Request.Approval.DenialReason } else { $Request.Reasons -join ' ' }
+                    "$name was denied${by}: $why"
+                }
+                'lapsed' { "nobody decided about $name in time" }
+                'withdrawn' { "the request for $name was withdrawn" }
                 default { "$name is $($port.State): $($port.StatusReason)" }
             }
         }
@@ -26,9 +34,13 @@ function New-BasculeUnopenedError {
     if ($reasons.Count -eq 0) {
         return
     }
-    $isLate = $Request.Ports.State -contains 'opening'
+    $isLate = [bool] ($Request.Ports.State | Where-Object -FilterScript { $_ -in 'opening', 'waiting' })
     $category = if ($isLate) { 'OperationTimeout' } else { 'ResourceUnavailable' }
-    $code = if ($isLate) { 'WaitTimeout' } else { 'NotOpen' }
+    $code = switch ($Request.State) {
+        'denied' { 'ApprovalDenied' }
+        { $_ -in 'lapsed', 'withdrawn' } { 'ApprovalLapsed' }
+        default { if ($isLate) { 'WaitTimeout' } else { 'NotOpen' } }
+    }
     New-BasculeErrorRecord -Code $code -Category $category -Message ($reasons -join '; ') -Target $Request.RequestId -Advice (
         "To see its agent: Get-BasculeMachine -Name $($Request.Ports[0].Machine)"
     )

@@ -25,6 +25,20 @@ function Request-BasculePort {
         TimeoutSeconds = 75
         Activity       = "Waiting until $($Machine.name) has port $($Choice.Port) open"
     }
+    $state = Get-BasculeProperty -InputObject $answer.bascule -Name 'state'
+    if ($state -eq 'waiting') {
+        Write-Warning -Message (
+            "Request $($answer.bascule.requestId) waits for approval; this goes on by itself when it is approved. " +
+            "To take it back: Stop-BasculeAccessRequest -Id $($answer.bascule.requestId)"
+        )
+        $approval = @{
+            RequestId      = $answer.bascule.requestId
+            While          = 'waiting'
+            TimeoutSeconds = 172800
+            Activity       = "Waiting for approval of $($Machine.name) port $($Choice.Port)"
+        }
+        $null = Wait-BasculeRequestState @approval
+    }
     $request = Wait-BasculeRequestState @wait
     $problem = New-BasculeUnopenedError -Request $request
     if ($null -ne $problem) {

@@ -8,7 +8,8 @@ function Get-BasculeAccessRequest {
 
     State is the state in which the machine's firewall was last read back: opening, open,
     notConfirmed (open, but its agent is silent), failed, closing, endedNotConfirmed (ended more
-    than a minute ago, and its agent is silent) or closed. Times are UTC.
+    than a minute ago, and its agent is silent) or closed. A request that needs somebody's approval is
+    waiting, and then opening, denied, lapsed or withdrawn; Approval says for whom it waits. Times are UTC.
     .PARAMETER Id
     A request's id. For a live request its first characters are enough.
     .PARAMETER Machine
@@ -16,11 +17,17 @@ function Get-BasculeAccessRequest {
     .PARAMETER Requestor
     Only requests by this principal: me, or a name or id.
     .PARAMETER Live
-    Only requests that are opening, open or closing now.
+    Only requests that are waiting, opening, open or closing now.
+    .PARAMETER WaitingForMe
+    Only requests that wait for your approval.
     .EXAMPLE
     Get-BasculeAccessRequest -Live
 
-    Requests that are open now or about to open.
+    Requests that are open now, about to open or waiting for approval.
+    .EXAMPLE
+    Get-BasculeAccessRequest -WaitingForMe | Select-Object -Property RequestId, Requestor, Justification
+
+    What you are asked to approve.
     .EXAMPLE
     Get-BasculeAccessRequest -Requestor me -Machine web-1
 
@@ -29,6 +36,8 @@ function Get-BasculeAccessRequest {
     Get-BasculeAccessRequest -Live | Where-Object { $_.EndTimeUtc -gt [datetime]::UtcNow.AddHours(8) } | Stop-BasculeAccessRequest
 
     Ends access that would stay open for more than eight further hours.
+    .LINK
+    Approve-BasculeAccessRequest
     .LINK
     Stop-BasculeAccessRequest
     .LINK
@@ -41,7 +50,8 @@ function Get-BasculeAccessRequest {
         [Alias('RequestId')] [string[]] $Id,
         [Parameter(ParameterSetName = 'List')] [ValidateNotNullOrEmpty()] [string] $Machine,
         [Parameter(ParameterSetName = 'List')] [ValidateNotNullOrEmpty()] [string] $Requestor,
-        [Parameter(ParameterSetName = 'List')] [switch] $Live
+        [Parameter(ParameterSetName = 'List')] [switch] $Live,
+        [Parameter(ParameterSetName = 'List')] [switch] $WaitingForMe
     )
     begin {
         Import-CallerPreference -Cmdlet $PSCmdlet
@@ -62,6 +72,9 @@ function Get-BasculeAccessRequest {
             $clauses = @()
             if ($Live) {
                 $clauses += 'live eq true'
+            }
+            if ($WaitingForMe) {
+                $clauses += "waitingFor eq 'me'"
             }
             if ($Machine) {
                 $clauses += "machine eq '{0}'" -f (Find-BasculeMachine -Name $Machine).id
