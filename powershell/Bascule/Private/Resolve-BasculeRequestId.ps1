@@ -20,8 +20,14 @@ function Resolve-BasculeRequestId {
                 "'$(Protect-BasculeText -Text $Id)' is not the id of a request."
             ) -Target $Id -Advice 'Take it from Get-BasculeAccessRequest: the whole RequestId, or its first characters.')
     }
-    $call = @{ Method = 'GET'; Path = Get-BasculeRequestCollection; Query = @{ '$filter' = 'live eq true' } }
-    $found = @(Invoke-BasculeApi @call -AllPages | Where-Object -FilterScript { $_.name.StartsWith($name) })
+    # Who is asked to approve may read it for that alone, and does not find it among the live ones.
+    $found = @(
+        foreach ($filter in 'live eq true', "waitingFor eq 'me'") {
+            $call = @{ Method = 'GET'; Path = Get-BasculeRequestCollection; Query = @{ '$filter' = $filter } }
+            Invoke-BasculeApi @call -AllPages | Where-Object -FilterScript { $_.name.StartsWith($name) }
+        }
+    ) | Sort-Object -Property name -Unique
+    $found = @($found)
     if ($found.Count -eq 1) {
         return [string] $found[0].name
     }

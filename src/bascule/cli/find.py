@@ -93,8 +93,13 @@ def find_waiting(connection: Connection, wanted: str) -> AccessRequest:
     """A request by its id, or by the first characters of the id of one that waits for approval."""
     if is_guid(wanted):
         return get_request(connection, wanted.lower())
-    waiting = list_requests(connection, state=RequestState.WAITING)
-    found = [each for each in waiting if wanted and each.id.startswith(wanted.lower())]
+    # Who is asked may read it for that alone, and does not find it among all.
+    waiting = [
+        *list_requests(connection, waits_for_me=True),
+        *list_requests(connection, state=RequestState.WAITING),
+    ]
+    known = {each.id: each for each in waiting}
+    found = [each for each in known.values() if wanted and each.id.startswith(wanted.lower())]
     if len(found) == 1:
         return found[0]
     if found:
