@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# ruff: noqa: F811  # reason: the fixture of that name
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +25,7 @@ APPROVAL_ROLE = "Bascule Access Approver"
 
 
 @pytest.fixture
-def people(cli: Cli) -> dict[str, str]:  # noqa: F811  # reason: the fixture of that name
+def people(cli: Cli) -> dict[str, str]:
     """Ids of Anna and Ben; a machine with a policy; a rule by which Anna approves."""
     cli.house.add_machine("web-1")
     found = {name: add_user(cli.house, f"{name}@example.com").id for name in ("anna", "ben")}
@@ -36,7 +38,7 @@ def people(cli: Cli) -> dict[str, str]:  # noqa: F811  # reason: the fixture of 
 
 
 @contextmanager
-def signed_in(cli: Cli, user: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: F811  # reason: as above
+def signed_in(cli: Cli, user: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The command line is that person's."""
     token = cli.house.token(user, PrincipalKind.USER, f"{user}/0")
     whole = HouseHttps.request
@@ -51,11 +53,11 @@ def signed_in(cli: Cli, user: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield
 
 
-def ask(cli: Cli) -> Any:  # noqa: F811  # reason: as above
+def ask(cli: Cli) -> Any:
     return cli.json("request", "web-1", "--for", "30m", "--why", "ticket 4711", "--no-wait")
 
 
-def test_a_request_waits_and_says_for_whom(cli: Cli, people: dict[str, str]) -> None:  # noqa: F811
+def test_a_request_waits_and_says_for_whom(cli: Cli, people: dict[str, str]) -> None:
     asked = cli.done("request", "web-1", "--for", "30m", "--no-wait")
     assert "waits for approval" in asked.err
     assert "Anna" in asked.err
@@ -75,7 +77,7 @@ def test_a_request_waits_and_says_for_whom(cli: Cli, people: dict[str, str]) -> 
 def test_anna_approves_and_may_shorten(
     cli: Cli,
     people: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = ask(cli)
     short = asked["requestId"][:8]
@@ -99,7 +101,7 @@ def test_anna_approves_and_may_shorten(
     assert found["requestId"] == asked["requestId"]
 
 
-def test_a_no_ends_it(cli: Cli, people: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_no_ends_it(cli: Cli, people: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = ask(cli)
     with signed_in(cli, people["ben"], monkeypatch):
         assert cli("deny", asked["requestId"], "--why", "no", "--yes").code in (3, 4), "not asked"
@@ -113,7 +115,7 @@ def test_a_no_ends_it(cli: Cli, people: dict[str, str], monkeypatch: pytest.Monk
     assert shown["approval"]["denial"]["reason"] == "tomorrow"
 
 
-def test_withdrawn_by_its_requestor(cli: Cli, people: dict[str, str]) -> None:  # noqa: F811
+def test_withdrawn_by_its_requestor(cli: Cli, people: dict[str, str]) -> None:
     asked = ask(cli)
     assert "Withdrawn: web-1 22" in cli.done("withdraw").out
     assert cli("withdraw").code == 3
@@ -129,7 +131,7 @@ Act = Callable[[str], None]
 
 
 @pytest.fixture
-def meanwhile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:  # noqa: F811
+def meanwhile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
     """Does something to the request while the command waits for it."""
 
     def arrange(act: Act) -> None:
@@ -149,7 +151,7 @@ def meanwhile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None
 
 
 def test_whoever_waits_hears_of_a_no(
-    cli: Cli,  # noqa: F811
+    cli: Cli,
     people: dict[str, str],
     meanwhile: Callable[[Act], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -169,7 +171,7 @@ def test_whoever_waits_hears_of_a_no(
 def test_whoever_waits_hears_that_it_was_withdrawn(
     cli: Cli,
     people: dict[str, str],
-    meanwhile: Callable[[Act], None],  # noqa: F811
+    meanwhile: Callable[[Act], None],
 ) -> None:
     def withdraw(request_id: str) -> None:
         assert cli.house.call("POST", f"{path_of(cli, request_id)}/revoke", {}).status_code == 200
@@ -183,7 +185,7 @@ def test_whoever_waits_hears_that_it_was_withdrawn(
 def test_ctrl_c_ends_only_the_waiting(
     cli: Cli,
     people: dict[str, str],
-    meanwhile: Callable[[Act], None],  # noqa: F811
+    meanwhile: Callable[[Act], None],
 ) -> None:
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
@@ -195,11 +197,11 @@ def test_ctrl_c_ends_only_the_waiting(
     assert len(cli.json("approvals", "--mine")) == 1
 
 
-def path_of(cli: Cli, request_id: str) -> str:  # noqa: F811
+def path_of(cli: Cli, request_id: str) -> str:
     return f"{cli.house.subscription}/providers/Bascule.Access/accessRequests/{request_id}"
 
 
-def answer(cli: Cli, user: str, request_id: str, act: str, body: Any) -> None:  # noqa: F811
+def answer(cli: Cli, user: str, request_id: str, act: str, body: Any) -> None:
     client = cli.house.client_of(cli.house.token(user, PrincipalKind.USER, f"{user}/0"))
     said = client.post(
         f"{path_of(cli, request_id)}/{act}", params={"api-version": BASCULE}, json=body
@@ -207,7 +209,7 @@ def answer(cli: Cli, user: str, request_id: str, act: str, body: Any) -> None:  
     assert said.status_code == 200, said.text
 
 
-def test_rules_are_set_listed_and_removed(cli: Cli, people: dict[str, str]) -> None:  # noqa: F811
+def test_rules_are_set_listed_and_removed(cli: Cli, people: dict[str, str]) -> None:
     rule = "policy", "rule"
     made = cli.done(
         *rule,
@@ -252,7 +254,7 @@ def test_rules_are_set_listed_and_removed(cli: Cli, people: dict[str, str]) -> N
     assert "has no rule" in cli.done(*rule, "remove", "never-at-night", "--yes").out
 
 
-def test_what_somebody_would_get(cli: Cli, people: dict[str, str]) -> None:  # noqa: F811
+def test_what_somebody_would_get(cli: Cli, people: dict[str, str]) -> None:
     wanted = "policy", "test", "web-1", "--as", "ben@example.com"
     assert cli(*wanted).code == 4, "ben has no right there at all"
     cli.done("role", "assign", "Contributor", "--to", "ben@example.com")
@@ -265,7 +267,5 @@ def test_what_somebody_would_get(cli: Cli, people: dict[str, str]) -> None:  # n
     assert json_outcome(cli, *wanted) == "denied"
 
 
-def json_outcome(cli: Cli, *args: str) -> str:  # noqa: F811
-    import json  # noqa: PLC0415  # reason: one use
-
+def json_outcome(cli: Cli, *args: str) -> str:
     return str(json.loads(cli(*args, "-o", "json").out)["outcome"])
