@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bascule.cli import until_decided
-from bascule.client.access import AccessRequest
+from bascule.client.access import AccessRequest, get_request
 from bascule.domain.access import PrincipalKind
 from bascule.errors import ApprovalDenied, ApprovalLapsed
 from tests.wire.browsing import add_user
@@ -135,7 +135,7 @@ def meanwhile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None
     """Does something to the request while the command waits for it."""
 
     def arrange(act: Act) -> None:
-        whole = until_decided.get_request
+        whole = get_request
         looks = []
 
         def get(connection: Any, request_id: str, wait: int = 0) -> AccessRequest:

@@ -10,7 +10,8 @@ from bascule.cli.choose import choose
 from bascule.cli.reason import reason_for
 from bascule.cli.show import SSH_PORT, unopened
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
-from bascule.client.access import AccessRequest, PortRequest, initiate
+from bascule.client import access
+from bascule.client.access import AccessRequest, PortRequest
 from bascule.client.policies import MachineRules, PolicyRules
 from bascule.errors import RequestDenied
 
@@ -28,7 +29,9 @@ def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) ->
     choice = choose(rules, [number], wish.policy_name)
     asked = PortRequest(number, wish.span or choice.default_span, None, None)
     why = reason_for(choice, name, wish.why)
-    request_id, is_waiting = initiate(connection, choice.policy_id, rules.machine_id, [asked], why)
+    request_id, is_waiting = access.ask(
+        connection, choice.policy_id, rules.machine_id, [asked], why
+    )
     if is_waiting:
         from bascule.cli.until_decided import until_decided  # noqa: PLC0415  # reason: most requests wait for nobody
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from bascule.cli.approvers import principal_id
 from bascule.cli.choose import choose
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine
 from bascule.cli.parameters import MACHINE, MY_ADDRESS, PORT_NUMBER, SPAN, SourceType
-from bascule.cli.policy_rule import find_policy, principal_id
+from bascule.cli.policy_rule import find_policy
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.rule_words import stages_words
 from bascule.cli.spans import parse_until

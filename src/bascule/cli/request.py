@@ -22,7 +22,7 @@ from bascule.cli.waiting import (
     tell_patience,
     wait_until_open,
 )
-from bascule.client.access import AccessRequest, PortRequest, get_request, initiate
+from bascule.client.access import AccessRequest, PortRequest, ask, get_request
 from bascule.client.policies import get_machine_rules
 from bascule.clocks import SystemClock
 
@@ -118,7 +118,7 @@ def request(
         why = reason_for(choice, found.name, why)
         if rules.patience is not None:
             tell_patience(rules.patience)
-        request_id, is_waiting = initiate(connection, choice.policy_id, found.id, asked, why)
+        request_id, is_waiting = ask(connection, choice.policy_id, found.id, asked, why)
         if is_waiting:
             if no_wait:
                 _print_waiting(connection, request_id, output)

@@ -142,7 +142,7 @@ class PortRequest(NamedTuple):
     source: str | None  # None: the address that the call comes from
 
 
-def initiate(
+def ask(
     connection: Connection,
     policy: ResourceId,
     machine: ResourceId,
@@ -160,6 +160,17 @@ def initiate(
     )
     ours = inner(answer.body, "bascule")
     return Asked(text(ours, "requestId"), text(ours, "state", "") == RequestState.WAITING)
+
+
+def initiate(
+    connection: Connection,
+    policy: ResourceId,
+    machine: ResourceId,
+    ports: Sequence[PortRequest],
+    justification: str = "",
+) -> str:
+    """The same; its id alone."""
+    return ask(connection, policy, machine, ports, justification).id
 
 
 def get_request(
