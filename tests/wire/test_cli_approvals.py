@@ -269,3 +269,18 @@ def test_what_somebody_would_get(cli: Cli, people: dict[str, str]) -> None:
 
 def json_outcome(cli: Cli, *args: str) -> str:
     return str(json.loads(cli(*args, "-o", "json").out)["outcome"])
+
+
+def test_a_port_asks_for_approval_by_itself(cli: Cli, people: dict[str, str]) -> None:
+    cli.done("policy", "rule", "remove", "two-eyes", "--yes")
+    set_it = "policy", "set", "web-1", "-p", "22"
+    shown = cli.done(*set_it, "--approver", "user:anna@example.com", "--approver", "role")
+    assert "whoever may approve there" in shown.out
+    assert ask(cli)["state"] == "waiting"
+    cli.done(*set_it, "--max", "2h")
+    (rule,) = cli.json("policy", "show", "web-1")[0]["policies"][0]["ports"]
+    assert rule["approval"]["stages"][0]["approvers"]["role"] is True, "kept"
+    assert cli(*set_it, "--approvals", "2").code == 2
+    assert cli(*set_it, "--approver", "nobody@example.com").code == 2
+    cli.done(*set_it, "--no-approval")
+    assert ask(cli)["state"] == "opening"

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import click
 
+from bascule.cli.approvers import stage_of
 from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
@@ -44,6 +45,7 @@ from bascule.domain.policy import (
     PortRule,
     RuleProtocol,
 )
+from bascule.protocol.rules import read_stages
 
 DEFAULT_POLICY = "default"
 RECOMMENDED = {"windows": Port(3389, "TCP")}  # any other system: ssh
@@ -97,7 +99,8 @@ Examples:
   bascule policy set web-1 -p 22 -p 5432 --max 1h --from 198.51.100.0/24
   bascule policy set web-1 -p 22 --on-expiry kill --require-why
   bascule policy set web-1 -p 22 --on-expiry drain --drain-for 10m
-  bascule policy set app-1 -p 22 --public-port 2222""",
+  bascule policy set app-1 -p 22 --public-port 2222
+  bascule policy set db-1 -p 5432 --approver group:on-call""",
 )
 @click.argument("machine", type=MACHINE)
 @ports_option("22, on Windows 3389")
@@ -133,6 +136,21 @@ Examples:
 )
 @click.option("--require-why", is_flag=True, help="Requests must give a reason.")
 @click.option(
+    "--approver",
+    "approvers",
+    multiple=True,
+    metavar="user:NAME|group:NAME|role",
+    help="Requests wait for the approval of one of these; repeatable. role: whoever holds the right to "
+    "approve at the machine. Default: what the policy says already.",
+)
+@click.option(
+    "--approvals",
+    type=click.IntRange(1, 10),
+    metavar="N",
+    help="How many must approve. Default: 1.",
+)
+@click.option("--no-approval", is_flag=True, help="Requests wait for no approval of these ports.")
+@click.option(
     "--public-port",
     "public",
     type=PublicPortType(),
@@ -158,6 +176,9 @@ def set_command(
     on_expiry: str,
     drain_for: timedelta | None,
     require_why: bool,
+    approvers: tuple[str, ...],
+    approvals: int | None,
+    no_approval: bool,
     public: tuple[Address | None, int] | None,
     policy_name: str,
     dry_run: bool,
@@ -175,9 +196,14 @@ def set_command(
         raise click.UsageError(
             "--on-expiry drain and --drain-for go together: --on-expiry drain --drain-for 10m."
         )
+    if (approvals is not None and not approvers) or (no_approval and approvers):
+        raise click.UsageError("--approvals goes with --approver, and --no-approval without it.")
     address, number = public or (None, None)
     with connect() as connection:
         found = find_machine(connection, machine)
+        stages = (
+            read_stages([stage_of(connection, approvers, approvals, None, ())]) if approvers else ()
+        )
         wanted = ports or (RECOMMENDED.get(found.os_type.lower(), SSH),)
         rules = [
             PortRule(
@@ -190,11 +216,15 @@ def set_command(
                 public_port=number,
                 public_address=address,
                 drain_for=drain_for,
+                approval=stages,
             )
             for port in dict.fromkeys(wanted)
         ]
         if dry_run:
-            tell_preview(preview_machine_rules(connection, found.id, rules, policy_name), output)
+            preview = preview_machine_rules(
+                connection, found.id, rules, policy_name, drops_approval=no_approval
+            )
+            tell_preview(preview, output)
             if found.point is None and output != "json":
                 note(
                     f"{found.name} has no agent yet, so no port would be closed until it has one: "
@@ -202,7 +232,9 @@ def set_command(
                 )
             return
         keep_my_way_in(found, wanted)
-        answer = put_machine_rules(connection, found.id, rules, policy_name)
+        answer = put_machine_rules(
+            connection, found.id, rules, policy_name, drops_approval=no_approval
+        )
         after = get_machine(connection, found.id)
         both = several_words(connection, after) if output != "json" else ""
     if output == "json":

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bascule.cli.find import port_words
+from bascule.cli.rule_words import stages_words
 from bascule.cli.spans import show_span
 from bascule.client.policies import MachineRules
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import PublicPort
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.protocol.port_rules import flat_rule_json
+from bascule.protocol.rules import stages_json
 
 
 def rule_rows(
     machines: Iterable[MachineRules], *, with_machine: bool = True
 ) -> tuple[list[str], list[list[object]]]:
     """Heads and rows, one row a rule."""
-    heads = ["MACHINE", "PORT", "AT MOST", "FROM", "AT THE END", "REASON", "POLICY", "PUBLIC PORT"]
+    heads = ["MACHINE", "PORT", "AT MOST", "FROM", "AT THE END", "REASON", "POLICY"]
+    seldom = ["APPROVAL", "PUBLIC PORT"]  # without a column where no rule has any
     rows: list[list[object]] = [
         [
             rules.machine_id.name,
@@ -27,14 +30,17 @@ def rule_rows(
             _at_end(rule),
             "required" if rule.justification_required else "",
             policy.policy_id.name,
+            stages_words(stages_json(rule.approval)),
             _public(rule),
         ]
         for rules in machines
         for policy in rules.policies
         for rule in policy.ports
     ]
-    if not any(row[-1] for row in rows):  # as in most houses
-        heads, rows = heads[:-1], [row[:-1] for row in rows]
+    known = len(heads)
+    shown = [at for at in range(len(seldom)) if any(row[known + at] for row in rows)]
+    heads += [seldom[at] for at in shown]
+    rows = [row[:known] + [row[known + at] for at in shown] for row in rows]
     if with_machine:
         return heads, rows
     return heads[1:], [row[1:] for row in rows]

@@ -26,6 +26,7 @@ from bascule.domain.net import AddressPrefix, PublicPort, parse_address
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.domain.times import parse_duration
 from bascule.protocol.port_rules import rule_json
+from bascule.protocol.rules import read_stages
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -63,10 +64,18 @@ def get_machine_rules(connection: Connection, machine: ResourceId) -> MachineRul
 
 
 def put_machine_rules(
-    connection: Connection, machine: ResourceId, ports: Sequence[PortRule], policy_name: str
+    connection: Connection,
+    machine: ResourceId,
+    ports: Sequence[PortRule],
+    policy_name: str,
+    *,
+    drops_approval: bool = False,
 ) -> MachineRules:
-    """Replace this machine's rules in one policy, which is made when it is absent."""
-    body = {"properties": {"ports": list(map(rule_json, ports)), "policyName": policy_name}}
+    """Replace this machine's rules in one policy, which is made when it is absent.
+
+    A rule without approval keeps the one that its port has, or drops it.
+    """
+    body = _rules_body(ports, policy_name, drops_approval)
     answer = connection.call("PUT", _path(machine), BASCULE_VERSION, body=body)
     return _read_machine_rules(machine, answer.body)
 
@@ -114,17 +123,31 @@ class Preview:
     rules: tuple[RuleChange, ...] = ()
 
 
+def _rules_body(
+    ports: Sequence[PortRule], policy_name: str, drops_approval: bool
+) -> dict[str, object]:
+    told = list(map(rule_json, ports))
+    if drops_approval:
+        for each in told:
+            each["bascule"]["approval"] = None
+    return {"properties": {"ports": told, "policyName": policy_name}}
+
+
 def preview_machine_rules(
-    connection: Connection, machine: ResourceId, ports: Sequence[PortRule], policy_name: str
+    connection: Connection,
+    machine: ResourceId,
+    ports: Sequence[PortRule],
+    policy_name: str,
+    *,
+    drops_approval: bool = False,
 ) -> Preview:
     """What ``put_machine_rules`` would do."""
-    properties = {"ports": list(map(rule_json, ports)), "policyName": policy_name}
     answer = connection.call(
         "PUT",
         _path(machine),
         BASCULE_VERSION,
         query=_DRY_RUN,
-        body={"properties": properties},
+        body=_rules_body(ports, policy_name, drops_approval),
     )
     return _read_preview(answer.body)
 
@@ -263,6 +286,7 @@ def _read_rules(ports: Iterable[Data]) -> tuple[PortRule, ...]:
             drain_for=parse_duration(stay)
             if (stay := text(inner(each, "bascule"), "drainFor", ""))
             else None,
+            approval=read_stages(objects(inner(inner(each, "bascule"), "approval"), "stages")),
         )
         for each in ports
     )
