@@ -257,7 +257,7 @@ def test_rules_are_set_listed_and_removed(cli: Cli, people: dict[str, str]) -> N
 def test_what_somebody_would_get(cli: Cli, people: dict[str, str]) -> None:
     wanted = "policy", "test", "web-1", "--as", "ben@example.com"
     assert cli(*wanted).code == 4, "ben has no right there at all"
-    cli.done("role", "assign", "Contributor", "--to", "ben@example.com")
+    cli.done("role", "assign", "Contributor", "ben@example.com")
     told = cli(*wanted)
     assert told.code == 8
     assert "would wait for approval" in told.out

@@ -92,6 +92,26 @@ def view_approvals(
     }
 
 
+def shown_due(reader: PrincipalReads, stages: Sequence[DueStage]) -> tuple[ShownStage, ...]:
+    """Stages that a request would pass; nobody is asked yet."""
+    names = _Names(reader)
+    return tuple(
+        ShownStage(
+            due=due,
+            state="later",
+            approvers=names.approvers(due.stage.approvers),
+            escalate_to=None
+            if due.stage.escalate_after is None
+            else names.approvers(due.stage.escalate_to),
+            asked_since=None,
+            escalates_at=None,
+            is_escalated=False,
+            votes=(),
+        )
+        for due in stages
+    )
+
+
 class _Names:
     """Of users and groups, each looked up once."""
 

@@ -7,10 +7,15 @@ from fastapi import APIRouter, Response
 from bascule.api.auth import Call, CurrentCall, GuardedRoute
 from bascule.api.entries import decides
 from bascule.api.envelope import CompactJson
+from bascule.api.my_address import source_of_caller
 from bascule.api.paths import PolicyPath
 from bascule.api.preconditions import WantedConditions
 from bascule.api.routes.jit import POLICY
+from bascule.api.wire.policies import foreign_machines
+from bascule.api.wire.problems import reject
+from bascule.api.wire.requests import read_machines
 from bascule.api.wire.rules import AccessRuleBody, access_rule_json
+from bascule.api.wire.tried import TryBody, tried_json
 from bascule.domain.actions import POLICY_READ, RULES_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.rules import Rule
@@ -23,6 +28,7 @@ from bascule.services import rules_written
 from bascule.services.act import Act
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, denial
+from bascule.services.try_rules import try_rules
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -81,6 +87,32 @@ async def delete_access_rule(
         return rules_written.delete_rule(tx, act, call.subject, policy, rule, precondition)
 
     return Response(status_code=200 if await call.perform(work) else 204)
+
+
+@router.post(f"{POLICY}/tryRules")
+@decides(RULES_WRITE)
+async def post_try_rules(call: CurrentCall, policy: PolicyPath, body: TryBody) -> Response:
+    """What that person would get; writes nothing."""
+    named = [machine.id for machine in body.virtual_machines]
+    reject([*foreign_machines(named, call.subscription_id, "virtualMachines")])
+    caller = (
+        source_of_caller(call.subject.address, call.state.proxies) if body.needs_caller else None
+    )
+    at = None if body.at is None else body.at.at
+    machines = read_machines(body, caller, at or call.now)
+    tried = await call.read(
+        lambda reader: try_rules(
+            reader,
+            call.subject,
+            policy,
+            machines,
+            body.justification,
+            body.principal_id,
+            call.now,
+            at,
+        )
+    )
+    return CompactJson(tried_json(tried))
 
 
 def _readable(reader: Reader, call: Call, policy: ResourceId) -> StoredPolicy:

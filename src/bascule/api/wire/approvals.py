@@ -47,7 +47,7 @@ def approval_json(view: ApprovalView) -> dict[str, Any]:
         "decidedAt": None if pending.decided_at is None else format_utc(pending.decided_at),
         "selfApproval": pending.may_approve_own,
         "asksFor": asks_for,
-        "stages": [_stage_json(n, each) for n, each in enumerate(view.stages, start=1)],
+        "stages": [stage_json(n, each) for n, each in enumerate(view.stages, start=1)],
         "denial": None
         if denial is None
         else {
@@ -63,7 +63,7 @@ def approval_json(view: ApprovalView) -> dict[str, Any]:
     }
 
 
-def _stage_json(number: int, shown: ShownStage) -> dict[str, Any]:
+def stage_json(number: int, shown: ShownStage) -> dict[str, Any]:
     reasons = {str(sorted(each.items())): each for each in map(_because, shown.due.because)}
     return {
         "number": number,

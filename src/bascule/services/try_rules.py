@@ -1,0 +1,102 @@
+"""What a given person would get, now or at a given time, and which rules say so; nothing is asked for.
+
+Rights, groups and open access are those of now; rules with hours are judged at the time that was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bascule.domain.access import Subject
+from bascule.domain.actions import RULES_WRITE
+from bascule.domain.decide import Allowed, Denied, NeedsApproval
+from bascule.domain.due import Approval, holding
+from bascule.domain.ids import ResourceId
+from bascule.domain.policy import Policy
+from bascule.domain.request import AccessRequest, RequestedMachine
+from bascule.domain.rules import Rule
+from bascule.domain.scopes import resource_scope
+from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem
+from bascule.interfaces.asked import AskedMachine
+from bascule.services.act import Act, new_id
+from bascule.services.approval_views import ApprovalViewReads, ShownStage, shown_due
+from bascule.services.public_port_choices import Choices
+from bascule.services.requests import JudgeReads, approval_of, judge
+from bascule.services.rights import Needed, check, rights_of
+
+FURTHEST = timedelta(days=366)  # ahead
+ALLOWED, DENIED, NEEDS_APPROVAL = "allowed", "denied", "needsApproval"
+
+
+class TryReads(ApprovalViewReads, JudgeReads, Protocol):
+    """What a decision depends on, and what approvers are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    outcome: str
+    reasons: tuple[Problem, ...]
+    stages: tuple[ShownStage, ...]
+    rules: tuple[tuple[Policy, Rule, bool], ...]  # of every policy that counts: does it hold?
+
+
+def try_rules(
+    reader: TryReads,
+    caller: Subject,
+    policy: ResourceId,
+    machines: tuple[RequestedMachine, ...],
+    justification: str | None,
+    principal_id: str,
+    now: datetime,
+    at: datetime | None,
+) -> Tried:
+    """Raises Forbidden where the caller may not write rules at one of the machines; NotFound where there is no
+    such principal; InvalidInput for a time that is over, or further ahead than a year.
+    """
+    scopes = [resource_scope(each.machine_id) for each in machines] or [resource_scope(policy)]
+    check(reader, caller, now, [Needed(RULES_WRITE, each) for each in scopes])
+    if at is not None and not now - timedelta(minutes=1) <= at <= now + FURTHEST:
+        raise InvalidInput(
+            "The time is over, or more than a year ahead.", code="InvalidTime", target="at"
+        )
+    kind = reader.principal_kind(principal_id)
+    if kind is None:
+        raise NotFound("There is no such user or service principal.", code="PrincipalNotFound")
+    act = Act(max(at or now, now))
+    request = AccessRequest(new_id(), policy, principal_id, "", justification, act.now, machines)
+    found = reader.asked([each.machine_id for each in machines], act.now).machines
+    approval = approval_of(reader, principal_id, found.values(), act)
+    rules = tuple(_rules(approval, request, list(found.values()), act.now))
+    subject = Subject(principal_id, kind, "")
+    rights = rights_of(reader, principal_id, now)
+    try:
+        decision = judge(
+            reader, act, request, subject, rights, Allowed((), ()), Choices(act.now)
+        ).decision
+    except (Conflict, Forbidden, NotFound) as error:
+        reasons = error.problems or (Problem(error.specific_code, error.message),)
+        return Tried(DENIED, tuple(reasons), (), rules)
+    if isinstance(decision, Denied):
+        return Tried(DENIED, decision.reasons, (), rules)
+    if isinstance(decision, NeedsApproval):
+        return Tried(NEEDS_APPROVAL, (), shown_due(reader, decision.stages), rules)
+    return Tried(ALLOWED, (), (), rules)
+
+
+def _rules(
+    approval: Approval, request: AccessRequest, found: Sequence[AskedMachine], now: datetime
+) -> Iterable[tuple[Policy, Rule, bool]]:
+    asked = {each.machine_id.key: each.ports for each in request.machines}
+    for policy in approval.policies:
+        held = {
+            rule.key
+            for each in found
+            for port in asked.get(each.machine.id.key, ())
+            if policy.rules_for(each.machine.id) is not None
+            for rule in holding(approval, policy, request, each.machine, port, now)
+        }
+        for rule in policy.rules:
+            yield policy, rule, rule.key in held
