@@ -50,12 +50,12 @@ def policy_option(command: F) -> F:
 @click.group(
     epilog="""\b
 Examples:
-  bascule policy rule set production-needs-two --effect approve --tag env=production \\
-      --approver group:on-call --needed 2
+  bascule policy rule set production-needs-two --effect approve \\
+      --tag env=production --approver group:on-call --needed 2
   bascule policy rule set office-hours --effect allow --group operators \\
       --days mon-fri --hours 08:00-18:00 --time-zone Europe/Paris
-  bascule policy rule set contractors-never-at-night --effect deny --group contractors \\
-      --hours 18:00-08:00 --time-zone Europe/Paris
+  bascule policy rule set never-at-night --effect deny \\
+      --group contractors --hours 18:00-08:00 --time-zone Europe/Paris
   bascule policy rule list"""
 )
 def rule() -> None:
@@ -187,7 +187,8 @@ def _conditions(command: F) -> F:
 Examples:
   bascule policy rule set never-at-night --effect deny --group contractors \\
       --hours 18:00-08:00 --time-zone Europe/Paris
-  bascule policy rule set long-ones --effect approve --longer-than 30m --approver role
+  bascule policy rule set long-ones --effect approve \\
+      --longer-than 30m --approver role
   bascule policy rule set two-stages --effect approve --file stages.json""",
 )
 @click.argument("name")

@@ -33,7 +33,7 @@ WORDS = {
     epilog="""\b
 Examples:
   bascule policy test db-1 --as anna@example.com
-  bascule policy test db-1 -p 22 --as anna@example.com --at 2030-01-31T23:00 --for 2h""",
+  bascule policy test db-1 -p 22 --as anna@example.com --at 23:00 --for 2h""",
 )
 @click.argument("machine", type=MACHINE)
 @click.option("--as", "who", metavar="NAME|ID", required=True, help="The user who would ask.")

@@ -195,6 +195,7 @@ def test_lists(desk: Cli) -> None:
     heads, *rows = desk("role", "list").out.splitlines()
     assert heads.split() == ["ROLE", "KIND", "DESCRIPTION", "ID"]
     assert [row.split("  ")[0] for row in rows] == [
+        "Bascule Access Approver",
         "Contributor",
         "Night",
         "Owner",
