@@ -225,7 +225,7 @@ def own_requests(
     """The caller's newest, those that are over too; page by page as far as the limit."""
     on = f" and machine eq '{machine}'" if machine is not None else ""
     query = {"$filter": f"requestor eq 'me'{on}", "$top": str(min(limit, 1000))}
-    pages = connection.pages(_collection(connection), BASCULE_VERSION, query)
+    pages = connection.pages(requests_path(connection), BASCULE_VERSION, query)
     return [read_request(each) for each in islice(pages, limit)]
 
 
