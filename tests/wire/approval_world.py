@@ -25,9 +25,14 @@ class Human:
         self.house, self.name, self.id = house, name, str(uuid.uuid4())
         user = User(self.id, f"{name}@corp.example", name.title(), True, house.clock.now())
         house.do(lambda tx, _: tx.put_user(user))
-        self.client: TestClient = house.client_of(
-            house.token(self.id, PrincipalKind.USER, f"{self.id}/0")
-        )
+
+    @property
+    def client(self) -> TestClient:
+        """With a token of now."""
+        user = self.house.see(lambda reader: reader.user(self.id))
+        epoch = 0 if user is None else user.epoch
+        token = self.house.token(self.id, PrincipalKind.USER, f"{self.id}/{epoch}")
+        return self.house.client_of(token)
 
     def call(self, method: str, path: str, body: Any = None, version: str = BASCULE) -> Any:
         more = {} if body is None else {"json": body}
@@ -67,6 +72,11 @@ class Office:
     def join(self, group: str, member: Human, ends: Any = None) -> None:
         made = Membership(group, member.id, PrincipalKind.USER, "", ends)
         self.house.do(lambda tx, _: tx.put_membership(made))
+
+    def pass_time(self, seconds: float) -> None:
+        """And sign in again."""
+        self.house.clock.pass_time(seconds)
+        self.house.client = self.house.client_of(self.house.service_token())
 
     # -- policies ------------------------------------------------------------------------
 

@@ -148,7 +148,8 @@ def _readable(
         sees or may_read_as_asked(tx, subject.principal_id, found[1], act.now)
     ):
         return found
-    if sees:  # it never waited
+    was_asked = found is not None and is_asked(tx, subject.principal_id, found[1], act.now)
+    if sees or was_asked:  # it never waited, or is decided
         raise _not_waiting()
     raise NotFound(
         sentence("Request {request} does not exist.", request=request_id),
