@@ -51,7 +51,7 @@ KEPT = {
     *("role_assignments", "role_definitions", "sealed_keys", "service_principals"),
     *("sign_in_counts", "sink_progress", "sink_secrets", "sinks", "totp_factors"),
     *("used_assertions", "used_challenges", "users"),
-    "told_endings",
+    *("told_endings", "trusting"),
 }
 
 

@@ -74,10 +74,10 @@ class TestMaking:
             "localhost", "127.0.0.1", "::1", "jit.example", "192.0.2.7", "2001:db8::1",
         }  # fmt: skip
 
-    def test_the_ca_may_sign_leaves_and_no_further_ca(self, tmp_path: Path) -> None:
+    def test_the_ca_may_sign_leaves_and_its_successor(self, tmp_path: Path) -> None:
         ca = x509.load_pem_x509_certificate(made(tmp_path).ca_file.read_bytes())
         basic = ca.extensions.get_extension_for_class(x509.BasicConstraints)
-        assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 0)
+        assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 1)
         assert ca.not_valid_after_utc - NOW >= timedelta(days=3650)
 
     def test_the_fingerprint_is_of_the_der_form(self, tmp_path: Path) -> None:

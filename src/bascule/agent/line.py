@@ -48,6 +48,8 @@ from bascule.protocol.line import (
     Refused,
     Reported,
     Taken,
+    Trust,
+    Trusting,
     Welcome,
     from_server,
     signed_text,
@@ -85,6 +87,8 @@ class Line:
         self.was_live = False  # it was proved at some time
         self._on_welcome: Callable[[Welcome], None]  # of whoever follows
         self._on_record: Callable[[Head], None]
+        # What is told to be trusted; answers the number of what is, None: it was not signed.
+        self.on_trust: Callable[[Trust], int | None] = lambda _: None
         self._heard_at = clock.boottime()
 
     # -- the receiving thread -----------------------------------------------------------
@@ -138,6 +142,10 @@ class Line:
                 raise ServerUnreachable(f"The server refused this agent's proof: {code} {why}")
             case Refused(key) | Taken(key):
                 self._answer(key, message)
+            case Trust() if self._welcome is not None:
+                number = self.on_trust(message)
+                if number is not None:
+                    self._send(Trusting(number))
             case Beat() | Hint() | Expect() | Record() if self._welcome is not None:
                 self._hear_news(message, listener)
             case _:

@@ -19,6 +19,7 @@ from bascule.agent.http_link import HttpLink
 from bascule.agent.line import Line
 from bascule.agent.link import Identity, Listener, Pushed
 from bascule.agent.state import StateRefused, state_of
+from bascule.agent.trusted import Trusted
 from bascule.agent.websocket import NotConnected, WebSocket
 from bascule.agent.witness import Witness
 from bascule.domain.chain import ChainHead
@@ -32,6 +33,7 @@ from bascule.protocol.line import (
     LONGEST_COMING_BACK,
     Head,
     Told,
+    Trust,
     Welcome,
 )
 from bascule.protocol.report import Report
@@ -53,7 +55,10 @@ class LineLink:
         trust: ssl.SSLContext,
         clock: Clock,
         witness: Witness,
+        trusted: Trusted | None = None,
     ) -> None:
+        """``trusted``: where changes of trust are kept; None: none is taken."""
+        self._trusted = trusted
         self._identity = identity
         self._trust = trust
         self._clock = clock
@@ -87,6 +92,7 @@ class LineLink:
             self._in_vain = 0
             raise
         self._line = line = Line(socket, self._identity, self._clock)
+        line.on_trust = self._take_trust
 
         def keep(welcome: Welcome) -> None:
             self._in_vain = 0
@@ -101,6 +107,16 @@ class LineLink:
             if line.was_live:
                 self._lived_at = line.heard_at
             self._line = None
+
+    def _take_trust(self, told: Trust) -> int | None:
+        """The next connections trust what it says; this one goes on."""
+        if self._trusted is None:
+            return None
+        number, trust = self._trusted.take(told)
+        if trust is not None:
+            self._trust, self._session = trust, None
+            self._calls = HttpLink(self._identity, trust, self._clock, self._witness)
+        return number
 
     def come_back_within(self, *, holds_leases: bool) -> float:
         return self._come_back_seconds / (10 if holds_leases else 1)

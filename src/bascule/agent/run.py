@@ -43,6 +43,7 @@ from bascule.agent.service_manager import ServiceManager
 from bascule.agent.textfile import Textfile, Told
 from bascule.agent.timetable import LONGEST_RETRY, SHORTEST_RETRY
 from bascule.agent.token_source import ask_token, offered_token
+from bascule.agent.trusted import Trusted
 from bascule.agent.witness import Witness
 from bascule.domain.holding import firewall_rules
 from bascule.domain.net import port_order
@@ -100,7 +101,13 @@ class AgentProcess:
         if identity is None:
             return 0
         witness = Witness(self._paths.state, identity.tenant_id)
-        link = LineLink(identity, trust_of(self._paths.state), self._clock, witness)
+        link = LineLink(
+            identity,
+            trust_of(self._paths.state),
+            self._clock,
+            witness,
+            Trusted(self._paths.state, identity),
+        )
         self._link = link
         unkept = self._firewall.needs.unkept
         own_weaknesses = (unkept(),) if unkept and not self._manager.is_present else ()

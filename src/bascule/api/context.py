@@ -22,14 +22,17 @@ from bascule.api.sampling import Sampler
 from bascule.domain.endings import Ending
 from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
+from bascule.identity.ca_rotation import Rotation
+from bascule.identity.client_certificates import fingerprint_of
 from bascule.identity.oidc import RelyingParty
 from bascule.identity.own_certificate import OwnCertificate
 from bascule.identity.realm import Realm
 from bascule.identity.record_key import RecordKey
-from bascule.identity.tls import ca_fingerprint
+from bascule.identity.tls import CA_CERTIFICATE, CertificateKeeper, ca_fingerprint
 from bascule.identity.tokens import TokenIssuer
 from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.inventory import Installation
+from bascule.interfaces.store import Reader
 from bascule.services.act import Services
 from bascule.services.delivery import WayOut
 from bascule.services.denials import Denials, of_strangers
@@ -62,6 +65,7 @@ class AppState:
     on_set_up: Callable[[], None] = lambda: None  # when the set-up link was used
     packages: Packages | None = None  # for hosts; None: none are handed out
     certificates: Callable[[], Sequence[Ending]] = tuple  # of this server, with their ends
+    keeper: CertificateKeeper | None = None  # of the server's certificates; None: others keep them
     own_certificate: OwnCertificate | None = None  # which an operator brought
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
     record_floor: timedelta = DEFAULT_FLOOR  # nothing younger is deleted by any call
@@ -92,7 +96,7 @@ class AppState:
 
     @cached_property
     def lines(self) -> Lines:
-        return Lines(
+        made = Lines(
             self.services,
             self.installation.tenant_id,
             self.record_floor,
@@ -101,6 +105,18 @@ class AppState:
             self.known_networks,
             self.agent_networks,
         )
+        made.sign = self.trust_key.sign
+        made.trust = self._trust
+        return made
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The change of the CA that this server has taken up."""
+        return None if self.keeper is None else self.keeper.rotation
+
+    def _trust(self) -> tuple[int, bytes] | None:
+        rotation = self.rotation
+        return None if rotation is None else (rotation.number, rotation.body)
 
     @cached_property
     def own_sign_in(self) -> OwnSignIn:
@@ -117,9 +133,24 @@ class AppState:
         await self.replica_keys.read_soon()
         return not self.tokens.names_unknown_key(bearer)
 
-    @cached_property
+    @property
     def ca_fingerprint(self) -> str:
+        """Of the CA in use: what whoever is invited now has to pin."""
         return ca_fingerprint(self.ca_file)
+
+    def ca_fingerprint_of(self, reader: Reader) -> str:
+        """The same, as the database has it where replicas share one."""
+        if self.replica_keys is None:
+            return self.ca_fingerprint
+        ca = self.replica_keys.shared.open(reader).contents[CA_CERTIFICATE]
+        return fingerprint_of(ca.decode())
+
+    async def read_keys(self) -> None:
+        """Have the CA and keys that the database has, where replicas share one: an invitation must carry
+        no CA that another replica has replaced. Raises Unavailable, ConfigurationError.
+        """
+        if self.replica_keys is not None:
+            await self.replica_keys.read_soon()
 
 
 def state_of(connection: HTTPConnection) -> AppState:

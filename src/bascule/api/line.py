@@ -47,12 +47,14 @@ from bascule.protocol.line import (
     Proof,
     Refused,
     Reported,
+    Trusting,
     Welcome,
     signed_text,
     write,
 )
 from bascule.protocol.signed import is_signed
 from bascule.services import lines as use
+from bascule.services.ca_rotation import note_taken
 
 if TYPE_CHECKING:
     from bascule.api.lines import Lines
@@ -185,6 +187,8 @@ class Line(FramedConnection):
             self.end(CloseCode.POLICY, "The first message must be the proof.")
         elif isinstance(message, Echo):
             self._hear_echo(message)
+        elif isinstance(message, Trusting):
+            self._lines.begin_task(self._note_trusting(message.number))
         elif message is not None:
             received = self._clock.monotonic()
             if isinstance(message, Ask):
@@ -197,6 +201,19 @@ class Line(FramedConnection):
             self._unanswered += size
             self.count()
             self._work_on()
+
+    async def _note_trusting(self, number: int) -> None:
+        uid, key = self.uid, self.public_key
+        try:
+            await self._lines.services.perform(lambda tx, _: note_taken(tx, uid, key, number))
+        except BasculeError as error:  # it is told again on its next line
+            log.warning("not recorded what an agent trusts", point=uid, why=error.message)
+
+    def tell_trust(self) -> None:
+        """What the agent is to trust, if there ever was a change of it."""
+        trust = self._lines.trust_for(self.uid)
+        if trust is not None and self.is_proved and not self._is_over:
+            self.send(trust)
 
     def _hear_proof(self, proof: Proof) -> None:
         challenge, self._challenge = self._challenge, ""  # it is answered once
@@ -321,6 +338,8 @@ class Line(FramedConnection):
         else:
             self.send(welcome)
         self._place.end_turn()
+        if is_first:
+            self.tell_trust()
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:

@@ -40,8 +40,10 @@ from bascule.protocol.line import (
     Head,
     Record,
     Reported,
+    Trust,
     write,
 )
+from bascule.protocol.signed import Kind
 from bascule.protocol.state import RecordMark
 from bascule.services.act import Act, Services
 from bascule.services.contacts import Contacts
@@ -78,6 +80,9 @@ class Lines:
         """
         self.services = services
         self.tenant_id = tenant_id
+        # The number and body of the change of trust that points are told, and what signs it.
+        self.trust: Callable[[], tuple[int, bytes] | None] = lambda: None
+        self.sign: Callable[[Kind, str, str, int, bytes], str] = lambda *_: ""
         self.proof_seconds = LIFE[PrincipalKind.AGENT].total_seconds()
         self.come_back_seconds = LONGEST_COMING_BACK  # until the fleet was counted
         self.head = b""  # the frame that tells where the record ends; empty: not read yet
@@ -147,6 +152,20 @@ class Lines:
         await self.services.perform(
             lambda tx, act: act.record_denied(tx, fact, self._denials), subject
         )
+
+    def trust_for(self, uid: str) -> Trust | None:
+        """What that point is told to trust; None: nothing but what it pinned."""
+        told = self.trust()
+        if told is None:
+            return None
+        number, body = told
+        signature = self.sign(Kind.TRUST, uid, "", number, body)
+        return Trust(number, body.decode(), signature)
+
+    def tell_trust(self) -> None:
+        """All points that are here, at once."""
+        for line in list(self._of.values()):
+            line.tell_trust()
 
     # -- who is there -------------------------------------------------------------------
 

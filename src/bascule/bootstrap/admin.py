@@ -27,6 +27,7 @@ from bascule.bootstrap.database import Record
 from bascule.bootstrap.install_server import install_server
 from bascule.bootstrap.options import DATA, database_options
 from bascule.bootstrap.replica_commands import replica
+from bascule.bootstrap.rotate_ca import rotate_ca
 from bascule.config import parse_database
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.store import Transaction
@@ -88,6 +89,7 @@ admin.add_command(install_server)
 admin.add_command(recovery_key)
 admin.add_command(backup)
 admin.add_command(restore)
+admin.add_command(rotate_ca)
 
 
 @admin.command(
@@ -101,6 +103,7 @@ def recover(data: Path) -> None:
     The new credentials are written to DATA/admin.json (0600), and the previous ones stop
     working. This is recorded.
     """
+    from bascule.bootstrap.keys import keys_out_of
     from bascule.identity.tls import CertificateKeeper
     from bascule.services.fleet import hash_token
     from bascule.services.installation import recover_administrator
@@ -120,6 +123,8 @@ def recover(data: Path) -> None:
         file.write(installation, _endpoint(known), ca_file, client_id, secret)
 
     with services_of(data, is_stopped=True) as services:
+        if Record(data).is_shared:  # another replica may have rotated the CA
+            asyncio.run(services.read(lambda reader: keys_out_of(data, reader)))
         asyncio.run(services.perform(work))
     click.echo(f"New administrator credentials are in {data / ADMIN_FILE}.")
     click.echo(

@@ -52,26 +52,28 @@ def invite(data: Path, endpoint: tuple[str, ...]) -> None:
     """
     from bascule.bootstrap.admin import services_of
     from bascule.client.endpoint import parse_endpoint
+    from bascule.identity.client_certificates import fingerprint_of
     from bascule.identity.join_token import JoinToken
     from bascule.identity.secrets import new_secret
     from bascule.identity.shared_keys import SharedKeys
-    from bascule.identity.tls import CA_CERTIFICATE, ca_fingerprint
+    from bascule.identity.tls import CA_CERTIFICATE
     from bascule.services.act import new_id
     from bascule.services.invites import invite as make
 
     _require_shared(data)
     shared, invite_id, secret = SharedKeys(data), new_id(), new_secret()
 
-    def work(tx: Transaction, act: Act) -> tuple[ReplicaInvite, Sequence[str]]:
+    def work(tx: Transaction, act: Act) -> tuple[ReplicaInvite, Sequence[str], str]:
         def seal(ends_at: datetime) -> str:
             return shared.seal_invite(tx, invite_id, secret, ends_at)
 
-        return make(tx, act, invite_id, seal), given or _endpoints(tx.replicas())
+        ca = shared.open(tx).contents[CA_CERTIFICATE]  # of the database, whatever this disk has
+        endpoints = given or _endpoints(tx.replicas())
+        return make(tx, act, invite_id, seal), endpoints, fingerprint_of(ca.decode())
 
     given = [parse_endpoint(each, "--endpoint") for each in endpoint]
     with services_of(data, is_stopped=False) as services:
-        made, endpoints = asyncio.run(services.perform(work))
-    fingerprint = ca_fingerprint(data / CA_CERTIFICATE)
+        made, endpoints, fingerprint = asyncio.run(services.perform(work))
     click.echo(JoinToken(invite_id, secret, fingerprint, tuple(endpoints)).text)
     click.echo(
         f"It works once, until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC, and gives a host the "

@@ -17,6 +17,7 @@ import click
 import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.bootstrap.certificates import follow_certificates
 from bascule.bootstrap.collector import Collector
 from bascule.bootstrap.handed_out import handed_out, packages_option
 from bascule.bootstrap.networks import remember_networks
@@ -355,6 +356,7 @@ def _serve(
         on_set_up=set_up_file.forget,
         replica_keys=keys.at_replica(services, tokens),
         certificates=lambda: keeper.endings,
+        keeper=keeper,
         own_certificate=own,
         packages=packages,
     )
@@ -421,11 +423,8 @@ async def _background(
 ) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
     from bascule.api.metrics_listener import metrics_listener
-    from bascule.api.own_certificate import follow_own
     from bascule.api.routes.metrics import metrics_of
-    from bascule.identity.x509 import first_end
     from bascule.services.delivery import deliver
-    from bascule.services.endings import keep_telling
     from bascule.services.seal import keep_record
     from bascule.services.shared_clock import follow_clock
     from bascule.services.watch import watch
@@ -437,8 +436,7 @@ async def _background(
         asyncio.create_task(watch(services)),
         asyncio.create_task(keep_record(services, state.record_key)),
         asyncio.create_task(deliver(services, state.way_out)),
-        asyncio.create_task(keep_telling(services, state.certificates, first_end)),
-        asyncio.create_task(follow_own(state.own_certificate, services)),
+        asyncio.create_task(follow_certificates(state)),
     ]
     if services.store.clock is not None:
         watching.append(asyncio.create_task(follow_clock(services)))

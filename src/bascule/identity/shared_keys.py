@@ -18,6 +18,7 @@ from joserfc.jwk import RSAKey
 
 from bascule.errors import ConfigurationError
 from bascule.files import PRIVATE, PUBLIC, write_atomically
+from bascule.identity.ca_rotation import ROTATION, Rotation
 from bascule.identity.files import read_if_present
 from bascule.identity.join_token import MAKE_ONE, end_of_invite, seal_invite
 from bascule.identity.record_key import RECORD_KEY
@@ -32,7 +33,7 @@ from bascule.interfaces.keys import KeyReads, KeyWrites, SealedKey
 WRAPPING_KEY = "wrapping.key"
 # In the order in which they are written: who is killed between two of them goes on with old tokens.
 NEEDED = (CA_KEY, CA_CERTIFICATE, TRUST_KEY, RECORD_KEY, SEALING_KEY, SIGNING_KEY)
-NAMES = (RETIRED_KEYS, *NEEDED)
+NAMES = (RETIRED_KEYS, ROTATION, *NEEDED)
 
 
 class KeyInstallationReads(KeyReads, InventoryReads, Protocol):
@@ -133,6 +134,21 @@ class SharedKeys:
             number = keys.numbers.get(name, 0) + 1
             tx.put_sealed_key(_seal(sealer, installation.tenant_id, name, number, content, now))
         return ids
+
+    def put_rotation(self, tx: KeyInstallationWrites, made: Rotation, now: datetime) -> None:
+        """Have another step of a rotation of the CA count from this commit on; no file is changed."""
+        keys, sealer, installation = self.open(tx), self._sealer(), tx.installation()
+        if sealer is None or installation is None:
+            raise self._cannot_open()
+        wanted = {
+            ROTATION: made.dump(),
+            CA_KEY: made.key.encode(),
+            CA_CERTIFICATE: made.ca.encode(),
+        }
+        for name, content in wanted.items():
+            if keys.contents.get(name) != content:
+                number = keys.numbers.get(name, 0) + 1
+                tx.put_sealed_key(_seal(sealer, installation.tenant_id, name, number, content, now))
 
     def seal_invite(
         self, reader: InventoryReads, invite_id: str, secret: str, ends_at: datetime

@@ -27,6 +27,7 @@ from bascule.domain.endings import Ending, Ends
 from bascule.errors import ConfigurationError
 from bascule.files import PRIVATE, PUBLIC, write_atomically
 from bascule.identity import x509 as certificates
+from bascule.identity.ca_rotation import ROTATION, Rotation, read_rotation
 from bascule.identity.files import read_if_present
 from bascule.protocol.hello import wants_ca
 
@@ -74,6 +75,8 @@ class CertificateKeeper:
         self._ca: x509.Certificate | None = None
         self._served: x509.Certificate | None = None
         self._own = own  # what an operator brought
+        self._rotation: Rotation | None = None
+        self._seen: object = None  # the state of the rotation's file when it was read
         self.context = new_context()
         self._facing = new_context()  # whoever has no pin
         self._facing.sni_callback = self._choose
@@ -138,9 +141,47 @@ class CertificateKeeper:
                 f"The data directory {self._data_dir} cannot be created: {error.strerror}.",
                 advice="Choose one that can be written with --data DIR.",
             ) from error
+        self._seen = self._state()
+        self._rotation = self._read_rotation()
         self._ca = self._ensure_ca(now)
         if not self._serve_stored(now):
             self._issue(now)
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The change of the CA that this server has taken up; None: there was none yet."""
+        return self._rotation
+
+    def take_rotation(self, now: datetime) -> bool:
+        """Take up another step of a rotation, if a file says so; True: it did. Raises ConfigurationError;
+        what was served before is served on.
+        """
+        if self._state() == self._seen:
+            return False
+        before = self._rotation
+        self.ensure(now)
+        return self._rotation != before
+
+    def _state(self) -> object:
+        try:
+            found = (self._data_dir / ROTATION).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _read_rotation(self) -> Rotation | None:
+        """What is decided there; the CA's files are made to agree, the key first."""
+        content = read_if_present(self._data_dir / ROTATION)
+        if content is None:
+            return None
+        found = read_rotation(content)
+        for name, wanted, mode in (
+            (CA_KEY, found.key, PRIVATE),
+            (CA_CERTIFICATE, found.ca, PUBLIC),
+        ):
+            if read_if_present(self._data_dir / name) != wanted.encode():
+                write_atomically(self._data_dir / name, wanted.encode(), mode)
+        return found
 
     def renew_if_due(self, now: datetime) -> bool:
         """Renew the server's certificate when it is time; True when a new one is served.
@@ -176,9 +217,9 @@ class CertificateKeeper:
             raise ConfigurationError(
                 f"The CA in {self.ca_file} is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d} "
                 f"and the clock says {now:%Y-%m-%d}.",
-                advice="Check the clock. If it is right, remove ca.pem and ca.key there to get a "
-                "new CA. Then every client needs the new file, and every agent must enrol "
-                "again.",
+                advice="Check the clock. If it is right, make a new CA: bascule admin rotate-ca --data "
+                "DATA --compromised. Then every client needs the new file, and every agent must "
+                "enrol again.",
             )
 
     def _new_ca_key(self) -> certificates.Key:
@@ -221,6 +262,8 @@ class CertificateKeeper:
             key = certificates.read_key(pem)
             served = x509.load_pem_x509_certificates(pem)[0]
             served.verify_directly_issued_by(self._known_ca())
+            if not pem.endswith(self._chain()):
+                return False
         except Exception:  # noqa: BLE001  # reason: whatever is wrong with it, a new one cures it
             return False
         if not certificates.belongs_to(served, key) or self._is_due(served, now):
@@ -241,11 +284,17 @@ class CertificateKeeper:
         served = certificates.make_server_certificate(
             key, self._names, ca, ca_key, now, self._lifetime
         )
-        chain = [certificates.certificate_pem(each) for each in (served, ca)]
+        chain = [certificates.certificate_pem(served), self._chain()]
         write_atomically(
             self._data_dir / SERVER, b"".join([certificates.key_pem(key), *chain]), PRIVATE
         )
         self._serve(served)
+
+    def _chain(self) -> bytes:
+        """What is shown after the server's certificate."""
+        if self._rotation is not None:
+            return self._rotation.chain.encode()
+        return certificates.certificate_pem(self._known_ca())
 
     def _serve(self, served: x509.Certificate) -> None:
         try:

@@ -71,18 +71,43 @@ def belongs_to(certificate: x509.Certificate, key: Key) -> bool:
 
 
 def make_ca(key: Key, now: datetime) -> x509.Certificate:
-    """A self-signed CA for one server: it may sign leaves and no further CA."""
+    """A self-signed CA for one installation: it may sign leaves, and the CA that takes its place."""
     subject_key = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     # The key's name in the subject keeps two installations' CAs apart in a trust store.
     name = _name(f"Bascule CA {subject_key.digest[:4].hex()}")
     builder = (
         _builder(name, name, key, now - SKEW_ALLOWED, now + CA_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(subject_key, critical=False)
         .add_extension(_issued_by(subject_key), critical=False)
     )
     return builder.sign(key, hashes.SHA256())
+
+
+def cross_sign(
+    new: x509.Certificate, old: x509.Certificate, old_key: Key
+) -> x509.Certificate | None:
+    """The new CA's name and key, vouched for by the old CA; None: the old one may sign no CA."""
+    bounds = old.extensions.get_extension_for_class(x509.BasicConstraints).value
+    if bounds.path_length == 0:
+        return None
+    subject_key = new.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    issuer_key = old.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(new.subject)
+        .issuer_name(old.subject)
+        .public_key(new.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(max(new.not_valid_before_utc, old.not_valid_before_utc))
+        .not_valid_after(min(new.not_valid_after_utc, old.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(subject_key, critical=False)
+        .add_extension(_issued_by(issuer_key), critical=False)
+    )
+    return builder.sign(old_key, hashes.SHA256())
 
 
 def make_server_certificate(

@@ -69,6 +69,7 @@ from bascule.interfaces.set_up import SetUpReads, SetUpWrites
 from bascule.interfaces.settling import SettlingReads
 from bascule.interfaces.sign_in import SignInReads, SignInWrites
 from bascule.interfaces.tokens import TokenReads, TokenWrites
+from bascule.interfaces.trusting import TrustingReads, TrustingWrites
 
 T = TypeVar("T")
 
@@ -104,6 +105,7 @@ class Reader(
     SetUpReads,
     SignInReads,
     TokenReads,
+    TrustingReads,
     CallerReads,
     ProviderReads,
     DeliveryReads,
@@ -149,6 +151,7 @@ class Transaction(
     SetUpWrites,
     SignInWrites,
     TokenWrites,
+    TrustingWrites,
     ProviderWrites,
     DeliveryWrites,
     DutyWrites,

@@ -185,7 +185,7 @@ def make_command(
     ``draft``: the machine is added before. A form that is sent again gets the command that it
     made (``portal.once``).
     """
-    secret, fingerprint = once.secret(visit), visit.state.ca_fingerprint
+    secret, fingerprint = once.secret(visit), visit.state.ca_fingerprint_of(tx)
 
     trust_key = visit.state.trust_key.public_key
 

@@ -38,6 +38,7 @@ SILENCE_SECONDS = 25.0  # without any frame: the agent gives the line up
 NUMBERS_REMEMBERED = 3  # beats whose echo still counts
 FRESH_SECONDS = STALE_AFTER  # age at most of a number that counts, and of a nonce that is answered
 NO_BEAT = 2**53 - 1  # the number of a report whose pass began before its line was proved
+LONGEST_TRUST = 8 * 1024  # characters; two CAs have some 1,500
 LARGEST_PUSH = 16 * 1024  # bytes of a state that is pushed; a larger one is only hinted at
 LARGEST_UNPROVED = 4 * 1024  # bytes of a message, in either direction, before the proof
 LARGEST_REPORT = 1024 * 1024  # bytes of a message from the agent afterwards
@@ -146,6 +147,17 @@ class Record:
     head: Head
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A numbered change of the CAs that the agent is to trust, signed by the trust key of its server
+    (``signed.Kind.TRUST``, with no nonce). One that is not newer, or not signed, changes nothing.
+    """
+
+    number: Number
+    body: Annotated[str, Most(LONGEST_TRUST)]  # JSON: cas, certificates in PEM, that in use first
+    signature: Annotated[str, Most(LONGEST_HASH)]
+
+
 # -- from the agent
 
 
@@ -192,8 +204,15 @@ class Reported:
     machine: Uid = ""
 
 
-FromServer = Challenge | Welcome | Beat | Hint | Expect | Told | Taken | Refused | Record
-FromAgent = Proof | Echo | Ask | Reported
+@dataclass(frozen=True, slots=True)
+class Trusting:
+    """The agent has taken this change of trust, and no newer one. Answers a Trust."""
+
+    number: Number
+
+
+FromServer = Trust | Challenge | Welcome | Beat | Hint | Expect | Told | Taken | Refused | Record
+FromAgent = Trusting | Proof | Echo | Ask | Reported
 
 # By the ``kind`` of a message.
 FROM_SERVER: Final[Mapping[str, type[FromServer]]] = {
@@ -206,12 +225,14 @@ FROM_SERVER: Final[Mapping[str, type[FromServer]]] = {
     "taken": Taken,
     "refused": Refused,
     "record": Record,
+    "trust": Trust,
 }
 FROM_AGENT: Final[Mapping[str, type[FromAgent]]] = {
     "proof": Proof,
     "echo": Echo,
     "ask": Ask,
     "report": Reported,
+    "trusting": Trusting,
 }
 _KINDS: Final = {kind: name for name, kind in (*FROM_SERVER.items(), *FROM_AGENT.items())}
 

@@ -38,6 +38,7 @@ from bascule.store.set_up import SetUpReads, SetUpWrites
 from bascule.store.settling import SettlingReads
 from bascule.store.sign_in import SignInReads, SignInWrites
 from bascule.store.tokens import TokenReads, TokenWrites
+from bascule.store.trusting import TrustingReads, TrustingWrites
 
 
 class SqlReader(
@@ -50,6 +51,7 @@ class SqlReader(
     SetUpReads,
     SignInReads,
     TokenReads,
+    TrustingReads,
     SettlingReads,
     CallerReads,
     ProviderReads,
@@ -93,6 +95,7 @@ class SqlTransaction(
     SetUpWrites,
     SignInWrites,
     TokenWrites,
+    TrustingWrites,
     SettlingReads,
     CallerReads,
     ProviderWrites,

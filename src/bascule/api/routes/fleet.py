@@ -193,6 +193,7 @@ async def create_enrolment(
 ) -> Response:
     """Make a one-time token for a machine's agent. Only this answer contains it."""
     wanted = body or EnrolmentBody()
+    await call.state.read_keys()
     fingerprint, secret = call.state.ca_fingerprint, new_secret()
 
     def token_of(uid: str) -> str:

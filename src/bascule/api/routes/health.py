@@ -81,6 +81,10 @@ class Readiness:
 @router.get("/bascule/ca.pem")
 @admits_anybody
 async def ca_certificate(request: Request) -> Response:
-    """The CA that signed this server's certificate. Compare its fingerprint by another channel."""
-    pem = state_of(request).ca_file.read_bytes()
+    """The CA that signed this server's certificate; during a rotation also the other one that agents
+    trust. Compare the fingerprint by another channel.
+    """
+    state = state_of(request)
+    rotation = state.rotation
+    pem = state.ca_file.read_bytes() if rotation is None else "".join(rotation.trusted).encode()
     return Response(pem, media_type="application/x-pem-file")

@@ -207,6 +207,22 @@ class ServerCertificateRefused(Fact):
 
 
 @fact(
+    "Microsoft.Authorization/certificateAuthorities/write",
+    "Rotate CA",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
+class CaRotated(Fact):
+    """The installation's CA is being changed; one event for each step."""
+
+    step: Text  # begun, switched or done
+    number: Number  # of the change of trust that agents are told
+    fingerprint: Text  # SHA-256 of the CA in use from then on
+    is_compromised: Flag  # the CA before was not vouched for
+
+
+@fact(
     "Bascule.Audit/endings/warn/action",
     "Warn of what ends soon",
     severity=Severity.MEDIUM,

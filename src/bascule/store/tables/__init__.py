@@ -63,6 +63,7 @@ from bascule.store.tables import retention as retention
 from bascule.store.tables import set_up as set_up
 from bascule.store.tables import sign_in as sign_in
 from bascule.store.tables import tokens as tokens
+from bascule.store.tables import trusting as trusting
 from bascule.store.tables.metadata import metadata as metadata
 
 # -- the installation and its inventory --------------------------------------------------

@@ -1,0 +1,277 @@
+"""A rotation of the CA: its steps, what TLS shows in each, what an agent takes, and deaths in between."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from bascule import files
+from bascule.agent.enrolment import IDENTITY_FILE
+from bascule.agent.link import Identity
+from bascule.agent.trusted import Trusted
+from bascule.clocks import SystemClock
+from bascule.errors import ConfigurationError
+from bascule.identity import ca_rotation as steps
+from bascule.identity import x509 as certificates
+from bascule.identity.ca_rotation import ROTATION, Phase, Rotation, read_rotation
+from bascule.identity.tls import CA_CERTIFICATE, CA_KEY, CertificateKeeper
+from bascule.identity.trust_key import TrustKey
+from bascule.protocol.line import Trust
+from bascule.protocol.signed import Kind
+from tests.unit.test_own_certificate import shown
+
+NOW = SystemClock().now()
+UID = "11111111-0000-4000-8000-000000000001"
+
+
+def started(folder: Path) -> CertificateKeeper:
+    keeper = CertificateKeeper(folder, ["bascule.example"])
+    keeper.ensure(NOW)
+    return keeper
+
+
+def first(folder: Path) -> Rotation:
+    ca, key = ((folder / name).read_text() for name in (CA_CERTIFICATE, CA_KEY))
+    return Rotation(0, Phase.DONE, ca, key)
+
+
+def put(folder: Path, made: Rotation) -> Rotation:
+    files.write_atomically(folder / ROTATION, made.dump())
+    return made
+
+
+def trusts(keeper: CertificateKeeper, *cas: str) -> bool:
+    """Does a client that trusts these and nothing else connect?"""
+    trust = ssl.create_default_context(cadata="".join(cas))
+    trust.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        shown(keeper, trust, "localhost")
+    except ssl.SSLCertVerificationError:
+        return False
+    return True
+
+
+def test_old_and_new_clients_connect_until_the_old_ca_is_dropped(tmp_path: Path) -> None:
+    keeper = started(tmp_path)
+    old = first(tmp_path)
+    begun = put(tmp_path, steps.begin(old, NOW))
+    assert begun.number == 1
+    assert keeper.take_rotation(NOW)
+    assert not keeper.take_rotation(NOW)
+    assert trusts(keeper, old.ca)
+    assert trusts(keeper, *begun.trusted)
+    assert not trusts(keeper, begun.other)
+    switched = put(tmp_path, steps.switch(begun))
+    assert switched.number == 1
+    assert set(switched.trusted) == set(begun.trusted)
+    assert keeper.take_rotation(NOW)
+    assert trusts(keeper, old.ca)
+    assert trusts(keeper, switched.ca)
+    assert trusts(keeper, *switched.trusted)
+    assert (tmp_path / CA_CERTIFICATE).read_text() == switched.ca == begun.other
+    done = put(tmp_path, steps.finish(switched))
+    assert done.number == 2
+    assert done.trusted == (switched.ca,)
+    assert keeper.take_rotation(NOW)
+    assert not trusts(keeper, old.ca)
+    assert trusts(keeper, done.ca)
+
+
+def test_a_second_rotation_goes_like_the_first(tmp_path: Path) -> None:
+    keeper = started(tmp_path)
+    made = first(tmp_path)
+    for _ in range(2):
+        before = made.ca
+        made = steps.begin(made, NOW)
+        made = put(tmp_path, steps.switch(made))
+        assert keeper.take_rotation(NOW)
+        assert trusts(keeper, before)
+        made = put(tmp_path, steps.finish(made))
+        keeper.take_rotation(NOW)
+    assert made.number == 4
+
+
+def test_after_a_theft_nothing_vouches_for_the_new_ca(tmp_path: Path) -> None:
+    keeper = started(tmp_path)
+    old = first(tmp_path)
+    begun = steps.begin(old, NOW)
+    for before in (old, begun, steps.switch(begun)):
+        made = put(tmp_path, steps.compromise(before, NOW))
+        assert made.number == before.number + 1
+        assert made.trusted == (made.ca,)
+        assert (made.cross, made.other) == ("", "")
+        assert keeper.take_rotation(NOW)
+        assert not trusts(keeper, old.ca, *([begun.other] if begun.other else []))
+        assert trusts(keeper, made.ca)
+
+
+def test_it_can_be_given_up_before_the_switch_alone(tmp_path: Path) -> None:
+    started(tmp_path)
+    old = first(tmp_path)
+    begun = steps.begin(old, NOW)
+    back = steps.cancel(begun)
+    assert (back.ca, back.trusted, back.number) == (old.ca, (old.ca,), 2)
+    switched = steps.switch(begun)
+    wrong: list[Callable[[], Rotation]] = [
+        lambda: steps.cancel(switched),
+        lambda: steps.cancel(old),
+        lambda: steps.switch(old),
+        lambda: steps.switch(switched),
+        lambda: steps.finish(begun),
+        lambda: steps.finish(old),
+        lambda: steps.begin(begun, NOW),
+        lambda: steps.begin(switched, NOW),
+    ]
+    for each in wrong:
+        with pytest.raises(ConfigurationError):
+            each()
+
+
+def test_a_server_that_is_killed_at_any_write_goes_on_with_the_step_that_was_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(tmp_path)
+    old = first(tmp_path)
+    begun = steps.begin(old, NOW)
+    for made in (begun, steps.switch(begun), steps.finish(steps.switch(begun))):
+        put(tmp_path, made)
+        for survived in range(4):
+            writes = 0
+
+            def dies(path: Path, content: str | bytes, mode: int = files.PRIVATE) -> None:
+                nonlocal writes
+                writes += 1
+                if writes > survived:  # noqa: B023  # reason: called in this round alone
+                    raise KeyboardInterrupt
+                files.write_atomically(path, content, mode)
+
+            with monkeypatch.context() as patch:
+                patch.setattr("bascule.identity.tls.write_atomically", dies)
+                try:
+                    started(tmp_path)
+                except KeyboardInterrupt:
+                    continue
+        keeper = started(tmp_path)
+        assert keeper.rotation == made
+        assert (tmp_path / CA_CERTIFICATE).read_text() == made.ca
+        assert (tmp_path / CA_KEY).read_text() == made.key
+        assert trusts(keeper, *made.trusted)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"phase":"begun"}'])
+def test_a_damaged_file_is_an_error_and_no_new_ca(tmp_path: Path, content: bytes) -> None:
+    keeper = started(tmp_path)
+    old = first(tmp_path)
+    (tmp_path / ROTATION).write_bytes(content)
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        keeper.take_rotation(NOW)
+    assert trusts(keeper, old.ca)
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        started(tmp_path)
+    assert first(tmp_path) == old
+
+
+def test_a_key_of_another_ca_is_refused(tmp_path: Path) -> None:
+    started(tmp_path)
+    made = steps.begin(first(tmp_path), NOW).dump()
+    wrong = {**json.loads(made), "key": certificates.key_pem(certificates.new_key()).decode()}
+    with pytest.raises(ConfigurationError, match="do not belong together"):
+        read_rotation(json.dumps(wrong).encode())
+
+
+def test_an_old_ca_that_may_sign_no_other_vouches_for_none(tmp_path: Path) -> None:
+    key = certificates.new_key()
+    whole = certificates.make_ca(key, NOW)
+    cross = certificates.cross_sign(certificates.make_ca(certificates.new_key(), NOW), whole, key)
+    assert cross is not None  # which itself may sign no CA
+    assert cross.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
+    assert certificates.cross_sign(whole, cross, key) is None
+
+
+# -- the agent's side
+
+
+class Agent:
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.keeper = started(folder / "data")
+        self.key = TrustKey(folder / "data")
+        self.rotation = first(folder / "data")
+        self.identity = Identity("https://b", "t", UID, b"0" * 32, self.key.public_key)
+        self.path = self.state / IDENTITY_FILE
+        self.path.write_text(json.dumps({"ca": self.rotation.ca, "machineUid": UID}))
+
+    def told(self, made: Rotation, **how: object) -> Trust:
+        said = {"uid": UID, "number": made.number, "body": made.body, **how}
+        signature = self.key.sign(Kind.TRUST, said["uid"], "", said["number"], said["body"])  # type: ignore[arg-type]
+        return Trust(made.number, made.body.decode(), signature)
+
+    def take(self, told: Trust) -> int | None:
+        return Trusted(self.state, self.identity).take(told)[0]
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    return Agent(tmp_path)
+
+
+def test_an_agent_takes_what_is_signed_and_newer(agent: Agent) -> None:
+    begun = steps.begin(agent.rotation, NOW)
+    done = steps.finish(steps.switch(begun))
+    assert agent.take(agent.told(begun)) == 1
+    assert json.loads(agent.path.read_text())["ca"] == "".join(begun.trusted)
+    assert agent.take(agent.told(begun)) == 1
+    assert agent.take(agent.told(done)) == 2
+    assert json.loads(agent.path.read_text())["ca"] == done.ca
+    assert agent.take(agent.told(begun)) == 2  # an older backup, or a replay
+    assert json.loads(agent.path.read_text())["ca"] == done.ca
+    assert json.loads(agent.path.read_text())["machineUid"] == UID
+
+
+def test_what_is_not_signed_for_this_agent_changes_nothing(agent: Agent, tmp_path: Path) -> None:
+    before = agent.path.read_text()
+    begun = steps.begin(agent.rotation, NOW)
+    right = agent.told(begun)
+    other = tmp_path / "other"
+    other.mkdir()
+    forged = TrustKey(other).sign(Kind.TRUST, UID, "", begun.number, begun.body)
+    of_answer = agent.key.sign(Kind.ANSWER, UID, "", begun.number, begun.body)
+    for told in (
+        Trust(right.number, right.body, forged),
+        Trust(right.number, right.body, of_answer),
+        Trust(right.number, right.body, ""),
+        Trust(right.number + 1, right.body, right.signature),
+        Trust(right.number, right.body + " ", right.signature),
+        agent.told(begun, uid="22222222-0000-4000-8000-000000000002"),
+    ):
+        assert agent.take(told) is None
+    agent.identity = Identity("https://b", "t", UID, b"0" * 32, "")
+    assert agent.take(right) is None
+    assert agent.path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b'{"cas":[]}', b'{"cas":["x"]}', b'{"cas":[1]}', b"x"]
+)
+def test_a_signed_body_without_cas_changes_nothing(agent: Agent, body: bytes) -> None:
+    before = agent.path.read_text()
+    signature = agent.key.sign(Kind.TRUST, UID, "", 5, body)
+    assert agent.take(Trust(5, body.decode(), signature)) is None
+    assert agent.path.read_text() == before
+
+
+def test_a_full_disk_leaves_the_trust_before(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = agent.path.read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bascule.agent.trusted.write_atomically", full)
+    assert agent.take(agent.told(steps.begin(agent.rotation, NOW))) is None
+    assert agent.path.read_text() == before
