@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,22 @@ from bascule.agent.enrolment import IDENTITY_FILE
 from bascule.agent.link import Identity
 from bascule.agent.trusted import Trusted
 from bascule.clocks import SystemClock
+from bascule.domain.facts.installation import CaRotated
 from bascule.errors import ConfigurationError
 from bascule.identity import ca_rotation as steps
 from bascule.identity import x509 as certificates
 from bascule.identity.ca_rotation import ROTATION, Phase, Rotation, read_rotation
+from bascule.identity.shared_keys import SharedKeys
 from bascule.identity.tls import CA_CERTIFICATE, CA_KEY, CertificateKeeper
 from bascule.identity.trust_key import TrustKey
+from bascule.interfaces.record import EventFilter
 from bascule.protocol.line import Trust
 from bascule.protocol.signed import Kind
+from bascule.services.ca_rotation import note_step, note_taken, progress
+from tests.contracts.store.samples import write
+from tests.unit.services_world import World
 from tests.unit.test_own_certificate import shown
+from tests.unit.test_shared_keys import Installation
 
 NOW = SystemClock().now()
 UID = "11111111-0000-4000-8000-000000000001"
@@ -275,3 +283,53 @@ def test_a_full_disk_leaves_the_trust_before(agent: Agent, monkeypatch: pytest.M
     monkeypatch.setattr("bascule.agent.trusted.write_atomically", full)
     assert agent.take(agent.told(steps.begin(agent.rotation, NOW))) is None
     assert agent.path.read_text() == before
+
+
+# -- replicas, and who has moved
+
+
+def test_replicas_take_a_step_from_their_database_whatever_their_disk_has(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    other = installation.join("b")
+    installation.take(other)
+    begun = steps.begin(first(other), NOW)
+    for made in (begun, steps.switch(begun), steps.finish(steps.switch(begun))):
+        write(
+            installation.store,
+            lambda tx, made=made: SharedKeys(installation.here).put_rotation(tx, made, NOW),
+        )
+        installation.take(other)
+        assert read_rotation((other / ROTATION).read_bytes()) == made
+        assert (other / CA_CERTIFICATE).read_text() == made.ca
+        assert (other / CA_KEY).read_text() == made.key
+    installation.services.store.close()
+
+
+def test_who_has_moved_is_what_the_key_of_now_said() -> None:
+    world = World()
+    web, db = world.web, world.db
+
+    def moved() -> dict[str, bool]:
+        return {each.machine: each.has_moved for each in world.see(lambda r: progress(r, 2))}
+
+    assert moved() == {"web-1": False, "db-1": False}
+    agent = world.see(lambda reader: reader.agent_of(web.uid))
+    assert agent is not None
+    world.do(lambda tx, _: note_taken(tx, web.uid, agent.public_key, 1), None)
+    assert moved() == {"web-1": False, "db-1": False}
+    world.do(lambda tx, _: note_taken(tx, web.uid, agent.public_key, 2), None)
+    world.do(lambda tx, _: note_taken(tx, db.uid, "another", 2), None)
+    world.do(lambda tx, _: tx.put_trusting(db.uid, "the one before", 2), None)
+    world.do(lambda tx, _: note_taken(tx, "nobody", agent.public_key, 2), None)
+    assert moved() == {"web-1": True, "db-1": False}
+    world.close()
+
+
+def test_a_step_is_recorded_once_whoever_finds_it() -> None:
+    world = World()
+    step = CaRotated("begun", 1, "ab", False)
+    for each in (step, step, replace(step, step="switched"), step):
+        world.do(lambda tx, act, each=each: note_step(tx, act, each), None)
+    events = world.see(lambda r: r.events(EventFilter(kinds=("CaRotated",)), newest_first=False))
+    assert [event.record()["data"]["step"] for _, event in events] == ["begun", "switched", "begun"]
+    world.close()
