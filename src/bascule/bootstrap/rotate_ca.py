@@ -48,7 +48,13 @@ _LOCK = "ca-rotation.lock"
     help="The CA's key was stolen: a new CA at once, which nothing of the old one vouches for.",
 )
 @click.option("--yes", is_flag=True, help="Do it although agents will be cut off.")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="Output as a table or as JSON.",
+)
 def rotate_ca(data: Path, step: str | None, yes: bool, output: str) -> None:
     """Replace the installation's CA. The server may be running.
 
