@@ -292,12 +292,14 @@ def test_replicas_take_a_step_from_their_database_whatever_their_disk_has(tmp_pa
     installation = Installation(tmp_path)
     other = installation.join("b")
     installation.take(other)
+
+    def put_step(made: Rotation) -> None:
+        shared = SharedKeys(installation.here)
+        write(installation.store, lambda tx: shared.put_rotation(tx, made, NOW))
+
     begun = steps.begin(first(other), NOW)
     for made in (begun, steps.switch(begun), steps.finish(steps.switch(begun))):
-        write(
-            installation.store,
-            lambda tx, made=made: SharedKeys(installation.here).put_rotation(tx, made, NOW),
-        )
+        put_step(made)
         installation.take(other)
         assert read_rotation((other / ROTATION).read_bytes()) == made
         assert (other / CA_CERTIFICATE).read_text() == made.ca
@@ -328,8 +330,13 @@ def test_who_has_moved_is_what_the_key_of_now_said() -> None:
 def test_a_step_is_recorded_once_whoever_finds_it() -> None:
     world = World()
     step = CaRotated("begun", 1, "ab", False)
+
+    def note(each: CaRotated) -> None:
+        world.do(lambda tx, act: note_step(tx, act, each), None)
+
     for each in (step, step, replace(step, step="switched"), step):
-        world.do(lambda tx, act, each=each: note_step(tx, act, each), None)
+        note(each)
     events = world.see(lambda r: r.events(EventFilter(kinds=("CaRotated",)), newest_first=False))
-    assert [event.record()["data"]["step"] for _, event in events] == ["begun", "switched", "begun"]
+    facts = [event.fact for _, event in events]
+    assert facts == [step, replace(step, step="switched"), step]
     world.close()
