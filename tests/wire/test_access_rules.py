@@ -229,6 +229,40 @@ def test_a_tag_that_a_rule_reads_is_kept_by_whoever_may_not_write_rules(office: 
     assert outcome(office.ask(why="still")) == "DeniedByRule"
 
 
+@pytest.mark.parametrize("reads", ["condition", "approvers", "nothing"])
+def test_a_group_that_a_rule_reads_is_changed_by_whoever_may_write_rules(
+    office: Office, reads: str
+) -> None:
+    """EDGES J2: or a helpdesk would make itself an approver, or leave what is denied."""
+    house = office.house
+    if reads == "condition":
+        office.put(rules=[rule("never", "deny", groups=[office.group])])
+    elif reads == "approvers":
+        office.put(stage({"groups": [office.group]}))
+    else:
+        office.put(stage(users(office.bob)))
+    eve = Human(house, "eve")
+    helpdesk = make_role(
+        house,
+        "Helpdesk",
+        "Microsoft.Authorization/groups/write",
+        "Microsoft.Authorization/groups/read",
+        "Microsoft.Authorization/groups/delete",
+    )
+    give(house, eve.id, helpdesk, house.subscription, "User")
+    group = f"/providers/Bascule.Identity/groups/{office.group}"
+    expected = {200, 201, 204} if reads == "nothing" else {403}
+    for method, path in (
+        ("PUT", f"{group}/members/{eve.id}"),
+        ("DELETE", f"{group}/members/{office.bob.id}"),
+        ("DELETE", group),
+    ):
+        answer = eve.call(method, path, {} if method == "PUT" else None)
+        assert answer.status_code in expected, (path, answer.text)
+        if reads != "nothing":
+            assert "accessRules/write" in answer.text
+
+
 def test_rules_one_by_one(office: Office) -> None:
     office.put()
     house = office.house

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from bascule.domain.access import PrincipalKind
+from bascule.interfaces.approvals import AskedBy, AskedOne
+from bascule.interfaces.store import Transaction
+from bascule.services.act import Act
 from tests.wire.approval_world import Human, Office, code_of, stage, users
 from tests.wire.house import House
 from tests.wire.people import give, make_role
@@ -339,3 +344,82 @@ def test_escalation_asks_others_after_its_time(office: Office) -> None:
     office.pass_time(61)
     assert office.approve(request, office.dave, digest=digest).status_code == 200
     assert office.state(request) == "opening"
+
+
+def test_whose_membership_was_taken_does_not_count_when_its_end_has_come(office: Office) -> None:
+    """EDGES J7: taken before its end is taken, however late it is looked at."""
+    ends = office.house.clock.now() + timedelta(minutes=10)
+    duty = office.make_group("duty", office.dave, ends=ends)
+    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
+    request = office.waiting()
+    assert office.approve(request, office.dave).status_code == 200
+    path = f"/providers/Bascule.Identity/groups/{duty}/members/{office.dave.id}"
+    assert office.house.call("DELETE", path).status_code == 200
+    digest = office.digest(request)
+    office.pass_time(1200)
+    office.house.sweep()
+    assert office.approve(request, office.bob, digest=digest).status_code in (403, 404)
+    assert (office.state(request), office.grants(request)) == ("waiting", [])
+
+
+def test_who_made_the_asking_program_is_not_another(office: Office) -> None:
+    """EDGES J5, with somebody who did not as its neighbour; and a program approves nothing."""
+    house = office.house
+    boss = make_role(house, "Boss", "*")
+    give(house, office.bob.id, boss, house.subscription, "User")
+    body = {"properties": {"displayName": "deployer"}}
+    made = office.bob.call("POST", "/providers/Bascule.Identity/servicePrincipals", body)
+    assert made.status_code in (200, 201), made.text
+    program = str(made.json()["name"])
+    give(house, program, boss, house.subscription)
+    office.put(stage(users(office.bob, office.carol)))
+    proof = house.see(lambda reader: reader.credentials_of(program))[0].proof
+    client = house.client_of(house.token(program, PrincipalKind.SERVICE, proof))
+    machine = {
+        "id": house.machine("web-1"),
+        "ports": [{"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "203.0.113.9"}],
+    }
+    answer = client.post(
+        f"{house.policy()}/initiate",
+        params={"api-version": "2020-01-01"},
+        json={"virtualMachines": [machine]},
+    )
+    assert answer.status_code == 202, answer.text
+    request = answer.json()["bascule"]["requestId"]
+    seen = house.call("GET", office.path(request)).json()["properties"]["approval"]
+    for person, code in ((office.bob, "NotIndependent"), (office.carol, None)):
+        body = {"digest": seen["digest"]}
+        answer = person.call("POST", f"{office.path(request)}/approve", body)
+        assert (answer.status_code == 200) is (code is None), answer.text
+        assert code is None or code_of(answer) == code
+
+
+def test_thousands_that_wait_are_counted_and_judged_a_bounded_number_at_a_time(
+    office: Office,
+) -> None:
+    """A policy that changes holds up nobody; nothing opens meanwhile."""
+    office.put(stage(users(office.bob)))
+    first = office.waiting()
+    house = office.house
+
+    def copy(tx: Transaction, act: Act) -> None:
+        request = tx.request(first)
+        pending = tx.pendings_of([first])[first]
+        assert request is not None
+        for n in range(1, 1500):
+            new = f"00000000-0000-4000-8000-{n:012}"
+            tx.add_request(replace(request, id=new, requestor_id=f"person {n}"))
+            tx.put_pending(
+                f"person {n}",
+                replace(pending, request_id=new, same=new),
+                [AskedOne(AskedBy.USER, office.bob.id, act.now)],
+            )
+
+    house.do(copy)
+    counts = office.bob.call("GET", "/providers/Bascule.Access/approvalCounts/default").json()
+    assert counts["properties"]["waitingForMe"] == 100
+    office.put(stage(users(office.carol)))
+    assert len(house.see(lambda reader: reader.due_approvals(2000))) == 1500
+    house.sweep()
+    assert len(house.see(lambda reader: reader.due_approvals(2000))) == 1400
+    assert house.see(lambda reader: reader.live_grants()) == []

@@ -16,6 +16,7 @@ from bascule.domain.policy import Policy
 from bascule.domain.roles import Reach
 from bascule.domain.stages import Vote
 from bascule.errors import Problem
+from bascule.interfaces.policies import StoredPolicy
 
 
 class AskedBy(StrEnum):
@@ -85,6 +86,10 @@ class ApprovalReads(Protocol):
         """Those with rules or approvals that name one of these machines, with what they say of these
         machines and no other. Ordered by id key.
         """
+        ...
+
+    def policies_with_approval(self) -> Sequence[StoredPolicy]:
+        """All that have rules or approvals, ordered by id key."""
         ...
 
     def held_since(

@@ -22,7 +22,7 @@ from bascule.domain.rules import Effect, Rule
 from bascule.domain.scopes import resource_scope
 from bascule.domain.stages import Stage
 from bascule.errors import InvalidInput, Problem
-from bascule.interfaces.approvals import ApprovalWrites
+from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventWrites
@@ -33,6 +33,10 @@ from bascule.services.rights import Needed, RightsReads, check, missing_of, righ
 
 class RuleFollowWrites(ApprovalWrites, EventWrites, Protocol):
     """What follows from other rules."""
+
+
+class GroupReads(ApprovalReads, RightsReads, Protocol):
+    """Rules that read groups, and the right to change those."""
 
 
 class TagReads(PolicyReads, RightsReads, Protocol):
@@ -241,6 +245,30 @@ def check_may_tag(
     }
     if names & read:
         check(tx, subject, act.now, [Needed(RULES_WRITE, resource_scope(before.id))])
+
+
+def check_may_regroup(tx: GroupReads, act: Act, subject: Subject, group_id: str) -> None:
+    """Raise Forbidden unless the subject may change who is in a group that a rule or approval reads:
+    it takes the right to write rules at each machine of its policy.
+    """
+    reading = [
+        stored.policy for stored in tx.policies_with_approval() if _reads(stored.policy, group_id)
+    ]
+    needed = [
+        Needed(RULES_WRITE, resource_scope(each)) for policy in reading for each in _named(policy)
+    ]
+    if needed:
+        check(tx, subject, act.now, list(dict.fromkeys(needed)))
+
+
+def _reads(policy: Policy, group_id: str) -> bool:
+    stages = [stage for rule in policy.rules for stage in rule.stages]
+    stages += [stage for each in policy.machines for rule in each.ports for stage in rule.approval]
+    return any(group_id in rule.conditions.groups for rule in policy.rules) or any(
+        group_id in approvers.groups
+        for stage in stages
+        for approvers in (stage.approvers, stage.escalate_to)
+    )
 
 
 def _folded(machine: Machine) -> set[tuple[str, str]]:

@@ -26,9 +26,11 @@ from bascule.domain.names import parse_display_name, parse_group_name
 from bascule.domain.principals import Group, Membership
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
+from bascule.interfaces.approvals import ApprovalReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
+from bascule.services.access_rules import check_may_regroup
 from bascule.services.act import Act, new_id
 from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.owners import OwnerReads, check_owner_left
@@ -36,7 +38,7 @@ from bascule.services.principal_rights import are_owners, check_may_change, iden
 from bascule.services.rights import lasting_rights
 
 
-class MemberWrites(OwnerReads, EventWrites, PrincipalWrites, Protocol):
+class MemberWrites(OwnerReads, ApprovalReads, EventWrites, PrincipalWrites, Protocol):
     """Groups and members, and the right to change them."""
 
 
@@ -105,6 +107,7 @@ def delete_group(tx: PrincipalLossWrites, act: Act, subject: Subject, group_id: 
     if group is None:
         return False
     check_may_change(tx, act, subject, group.id)
+    check_may_regroup(tx, act, subject, group.id)
     members = [each.member_id for each in tx.members_of(group.id)]
     had_owners = are_owners(tx, members)
     tx.delete_principal(group.id)
@@ -154,6 +157,7 @@ def add_member(
     ends_at = until.at if until else present.expires_at if present else None
     own = lasting_rights(tx, subject.principal_id, act.now, ends_at)
     check_may_change(tx, act, subject, group.id, own=own)
+    check_may_regroup(tx, act, subject, group.id)
     kind = _kind_of_member(tx, member_id)
     member_id, name = member_id.lower(), name_of(tx, member_id)
     if until is not None and ends_at is not None and ends_at <= act.now:
@@ -215,6 +219,7 @@ def remove_member(
     """Take a member out, and end the grants that it had by the group; False when not in it."""
     group = find_group(tx, group_id)
     check_may_change(tx, act, subject, group.id)
+    check_may_regroup(tx, act, subject, group.id)
     member_id = member_id.lower()
     if _by_hand(tx, group.id, member_id) is None:
         if any(each.member_id == member_id for each in tx.members_of(group.id)):

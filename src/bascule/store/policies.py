@@ -33,6 +33,9 @@ _NAMING = (
     .where(t.policy_machines.c.machine_key == bindparam("key"))
     .order_by(t.policies.c.id_key)
 )
+_WITH_APPROVAL = (
+    select(t.policies).where(t.policies.c.has_approval.is_(True)).order_by(t.policies.c.id_key)
+)
 _KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
 _MACHINES = (
     select(t.policy_machines)
@@ -99,6 +102,9 @@ class PolicyReads(Rows):
 
     def policies_naming(self, machine_id: ResourceId) -> Sequence[StoredPolicy]:
         return self._whole(self._all(_NAMING, {"key": machine_id.key}))
+
+    def policies_with_approval(self) -> Sequence[StoredPolicy]:
+        return self._whole(self._all(_WITH_APPROVAL))
 
     def rules_at(
         self, machine_ids: Sequence[ResourceId]
