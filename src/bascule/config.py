@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 
 from bascule.domain.net import Address, AddressPrefix, parse_address
@@ -38,6 +39,14 @@ class DatabaseSettings:
     pooler: str | None = None  # --database-pooler: what a server reads and writes goes through it
 
 
+class AccessLog(StrEnum):
+    """Which calls are a line of the log."""
+
+    SAMPLED = "sampled"  # each of a known caller; of callers without identity a few a minute
+    ALL = "all"  # each, so that the log grows with whoever calls
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
     data: Path  # --data: directory of its own, made 0700 on the first start
@@ -55,6 +64,7 @@ class ServeSettings:
     metrics_listen: tuple[tuple[str, int], ...] = ()  # --metrics-listen: without TLS and token
     packages: Path | None = None  # --packages: for hosts; None: those of bascule-server's package
     database: DatabaseSettings | None = None  # --database; None: SQLite in the data directory
+    access_log: AccessLog = AccessLog.SAMPLED  # --access-log
     own_certificate: tuple[Path, Path] | None = None  # --certificate, --key: PEM files
 
     @property

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.agent.service_manager import ServiceManager, Watchdog, passed_descriptors
+from bascule.bootstrap.alive import tell_alive
 
 
 class Manager:
@@ -89,3 +92,70 @@ def test_descriptors_meant_for_another_process_are_not_taken(
     monkeypatch.setenv("LISTEN_PID", str(os.getpid() + 1))
     monkeypatch.setenv("LISTEN_FDS", "1")
     assert passed_descriptors() == []
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def _told(tmp_path: Path, manager: Manager) -> int:
+    ServiceManager(str(tmp_path / "notify")).notify("STOP")
+    manager._thread.join()
+    manager.close()
+    return manager.messages.count("WATCHDOG=1")
+
+
+def test_a_loop_that_goes_round_says_so_four_times_in_the_time_that_it_has(
+    tmp_path: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    clock = Clock()
+    watchdog = Watchdog(ServiceManager(str(tmp_path / "notify")), clock)
+    for _ in range(120):
+        watchdog.alive()
+        clock.at += 0.5
+    assert _told(tmp_path, manager) == 4
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}],
+)
+def test_nobody_is_told_who_does_not_want_to_hear_it(
+    tmp_path: Path,
+    manager: Manager,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+) -> None:
+    for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    Watchdog(ServiceManager(str(tmp_path / "notify")), Clock()).alive()
+    assert _told(tmp_path, manager) == 0
+
+
+def test_a_server_whose_event_loop_stands_still_says_nothing(
+    tmp_path: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")  # told every tenth of a second
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+
+    async def serve() -> int:
+        telling = asyncio.create_task(tell_alive())
+        await asyncio.sleep(0.5)
+        before = manager.messages.count("WATCHDOG=1")
+        time.sleep(0.5)  # noqa: ASYNC251  # reason: it hangs
+        hung = manager.messages.count("WATCHDOG=1")
+        telling.cancel()
+        assert before >= 2
+        return hung - before
+
+    assert asyncio.run(serve()) == 0
+    assert _told(tmp_path, manager) >= 2

@@ -15,6 +15,8 @@ from structlog.testing import capture_logs
 from bascule.api.app import build_app
 from bascule.api.origin import Names
 from bascule.api.routes import health
+from bascule.api.sampling import Sampler
+from bascule.config import AccessLog
 from bascule.errors import EnforcementFailed, Unavailable
 from tests.support.enrolling import enrol_body
 from tests.wire.house import BASCULE, CALLER, JIT, PROXY, House
@@ -155,6 +157,36 @@ def test_the_log_has_no_secrets(house: House) -> None:
     assert "my-secret" not in written
     assert token not in written
     assert [log["status"] for log in logs if log["event"] == "call"] == [404, 403]
+
+
+@pytest.mark.parametrize(
+    ("which", "of_strangers", "of_known"),
+    [(AccessLog.SAMPLED, 2, 5), (AccessLog.ALL, 5, 5), (AccessLog.OFF, 0, 0)],
+)
+def test_whose_calls_are_in_the_log(
+    house: House, which: AccessLog, of_strangers: int, of_known: int
+) -> None:
+    """A stranger may call as often as the network lets them."""
+    few = Sampler("calls", 2, clock=lambda: 0.0)
+    house.app = build_app(replace(house.state, access_log=which, stranger_lines=few))
+    stranger = house.client_of(None)
+    with capture_logs() as logs:
+        for _ in range(5):
+            stranger.get("/healthz")
+    assert sum(log["event"] == "call" for log in logs) == of_strangers
+    known = house.client_of(house.service_token())
+    with capture_logs() as logs:
+        for _ in range(5):
+            known.get(house.machine("web-1"), params={"api-version": JIT})
+    assert sum(log["event"] == "call" for log in logs) == of_known
+
+
+def test_the_log_has_the_clients_address_behind_a_proxy(house: House) -> None:
+    with capture_logs() as logs:
+        for peer, forwarded in ((PROXY, "192.0.2.44"), (CALLER, "192.0.2.55")):
+            house.client_of(None, peer).get("/healthz", headers={"X-Forwarded-For": forwarded})
+    said = [log["caller"] for log in logs if log["event"] == "call"]
+    assert said == ["192.0.2.44", CALLER], "who is no proxy is not believed"
 
 
 def test_health_and_the_ca_need_no_token(house: House) -> None:

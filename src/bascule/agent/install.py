@@ -49,6 +49,8 @@ NotifyAccess=main
 ExecStartPost=+-/bin/sh -c "test -e {mark} || rm -f {rule_file}"
 Restart=on-failure
 RestartSec=1
+WatchdogSec=180
+WatchdogSignal=SIGKILL
 {store}{storage}
 RuntimeDirectory=bascule
 RuntimeDirectoryMode=0700

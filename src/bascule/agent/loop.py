@@ -69,8 +69,10 @@ class AgentLoop:
         own_weaknesses: tuple[Weakness, ...] = (),
         own_addresses: Callable[[], frozenset[Address]] = frozenset,
         answered_by: AnsweredBy = nobody_answers,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """``own_weaknesses`` is what its owner should know about this agent's set-up."""
+        """``own_weaknesses`` is what its owner should know; ``alive`` is called each time round."""
+        self._alive = alive
         self._machine_uid = machine_uid
         self._reconciler = reconciler
         self._driver = driver
@@ -204,9 +206,9 @@ class AgentLoop:
         threading.Thread(target=self._listen, name="line", daemon=True).start()
         while not self._stopping.is_set():
             self._inbox.obey(self._wait())
-            if self._stopping.is_set():
-                break
-            self.step()
+            if not self._stopping.is_set():
+                self._alive()
+                self.step()
         if not self._is_abandoned:
             self._reconciler.save()
 

@@ -39,7 +39,7 @@ from bascule.agent.link import Identity
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
-from bascule.agent.service_manager import ServiceManager
+from bascule.agent.service_manager import ServiceManager, Watchdog
 from bascule.agent.textfile import Textfile, Told
 from bascule.agent.timetable import LONGEST_RETRY, SHORTEST_RETRY
 from bascule.agent.token_source import ask_token, offered_token
@@ -79,6 +79,7 @@ class AgentProcess:
         self._paths = paths
         self._clock = clock
         self._manager = ServiceManager.from_environment()
+        self._watchdog = Watchdog(self._manager, clock.monotonic)
         self._stopping = threading.Event()
         self._loop: AgentLoop | None = None
         self._link: LineLink | None = None
@@ -124,6 +125,7 @@ class AgentProcess:
             own_weaknesses,
             self._parts.own_addresses,
             self._parts.answered_by,
+            alive=self._watchdog.alive,
         )
         for weakness in (*self._driver.condition().weaknesses, *own_weaknesses):
             log.warning("weak on this host", code=weakness.code, what=weakness.text)
@@ -212,6 +214,7 @@ class AgentProcess:
     def _retry(self, attempt: Callable[[], Identity]) -> Identity | None:
         wait = SHORTEST_RETRY
         while not self._stopping.is_set():
+            self._watchdog.alive()
             try:
                 return attempt()
             except (ServerUnreachable, ssl.SSLError, OSError) as error:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import select
 import socket
+from collections.abc import Callable
 
 from bascule.agent.install import forget_stored
 
@@ -33,6 +34,34 @@ def passed_descriptors() -> list[tuple[str, int]]:
         os.set_inheritable(descriptor, False)
         passed.append((names[index] if index < len(names) else "unknown", descriptor))
     return passed
+
+
+class Watchdog:
+    """Tells the manager that a loop still goes round, as often as it wants to hear it.
+
+    sd_watchdog_enabled(3): who is not heard for WATCHDOG_USEC is killed and started again. What is told
+    must come from the loop itself, not from a thread beside it.
+    """
+
+    def __init__(self, manager: ServiceManager, monotonic: Callable[[], float]) -> None:
+        self._manager = manager
+        self._monotonic = monotonic
+        self.every = _watchdog_seconds() / 4  # 0: nobody wants to hear it
+        self._next = 0.0
+
+    def alive(self) -> None:
+        """To be called each time round; says it when it is time."""
+        now = self._monotonic()
+        if self.every and now >= self._next:
+            self._next = now + self.every
+            self._manager.notify("WATCHDOG=1")
+
+
+def _watchdog_seconds() -> float:
+    """0: there is no watchdog, or it is another process's."""
+    pid = os.environ.get("WATCHDOG_PID", str(os.getpid()))
+    text = os.environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1e6 if pid == str(os.getpid()) and text.isdecimal() else 0.0
 
 
 class ServiceManager:

@@ -70,7 +70,7 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(Frame, strangers=state.stranger_lines),
+            Middleware(Frame, strangers=state.stranger_lines, access_log=state.access_log),
             Middleware(OriginGate, names=state.names, proxies=state.proxies),
             Middleware(BodyLimit, known=state.known_networks),
             Middleware(ArmPaths),

@@ -19,6 +19,7 @@ from bascule.api.origin import Names, Proxies
 from bascule.api.packages import Packages
 from bascule.api.replica_keys import ReplicaKeys
 from bascule.api.sampling import Sampler
+from bascule.config import AccessLog
 from bascule.domain.endings import Ending
 from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
@@ -59,6 +60,7 @@ class AppState:
     way_out: WayOut = field(
         default_factory=WayOut
     )  # to where the record is sent; by itself nowhere
+    access_log: AccessLog = AccessLog.SAMPLED
     allows_password_grant: bool = False  # at the token endpoint, of the tenant 'adfs' alone
     # What repeated forms are told by; bootstrap gives one that outlives a restart.
     form_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

@@ -1,7 +1,9 @@
 """The outermost layer of each call: ids, headers, one log line, and the last net.
 
-Each call of a known caller is a line of the log; those of callers without identity are sampled,
+Each call of a known caller is a line of the log, with the client's address, behind a trusted proxy too,
+and without the query of its URL, which may have a token. Those of callers without identity are sampled,
 because their number has no bound, and so are the tracebacks of what failed (``sampling``).
+``--access-log`` has every call in the log, or none.
 
 Headers as the live service sends them where they make sense here (CONTRACT 1.6.8).
 A correlation id that the caller sends is echoed when it is plain; nothing else of a call
@@ -21,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bascule.api.envelope import internal_error
 from bascule.api.sampling import Sampler
+from bascule.config import AccessLog
 
 log = structlog.get_logger("bascule.api")
 
@@ -41,8 +44,11 @@ _HSTS = "max-age=31536000"  # of this name alone: what lies below it is not ours
 class Frame:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, strangers: Sampler) -> None:
+    def __init__(
+        self, app: ASGIApp, strangers: Sampler, access_log: AccessLog = AccessLog.SAMPLED
+    ) -> None:
         self._app = app
+        self._access_log = access_log
         self._strangers = strangers
         self._failures = Sampler("tracebacks of calls that failed", 3, MOST_TRACEBACKS)
 
@@ -86,7 +92,7 @@ class Frame:
             await internal_error(request_id if is_logged else "")(scope, receive, send_framed)
         finally:
             principal, caller = state.get("principal_id", ""), _caller(scope)
-            if principal or self._strangers.is_written(caller):
+            if self._is_written(principal, caller):
                 log.info(
                     "call",
                     id=request_id,
@@ -97,6 +103,11 @@ class Frame:
                     caller=caller,
                     principal=principal,
                 )
+
+    def _is_written(self, principal: str, caller: str) -> bool:
+        if self._access_log is AccessLog.SAMPLED:
+            return bool(principal) or self._strangers.is_written(caller)
+        return self._access_log is AccessLog.ALL
 
     def _log_failure(self, scope: Scope, error: Exception) -> bool:
         """Is it in the log? A known caller's is, if perhaps without its traceback."""

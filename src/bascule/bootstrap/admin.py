@@ -24,6 +24,7 @@ from bascule.bootstrap.data_directory import (
     require_installation,
 )
 from bascule.bootstrap.database import Record
+from bascule.bootstrap.health_command import check, support_bundle
 from bascule.bootstrap.install_server import install_server
 from bascule.bootstrap.options import DATA, database_options
 from bascule.bootstrap.replica_commands import replica
@@ -88,6 +89,8 @@ admin.add_command(replica)
 admin.add_command(install_server)
 admin.add_command(recovery_key)
 admin.add_command(backup)
+admin.add_command(check)
+admin.add_command(support_bundle)
 admin.add_command(restore)
 admin.add_command(rotate_ca)
 

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,29 +16,22 @@ import click
 import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
-from bascule.bootstrap.certificates import follow_certificates
-from bascule.bootstrap.collector import Collector
+from bascule.bootstrap.background import background
 from bascule.bootstrap.handed_out import handed_out, packages_option
-from bascule.bootstrap.networks import remember_networks
 from bascule.bootstrap.options import (
     POOLER,
     certificate_options,
     database_options,
     parse_certificate,
 )
-from bascule.bootstrap.replica import (
-    LEAVE_WITHIN,
-    among_replicas,
-    joined,
-    refuse_this_host,
-    this_replica,
-)
+from bascule.bootstrap.replica import joined, refuse_this_host, this_replica
 from bascule.clocks import SystemClock, boot_id
 from bascule.config import (
     DEFAULT_ANCHORS,
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
     METRICS_PORT,
+    AccessLog,
     ServeSettings,
     parse_database,
     parse_listen,
@@ -50,7 +42,6 @@ from bascule.domain.net import parse_address
 from bascule.domain.retention import DEFAULT_FLOOR, check_floor
 from bascule.domain.security_rules import Anchors
 from bascule.domain.times import format_duration, parse_duration
-from bascule.errors import BasculeError
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import HostParts
 from bascule.interfaces.inventory import Installation
@@ -62,11 +53,9 @@ from bascule.services.hub import Hub
 from bascule.telemetry import set_up_logging
 
 if TYPE_CHECKING:
-    from bascule.api.context import AppState
     from bascule.api.packages import Packages
     from bascule.bootstrap.database import Record
     from bascule.bootstrap.keys import Keys
-    from bascule.bootstrap.this_host import ThisHost
     from bascule.identity.own_certificate import OwnCertificate
     from bascule.identity.tls import CertificateKeeper
     from bascule.identity.tokens import TokenIssuer
@@ -152,6 +141,13 @@ log = structlog.get_logger("bascule.server")
 )
 @packages_option
 @click.option(
+    "--access-log",
+    type=click.Choice([str(each) for each in AccessLog]),
+    default=str(AccessLog.SAMPLED),
+    show_default=True,
+    help="Which calls are a line of the log; sampled: of strangers only a few.",
+)
+@click.option(
     "--allow-password-grant",
     is_flag=True,
     help="Allow programs to send people's passwords at /adfs (az login -u -p). Never for a person "
@@ -190,6 +186,7 @@ def serve(
     certificate: Path | None,
     key: Path | None,
     record_floor: str,
+    access_log: str,
     allow_password_grant: bool,
     nsg_allow_priority: int,
     nsg_deny_priority: int,
@@ -216,6 +213,7 @@ def serve(
         this_host=this_host,
         certificate_life=parse_duration(certificate_life),
         own_certificate=parse_certificate(certificate, key),
+        access_log=AccessLog(access_log),
         allows_password_grant=allow_password_grant,
         anchors=Anchors(nsg_allow_priority, nsg_deny_priority),
         record_floor=check_floor(parse_duration(record_floor, "--record-floor"), "--record-floor"),
@@ -352,6 +350,7 @@ def _serve(
         relying_party=RelyingParty(HttpsProvider(), sealer, services.clock),
         form_key=sealer.derive("forms"),
         way_out=_way_out(settings, services.clock),
+        access_log=settings.access_log,
         allows_password_grant=settings.allows_password_grant,
         on_set_up=set_up_file.forget,
         replica_keys=keys.at_replica(services, tokens),
@@ -360,7 +359,7 @@ def _serve(
         own_certificate=own,
         packages=packages,
     )
-    app = build_app(state, lambda: _background(state, host, parts, metrics), [portal.router()])
+    app = build_app(state, lambda: background(state, host, parts, metrics), [portal.router()])
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
@@ -412,74 +411,6 @@ def _note_begun(record: Record, services: Services, installation: Installation) 
     record.note_made()
     record.note_recorded()
     services.number.value = installation.number
-
-
-@contextlib.asynccontextmanager
-async def _background(
-    state: AppState,
-    host: ThisHost | None,
-    parts: HostParts,
-    metrics: Sequence[socket.socket],
-) -> AsyncIterator[None]:
-    """What runs beside the API as long as it serves."""
-    from bascule.api.metrics_listener import metrics_listener
-    from bascule.api.routes.metrics import metrics_of
-    from bascule.services.delivery import deliver
-    from bascule.services.seal import keep_record
-    from bascule.services.shared_clock import follow_clock
-    from bascule.services.watch import watch
-
-    services = state.services
-    await remember_networks(state)
-    watching = [
-        asyncio.create_task(state.lines.run()),
-        asyncio.create_task(watch(services)),
-        asyncio.create_task(keep_record(services, state.record_key)),
-        asyncio.create_task(deliver(services, state.way_out)),
-        asyncio.create_task(follow_certificates(state)),
-    ]
-    if services.store.clock is not None:
-        watching.append(asyncio.create_task(follow_clock(services)))
-    if state.replica_keys is not None:
-        watching.append(asyncio.create_task(state.replica_keys.watch()))
-    if host is not None:
-        await host.start(state.installation)
-    collector = Collector(asyncio.get_running_loop().call_soon_threadsafe)
-    collector.begin()
-
-    def rest() -> None:
-        """Too old for the database: all that is left is to say so."""
-        for task in watching:
-            task.cancel()
-
-    try:
-        among = among_replicas(
-            services, state.told, lambda: _stop(services), rest, parts.own_addresses
-        )
-        async with among, metrics_listener(metrics, metrics_of(state)):
-            yield
-    finally:
-        collector.end()
-        if host is not None:
-            await host.stop()
-        for task in watching:
-            task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
-        await _give_back(services)
-
-
-def _stop(services: Services) -> None:
-    """As SIGTERM does; a stop that is under way needs no second one, which would cut it short."""
-    if not services.hub.is_closing:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-async def _give_back(services: Services) -> None:
-    """Another server need not wait until this one's duties are over."""
-    if services.duties.is_shared:
-        giving = services.perform(lambda tx, act: services.duties.give_back(tx, act.now))
-        with contextlib.suppress(BasculeError, TimeoutError):
-            await asyncio.wait_for(giving, LEAVE_WITHIN)
 
 
 def _way_out(settings: ServeSettings, clock: Clock) -> WayOut:

@@ -1,8 +1,9 @@
 """The recovery key, and what a restore from a backup changes in the record that it brings back.
 
 A restore takes back whatever worked once or for a time: used, revoked or replaced since the backup was
-made, it would work again (EDGES I7). Agents' keys stay, and people's passwords. The installation gets a
-higher number: whichever server was there before, agents take nothing from it any more (EDGES H7).
+made, it would work again (EDGES I7). Requests that wait for approval lapse. Agents' keys stay, and
+people's passwords. The installation gets a higher number: whichever server was there before, agents
+take nothing from it any more (EDGES H7).
 What is not here: the files of a backup (``bootstrap``), keys and signatures (``identity``).
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from bascule.domain.chain import ChainHead
@@ -27,12 +28,14 @@ from bascule.interfaces.inventory import InventoryWrites
 from bascule.interfaces.record import ChainReads, EventFilter, EventReads, EventWrites
 from bascule.interfaces.recovery import RecoveryWrites
 from bascule.services.act import Act, Services
-from bascule.services.grants import GrantEndWrites, end_drains, end_grants
+from bascule.services.grants import end_drains, end_grants
 from bascule.services.record import Signer
 from bascule.services.seal import seal_all
 from bascule.services.tokens import rotate_signing_key
+from bascule.services.waiting import WaitingWrites, find_waiting, lapse
 
 TOTP_STEP = 30  # seconds (RFC 6238)
+_FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 STEPS_AHEAD = 1  # of a code that a clock which is fast may have been asked for
 
 
@@ -40,7 +43,7 @@ class RecoveryKeyWrites(EventWrites, RecoveryWrites, Protocol):
     """The key, and the record."""
 
 
-class RestoreWrites(GrantEndWrites, InventoryWrites, RecoveryWrites, ChainReads, Protocol):
+class RestoreWrites(WaitingWrites, InventoryWrites, RecoveryWrites, ChainReads, Protocol):
     """What a restore changes."""
 
 
@@ -119,6 +122,7 @@ def _void(tx: RestoreWrites, act: Act, restoring: Restoring, old: ChainHead) -> 
     cause = "restore from a backup"
     ended = end_grants(tx, act, tx.live_grants(), StatusReason.USER_REQUESTED, cause)
     end_drains(tx, act, tx.draining_grants_of(None, act.now))
+    _end_waiting(tx, act)
     voided = tx.void_used_once(int(act.now.timestamp()) // TOTP_STEP + STEPS_AHEAD)
     tx.move_installation(number, is_arriving=False)
     reason = restoring.reason[:MOST_REASON]
@@ -136,3 +140,12 @@ def _void(tx: RestoreWrites, act: Act, restoring: Restoring, old: ChainHead) -> 
         ),
     )
     return Restoration(made.tenant_id, number, act.now, old, old, reason)
+
+
+def _end_waiting(tx: RestoreWrites, act: Act) -> None:
+    """Requests that wait for approval lapse: one that was denied or withdrawn since would wait again."""
+    while waiting := [find_waiting(tx, each) for each in tx.over_approvals(_FOR_EVER)]:
+        for found in waiting:
+            if found is None:
+                raise Conflict("A request that waits has lost its policy or its approvals.")
+            lapse(tx, act, *found)
