@@ -1,4 +1,5 @@
-"""``python -m bench.engines``: initiates a second with eight askers, on SQLite and on PostgreSQL.
+"""``python -m bench.engines``: initiates a second with eight askers, on SQLite and on PostgreSQL,
+directly and (where it is on this machine) through PgBouncer.
 
 One server at a time on loopback, with eight machines in one policy. Each asker asks again and
 again for port 22 of its own machine, over one kept connection: each request takes the place of the
@@ -34,6 +35,7 @@ from bench import report
 from bench.initiate import Server, wait_for
 from bench.series import summary
 from bench.standing import Broken
+from tests.support import pgbouncer
 from tests.support.postgresql import Cluster, programs
 
 ASKERS = 8
@@ -290,6 +292,14 @@ def main() -> int:
                     main_process,
                 ),
             }
+            if pgbouncer.program() is not None:
+                made, bouncer = cluster.make(), pgbouncer.PgBouncer(cluster)
+                through = ["--database", cluster.address(made)]
+                through += ["--database-pooler", bouncer.address(made)]
+                found["postgresql, pooler"] = measure(
+                    folder / "pooler", arguments.port, seconds, through, main_process
+                )
+                bouncer.remove()
         finally:
             cluster.remove()
     _tell(commits, found)

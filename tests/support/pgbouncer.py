@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -27,9 +28,16 @@ def program() -> str | None:
 class PgBouncer:
     """Leads to any database of its cluster. It is in the cluster's folder, and goes with it."""
 
-    def __init__(self, cluster: Cluster, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: dict[str, str] | None = None,
+        forced_user: str | None = "bascule",
+    ) -> None:
+        """``forced_user`` is whoever asks, at the cluster; None: with the password that they have."""
         self._cluster = cluster
         self._settings = settings or {}
+        self._forced = f" user={forced_user}" if forced_user else ""
         self.folder = Path(tempfile.mkdtemp(prefix="pooler-", dir=cluster.folder))
         self.folder.chmod(0o777)  # its account is not ours
         self.leads_to(cluster)
@@ -53,7 +61,7 @@ class PgBouncer:
             **self._settings,
         }
         # Two users may lead to one account; auth_type=any ignores who says what.
-        lines = ["[databases]", f"* = host={cluster.folder} user=bascule", "[pgbouncer]"]
+        lines = ["[databases]", f"* = host={cluster.folder}{self._forced}", "[pgbouncer]"]
         lines += [f"{name} = {value}" for name, value in ours.items()]
         (self.folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
 
@@ -76,11 +84,9 @@ class PgBouncer:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        try:
-            self.command("SHOW VERSION")
-        except psycopg.OperationalError:
-            return False
-        return True
+        port = self._settings.get("listen_port", str(PORT))
+        with socket.socket(socket.AF_UNIX) as trial:
+            return trial.connect_ex(str(self.folder / f".s.PGSQL.{port}")) == 0
 
     def command(self, text: str) -> list[tuple[object, ...]]:
         """To its console: SHOW, PAUSE, RELOAD, RECONNECT and the like."""

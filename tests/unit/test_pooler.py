@@ -6,9 +6,11 @@ rest on is looked at in its first message.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +19,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bascule.bootstrap.database import Record
+from bascule.clocks import SystemClock
 from bascule.config import parse_database
 from bascule.errors import ConfigurationError, Unavailable
+from bascule.identity.tls import CertificateKeeper
 from bascule.interfaces.store import Reader, Transaction
 from bascule.store.lineage import Lineage
 from bascule.store.postgresql import driver_of, place_of
@@ -26,6 +30,7 @@ from bascule.store.postgresql_open import open_postgresql
 from bascule.store.sql_store import SqlStore
 from tests.contracts.store.samples import close, read, write
 from tests.support import pgbouncer, postgresql
+from tests.support.own import free_port
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgresql import Cluster
 
@@ -352,6 +357,66 @@ def test_options_of_a_server_name_the_pooler(tmp_path: Path, name: str, pooler: 
     weaker = parse_database("host=/x", None, may_be_unverified=False, pooler=weak)
     with pytest.raises(ConfigurationError, match="--database-pooler has sslmode=disable"):
         Record(tmp_path, weaker).open(is_server=True)
+
+
+@pytest.mark.sockets
+def test_a_pooler_with_tls_and_scram_as_the_docs_have_it(tmp_path: Path) -> None:
+    """docs/replicas.md: the same password for both ways, the pooler's certificate verified by name."""
+    cluster = Cluster()
+    hba = cluster.data / "pg_hba.conf"
+    hba.write_text("local all bascule trust\nlocal all app scram-sha-256\n")
+    cluster.do("SELECT pg_reload_conf()")
+    cluster.do("CREATE ROLE app LOGIN PASSWORD 'a secret'")
+    cluster.do("CREATE DATABASE ours OWNER app")
+    ((secret,),) = cluster.do("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'")
+    port = free_port()
+    keeper = CertificateKeeper(tmp_path, ("localhost",))
+    keeper.ensure(SystemClock().now())
+    kept = cluster.folder / "server.pem"  # key and certificate, where its account may read them
+    kept.write_bytes((tmp_path / "server.pem").read_bytes())
+    users = cluster.folder / "userlist.txt"
+    users.write_text(f'"app" "{secret}"\n')
+    text = re.sub(r"(?m) +#.*", "", _documented())
+    told = dict(re.findall(r"(?m)^(\w+) = (.+)$", text.partition("[pgbouncer]")[2]))
+    assert told["pool_mode"] == "transaction"
+    ours = {
+        "listen_addr": "127.0.0.1", "listen_port": str(port), "auth_file": str(users),
+        "client_tls_key_file": str(kept), "client_tls_cert_file": str(kept),
+    }  # fmt: skip
+    assert ours.keys() <= told.keys()
+    bouncer = PgBouncer(cluster, {**told, **ours}, forced_user=None)
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("a secret\n")
+    there = f"postgresql://app@localhost:{port}/ours"
+    settings = parse_database(
+        f"host={cluster.folder} user=app dbname=ours", password, may_be_unverified=False,
+        pooler=f"{there}?sslrootcert={keeper.ca_file}",
+    )  # fmt: skip
+    try:
+        store = Record(tmp_path, settings).open(is_server=True, may_begin=True)
+        assert isinstance(store, SqlStore)
+        assert _step(store) == _now(store) == 1
+        close(store)
+        assert settings is not None
+        stranger = replace(
+            settings, pooler=f"{there}?sslrootcert=/etc/ssl/certs/ca-certificates.crt"
+        )
+        with pytest.raises(ConfigurationError, match="certificate"):
+            Record(tmp_path, stranger).open(is_server=True)
+        password.write_text("another\n")
+        with pytest.raises(ConfigurationError, match="password"):
+            Record(tmp_path, settings).open(is_server=True)
+    finally:
+        bouncer.remove()
+        cluster.remove()
+
+
+def _documented() -> str:
+    """The configuration of PgBouncer in docs/replicas.md."""
+    page = (Path(__file__).parents[2] / "docs" / "replicas.md").read_text()
+    (found,) = re.findall(r"```\n(\[databases\].*?)```", page, re.DOTALL)
+    return str(found)
 
 
 def _has(standby: Cluster, generation: int) -> bool:
