@@ -293,7 +293,8 @@ def main() -> int:
                 ),
             }
             if pgbouncer.program() is not None:
-                made, bouncer = cluster.make(), pgbouncer.PgBouncer(cluster)
+                made = cluster.make()
+                bouncer = pgbouncer.PgBouncer(cluster, {"max_prepared_statements": "200"})
                 through = ["--database", cluster.address(made)]
                 through += ["--database-pooler", bouncer.address(made)]
                 found["postgresql, pooler"] = measure(

@@ -109,7 +109,7 @@ class TestPostgresql(StoreContract, DurableStoreContract):
 
 @pytest.fixture(scope="session")
 def pooler() -> Iterator[pgbouncer.PgBouncer]:
-    made = pgbouncer.PgBouncer(postgresql.cluster())
+    made = pgbouncer.PgBouncer(postgresql.cluster(), {"max_prepared_statements": "200"})
     yield made
     made.remove()
 

