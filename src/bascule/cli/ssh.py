@@ -90,7 +90,8 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
 
     Known hosts are stored under the machine's name, whatever its address. Nothing is printed
     unless something is wrong, or the request waits for somebody's approval: then it says for whom, and goes
-    on by itself when it is approved. Ctrl-C ends only the waiting; the same command takes it up again.
+    on by itself when it is approved. Ctrl-C ends only the waiting; the same command takes it up again. At a
+    terminal it also says five minutes before the access ends that it does.
     """
     line = parse_ssh_line(arguments)
     if line.is_help:
@@ -108,7 +109,12 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
     with connect() as connection:
         machine = find_located(connection, line.machine)
         way = reach(connection, machine, wish)
+        now = connection.now()
     command = ssh_command(line, way.door, machine.name)
+    if sys.stderr.isatty():
+        from bascule.cli.ssh_warning import warn_before_end  # noqa: PLC0415  # reason: at a terminal alone
+
+        warn_before_end(machine, way.port, now)
     if not way.port.gateways:
         become(command)
     from bascule.cli.ssh_behind import run_and_tell  # noqa: PLC0415  # reason: most machines are behind no gateway

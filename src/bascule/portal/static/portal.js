@@ -62,7 +62,19 @@ function showTimes(root = document) {
   }
 }
 
-setInterval(() => all('time[data-form="left"], time[data-form="relative"]').forEach(showTime), 1000);
+// What is left of the access that the page is about, in the tab's title; marked in the last five minutes.
+function showTitle() {
+  const each = document.querySelector('[data-in-title] time[data-form="left"]');
+  const left = each ? Date.parse(each.dateTime) - now() : 0;
+  const bare = document.title.replace(/^(\u26a0 )?[0-9:]+ · /, "");
+  const title = left > 0 ? `${left < 300_000 ? "\u26a0 " : ""}${span(left)} · ${bare}` : bare;
+  if (document.title !== title) document.title = title;
+}
+
+setInterval(() => {
+  all('time[data-form="left"], time[data-form="relative"]').forEach(showTime);
+  showTitle();
+}, 1000);
 
 // -- live parts ------------------------------------------------------------------------------
 
