@@ -325,6 +325,8 @@ def test_what_ends_does_not_hold_at_its_end() -> None:
     assert ending.holds_at(NOON - timedelta(microseconds=1))
     assert not ending.holds_at(NOON)
     assert replace(ending, expires_at=None).holds_at(NOON)
+    assert ending.stated_end is None, "a provider's word is renewed"
+    assert replace(ending, provider_id="").stated_end == NOON
     secret = Credential("k", "p", CredentialKind.SECRET, "hash", "", NOON, NOON)
     assert secret.holds_at(NOON - timedelta(microseconds=1))
     assert not secret.holds_at(NOON)
