@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from bascule.domain.mail import parse_mail_address
 from bascule.domain.net import Address, AddressPrefix, parse_address
 from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
@@ -48,6 +49,19 @@ class AccessLog(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class MailSettings:
+    """The relay that takes mail, and in whose name."""
+
+    host: str
+    port: int
+    is_tls: bool  # from the first byte (smtps); else STARTTLS
+    sender: str  # --mail-from
+    user: str = ""  # --mail-user
+    password_file: Path | None = None  # --mail-password-file
+    ca_file: Path | None = None  # --mail-ca-file; None: those that the host trusts
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     data: Path  # --data: directory of its own, made 0700 on the first start
     listen: tuple[tuple[str, int], ...]  # --listen: address and port, repeatable
@@ -61,6 +75,7 @@ class ServeSettings:
     sink_networks: tuple[AddressPrefix, ...] = ()  # --allow-sink-network: besides global ones
     record_floor: timedelta = DEFAULT_FLOOR  # --record-floor: nothing younger is deleted
     sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
+    mail: MailSettings | None = None  # --mail-relay; None: no mail is sent
     metrics_listen: tuple[tuple[str, int], ...] = ()  # --metrics-listen: without TLS and token
     packages: Path | None = None  # --packages: for hosts; None: those of bascule-server's package
     database: DatabaseSettings | None = None  # --database; None: SQLite in the data directory
@@ -90,6 +105,44 @@ def parse_listen(text: str, option: str = "--listen", port: int = 8443) -> tuple
             f"{option} {text!r} is not ADDRESS:PORT; write 0.0.0.0:{port} or [::]:{port}."
         )
     return bare, number
+
+
+_RELAY = re.compile(r"(smtps?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?/?")
+
+
+def parse_mail(
+    relay: str | None,
+    sender: str | None,
+    user: str | None,
+    password_file: Path | None,
+    ca_file: Path | None,
+) -> MailSettings | None:
+    """``smtp://HOST[:PORT]`` (port 25) or ``smtps://HOST[:PORT]`` (port 465, RFC 8314); None: no mail.
+
+    Raises ConfigurationError, also where the options do not go together.
+    """
+    if relay is None:
+        if sender or user or password_file or ca_file:
+            raise ConfigurationError("--mail-from and the other --mail options need --mail-relay.")
+        return None
+    found = _RELAY.fullmatch(relay)
+    if found is None or not 1 <= int(found[3] or 25) <= 65535:
+        raise ConfigurationError(
+            f"--mail-relay {relay!r} is not smtp://HOST:PORT or smtps://HOST:PORT."
+        )
+    if sender is None:
+        raise ConfigurationError("--mail-relay needs --mail-from ADDRESS, the sender of mail.")
+    if (user is None) is not (password_file is None):
+        raise ConfigurationError("--mail-user and --mail-password-file go together.")
+    try:
+        checked = parse_mail_address(sender)
+    except InvalidInput as error:
+        raise ConfigurationError(f"--mail-from: {error.message}") from None
+    is_tls = found[1].casefold() == "smtps"
+    port = int(found[3] or (465 if is_tls else 25))
+    return MailSettings(
+        found[2].strip("[]"), port, is_tls, checked, user or "", password_file, ca_file
+    )
 
 
 def parse_names(texts: Sequence[str]) -> tuple[str, ...]:

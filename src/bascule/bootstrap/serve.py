@@ -18,6 +18,7 @@ import structlog
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.bootstrap.background import background
 from bascule.bootstrap.handed_out import handed_out, packages_option
+from bascule.bootstrap.mail import mail_options, relay_of
 from bascule.bootstrap.options import (
     POOLER,
     certificate_options,
@@ -32,6 +33,7 @@ from bascule.config import (
     DEFAULT_LISTEN,
     METRICS_PORT,
     AccessLog,
+    MailSettings,
     ServeSettings,
     parse_database,
     parse_listen,
@@ -78,6 +80,7 @@ log = structlog.get_logger("bascule.server")
 )
 @database_options
 @POOLER
+@mail_options
 @click.option(
     "--listen",
     multiple=True,
@@ -193,6 +196,7 @@ def serve(
     allow_sink_network: tuple[str, ...],
     sink_directory: Path | None,
     packages: Path | None,
+    mail: MailSettings | None,
 ) -> None:
     """Run the server. The first start creates its directory, a CA, admin.json and a set-up link.
 
@@ -220,6 +224,7 @@ def serve(
         sink_networks=parse_sink_networks(allow_sink_network),
         sink_directory=None if sink_directory is None else sink_directory.absolute(),
         packages=None if packages is None else packages.absolute(),
+        mail=mail,
         database=parse_database(
             database, database_password_file, allow_unverified_database, database_pooler
         ),
@@ -349,7 +354,7 @@ def _serve(
         ),
         relying_party=RelyingParty(HttpsProvider(), sealer, services.clock),
         form_key=sealer.derive("forms"),
-        way_out=_way_out(settings, services.clock),
+        way_out=_way_out(settings, services.clock, endpoint),
         access_log=settings.access_log,
         allows_password_grant=settings.allows_password_grant,
         on_set_up=set_up_file.forget,
@@ -413,10 +418,12 @@ def _note_begun(record: Record, services: Services, installation: Installation) 
     services.number.value = installation.number
 
 
-def _way_out(settings: ServeSettings, clock: Clock) -> WayOut:
+def _way_out(settings: ServeSettings, clock: Clock, endpoint: str) -> WayOut:
     """Where the record leaves the house, if somebody adds a sink."""
     from bascule.outward.carriers import Carriers
     from bascule.services.delivery import WayOut
 
-    carriers = Carriers(clock, settings.sink_networks, settings.sink_directory)
-    return WayOut(carriers, settings.first_name)
+    relay = relay_of(settings.mail)
+    carriers = Carriers(clock, settings.sink_networks, settings.sink_directory, relay=relay)
+    sender = "" if relay is None else relay.sender
+    return WayOut(carriers, settings.first_name, endpoint, sender)

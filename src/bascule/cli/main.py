@@ -68,6 +68,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
     "session": Lazy("bascule.cli.session:session", "Signed-in browsers and programs.", _SHELL),
     "logout": Lazy("bascule.cli.person:logout", "Sign out.", _SHELL),
+    "mail": Lazy("bascule.cli.mail:mail", "Where you want mail, and of what.", _SHELL),
     "whoami": Lazy("bascule.cli.whoami:whoami", "Show who you are signed in as.", _SHELL),
     "completion": Lazy(
         "bascule.cli.completion:completion", "Print a shell completion script.", _SHELL

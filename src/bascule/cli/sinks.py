@@ -68,6 +68,7 @@ Examples:
   bascule audit sinks add siem syslog+tls://siem.example:6514 --format ocsf
   bascule audit sinks add hook https://hooks.example/in --level high
   bascule audit sinks add files file:record.jsonl --from-beginning
+  bascule audit sinks add on-call https://hooks.slack.com/services/T0/B0/x --format slack
 
 \b
 TARGET: https://HOST/PATH, syslog+tls://HOST:PORT, syslog+tcp://HOST:PORT,
@@ -79,7 +80,8 @@ syslog+udp://HOST:PORT, or file:NAME (a file in the server's sink directory)."""
     "--format",
     "form",
     type=click.Choice([str(each) for each in Form]),
-    help="Format of events. Default: depends on the target.",
+    help="Format of events. Default: depends on the target. slack and teams write for people, and tell "
+    "only of approvals and of ports that open, unless --kind says otherwise.",
 )
 @click.option("--kind", "kinds", multiple=True, help="Only events of this kind; repeatable.")
 @click.option("--level", type=click.Choice(LEVELS), help="Only events of this level and above.")

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 
 from bascule.domain.facts.kind import Severity
+from bascule.domain.mail import parse_mail_address
 from bascule.errors import InvalidInput
 
 FIRST_WAIT = timedelta(seconds=1)
@@ -33,12 +34,15 @@ SECRET_OVERLAP = timedelta(hours=24)  # a webhook's old secret signs beside the 
 LOWEST_HIGH_PORT = 1024
 HTTPS_PORT = 443
 _MASK = "…"
+_MAILTO = "mailto:"
+PEOPLE = "mail:people"
 
 
 class SinkKind(StrEnum):
     WEBHOOK = "webhook"
     SYSLOG = "syslog"
     FILE = "file"
+    MAIL = "mail"
 
 
 class Transport(StrEnum):
@@ -49,6 +53,8 @@ class Transport(StrEnum):
     TCP = "syslog+tcp"  # RFC 6587, octet counting
     UDP = "syslog+udp"  # RFC 5426: what is lost is lost, and nobody hears of it
     FILE = "file"
+    MAILTO = "mailto"  # one mailbox
+    PEOPLE = "mail"  # those whom an event concerns, by the address that each of them gave
 
 
 class Form(StrEnum):
@@ -57,6 +63,9 @@ class Form(StrEnum):
     RECORD = "record"  # as an export has it: event, hash, position
     OCSF = "ocsf"
     CEF = "cef"
+    SLACK = "slack"  # an incoming webhook of Slack: a sentence for people
+    TEAMS = "teams"  # a Workflows webhook of Microsoft Teams: likewise
+    MAIL = "mail"  # likewise
 
 
 KINDS: Mapping[Transport, SinkKind] = {
@@ -65,12 +74,29 @@ KINDS: Mapping[Transport, SinkKind] = {
     Transport.TCP: SinkKind.SYSLOG,
     Transport.UDP: SinkKind.SYSLOG,
     Transport.FILE: SinkKind.FILE,
+    Transport.MAILTO: SinkKind.MAIL,
+    Transport.PEOPLE: SinkKind.MAIL,
 }
 FORMS: Mapping[SinkKind, tuple[Form, ...]] = {  # the first is the usual one
-    SinkKind.WEBHOOK: (Form.RECORD,),
+    SinkKind.WEBHOOK: (Form.RECORD, Form.SLACK, Form.TEAMS),
     SinkKind.SYSLOG: (Form.CEF, Form.OCSF),
     SinkKind.FILE: (Form.RECORD, Form.OCSF),
+    SinkKind.MAIL: (Form.MAIL,),
 }
+CHATS = frozenset({Form.SLACK, Form.TEAMS, Form.MAIL})  # people read them
+# What people are told where its owner names no kinds: what people must do, and what became of it.
+CHAT_KINDS = (
+    "AccessWaiting",
+    "AccessApproved",
+    "AccessSelfApproved",
+    "AccessNotApproved",
+    "AccessNotAllowed",
+    "AccessLapsed",
+    "AccessWithdrawn",
+    "RulesLoosened",
+    "GrantOpened",
+    "GrantFailed",
+)
 _PORTS: Mapping[Transport, int] = {
     Transport.HTTPS: HTTPS_PORT,
     Transport.TLS: 6514,  # RFC 5425 4.1
@@ -94,7 +120,7 @@ class Target:
     transport: Transport
     host: str  # a name or an address, without brackets; of a file empty
     port: int  # of a file 0
-    path: str = ""  # of HTTPS with its query; of a file its name
+    path: str = ""  # of HTTPS with its query; of a file its name; of mailto the address
 
     @property
     def kind(self) -> SinkKind:
@@ -108,6 +134,10 @@ class Target:
     def __str__(self) -> str:
         if self.transport is Transport.FILE:
             return f"file:{self.path}"
+        if self.transport is Transport.MAILTO:
+            return f"mailto:{self.path}"
+        if self.transport is Transport.PEOPLE:
+            return PEOPLE
         return f"{self.transport}://{self.authority}{self.path}"
 
     @property
@@ -125,11 +155,16 @@ def parse_target(text: str, target: str = "") -> Target:
     file = _FILE.fullmatch(text)
     if file is not None:
         return Target(Transport.FILE, "", 0, file[1])
+    if text.casefold() == PEOPLE:
+        return Target(Transport.PEOPLE, "", 0)
+    if text.casefold().startswith(_MAILTO):
+        return Target(Transport.MAILTO, "", 0, parse_mail_address(text[len(_MAILTO) :], target))
     url = _URL.fullmatch(text)
     if url is None:
         raise _wrong(
             "is not a valid target. Write https://HOST/PATH, syslog+tls://HOST:6514, "
-            "syslog+tcp://HOST:514, syslog+udp://HOST:514 or file:NAME (no user, no fragment).",
+            "syslog+tcp://HOST:514, syslog+udp://HOST:514, file:NAME, mailto:ADDRESS or mail:people "
+            "(no user, no fragment).",
             target,
         )
     transport = Transport(url[1].lower())
@@ -191,13 +226,19 @@ class Sink:
     target: Target
     form: Form
     created_at: datetime
-    kinds: tuple[str, ...] = ()  # of events; empty: all
+    kinds: tuple[str, ...] = ()  # of events; empty: all, of a chat CHAT_KINDS
     level: int = 1  # least severity, as in LEVELS
     batch: int = 1  # events of one webhook call at most
     ca_certificates: str = ""  # PEM; empty: those that the host trusts
 
     def wants(self, kind: str, level: int) -> bool:
-        return level >= self.level and (not self.kinds or kind in self.kinds)
+        kinds = self.kinds or (CHAT_KINDS if self.form in CHATS else ())
+        return level >= self.level and (not kinds or kind in kinds)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Does it pass over events?"""
+        return bool(self.kinds) or self.level > 1 or self.form in CHATS
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from bascule.interfaces.keys import KeyReads, KeyWrites
 from bascule.interfaces.knocks import KnockReads, KnockWrites
 from bascule.interfaces.lines import LineReads, LineWrites
 from bascule.interfaces.listing import ListingReads, ListingWrites
+from bascule.interfaces.mail import MailReads, MailWrites
 from bascule.interfaces.metrics import MetricReads
 from bascule.interfaces.openings import OpeningReads
 from bascule.interfaces.plans import PlanReads, PlanWrites
@@ -120,6 +121,7 @@ class Reader(
     InviteReads,
     ReplicaReads,
     LineReads,
+    MailReads,
     MetricReads,
     RecoveryReads,
     Protocol,
@@ -164,6 +166,7 @@ class Transaction(
     InviteWrites,
     ReplicaWrites,
     LineWrites,
+    MailWrites,
     RecoveryWrites,
     Protocol,
 ):

@@ -12,6 +12,7 @@ from bascule.domain.net import AddressPrefix
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.delivery import Parcel
 from bascule.outward.lines import FileLine
+from bascule.outward.mail import MailLine, Relay
 from bascule.outward.resolve import Resolver, refusal, system_addresses
 from bascule.outward.syslog import SyslogLine
 from bascule.outward.trust import trust
@@ -25,7 +26,7 @@ class _Line(Protocol):
 
 
 class Carriers:
-    """``networks`` may be reached although they are not global; ``folder`` holds files."""
+    """``networks`` may be reached although they are not global; ``folder`` holds files; ``relay`` takes mail."""
 
     def __init__(
         self,
@@ -33,11 +34,13 @@ class Carriers:
         networks: Sequence[AddressPrefix] = (),
         folder: Path | None = None,
         resolve: Resolver = system_addresses,
+        relay: Relay | None = None,
     ) -> None:
         self._clock = clock
         self._networks = tuple(networks)
         self._folder = folder
         self._resolve = resolve
+        self._relay = relay
         self._lines: dict[str, tuple[Sink, _Line]] = {}  # by sink id
 
     def objection(self, sink: Sink) -> str:
@@ -47,6 +50,13 @@ class Carriers:
             return (
                 "This server has no folder for file sinks. Its administrator can set one: bascule "
                 "serve --sink-directory DIR."
+            )
+        if sink.target.kind is SinkKind.MAIL:
+            if self._relay is not None:
+                return ""
+            return (
+                "This server has no relay for mail. Its administrator can set one: bascule serve "
+                "--mail-relay smtp://HOST:PORT --mail-from ADDRESS."
             )
         try:
             trust(sink.ca_certificates)
@@ -81,6 +91,8 @@ class Carriers:
         target = sink.target
         if target.kind is SinkKind.FILE and self._folder is not None:
             return FileLine(self._folder / target.path)
+        if target.kind is SinkKind.MAIL and self._relay is not None:
+            return MailLine(target, self._relay)
         if target.kind is SinkKind.SYSLOG:
             return SyslogLine(target, sink.ca_certificates, self._networks, self._resolve)
         return WebhookLine(target, sink.ca_certificates, self._networks, self._clock, self._resolve)

@@ -27,6 +27,7 @@ import structlog
 
 from bascule.domain.chain import Link, canonical
 from bascule.domain.delivery import (
+    CHATS,
     Answer,
     Form,
     Outcome,
@@ -50,8 +51,10 @@ from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.record import ChainReads, EventWrites
 from bascule.services.act import Act, Services, new_id
+from bascule.services.chat import chat_parcel
 from bascule.services.cloudevents import webhook_parcel
 from bascule.services.duties import DELIVERING
+from bascule.services.mail import MailEventReads, mail_parcel
 from bascule.services.messages import DAMAGED, GAP, TEST, message
 from bascule.services.ocsf import kind_of_record, ocsf_event
 from bascule.services.posts import Post
@@ -59,7 +62,7 @@ from bascule.services.sinks import known_sink, sink_id
 from bascule.services.syslog_text import syslog_message
 
 
-class ParcelReads(ChainReads, DeliveryReads, GrantReads, InventoryReads, Protocol):
+class ParcelReads(ChainReads, DeliveryReads, GrantReads, InventoryReads, MailEventReads, Protocol):
     """What is sent to a sink, and what stands around it."""
 
 
@@ -103,6 +106,8 @@ class WayOut:
 
     carrier: Carrier = NoCarrier()  # noqa: RUF009  # reason: it holds nothing
     host: str = ""
+    portal: str = ""  # the address of the portal, such as https://host:8443, for links
+    mail_from: str = ""  # the sender of mail; empty: none is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class Step:
 
 
 def next_step(
-    reader: ParcelReads, wanted_id: str, ahead: Progress | None, now: datetime, host: str
+    reader: ParcelReads, wanted_id: str, ahead: Progress | None, now: datetime, way: WayOut
 ) -> Step | None:
     """None when the sink is gone, or is not active.
 
@@ -132,20 +137,20 @@ def next_step(
         return Step(sink, progress, Stretch(progress.position), None)
     begin = reader.chain_begin()
     if progress.position < begin.position:
-        return _gap_step(reader, sink, progress, begin.position, DELETED, now, host)
+        return _gap_step(reader, sink, progress, begin.position, DELETED, now, way)
     most = sink.batch if sink.target.kind is SinkKind.WEBHOOK else PAGE
-    is_filtered = bool(sink.kinds) or sink.level > 1
-    links = reader.chain(progress.position, PAGE if is_filtered else most)
+    links = reader.chain(progress.position, PAGE if sink.is_filtered else most)
     if links and not has_form(links[0].record):  # would the sink want it? That cannot be known
         near = reader.chain(progress.position, PAGE)
         *_, last = takewhile(lambda link: not has_form(link.record), near)
-        return _gap_step(reader, sink, progress, last.position, DAMAGED, now, host)
+        return _gap_step(reader, sink, progress, last.position, DAMAGED, now, way)
     links = list(takewhile(lambda link: has_form(link.record), links))
     wanted, through = _wanted(sink, progress, links, most)
     if not wanted:
         return Step(sink, progress, Stretch(through), None)
     stretch = Stretch(through, wanted[-1].position, len(wanted))
-    return Step(sink, progress, stretch, _parcel(reader, sink, wanted, now, host))
+    parcel = _parcel(reader, sink, wanted, now, way)
+    return Step(sink, progress, stretch, parcel if parcel.messages else None)  # nobody wants mail
 
 
 def _wanted(
@@ -172,19 +177,25 @@ def _gap_step(
     last: int,
     why: str,
     now: datetime,
-    host: str,
+    way: WayOut,
 ) -> Step:
     first = progress.position + 1
     data = {"sink": sink.name, "first": first, "last": last, "why": why}
     link = message(GAP, f"{sink.id}.{last}", last, data, now)
-    parcel = _parcel(reader, sink, [link], now, host)
+    parcel = _parcel(reader, sink, [link], now, way)
     gap = SinkSkipped(sink.name, first, last, why)
     return Step(sink, progress, Stretch(last, last, 1), parcel, gap)
 
 
 def _parcel(
-    reader: ParcelReads, sink: Sink, links: Sequence[Link], now: datetime, host: str
+    reader: ParcelReads, sink: Sink, links: Sequence[Link], now: datetime, way: WayOut
 ) -> Parcel:
+    if sink.form is Form.MAIL:
+        return mail_parcel(reader, sink.target, links, way.mail_from, way.portal, now)
+    if sink.form in CHATS:  # one a call: batches are refused
+        wanted = str(links[0].record["data"].get("request_id", ""))
+        request = reader.request(wanted) if wanted else None
+        return chat_parcel(links[0], request, sink.form, way.portal)
     if sink.target.kind is SinkKind.WEBHOOK:
         secrets = reader.sink_secrets(sink.id)
         keys = secrets.valid(now) if secrets is not None else ()
@@ -196,7 +207,7 @@ def _parcel(
     grants = {grant.id: grant for grant in reader.grants_of(sorted(named))}
     if sink.target.kind is SinkKind.FILE:
         return Parcel(tuple(_json_line(link, grants) for link in links))
-    return Parcel(tuple(syslog_message(link, grants, sink.form, host) for link in links))
+    return Parcel(tuple(syslog_message(link, grants, sink.form, way.host) for link in links))
 
 
 def _json_line(link: Link, grants: dict[str, Grant]) -> bytes:
@@ -211,7 +222,7 @@ async def send_test(services: Services, way_out: WayOut, name: str) -> Outcome:
         sink, progress = known_sink(reader, name)
         data = {"sink": sink.name, "what": "a test that an operator asked for"}
         link = message(TEST, new_id(), 0, data, now)
-        return sink, progress.state, _parcel(reader, sink, [link], now, way_out.host)
+        return sink, progress.state, _parcel(reader, sink, [link], now, way_out)
 
     sink, state, parcel = await services.read(prepare)
     try:
@@ -290,7 +301,7 @@ class _Worker:
     ) -> None:
         self._services = services
         self._carrier = way_out.carrier
-        self._host = way_out.host
+        self._way_out = way_out
         self._sink_id = own_id
         self._post = post
         self._turn = turn
@@ -361,7 +372,7 @@ class _Worker:
         stored = reader.sink_progress(self._sink_id)
         if stored != self._noted:  # an operator, or another replica
             self._noted, self._ahead = stored, None
-        return next_step(reader, self._sink_id, self._ahead, now, self._host)
+        return next_step(reader, self._sink_id, self._ahead, now, self._way_out)
 
     async def _settle(self, step: Step, outcome: Outcome) -> None:
         now = self._services.clock.now()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from bascule.domain.chain import Link, canonical
 from bascule.domain.delivery import (
+    CHATS,
     LARGEST_BATCH,
     LEVELS,
     Form,
@@ -188,12 +189,17 @@ def _change(
 
 def _wants_less(was: Sink, now: Sink) -> bool:
     """Might an event that the one was to get not get to the same place any more?"""
-    return (was.target, was.kinds, was.level) != (now.target, now.kinds, now.level)
+    return (was.target, was.form in CHATS, was.kinds, was.level) != (
+        now.target,
+        now.form in CHATS,
+        now.kinds,
+        now.level,
+    )
 
 
 def _first_secret(tx: DeliveryWrites, sink: Sink) -> str:
-    if sink.target.kind is not SinkKind.WEBHOOK:
-        return ""
+    if sink.target.kind is not SinkKind.WEBHOOK or sink.form in CHATS:
+        return ""  # a chat reads no signature: the secret is the path of its webhook
     fresh = new_secret()
     tx.put_sink_secrets(sink.id, SinkSecrets(fresh))
     return fresh
@@ -227,9 +233,11 @@ def _checked(sink: Sink, carrier: Carrier) -> Sink:
             code="InvalidEventKind",
             target="properties.kinds",
         )
-    if sink.batch > 1 and sink.target.kind is not SinkKind.WEBHOOK:
+    if sink.batch > 1 and (sink.target.kind is not SinkKind.WEBHOOK or sink.form in CHATS):
         raise InvalidInput(
-            "Only webhooks support batches.", code="InvalidSink", target="properties.batch"
+            "Only webhooks with the format record support batches.",
+            code="InvalidSink",
+            target="properties.batch",
         )
     objection = carrier.objection(sink)
     if objection:

@@ -21,6 +21,7 @@ from bascule.store.keys import KeyReads, KeyWrites
 from bascule.store.knocks import KnockReads, KnockWrites
 from bascule.store.lines import LineReads, LineWrites
 from bascule.store.listing import ListingReads, ListingWrites
+from bascule.store.mail import MailReads, MailWrites
 from bascule.store.metrics import MetricReads
 from bascule.store.openings import OpeningReads
 from bascule.store.plans import PlanReads, PlanWrites
@@ -78,6 +79,7 @@ class SqlReader(
     InviteReads,
     ReplicaReads,
     LineReads,
+    MailReads,
     MetricReads,
 ):
     """``interfaces.store.Reader`` on one connection."""
@@ -122,6 +124,7 @@ class SqlTransaction(
     InviteWrites,
     ReplicaWrites,
     LineWrites,
+    MailWrites,
     MetricReads,
 ):
     """``interfaces.store.Transaction`` on one connection; its owner begins and ends it."""

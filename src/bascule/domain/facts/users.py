@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
-from bascule.domain.facts.fields import Number, Text
+from bascule.domain.facts.fields import Flag, Number, Text
 from bascule.domain.facts.kind import Activity, Level, Severity
 
 
@@ -72,3 +72,20 @@ class UserDeleted(Fact):
     user_id: Text
     user: Text
     grants_ended: Number
+
+
+@fact(
+    "Bascule.Identity/me/mail/write",
+    "Choose mail",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
+class MailChosen(Fact):
+    """Where somebody wants mail, by their own word."""
+
+    user: Text
+    address: Text  # empty: none
+    previous_address: Text
+    is_asked: Flag  # of what waits for them
+    is_own: Flag  # of what becomes of their own requests

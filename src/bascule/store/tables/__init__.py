@@ -55,6 +55,7 @@ from bascule.store.tables import keys as keys
 from bascule.store.tables import knocks as knocks
 from bascule.store.tables import lines as lines
 from bascule.store.tables import listing as listing
+from bascule.store.tables import mail as mail
 from bascule.store.tables import plans as plans
 from bascule.store.tables import providers as providers
 from bascule.store.tables import public_ports as public_ports

@@ -1,0 +1,64 @@
+"""Addresses of mail, and what a person wants to hear of by mail.
+
+Source: RFC 5321 4.1.2 (Mailbox, with a dot-string and a domain; quoted strings, address literals and
+internationalised mailboxes are not taken) and 4.5.3.1 (lengths).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.errors import InvalidInput
+
+LONGEST_ADDRESS = 254
+OLD_ADDRESS_HEARS = timedelta(days=7)  # after a change (EDGES J11)
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = re.compile(
+    rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MailChoice:
+    """Where a person wants mail, and of what."""
+
+    user_id: str
+    address: str
+    language: str  # of the texts: en, fr
+    asked: bool  # of requests that wait for their approval
+    own: bool  # of what becomes of their own requests
+    previous: str = ""  # the address before
+    previous_until: datetime | None = None  # it hears too, until then
+
+    def addresses(self, now: datetime) -> tuple[str, ...]:
+        """The address, and for a while the one before it."""
+        is_new = self.previous_until is not None and now < self.previous_until
+        return (self.address, self.previous) if is_new and self.previous else (self.address,)
+
+    def moved(self, address: str, now: datetime) -> MailChoice:
+        """With another address; the one that is replaced hears too for a while."""
+        if address == self.address:
+            return self
+        return MailChoice(
+            self.user_id,
+            address,
+            self.language,
+            self.asked,
+            self.own,
+            self.address,
+            now + OLD_ADDRESS_HEARS,
+        )
+
+
+def parse_mail_address(text: str, target: str = "") -> str:
+    """A mailbox; raises InvalidInput."""
+    if len(text) > LONGEST_ADDRESS or _ADDRESS.fullmatch(text) is None:
+        raise InvalidInput(
+            f"{text[:80]!r} is not a mail address. Write it as anna@example.com.",
+            code="InvalidMailAddress",
+            target=target,
+        )
+    return text

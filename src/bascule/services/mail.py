@@ -1,0 +1,205 @@
+"""Events as mail: to one mailbox, or to the people whom they concern.
+
+A message is text and HTML of the same words, has a link to the request's page with its id, and nothing that
+acts (EDGES J11). What people wrote is one line of bounded length, and markup in it is text. Message-ID is made
+of the event's id and the recipient, so that a second delivery of the same event is seen to be one.
+
+Who hears: whoever may approve now, of a request that waits; the requestor, of what becomes of theirs. Each
+person says by which address and of what (``domain.mail``); who said nothing gets no mail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from html import escape
+from typing import NamedTuple, Protocol
+
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.chain import Link
+from bascule.domain.delivery import Target, Transport
+from bascule.domain.lifecycle import StatusReason
+from bascule.domain.mail import MailChoice
+from bascule.domain.request import AccessRequest
+from bascule.domain.times import parse_instant
+from bascule.interfaces.delivery import Parcel
+from bascule.interfaces.mail import MailReads
+from bascule.services.approvers import ApproverReads, why_not
+from bascule.services.chat import Said, said_of
+from bascule.words import Words, msgid
+
+ASKS = frozenset(
+    {"AccessWaiting", "AccessApproved", "AccessSelfApproved"}
+)  # whoever may approve now
+TURNS = frozenset(  # the requestor
+    {
+        "AccessWaiting",
+        "AccessApproved",
+        "AccessNotApproved",
+        "AccessNotAllowed",
+        "AccessLapsed",
+        "GrantOpened",
+        "GrantFailed",
+    }
+)
+ALONE = frozenset({"AccessSelfApproved", "RulesLoosened"})  # never put together (EDGES J11)
+MOST_ALONE = 5  # messages of one look for one address
+_ASKED = msgid("Your approval is needed")
+_LINK = msgid("Open the request in Bascule")
+_FOOT = msgid("Answer there or by bascule approve: a reply to this mail does nothing.")
+
+
+class MailEventReads(ApproverReads, MailReads, Protocol):
+    """Whom an event concerns, and where they want mail."""
+
+
+class _Letter(NamedTuple):
+    address: str
+    language: str
+    is_asked: bool  # the recipient is to act
+
+
+def mail_parcel(
+    reader: MailEventReads,
+    target: Target,
+    links: Sequence[Link],
+    sender: str,
+    portal: str,
+    now: datetime,
+) -> Parcel:
+    """A message for each event and recipient; without messages where nobody wants one."""
+    said_to: dict[str, list[tuple[Link, Said, _Letter]]] = {}
+    for link in links:
+        wanted = str(link.record["data"].get("request_id", ""))
+        request = reader.request(wanted) if wanted else None
+        letters = (
+            [_Letter(target.path, "en", is_asked=False)]
+            if target.transport is Transport.MAILTO
+            else _people(reader, link, request, now)
+        )
+        for letter in letters:
+            said_to.setdefault(letter.address, []).append((link, said_of(link, request), letter))
+    return Parcel(tuple(_messages(said_to, sender, portal)))
+
+
+def _messages(
+    said_to: Mapping[str, Sequence[tuple[Link, Said, _Letter]]], sender: str, portal: str
+) -> Iterable[bytes]:
+    """One for each event; of many for one address, those that may be are put into one message."""
+    for letters in said_to.values():
+        together = [each for each in letters if each[0].record["kind"] not in ALONE]
+        is_many = len(together) > MOST_ALONE
+        for each in letters:
+            if not is_many or each not in together:
+                yield _message(*each, sender, portal)
+        if is_many:
+            yield _digest(together, sender, portal)
+
+
+def _people(
+    reader: MailEventReads, link: Link, request: AccessRequest | None, now: datetime
+) -> list[_Letter]:
+    if request is None:
+        return []
+    letters: dict[str, _Letter] = {}
+    for choice in reader.mail_choices():
+        is_own = choice.user_id == request.requestor_id
+        if is_own and choice.own and _is_turn(link):
+            letters |= {
+                to: _Letter(to, choice.language, is_asked=False) for to in choice.addresses(now)
+            }
+        if (
+            choice.asked
+            and link.record["kind"] in ASKS
+            and _may_approve(reader, choice, request, now)
+        ):
+            letters |= {
+                to: _Letter(to, choice.language, is_asked=True) for to in choice.addresses(now)
+            }
+    return list(letters.values())
+
+
+def _is_turn(link: Link) -> bool:
+    """Does the requestor hear of it? Of an end only where it came early: the end itself was known."""
+    record = link.record
+    is_end = record["kind"] == "GrantEnded"
+    return record["kind"] in TURNS and not (
+        is_end and record["data"].get("reason") == StatusReason.EXPIRED
+    )
+
+
+def _may_approve(
+    reader: MailEventReads, choice: MailChoice, request: AccessRequest, now: datetime
+) -> bool:
+    pending = reader.pendings_of([request.id]).get(request.id)
+    if pending is None:
+        return False
+    subject = Subject(choice.user_id, PrincipalKind.USER, "")
+    return why_not(reader, request, pending, subject, now) is None
+
+
+def _message(
+    link: Link, said: Said, letter: _Letter, sender: str, portal: str, *, is_digest: bool = False
+) -> bytes:
+    words = Words(letter.language)
+    title = words(_ASKED if letter.is_asked else said.title)
+    facts = [(words(label), text) for label, text in said.facts]
+    url = portal + said.path if said.path else ""
+    made = EmailMessage(policy=SMTP)
+    made["From"] = Address("Bascule", addr_spec=sender)
+    made["To"] = Address(addr_spec=letter.address)
+    about = dict(said.facts)
+    made["Subject"] = ": ".join([title, *filter(None, [about.get("Opens"), about.get("For")])])[
+        :200
+    ]
+    made["Date"] = parse_instant(link.record["at"])
+    mark = hashlib.sha256(f"{link.record['id']} {letter.address} {is_digest}".encode()).hexdigest()[
+        :32
+    ]
+    made["Message-ID"] = f"<{mark}@{sender.rpartition('@')[2]}>"
+    made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine answers
+    made.set_content("\n".join(_text_lines(title, facts, url, words)) + "\n")
+    made.add_alternative(_html(title, facts, url, words), subtype="html")
+    return made.as_bytes()
+
+
+def _digest(letters: Sequence[tuple[Link, Said, _Letter]], sender: str, portal: str) -> bytes:
+    """Several events in one message, a line each."""
+    link, _, letter = letters[-1]
+    words = Words(letter.language)
+    facts = []
+    for _, said, each in letters:
+        title = words(_ASKED) if each.is_asked else words(said.title)
+        what = "; ".join(text for _, text in said.facts[:3])
+        facts.append((title, f"{what} {portal + said.path if said.path else ''}".rstrip()))
+    many = Said(msgid("Several requests"), tuple(facts), "")
+    return _message(link, many, letter._replace(is_asked=False), sender, portal, is_digest=True)
+
+
+def _text_lines(
+    title: str, facts: Iterable[tuple[str, str]], url: str, words: Words
+) -> Iterable[str]:
+    yield title
+    yield ""
+    for label, text in facts:
+        yield f"{label}: {text}"
+    if url:
+        yield from ["", f"{words(_LINK)}:", url, "", words(_FOOT)]
+
+
+def _html(title: str, facts: Iterable[tuple[str, str]], url: str, words: Words) -> str:
+    rows = "".join(
+        f"<tr><th align=left>{escape(label)}</th><td>{escape(text)}</td></tr>"
+        for label, text in facts
+    )
+    link = ""
+    if url:
+        link = f'<p><a href="{escape(url)}">{escape(words(_LINK))}</a></p><p>{escape(words(_FOOT))}</p>'
+    return (
+        f'<!doctype html><html lang="{escape(words.language)}"><meta charset="utf-8">'
+        f"<title>{escape(title)}</title><h1>{escape(title)}</h1><table>{rows}</table>{link}</html>"
+    )
