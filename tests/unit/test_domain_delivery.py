@@ -128,7 +128,9 @@ def test_forms_by_kind() -> None:
     assert check_form(SinkKind.SYSLOG, None) is Form.CEF
     assert check_form(SinkKind.SYSLOG, Form.OCSF) is Form.OCSF
     assert check_form(SinkKind.WEBHOOK, None) is Form.RECORD
-    with pytest.raises(InvalidInput, match="A webhook sink sends record, not cef"):
+    with pytest.raises(
+        InvalidInput, match="A webhook sink sends record or slack or teams, not cef"
+    ):
         check_form(SinkKind.WEBHOOK, Form.CEF)
 
 
@@ -233,6 +235,41 @@ def test_resuming_forgets_what_stopped_it() -> None:
 
 
 def test_transports_have_kinds() -> None:
-    assert {parse_target(f"{each}://h").transport for each in Transport if each != "file"} == (
-        set(Transport) - {Transport.FILE}
-    )
+    without_host = {Transport.FILE, Transport.MAILTO, Transport.PEOPLE}
+    by_host = set(Transport) - without_host
+    assert {parse_target(f"{each}://h").transport for each in by_host} == by_host
+
+
+@pytest.mark.parametrize(
+    ("text", "transport", "path"),
+    [
+        ("mailto:on-call@example.com", Transport.MAILTO, "on-call@example.com"),
+        ("MAIL:people", Transport.PEOPLE, ""),
+    ],
+)
+def test_mail_is_a_target(text: str, transport: Transport, path: str) -> None:
+    target = parse_target(text)
+    assert (target.transport, target.path, target.kind) == (transport, path, SinkKind.MAIL)
+    assert parse_target(str(target)) == target
+    assert check_form(SinkKind.MAIL, None) is Form.MAIL
+
+
+@pytest.mark.parametrize(
+    "text", ["mailto:", "mailto:a", "mailto:a@b?bcc=c@d", "mail:anna@example.com"]
+)
+def test_mail_that_is_no_target(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_target(text)
+
+
+def test_people_are_told_what_concerns_them_unless_kinds_are_named() -> None:
+    chat = Sink("i", "chat", parse_target("https://h/x"), Form.SLACK, NOW)
+    assert chat.is_filtered
+    assert chat.wants("AccessWaiting", 1)
+    assert not chat.wants("GrantEnded", 5)
+    people = replace(chat, target=parse_target("mail:people"), form=Form.MAIL)
+    assert people.wants("GrantEnded", 1)
+    assert not people.wants("MachineChanged", 5)
+    named = replace(people, kinds=("MachineChanged",))
+    assert named.wants("MachineChanged", 1)
+    assert not named.wants("GrantEnded", 5)

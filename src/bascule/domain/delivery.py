@@ -232,8 +232,14 @@ class Sink:
     ca_certificates: str = ""  # PEM; empty: those that the host trusts
 
     def wants(self, kind: str, level: int) -> bool:
-        kinds = self.kinds or (CHAT_KINDS if self.form in CHATS else ())
+        kinds = self.kinds or self._usual_kinds
         return level >= self.level and (not kinds or kind in kinds)
+
+    @property
+    def _usual_kinds(self) -> tuple[str, ...]:
+        if self.target.transport is Transport.PEOPLE:  # a requestor hears of an early end
+            return (*CHAT_KINDS, "GrantEnded")
+        return CHAT_KINDS if self.form in CHATS else ()
 
     @property
     def is_filtered(self) -> bool:

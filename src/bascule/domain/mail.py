@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 LONGEST_ADDRESS = 254
 OLD_ADDRESS_HEARS = timedelta(days=7)  # after a change (EDGES J11)
@@ -57,7 +58,10 @@ def parse_mail_address(text: str, target: str = "") -> str:
     """A mailbox; raises InvalidInput."""
     if len(text) > LONGEST_ADDRESS or _ADDRESS.fullmatch(text) is None:
         raise InvalidInput(
-            f"{text[:80]!r} is not a mail address. Write it as anna@example.com.",
+            sentence(
+                "{address} is not a mail address. Write it as anna@example.com.",
+                address=repr(text[:80]),
+            ),
             code="InvalidMailAddress",
             target=target,
         )

@@ -44,6 +44,7 @@ TURNS = frozenset(  # the requestor
         "AccessLapsed",
         "GrantOpened",
         "GrantFailed",
+        "GrantEnded",
     }
 )
 ALONE = frozenset({"AccessSelfApproved", "RulesLoosened"})  # never put together (EDGES J11)

@@ -11,6 +11,7 @@ from bascule.domain.mail import MailChoice, parse_mail_address
 from bascule.errors import Forbidden, InvalidInput
 from bascule.interfaces.mail import MailReads, MailWrites
 from bascule.interfaces.record import EventWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act
 
 LANGUAGES = ("en", "fr")
@@ -44,7 +45,11 @@ def choose(tx: MailChoiceWrites, act: Act, subject: Subject, draft: ChoiceDraft)
         )
     if draft.language is not None and draft.language not in LANGUAGES:
         raise InvalidInput(
-            f"There are no texts in {draft.language[:20]!r}. Languages are: {', '.join(LANGUAGES)}.",
+            sentence(
+                "There are no texts in {language}. Languages are: {languages}.",
+                language=repr(draft.language[:20]),
+                languages=", ".join(LANGUAGES),
+            ),
             code="InvalidLanguage",
             target="properties.language",
         )

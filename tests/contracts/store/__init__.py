@@ -22,6 +22,7 @@ from tests.contracts.store.keys import KeyContract
 from tests.contracts.store.knocks import KnockContract
 from tests.contracts.store.lines import LineContract
 from tests.contracts.store.listing import ListingContract
+from tests.contracts.store.mail import MailContract
 from tests.contracts.store.metrics import MetricContract
 from tests.contracts.store.openings import OpeningContract
 from tests.contracts.store.plans import PlanContract
@@ -51,6 +52,7 @@ class StoreContract(
     LineContract,
     ListingContract,
     KeptFormContract,
+    MailContract,
     KeyContract,
     KnockContract,
     MetricContract,

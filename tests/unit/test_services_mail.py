@@ -1,0 +1,162 @@
+"""Who gets mail of a request that waits, and what is in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, cast
+
+import pytest
+
+from bascule.domain.delivery import parse_target
+from bascule.domain.mail import MailChoice, parse_mail_address
+from bascule.errors import InvalidInput
+from bascule.services import mail
+from bascule.services.mail import MOST_ALONE, MailEventReads, mail_parcel
+from tests.unit.test_services_chat import HOSTILE, NOW, PORTAL, REQUEST_ID, link_of, request_of
+
+SENDER = "bascule@example.com"
+ANN = MailChoice("ann", "ann@example.com", "en", asked=True, own=True)
+BEN = MailChoice("q", "ben@example.com", "fr", asked=True, own=True)  # the requestor
+
+
+class Reader:
+    """A request, and people who want mail."""
+
+    def __init__(self, *choices: MailChoice, why: str = "ticket") -> None:
+        self._choices = choices
+        self._request = request_of(why, why)
+
+    def request(self, request_id: str) -> Any:
+        return self._request if request_id == REQUEST_ID else None
+
+    def mail_choices(self) -> Any:
+        return self._choices
+
+
+@pytest.fixture(autouse=True)
+def only_ann_may_approve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "_may_approve", lambda _, choice, *__: choice.user_id == "ann")
+
+
+def sent(
+    reader: Reader, *events: tuple[str, dict[str, Any]], to: str = "mail:people"
+) -> list[EmailMessage]:
+    links = [link_of(kind, {"request_id": REQUEST_ID, **data}) for kind, data in events]
+    made = mail_parcel(cast("MailEventReads", reader), parse_target(to), links, SENDER, PORTAL, NOW)
+    return [message_from_bytes(each, policy=policy.SMTP) for each in made.messages]
+
+
+def addresses(messages: list[EmailMessage]) -> list[str]:
+    return sorted(str(each["to"]) for each in messages)
+
+
+def body(message: EmailMessage, kind: str = "plain") -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+def test_whoever_may_approve_and_the_requestor_hear_that_it_waits() -> None:
+    messages = sent(Reader(ANN, BEN), ("AccessWaiting", {}))
+    assert addresses(messages) == ["ann@example.com", "ben@example.com"]
+    ann, ben = messages
+    assert str(ann["subject"]).startswith("Your approval is needed: db-1 port 22")
+    assert "Your approval" not in str(ben["subject"])
+    assert f"{PORTAL}/portal/requests/{REQUEST_ID}" in body(ann)
+    assert body(ann).count("https://") == 1, "one link, to our page"
+    assert ann["auto-submitted"] == "auto-generated"
+
+
+def test_a_turn_is_the_requestors_alone() -> None:
+    reader = Reader(ANN, BEN)
+    assert addresses(sent(reader, ("AccessNotApproved", {"reason": "no"}))) == ["ben@example.com"]
+    ended = {"reason": "UserRequested"}
+    assert addresses(sent(reader, ("GrantEnded", ended))) == ["ben@example.com"]
+    assert sent(reader, ("GrantEnded", {"reason": "Expired"})) == [], "its end was known"
+
+
+def test_nobody_gets_what_they_did_not_choose() -> None:
+    assert sent(Reader(), ("AccessWaiting", {})) == []
+    quiet = Reader(replace(ANN, asked=False), replace(BEN, own=False))
+    assert sent(quiet, ("AccessWaiting", {})) == []
+    assert sent(Reader(ANN, BEN), ("MachineChanged", {})) == []
+
+
+def test_an_address_that_was_replaced_hears_for_a_while() -> None:
+    moved = BEN.moved("new@example.com", NOW)
+    reader = Reader(moved)
+    assert addresses(sent(reader, ("AccessLapsed", {}))) == ["ben@example.com", "new@example.com"]
+    assert moved.addresses(NOW + timedelta(days=7)) == ("new@example.com",)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_what_people_wrote_is_neither_a_header_nor_markup(hostile: str) -> None:
+    (message,) = sent(Reader(BEN, why=hostile), ("AccessNotApproved", {"reason": hostile}))
+    assert message["bcc"] is None
+    assert set(message.keys()) == {
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Auto-Submitted",
+        "MIME-Version",
+        "Content-Type",
+    }
+    html = body(message, "html")
+    assert "<a href" in html
+    assert html.count("<a ") == 1
+    assert "<!channel>" not in html
+    assert "<https" not in html
+
+
+def test_many_for_one_address_are_one_message_but_for_those_that_are_never_put_together() -> None:
+    many: list[tuple[str, dict[str, Any]]] = [("AccessLapsed", {})] * (MOST_ALONE + 1)
+    reader = Reader(BEN)
+    assert len(sent(reader, *many[1:])) == MOST_ALONE
+    (digest,) = sent(reader, *many)
+    assert body(digest).count(REQUEST_ID) == len(many)
+    to = "mailto:on-call@example.com"
+    alone = sent(reader, *many, ("AccessSelfApproved", {}), to=to)
+    assert len(alone) == 2
+    assert addresses(alone) == ["on-call@example.com"] * 2
+
+
+def test_a_second_delivery_is_seen_to_be_one() -> None:
+    once, again = (sent(Reader(BEN), ("AccessLapsed", {}))[0]["message-id"] for _ in range(2))
+    assert once == again
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b", "anna.b+c@mail.example.com", "x" * 64 + "@example.com"],
+)
+def test_addresses_that_are_taken(address: str) -> None:
+    assert parse_mail_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "anna",
+        "@example.com",
+        "anna@",
+        "a b@example.com",
+        "anna@example.com\r\nBcc: x@y",
+        "<a@b.c>",
+        "anna@-x.com",
+        "anna@x..com",
+        "a@b,c@d",
+        '"a b"@example.com',
+        "x" * 65 + "@example.com",
+        "a@" + "b" * 250,
+        "änna@example.com",
+    ],
+)
+def test_addresses_that_are_refused(address: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_mail_address(address)
