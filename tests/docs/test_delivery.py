@@ -68,7 +68,9 @@ def test_the_pages_check_takes_our_calls_and_no_others() -> None:
 
 def test_the_targets_are_those_that_there_are() -> None:
     rows = re.findall(
-        r"^\| `([a-z+]+):(?://)?(?:[A-Z]|people).*?` \|.*\| (`\w+`) \| (.*?) \|$", PAGE, re.MULTILINE
+        r"^\| `([a-z+]+):(?://)?(?:[A-Z]|people).*?` \|.*\| (`\w+`) \| (.*?) \|$",
+        PAGE,
+        re.MULTILINE,
     )
     assert {row[0] for row in rows} == set(Transport)
     for scheme, usual, others in rows:

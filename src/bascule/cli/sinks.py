@@ -68,7 +68,7 @@ Examples:
   bascule audit sinks add siem syslog+tls://siem.example:6514 --format ocsf
   bascule audit sinks add hook https://hooks.example/in --level high
   bascule audit sinks add files file:record.jsonl --from-beginning
-  bascule audit sinks add chat https://hooks.slack.com/services/... --format slack
+  bascule audit sinks add chat https://hooks.slack.com/... --format slack
 
 \b
 TARGET: https://HOST/PATH, syslog+tls://HOST:PORT, syslog+tcp://HOST:PORT,
