@@ -236,6 +236,7 @@ def test_rules_are_set_listed_and_removed(cli: Cli, people: dict[str, str]) -> N
         "monday",
     }
     assert "18:00-08:00 (Europe/Paris)" in cli.done(*rule, "list").out
+    assert "user anna@example.com" in cli.done(*rule, "list").out, "by name"
     assert cli(*rule, "show", "nothing").code == 3
     assert cli(*rule, "set", "x", "--effect", "deny", "--hours", "8-9").code == 2
     assert (

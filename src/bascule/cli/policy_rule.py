@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -26,7 +27,7 @@ from bascule.client.access_rules import (
 )
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.times import format_duration
-from bascule.errors import InvalidInput, NotFound, Problem
+from bascule.errors import Forbidden, InvalidInput, NotFound, Problem
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
@@ -77,6 +78,7 @@ def list_command(policy_name: str | None, output: str) -> None:
             else [find_policy(connection, policy_name)]
         )
         found = [each for policy in wanted for each in list_rules(connection, policy)]
+        names = {} if output == "json" else names_of(connection, found)
     if output == "json":
         emit_json([rule_json(each) for each in found])
         return
@@ -90,8 +92,8 @@ def list_command(policy_name: str | None, output: str) -> None:
                 each.policy.name,
                 each.name,
                 each.effect,
-                condition_words(each.conditions) or "always",
-                stages_words(each.stages),
+                condition_words(each.conditions, names) or "always",
+                stages_words(each.stages, names),
             ]
             for each in found
         ],
@@ -106,7 +108,7 @@ def show(name: str, policy_name: str, output: str) -> None:
     """Show one rule."""
     with connect() as connection:
         found = get_rule(connection, find_policy(connection, policy_name), _name(name))
-    _tell(found, output)
+        _tell(connection, found, output)
 
 
 def _conditions(command: F) -> F:
@@ -287,7 +289,7 @@ def set_command(
         if stages:
             properties["stages"] = stages
         found = put_rule(connection, policy, _name(name), properties)
-    _tell(found, output)
+        _tell(connection, found, output)
 
 
 @rule.command(epilog="\b\nExamples:\n  bascule policy rule remove office-hours --yes")
@@ -337,15 +339,37 @@ def rule_json(found: AccessRule) -> dict[str, Any]:
     }
 
 
-def _tell(found: AccessRule, output: str) -> None:
+def names_of(connection: Connection, rules: Iterable[AccessRule]) -> dict[str, str]:
+    """Names of the users and groups that rules name, by id; none where the caller may not read them."""
+    wanted: dict[str, set[str]] = {"users": set(), "groups": set()}
+    for rule in rules:
+        approvers = [stage.get("approvers") or {} for stage in rule.stages]
+        for holder in [rule.conditions, *approvers]:
+            for kind, ids in wanted.items():
+                ids.update(str(each) for each in holder.get(kind) or ())
+    if not any(wanted.values()):
+        return {}
+    from bascule.client.principals import GROUPS, USERS, list_principals  # noqa: PLC0415  # reason: only rules that name somebody need it
+
+    found: dict[str, str] = {}
+    for kind, ids in ((USERS, wanted["users"]), (GROUPS, wanted["groups"])):
+        if ids:
+            with contextlib.suppress(Forbidden):
+                known = list_principals(connection, kind)
+                found |= {each.id: each.name for each in known if each.id in ids}
+    return found
+
+
+def _tell(connection: Connection, found: AccessRule, output: str) -> None:
     if output == "json":
         emit_json(rule_json(found))
         return
+    names = names_of(connection, [found])
     say(f"Rule       {found.name} of policy {found.policy.name}")
     say(f"Effect     {found.effect}")
-    say(f"When       {condition_words(found.conditions) or 'always'}")
+    say(f"When       {condition_words(found.conditions, names) or 'always'}")
     if found.stages:
-        say(f"Approval   {stages_words(found.stages)}")
+        say(f"Approval   {stages_words(found.stages, names)}")
 
 
 def _name(name: str) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bascule.cli.spans import show_span
 from bascule.domain.times import parse_duration
 
+Names = Mapping[str, str]  # of users and groups, by id; an id without a name is shown itself
 
-def condition_words(conditions: Mapping[str, Any]) -> str:
+
+def condition_words(conditions: Mapping[str, Any], names: Names = MappingProxyType({})) -> str:
     """All that must hold, joined by "and"; empty: always."""
     parts = []
-    who = [f"user {each}" for each in conditions.get("users") or ()]
-    who += [f"somebody in group {each}" for each in conditions.get("groups") or ()]
+    who = [f"user {names.get(each, each)}" for each in conditions.get("users") or ()]
+    who += [f"somebody in group {names.get(each, each)}" for each in conditions.get("groups") or ()]
     if who:
         parts.append(f"{' or '.join(who)} asks")
     parts += [f"tag {key}={value}" for key, value in (conditions.get("tags") or {}).items()]
@@ -41,27 +44,27 @@ def _times_words(times: Mapping[str, Any]) -> str:
     return f"{days}{hours} ({times.get('timeZone', 'UTC')})"
 
 
-def stages_words(stages: Sequence[Mapping[str, Any]]) -> str:
+def stages_words(stages: Sequence[Mapping[str, Any]], names: Names = MappingProxyType({})) -> str:
     """One after the other."""
     return ", then ".join(
-        f"{stage.get('needed', 1)} of {_approvers_words(stage.get('approvers') or {})}"
+        f"{stage.get('needed', 1)} of {_approvers_words(stage.get('approvers') or {}, names)}"
         for stage in stages
     )
 
 
-def _approvers_words(approvers: Mapping[str, Any]) -> str:
-    named = [f"user {_named(each)}" for each in approvers.get("users") or ()]
-    named += [f"group {_named(each)}" for each in approvers.get("groups") or ()]
+def _approvers_words(approvers: Mapping[str, Any], names: Names) -> str:
+    named = [f"user {_named(each, names)}" for each in approvers.get("users") or ()]
+    named += [f"group {_named(each, names)}" for each in approvers.get("groups") or ()]
     if approvers.get("role"):
         named.append("whoever may approve there")
     return " or ".join(named) or "nobody"
 
 
-def _named(principal: object) -> str:
+def _named(principal: object, names: Names) -> str:
     """An id as it is written, or an object with a name as it is shown."""
     if isinstance(principal, Mapping):
         return str(principal.get("displayName") or principal.get("id") or "")
-    return str(principal)
+    return names.get(str(principal), str(principal))
 
 
 def _span(written: object) -> str:
