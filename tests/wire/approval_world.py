@@ -62,15 +62,15 @@ class Office:
         self.assigned = give(house, self.carol.id, ACCESS_APPROVER.id, house.subscription, "User")
         self.group = self.make_group("on-call", self.bob)
 
-    def make_group(self, name: str, *members: Human, ends: Any = None) -> str:
+    def make_group(self, name: str, *members: Human, ends: Any = None, provider: str = "") -> str:
         group = Group(str(uuid.uuid4()), name, "", self.house.clock.now())
         self.house.do(lambda tx, _: tx.put_group(group))
         for each in members:
-            self.join(group.id, each, ends)
+            self.join(group.id, each, ends, provider)
         return group.id
 
-    def join(self, group: str, member: Human, ends: Any = None) -> None:
-        made = Membership(group, member.id, PrincipalKind.USER, "", ends)
+    def join(self, group: str, member: Human, ends: Any = None, provider: str = "") -> None:
+        made = Membership(group, member.id, PrincipalKind.USER, provider, ends)
         self.house.do(lambda tx, _: tx.put_membership(made))
 
     def pass_time(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.interfaces.approvals import AskedBy, AskedOne
 from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
+from bascule.services.approvers import void_unvouched
 from tests.wire.approval_world import Human, Office, code_of, stage, users
 from tests.wire.house import House
 from tests.wire.people import give, make_role
@@ -423,3 +424,23 @@ def test_thousands_that_wait_are_counted_and_judged_a_bounded_number_at_a_time(
     house.sweep()
     assert len(house.see(lambda reader: reader.due_approvals(2000))) == 1400
     assert house.see(lambda reader: reader.live_grants()) == []
+
+
+@pytest.mark.parametrize("signs_in", ["corp", "other", ""])
+def test_a_providers_word_that_ran_out_counts_until_it_names_the_group_no_more(
+    office: Office, signs_in: str
+) -> None:
+    """EDGES J7: a later sign-in there without the group takes it; one elsewhere does not."""
+    ends = office.house.clock.now() + timedelta(minutes=10)
+    duty = office.make_group("duty", office.dave, ends=ends, provider="corp")
+    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
+    request = office.waiting()
+    assert office.approve(request, office.dave).status_code == 200
+    digest = office.digest(request)
+    office.pass_time(1200)
+    office.house.sweep()
+    if signs_in:
+        office.house.do(lambda tx, act: void_unvouched(tx, office.dave.id, signs_in, act.now))
+    answer = office.approve(request, office.bob, digest=digest)
+    assert (answer.status_code == 200) is (signs_in != "corp")
+    assert bool(office.grants(request)) is (signs_in != "corp")

@@ -81,6 +81,7 @@ class Vote:
     note: str = ""
     is_own: bool = False  # of the requestor
     rests_until: datetime | None = None  # the end of the membership that it rests on; None: on none
+    provider_id: str = ""  # the external provider that vouched for that membership; empty: none
     is_void: bool = False  # the right to it was taken, or the person disabled
 
 

@@ -16,6 +16,7 @@ from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import REQUEST_APPROVE
 from bascule.domain.ids import ResourceId
 from bascule.domain.pending import Pending
+from bascule.domain.principals import Membership
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import rights_from
 from bascule.domain.stages import Approvers, DueStage, Vote, asked_at
@@ -48,6 +49,7 @@ class Entitled:
     """Somebody is asked."""
 
     rests_until: datetime | None = None  # the end of the membership that it rests on; None: on none
+    provider_id: str = ""  # the external provider that vouched for that membership
 
 
 def entitled(
@@ -62,14 +64,13 @@ def entitled(
         return Entitled()
     memberships = reader.memberships_of(principal_id, now)
     wanted = {group for each in asked for group in each.groups}
-    ends = [each.expires_at for each in memberships if each.group_id in wanted]
-    if None in ends:
+    by_group = [each for each in memberships if each.group_id in wanted]
+    if any(each.expires_at is None for each in by_group):
         return Entitled()
     by_role = _by_role(reader, principal_id, due, asked, now)
     if by_role is not None and by_role.rests_until is None:
         return by_role
-    known = [end for end in ends if end is not None]
-    return Entitled(max(known)) if known else by_role
+    return _resting_on(by_group) or by_role
 
 
 def _by_role(
@@ -92,7 +93,13 @@ def _by_role(
     kept = rights_from(assignments, [each for each in roles if each is not None])
     if all(map(kept.reach(REQUEST_APPROVE).covers, keys)):
         return Entitled()
-    return Entitled(max(each.expires_at for each in memberships if each.expires_at is not None))
+    return _resting_on(memberships)
+
+
+def _resting_on(memberships: Sequence[Membership]) -> Entitled | None:
+    """On the one of these that ends last, of those that end; None: none does."""
+    ends = [(end, each.provider_id) for each in memberships if (end := each.expires_at) is not None]
+    return Entitled(*max(ends)) if ends else None
 
 
 def asked_rows(pending: Pending, counted: Sequence[Vote], now: datetime) -> list[AskedOne]:
@@ -258,6 +265,23 @@ def why_not(
             code=code,
         )
     return None
+
+
+def void_unvouched(tx: VoidWrites, principal_id: str, provider_id: str, now: datetime) -> None:
+    """Void their yeses that rested on a provider's word, which it does not give any more: they have
+    signed in there again, and it did not name the group (EDGES J7).
+    """
+    found = tx.waiting_voted_by([principal_id])
+    if not found:
+        return
+    for pending in tx.pendings_of(found).values():
+        for vote in pending.named():
+            if vote.principal_id != principal_id or vote.provider_id != provider_id:
+                continue
+            since = pending.since(vote.stage, now)
+            if entitled(tx, principal_id, pending.stages[vote.stage], since, now) is None:
+                tx.void_votes(pending.request_id, principal_id)
+    tx.judge_anew(request_ids=found)
 
 
 def void_lost(tx: VoidWrites, principal_ids: Iterable[str] | None, now: datetime) -> None:

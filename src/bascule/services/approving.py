@@ -82,6 +82,7 @@ def approve(tx: WaitingWrites, act: Act, request_id: str, subject: Subject, yes:
         note=yes.note,
         is_own=is_own,
         rests_until=None if given is None else given.rests_until,
+        provider_id="" if given is None else given.provider_id,
     )
     tx.add_vote(request.id, vote)
     _record_yes(tx, act, request, vote)

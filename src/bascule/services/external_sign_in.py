@@ -42,6 +42,7 @@ from bascule.interfaces.roles import RoleReads
 from bascule.interfaces.sign_in import SignInReads, SignInWrites
 from bascule.interfaces.tokens import TokenWrites
 from bascule.services.act import Act, actor_of
+from bascule.services.approvers import void_unvouched
 from bascule.services.denials import Denials
 from bascule.services.identities import AS_NEW, BY_INVITATION, join
 from bascule.services.losses import PrincipalLossWrites, end_unheld
@@ -318,5 +319,6 @@ def _take_groups(
             provider.name, user.id, user.name, tuple(sorted(wanted)), tuple(sorted(present))
         )
         act.record(tx, fact, identity_id(tx, KIND, provider.name))
+    void_unvouched(tx, user.id, provider.id, act.now)
     if present - wanted:
         end_unheld(tx, act, [user.id], f"loss of groups at identity provider {provider.name}")

@@ -218,6 +218,7 @@ class ApprovalWrites(ApprovalReads):
                 "note": vote.note,
                 "is_own": vote.is_own,
                 "rests_until": vote.rests_until,
+                "provider_id": vote.provider_id,
                 "is_void": vote.is_void,
             },
         )
@@ -373,5 +374,6 @@ def _vote(row: Row[Any]) -> Vote:
         note=row.note,
         is_own=row.is_own,
         rests_until=row.rests_until,
+        provider_id=row.provider_id,
         is_void=row.is_void,
     )

@@ -62,6 +62,7 @@ approval_votes = Table(
     Column("note", String, nullable=False),
     Column("is_own", Boolean, nullable=False),
     Column("rests_until", Instant),  # null: it rests on no membership that ends
+    Column("provider_id", String, nullable=False),  # that vouched for it; empty: none
     Column("is_void", Boolean, nullable=False),
     Index(None, "principal_id", "request_id"),
 )
