@@ -169,7 +169,7 @@ def test_every_form_that_comes_back_does_nothing_by_it(house: House) -> None:
     for route in portal.router().routes:
         if isinstance(route, PortalRoute) and kept.does_come_back(route.endpoint):
             path = route.path.format(
-                group="default", name="web-1", principal_id="x", role_id="x", uid="x"
+                group="default", name="web-1", principal_id="x", role_id="x", uid="x", member_id="x"
             )
             for fields in ({}, much):
                 answer = olga.client.post(path, data={**proofs, **fields}, follow_redirects=False)
