@@ -291,3 +291,42 @@ def test_what_a_rule_says_is_text(house: House) -> None:
     html = owner(house).page(at(house))
     assert "<script>&" not in html
     assert "&lt;b&gt;x&lt;/b&gt;=&lt;script&gt;" in html
+
+
+def test_trying_says_what_somebody_would_get_and_writes_nothing(house: House) -> None:
+    guard(house)
+    olga, ann = owner(house), Person(house, "ann@example.com")
+    asker = owner(house, "asker@example.com")
+    weekdays = {"timeZone": "UTC", "days": ["saturday", "sunday"]}
+    put_rules(
+        house,
+        rule(stage(ann), name="longer", longerThan="PT1H"),
+        rule(name="weekend", effect="deny", times=weekdays),
+    )
+    machine = house.machine("web-1")
+
+    def tried(status: int = 200, person: Person = olga, **more: str) -> str:
+        given = {"who": asker.user.name, "kind": "User", "machine": machine, "port": "22"}
+        given |= {"source": "198.51.100.7", "time": "0:30", **more}
+        return text_of(person.page(at(house, "/try", **given), status))
+
+    before = house.see(lambda reader: reader.requests(limit=5))
+    assert "It would open at once" in tried()  # house.clock: a Tuesday
+    longer = tried(time="2:00")
+    assert "It would wait for approval" in longer
+    assert "1 person must agree: ann@example.com." in longer
+    assert "holds longer" in longer
+    assert "does not hold weekend" in longer
+    weekend = tried(timed="1", at="2030-01-05T12:00")
+    assert "It would be refused" in weekend
+    assert "Rule weekend of policy default denies" in weekend
+    assert "You lack" not in weekend
+    assert "It would be refused" in tried(who="ann@example.com"), "she may not request"
+    assert "This failed" in tried(404, who="x@example.com")
+    assert "This failed" in tried(400, port="no")
+    assert "This failed" in tried(400, time="soon")
+    assert "This failed" in tried(400, source="")
+    assert "This failed" in tried(400, timed="1", at="2020-01-05T12:00")
+    rena = Person(house, "rena@example.com", (READER.id, house.subscription))
+    tried(403, rena)
+    assert house.see(lambda reader: reader.requests(limit=5)) == before

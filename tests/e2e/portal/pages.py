@@ -78,6 +78,11 @@ def _rule_port(world: World) -> str:
     return _rules("/port", **named)(world)
 
 
+def _rule_try(world: World) -> str:
+    named = {"machine": str(world.machine("db-1")), "port": "5986", "source": "10.203.0.11"}
+    return _rules("/try", who="owner", kind="User", time="1:00", **named)(world)
+
+
 BEHIND = "/portal/machines/default/app-1"
 WEB, LEGACY = "/portal/machines/default/web-1", "/portal/machines/default/legacy-1"
 PAGES = (
@@ -103,6 +108,7 @@ PAGES = (
     Shown("rule-new", _rules("/edit")),
     Shown("rule-remove", _rules("/remove", rule="short-ones-free")),
     Shown("rule-port", _rule_port),
+    Shown("rule-try", _rule_try),
     Shown("rule-settings", _rules("/settings")),
     Shown("machine-overview", WEB),
     Shown("machine-configuration", f"{WEB}/configuration"),

@@ -35,6 +35,7 @@ from bascule.portal.pages import (
     request_answers,
     request_page,
     rule_edit,
+    rule_try,
     rules,
     welcome,
 )
@@ -59,6 +60,7 @@ MODULES: tuple[ModuleType, ...] = (
     jit_remove,
     rules,
     rule_edit,
+    rule_try,
     request_access,
     request_answers,
     request_page,
