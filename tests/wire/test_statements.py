@@ -244,7 +244,7 @@ def test_a_question_on_a_line(fleet: Fleet) -> None:
     def read(reader: Reader) -> None:
         wanted = lines.wanted(reader, uid, found.public_key, uid, now, None)
         assert wanted.desired.leases
-        reader.chain_ends()
+        reader.record_ends()
 
     with statements() as seen:
         fleet.house.see(read)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.domain.event import Event
+from bascule.interfaces.recovery import Recovery
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ class ChainReads(Protocol):
         """
         ...
 
-    def chain_ends(self) -> tuple[ChainHead, ChainHead]:
-        """``chain_head`` and ``chain_begin``, read at once."""
+    def record_ends(self) -> tuple[ChainHead, ChainHead, Recovery]:
+        """``chain_head``, ``chain_begin`` and what is told of restores, read at once."""
         ...
 
     def chain(self, after: int = 0, limit: int = 1000) -> Sequence[Link]:

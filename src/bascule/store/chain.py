@@ -17,13 +17,15 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select, union_all
+from sqlalchemy import Row, bindparam, delete, func, select, true, union_all
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.interfaces.record import Backlog
+from bascule.interfaces.recovery import Recovery
 from bascule.store import tables as t
 from bascule.store.activity import ActivityWrites
 from bascule.store.record import RAW, record_of
+from bascule.store.recovery import recovery_of
 from bascule.store.rows import Rows, slices
 from bascule.store.spelling import is_before_all_running
 
@@ -33,8 +35,10 @@ _CHECKPOINTS = t.checkpoints.c
 _NEWEST = select(t.event_seals).order_by(_SEALS.position.desc()).limit(1)
 _AT = select(_SEALS.hash).where(_SEALS.position == bindparam("wanted"))
 _OLDEST = select(t.event_seals).order_by(_SEALS.position).limit(1)
+_RECOVERY = select(t.installation.c.recovery_key, t.installation.c.restored)
 _ENDS = (
-    select(t.event_seals)
+    select(t.event_seals, t.installation.c.recovery_key, t.installation.c.restored)
+    .join_from(t.event_seals, t.installation, true(), isouter=True)  # there is one, or none yet
     .where(
         _SEALS.position.in_(
             union_all(select(func.min(_SEALS.position)), select(func.max(_SEALS.position)))
@@ -69,12 +73,13 @@ class ChainReads(Rows):
         row = self._first(_OLDEST)
         return self.chain_head() if row is None else self._before(row)
 
-    def chain_ends(self) -> tuple[ChainHead, ChainHead]:
+    def record_ends(self) -> tuple[ChainHead, ChainHead, Recovery]:
         rows = self._all(_ENDS)
         if not rows:
-            head = self.chain_head()
-            return head, head
-        return ChainHead(rows[-1].position, rows[-1].hash), self._before(rows[0])
+            head, kept = self.chain_head(), self._first(_RECOVERY)
+            return head, head, Recovery() if kept is None else recovery_of(kept)
+        head = ChainHead(rows[-1].position, rows[-1].hash)
+        return head, self._before(rows[0]), recovery_of(rows[0])
 
     def _before(self, row: Row[Any]) -> ChainHead:
         """Where the chain begins whose oldest seal this is."""

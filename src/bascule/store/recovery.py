@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from bascule.domain.restoration import Restoration
 from bascule.interfaces.recovery import Recovery
@@ -49,9 +50,14 @@ class RecoveryReads(Rows):
 
     def recovery(self) -> Recovery:
         row = self._first(select(t.installation.c.recovery_key, t.installation.c.restored))
-        if row is None:
-            return Recovery()
-        return Recovery(row.recovery_key, tuple(decode(Restoration, each) for each in row.restored))
+        return Recovery() if row is None else recovery_of(row)
+
+
+def recovery_of(row: Row[Any]) -> Recovery:
+    """Of a row with the columns of the installation; without any where there is none yet."""
+    if row.recovery_key is None:
+        return Recovery()
+    return Recovery(row.recovery_key, tuple(decode(Restoration, each) for each in row.restored))
 
 
 class RecoveryWrites(RecoveryReads):

@@ -37,8 +37,7 @@ def record_mark(reader: Reader, seen: int, floor: timedelta, told: int = 0) -> R
     """Where the record begins and ends, its hashes at the places that the agent has seen and was
     told of, and for how long nothing of it is deleted. 0 is no place.
     """
-    head, begin = reader.chain_ends()
-    recovery = reader.recovery()
+    head, begin, recovery = reader.record_ends()
     return RecordMark(
         head.position,
         head.hash,
