@@ -34,12 +34,15 @@ packages=(
 )
 
 # What only tests ask for: clocks set wrong, unit files verified, a browser that trusts a CA of ours,
-# rules of other programs, a cluster of PostgreSQL and a pooler, what reads metrics.
+# rules of other programs, a cluster of PostgreSQL and a pooler, what reads metrics, proxies that end TLS.
 dev_packages=(
+    "caddy:caddy"
     "chromium-headless-shell:chromium-headless-shell"
     "faketime:faketime"
+    "haproxy:haproxy"
     "iptables:iptables"
     "libnss3-tools:certutil"
+    "nginx:nginx"
     "pgbouncer:pgbouncer"
     "postgresql:pg_ctlcluster"
     "prometheus:promtool"
@@ -67,6 +70,7 @@ units_of() { # the units that Debian enables when it installs the package
     pgbouncer) say pgbouncer.service ;;
     postgresql) say postgresql.service ;;
     prometheus) say prometheus.service ;;
+    caddy | haproxy | nginx) say "$1.service" ;;
     esac
 }
 

@@ -66,7 +66,7 @@ class ServeSettings:
     data: Path  # --data: directory of its own, made 0700 on the first start
     listen: tuple[tuple[str, int], ...]  # --listen: address and port, repeatable
     names: tuple[str, ...]  # --name: of the certificate, repeatable; ALWAYS_NAMED first
-    proxies: tuple[Address, ...] = ()  # --proxy: whose X-Forwarded-For counts
+    proxies: tuple[AddressPrefix, ...] = ()  # --proxy: whose X-Forwarded-For counts
     balancers: tuple[Address, ...] = ()  # --balancer: whose PROXY protocol header is read
     this_host: bool = False  # --this-host: guard this very machine too, in this process
     certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE  # --certificate-life
@@ -181,6 +181,20 @@ def parse_database(
             advice="Add --database postgresql://USER@HOST/DATABASE",
         )
     return None
+
+
+def parse_proxies(texts: Sequence[str]) -> tuple[AddressPrefix, ...]:
+    """Addresses and networks of reverse proxies; ``*`` is not taken."""
+    found = []
+    for text in texts:
+        prefix = AddressPrefix.parse(text, "--proxy")
+        if prefix.network is None or prefix.network.prefixlen == 0:
+            raise ConfigurationError(
+                f"--proxy {text} would let everybody say from where they call.",
+                advice="Give the addresses from which your proxies call, for example 10.1.2.3.",
+            )
+        found.append(prefix)
+    return tuple(found)
 
 
 def parse_sink_networks(texts: Sequence[str]) -> tuple[AddressPrefix, ...]:

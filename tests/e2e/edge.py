@@ -59,7 +59,7 @@ def build(names: tuple[str, ...]) -> FastAPI:
     async def echo(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}
 
-    app.add_middleware(OriginGate, names=Names(names), proxies=Proxies((PROXY,)))
+    app.add_middleware(OriginGate, names=Names(names), proxies=Proxies.at(PROXY))
     return app
 
 

@@ -186,6 +186,7 @@ class SmallWorld:
         program: Sequence[str] = BASCULE,
         is_kept: bool = True,
         server: str = f"https://{INNER}:{PORT}",
+        options: Sequence[str] = (),
     ) -> Program:
         """``is_kept``: under the manager, which hands it what an earlier one stored."""
         environment = dict(os.environ)
@@ -197,7 +198,7 @@ class SmallWorld:
         numbers = [str(each.fd) for each in handed]
         launch = (sys.executable, "-c", LAUNCH, str(len(numbers)), *numbers)
         arguments = ["agent", "run", "--state", str(self.state), "--control", str(self.control)]
-        arguments += ["--guard", str(self.folder / "guard.toml")]
+        arguments += ["--guard", str(self.folder / "guard.toml"), *options]
         if self.token:
             arguments += ["--server", server]
             environment[TOKEN_VARIABLE] = self.token

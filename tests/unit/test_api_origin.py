@@ -10,7 +10,7 @@ from bascule.domain.net import parse_address
 from bascule.errors import InvalidInput, MisdirectedRequest
 
 NAMES = Names(("localhost", "127.0.0.1", "::1", "jit.example"))
-PROXIES = Proxies((parse_address("192.0.2.99"), parse_address("2001:db8::99")))
+PROXIES = Proxies.at(parse_address("192.0.2.99"), parse_address("2001:db8::99"))
 
 
 def request(peer: str | None, *headers: tuple[str, str]) -> HTTPConnection:

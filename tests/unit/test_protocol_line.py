@@ -37,6 +37,7 @@ from bascule.protocol.line import (
     Record,
     Refused,
     Reported,
+    Sealed,
     Taken,
     Told,
     Trust,
@@ -61,6 +62,7 @@ STATE = State(
 REPORT = Report(7, frozenset({"g1"}), sessions={"g1": 1}, clock=NOW)
 MESSAGES: list[FromServer | FromAgent] = [
     Challenge("c" * 43),
+    Sealed("k" * 43, "s" * 86),
     Welcome("c1", "d" * 64, 60, 3600, NOW),
     Beat(2**52, {"m1": 7}),
     Hint("", 8),
@@ -73,6 +75,7 @@ MESSAGES: list[FromServer | FromAgent] = [
     Trust(2, "{}", "s" * 86),
     Trusting(2),
     Proof("s" * 86, "1.0", KNOWN),
+    Proof("s" * 86, "1.0", KNOWN, "k" * 43, "p" * 43),
     Echo(3, NONCE, {"m1": 7}, "d" * 64, "d" * 64),
     Ask(NONCE, "", 17, 19, KNOWN),
     Reported("r1", 3, REPORT),

@@ -130,7 +130,7 @@ class House:
             installation=self.installation,
             tokens=issuer_of(data_dir),
             names=Names(NAMES),
-            proxies=Proxies((parse_address(PROXY),)),
+            proxies=Proxies.at(parse_address(PROXY)),
             ca_file=keeper.ca_file,
             record_key=RecordKey(data_dir),
             trust_key=TrustKey(data_dir),

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import uvicorn
@@ -26,6 +28,7 @@ from bascule.domain.access import Subject
 from bascule.domain.features import KNOWN
 from bascule.domain.held import Held, hold
 from bascule.domain.machine import Machine
+from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.enrolment import base64url
 from bascule.protocol.frames import Frames, Opcode, close_reason, frame
@@ -126,6 +129,8 @@ class LineWorld(World):
         super().__init__()
         self.key = key_of(1)
         self.enrol(self.web, public_of(self.key), replaces=True)
+        self._folder = tempfile.TemporaryDirectory()
+        self.trust_key = TrustKey(Path(self._folder.name))
         self.crowd = Crowd(BOUNDS)
         self.turn: Turn | None = None  # in which the next connections come up
         self.start()
@@ -140,6 +145,7 @@ class LineWorld(World):
             Sampler("strangers"),
             KnownNetworks(),
             AgentNetworks(),
+            self.trust_key,
         )
         self.house = LineHouse(self.lines, Names(("localhost",)), Proxies())
 
@@ -147,6 +153,7 @@ class LineWorld(World):
         self.settle()
         super().close()
         self.loop.close()
+        self._folder.cleanup()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)

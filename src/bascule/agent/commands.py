@@ -9,23 +9,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bascule.agent.accept_command import accept_server
 from bascule.agent.open_commands import close_command, open_command
-from bascule.agent.options import (
-    control_at,
-    control_option,
-    guard_option,
-    show,
-    state_option,
-)
-from bascule.agent.token_source import ask_token, offered_token, token_option
+from bascule.agent.options import control_at, control_option, guard_option, show, state_option
+from bascule.agent.token_source import ask_token, offered_token, proxy_ca_option, token_option
 from bascule.client.endpoint import parse_endpoint
 from bascule.client.host_agent import (
     control_path,
@@ -40,9 +34,6 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.interfaces.driver import HostParts
-
-if TYPE_CHECKING:  # loaded when a command is asked for
-    from bascule.agent.enrolment import EnrolmentToken
 
 SSH_PEER_MINUTES = 15
 CONNECT_PATIENCE = 30.0  # seconds in which a service that was started reaches its server
@@ -66,6 +57,7 @@ agent.add_command(accept_server)
 @agent.command()
 @click.option("--server", default="", help="The server's URL, e.g. https://bascule.example:8443.")
 @token_option
+@proxy_ca_option
 @state_option
 @control_option
 @guard_option
@@ -83,6 +75,7 @@ def run(
     parts: HostParts,
     server: str,
     token_file: Path | None,
+    proxy_ca: Path | None,
     state: Path,
     control: Path | None,
     guard: Path,
@@ -108,7 +101,8 @@ def run(
     at = control if control is not None else control_path(state)
     paths = AgentPaths(state, at, guard, metrics)
     process = AgentProcess(parts, paths, SystemClock())
-    sys.exit(process.run(parse_endpoint(server, "--server") if server else "", token_file))
+    endpoint = parse_endpoint(server, "--server") if server else ""
+    sys.exit(process.run(endpoint, token_file, proxy_ca))
 
 
 def _load_structlog() -> None:
@@ -149,6 +143,7 @@ def _load_structlog() -> None:
     help="Enrol a host that is enrolled already, with a new key or another server.",
 )
 @token_option
+@proxy_ca_option
 @state_option
 @click.option(
     "--unit-folder",
@@ -164,6 +159,7 @@ def install(
     fingerprint: str,
     replace: bool,
     token_file: Path | None,
+    proxy_ca: Path | None,
     state: Path,
     unit_folder: Path,
 ) -> None:
@@ -180,7 +176,7 @@ def install(
     is given, and says so.
     """
     from bascule.agent.again import leave_as_is, require_server, stands
-    from bascule.agent.enrolment import meet, parse_token
+    from bascule.agent.enrolment import enrol, meet, parse_token, read_proxy_ca
     from bascule.agent.install import (
         UNIT_NAME,
         check_program,
@@ -191,6 +187,7 @@ def install(
     )
     from bascule.agent.run import make_state_directory
     from bascule.client.pin import parse_fingerprint
+    from bascule.clocks import SystemClock
 
     server = parse_endpoint(server, "--server")
     pin = parse_fingerprint(fingerprint) if fingerprint else ""
@@ -200,12 +197,17 @@ def install(
         return
     token = parse_token(offered or ask_token())
     require_server(token.ca_fingerprint, pin)
+    trusted = read_proxy_ca(proxy_ca, token)
     make_state_directory(state)
     check_program(program())  # before the token is spent
     _check_firewall(parts)
-    meet(server, token)  # before an agent that works is stopped
+    meet(server, token, trusted)  # before an agent that works is stopped
     with stopped_unit(_say) as is_let_go:
-        _put_in_place(server, token, state, unit_folder, parts, is_let_go=is_let_go)
+
+        def enrolling(begin_anew: Callable[[], None]) -> None:
+            enrol(state, server, token, SystemClock(), begin_anew, trusted)
+
+        _put_in_place(server, enrolling, state, unit_folder, parts, is_let_go=is_let_go)
     if not is_systemd_running():
         click.echo(
             "systemd is not running here. Start the agent yourself with 'bascule agent run'.",
@@ -252,18 +254,18 @@ def _say(sentence: str) -> None:
 
 def _put_in_place(
     server: str,
-    token: EnrolmentToken,
+    enrolling: Callable[[Callable[[], None]], None],
     state: Path,
     unit_folder: Path,
     parts: HostParts,
     *,
     is_let_go: bool,
 ) -> None:
-    """Enrol and write the unit, while no agent runs on that state.
+    """Enrol and write the unit, while no agent runs on that state. ``enrolling`` calls what it is given
+    before the new identity takes the old one's place.
 
     ``is_let_go``: the stopped service has let go of the rules, which are owned here meanwhile.
     """
-    from bascule.agent.enrolment import enrol
     from bascule.agent.install import (
         install_unit,
         is_systemd_running,
@@ -275,7 +277,6 @@ def _put_in_place(
     from bascule.agent.run import lock_state
     from bascule.agent.service_manager import ServiceManager
     from bascule.client.ssh_peer import ssh_session
-    from bascule.clocks import SystemClock
 
     session = ssh_session()
     text = unit_text(program(), state, parts.firewall().needs.unit)  # before the token is spent
@@ -287,7 +288,7 @@ def _put_in_place(
     )
     try:
         with held:
-            enrol(state, server, token, SystemClock(), lambda: _begin_anew(state, session))
+            enrolling(lambda: _begin_anew(state, session))
         if session is not None:
             click.echo(
                 f"Your ssh session comes from {session[0]}. Port {session[1]} stays open for it "

@@ -40,7 +40,7 @@ from bascule.files import sync_directory, write_atomically
 from bascule.interfaces.clock import Clock
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.enrolment import SIGNATURE_HEADER, Enrol, Enrolled, base64url
-from bascule.protocol.signed import Kind, Pinned, enrolment_text, token_key, token_public
+from bascule.protocol.signed import Kind, Pinned, enrolment_text, public_of, token_key, token_public
 
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
@@ -53,6 +53,7 @@ class EnrolmentToken:
     ca_fingerprint: str  # SHA-256 hex of the CA certificate's DER
     trust_key: str  # raw Ed25519 public key, base64url
     text: str
+    is_through: bool = False  # its agent comes through a proxy that ends TLS (EDGES I1)
 
 
 def parse_token(text: str) -> EnrolmentToken:
@@ -62,7 +63,9 @@ def parse_token(text: str) -> EnrolmentToken:
             raise ValueError
         body = text[len(TOKEN_PREFIX) :]
         data = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        return EnrolmentToken(str(data["u"]), str(data["c"]), str(data["k"]), text)
+        return EnrolmentToken(
+            str(data["u"]), str(data["c"]), str(data["k"]), text, bool(data.get("p"))
+        )
     except (ValueError, KeyError, TypeError):
         raise InvalidInput(
             "That is not an enrolment token.",
@@ -87,8 +90,12 @@ def load_identity(state: Path) -> Identity | None:
 
 
 def trust_of(state: Path) -> ssl.SSLContext:
-    """TLS that trusts the pinned CA and nobody else; raises ConfigurationError without it."""
-    return pinned(ssl.create_default_context(cadata=pinned_ca(state)))
+    """TLS that trusts the pinned CA and, unless the agent comes through a proxy, nobody else; raises
+    ConfigurationError without it.
+    """
+    data = _read(state / IDENTITY_FILE)
+    is_through = data.get("isThrough") is True
+    return _trust(pinned_ca(state), data.get("proxyCa", ""), is_through=is_through)
 
 
 def pinned_ca(state: Path) -> str:
@@ -102,6 +109,38 @@ def pinned_ca(state: Path) -> str:
     return str(ca)
 
 
+def _trust(ca: str, proxy_ca: str, *, is_through: bool) -> ssl.SSLContext:
+    """``proxy_ca``: who issued the proxy's certificate, as PEM; empty: somebody of the system's store."""
+    if not is_through or proxy_ca:
+        return pinned(ssl.create_default_context(cadata=f"{ca}\n{proxy_ca}"))
+    trust = ssl.create_default_context()
+    trust.load_verify_locations(cadata=ca)
+    return pinned(trust)
+
+
+def read_proxy_ca(file: Path | None, token: EnrolmentToken) -> str:
+    """The PEM of ``--proxy-ca``; raises ConfigurationError, and InvalidInput where the token has no use
+    for it.
+    """
+    if file is None:
+        return ""
+    if not token.is_through:
+        raise InvalidInput(
+            "--proxy-ca is only for a token that was made for an agent behind a proxy.",
+            target="--proxy-ca",
+            advice="Omit it, or make the token with: bascule machine enrol NAME --through-proxy.",
+        )
+    try:
+        text = file.read_text(encoding="ascii")
+        ssl.create_default_context(cadata=text)
+    except (OSError, ValueError) as error:  # of which ssl.SSLError and UnicodeDecodeError are one
+        raise ConfigurationError(
+            f"{file} contains no CA certificate that can be read: {error}.",
+            advice="Give a file with the certificate, as PEM, of the CA of the proxy's certificate.",
+        ) from None
+    return text
+
+
 def is_begun(state: Path, token: EnrolmentToken) -> bool:
     """Was an enrolment with this token cut short here? The server may know its key already."""
     return _read(state / DRAFT_FILE).get("token") == token.text
@@ -112,14 +151,14 @@ def is_enrolled_by(state: Path, token: EnrolmentToken) -> bool:
     return _read(state / IDENTITY_FILE).get("token") == token.text
 
 
-def meet(server: str, token: EnrolmentToken) -> str:
+def meet(server: str, token: EnrolmentToken, proxy_ca: str = "") -> str:
     """The CA, as PEM, of the token's server, which answers by this very URL.
 
     Nothing is spent and nothing is written by this: before it an agent that works is left
     alone. Raises AuthenticationFailed (another CA), ServerUnreachable.
     """
     ca = fetch_ca(server, token.ca_fingerprint)
-    https = Https(server, pinned(ssl.create_default_context(cadata=ca)))
+    https = Https(server, _trust(ca, proxy_ca, is_through=token.is_through))
     try:
         status = https.request(
             "GET", "/healthz", patience=PATIENCE, within=WITHIN, largest=LARGEST_ANSWER
@@ -143,15 +182,18 @@ def enrol(
     token: EnrolmentToken,
     clock: Clock,
     before_taking: Callable[[], None] = lambda: None,
+    proxy_ca: str = "",
 ) -> Identity:
     """Enrol with the server; safe to repeat with the same token after a crash.
+
+    ``proxy_ca`` is as ``read_proxy_ca`` says it.
 
     ``before_taking`` is called when the server has accepted and has answered the new
     identity, and the one before is still in its place. Raises AuthenticationFailed when the
     server refuses the token, ServerUnreachable; the identity before stays then.
     """
-    ca = meet(server, token)
-    draft = {
+    ca = meet(server, token, proxy_ca)
+    draft: dict[str, Any] = {
         "server": server,
         "machineUid": token.machine_uid,
         "privateKey": _key_for(state, token),
@@ -159,10 +201,12 @@ def enrol(
         "tenantId": "",
         "ca": ca,
         "trustKey": token.trust_key,
+        "isThrough": token.is_through,
+        "proxyCa": proxy_ca,
     }
     _write_draft(state, draft)
     key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
-    trust = pinned(ssl.create_default_context(cadata=ca))
+    trust = _trust(ca, proxy_ca, is_through=token.is_through)
     answer = _ask(server, token, key, trust)
     draft["tenantId"] = answer.tenant_id
     draft["machineId"] = answer.machine_id
@@ -208,12 +252,6 @@ def _new_key() -> bytes:
     return key.private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())
 
 
-def _public_key(key: Ed25519PrivateKey) -> bytes:
-    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415  # reason: as above
-
-    return key.public_key().public_bytes(form.Encoding.Raw, form.PublicFormat.Raw)
-
-
 def _read(path: Path) -> dict[str, Any]:
     """A draft or an identity; empty when there is none that can be read."""
     try:
@@ -225,7 +263,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _ask(
     server: str, token: EnrolmentToken, key: Ed25519PrivateKey, trust: ssl.SSLContext
 ) -> Enrolled:
-    public, nonce = base64url(_public_key(key)), base64url(os.urandom(18))
+    public, nonce = public_of(key), base64url(os.urandom(18))
     proof = token_key(token.text).sign(enrolment_text(token.machine_uid, public, nonce))
     body = encode(
         Enrol(
@@ -288,6 +326,7 @@ def _resume(draft: dict[str, Any]) -> Identity:
         draft["machineUid"],
         base64.urlsafe_b64decode(draft["privateKey"]),
         draft.get("trustKey", ""),
+        draft.get("isThrough") is True,
     )
 
 

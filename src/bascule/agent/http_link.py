@@ -1,22 +1,28 @@
 """What an agent asks and reports while it has no line: one HTTPS call each.
 
 Some proxies pass no WebSocket; there the agent polls. The proof is a signed assertion (RFC 7523,
-Ed25519 as in RFC 8037) for a short-lived token. The time left of leases counts from the moment of
+Ed25519 as in RFC 8037) for a short-lived token. Through a proxy that ends TLS, each call is signed
+instead, and so is its answer (``protocol.calls``). The time left of leases counts from the moment of
 asking (EDGES A8).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import ssl
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
-from bascule.agent.link import Identity, KeyRefused, NotGuarded
+from bascule.agent.link import ChangedOnTheWay, Identity, KeyRefused, NotGuarded
 from bascule.agent.state import read_state, state_of
 from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
@@ -26,8 +32,11 @@ from bascule.domain.features import KNOWN
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, InvalidInput, ServerUnreachable
 from bascule.interfaces.clock import Clock
+from bascule.protocol.calls import CallProof, call_text, digest_of_body, write_header
 from bascule.protocol.codec import decode, encode
+from bascule.protocol.enrolment import SIGNATURE_HEADER, base64url
 from bascule.protocol.report import Announced, Report
+from bascule.protocol.signed import Kind, Pinned, public_of
 
 PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips
@@ -58,6 +67,7 @@ class HttpLink:
         self._named: Mapping[str, int] | None = None  # likewise
         self._token = ""
         self._token_ends = 0.0
+        self._time: tuple[float, float] | None = None  # the server's, and when it was asked
 
     @property
     def _base(self) -> str:
@@ -68,8 +78,11 @@ class HttpLink:
         seen = f"seen={witness.head.position}&told={witness.told.position}"
         path = f"{self._base}/state?{seen}&knows={KNOWS}"
         self.forget_named()  # whatever becomes of this call
+        asked = self._clock.boottime()
         answer = self._call("GET", path, meanwhile=meanwhile)
         state = read_state(answer)
+        if state.server_time is not None:
+            self._time = state.server_time.timestamp(), asked
         self.server_time, self._named = state.server_time, state.guards
         self._witness.take(state.record, self._clock.now())
         return state.desired
@@ -163,23 +176,29 @@ class HttpLink:
         body: Mapping[str, Any] | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Mapping[str, Any]:
+        content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         for is_last in (False, True):
+            proof = self._prove(method, path, content or b"") if self._identity.is_through else None
             response = self._send(
-                lambda: self._calls.request(
+                lambda proof=proof: self._calls.request(  # type: ignore[misc]  # reason: bound now
                     method,
                     path,
-                    body=body,
-                    headers=self._headers(),
+                    body=content,
+                    headers=self._headers()
+                    if proof is None
+                    else {"Authorization": write_header(proof)},
                     patience=PATIENCE,
                     within=WITHIN,
                     largest=LARGEST_ANSWER,
                     meanwhile=meanwhile,
                 )
             )
+            if proof is not None:
+                self._check_signed(proof, response)
             if response.status == 200:
                 return _json(response)
             code = reason_of(_json(response), "", "code")
-            if code == "AgentUnknown":
+            if code == "AgentUnknown" or (proof is not None and code == "RevokedToken"):
                 raise KeyRefused("The server no longer knows this agent's machine.")
             if code == NotGuarded.code:
                 raise NotGuarded("The server says that this point does not guard that machine.")
@@ -189,6 +208,40 @@ class HttpLink:
                 )
             self._token = ""  # expired or revoked: prove ourselves anew, once
         raise AssertionError  # the loop returns or raises
+
+    def _prove(self, method: str, path: str, content: bytes) -> CallProof:
+        """The time is the server's, as the last state told it: our clock may be wrong."""
+        identity, now = self._identity, self._clock.now().timestamp()
+        if self._time is not None:
+            told, asked = self._time
+            now = told + self._clock.boottime() - asked
+        key = Ed25519PrivateKey.from_private_bytes(identity.private_key)
+        nonce, digest = base64url(os.urandom(18)), digest_of_body(content)
+        proof = CallProof(public_of(key), int(now), nonce, digest, "")
+        text = call_text(identity.tenant_id, identity.machine_uid, method, path, proof)
+        return replace(proof, signature=base64url(key.sign(text)))
+
+    def _check_signed(self, proof: CallProof, response: Response) -> None:
+        """Raise ServerUnreachable unless our server said this in answer to this call."""
+        identity = self._identity
+        said = (
+            Kind.ANSWER,
+            identity.machine_uid,
+            proof.question,
+            response.status,
+            response.content,
+        )
+        signature = response.headers.get(SIGNATURE_HEADER.lower(), "")
+        if Pinned(identity.trust_key).is_of(*said, signature):
+            return
+        if response.status != 200:
+            raise ServerUnreachable(
+                f"{identity.server} answered HTTP {response.status}, which the server did not sign."
+            )
+        raise ChangedOnTheWay(
+            "An answer is not signed by the key that was pinned at enrolment: somebody on the way "
+            "changed it, or answered in the server's place."
+        )
 
     def _send(self, call: Callable[[], Response]) -> Response:
         try:

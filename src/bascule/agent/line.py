@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
 from bascule.agent.answers import LONGEST_REASON, read_object
-from bascule.agent.link import Identity, KeyRefused, Listener, NotGuarded
+from bascule.agent.link import ChangedOnTheWay, Identity, KeyRefused, Listener, NotGuarded
 from bascule.agent.nonces import Nonces
+from bascule.agent.shaking import Shaking
 from bascule.agent.websocket import WebSocket
 from bascule.domain.features import KNOWN
 from bascule.errors import InvalidInput, ServerUnreachable
@@ -47,6 +48,7 @@ from bascule.protocol.line import (
     Record,
     Refused,
     Reported,
+    Sealed,
     Taken,
     Trust,
     Trusting,
@@ -56,6 +58,7 @@ from bascule.protocol.line import (
     write,
 )
 from bascule.protocol.report import Report
+from bascule.protocol.seal import NotSealed
 from bascule.protocol.shape import LARGEST
 
 log = structlog.get_logger("bascule.agent")
@@ -90,6 +93,9 @@ class Line:
         # What is told to be trusted; answers the number of what is, None: it was not signed.
         self.on_trust: Callable[[Trust], int | None] = lambda _: None
         self._heard_at = clock.boottime()
+        # Of an agent that comes through a proxy that ends TLS.
+        self._shaking = Shaking(identity) if identity.is_through else None
+        self._sending = threading.Lock()  # a seal counts what is sent
 
     # -- the receiving thread -----------------------------------------------------------
 
@@ -110,6 +116,9 @@ class Line:
                     return
                 self._heard_at = self._clock.boottime()
                 self._hear(content, listener)
+        except NotSealed as error:
+            self._socket.close(CloseCode.POLICY)
+            raise ChangedOnTheWay(error.message) from error
         except (InvalidInput, ValueError) as error:
             self._socket.close(CloseCode.PROTOCOL_ERROR)
             raise ServerUnreachable(
@@ -124,6 +133,8 @@ class Line:
             self._socket.release()
 
     def _hear(self, content: bytes, listener: Listener) -> None:
+        if self._shaking is not None:
+            content = self._shaking.open(content)
         told = read_object(content)
         if told.get("kind") == "state":
             self._hear_state(told, listener)
@@ -134,6 +145,8 @@ class Line:
                 pass  # of a newer server (EDGES F4)
             case Challenge(text):
                 self._prove(text)
+            case Sealed() if self._shaking is not None:
+                self._shaking.take(message)
             case Welcome():
                 self._come_in(message, listener)
             case Refused("", _, code, why):
@@ -196,6 +209,9 @@ class Line:
         return machine in ("", self._identity.machine_uid)
 
     def _prove(self, challenge: str) -> None:
+        if self._shaking is not None:
+            self._send(self._shaking.proof(challenge))
+            return
         identity = self._identity
         text = signed_text(identity.tenant_id, identity.machine_uid, challenge)
         signature = Ed25519PrivateKey.from_private_bytes(identity.private_key).sign(text)
@@ -348,7 +364,12 @@ class Line:
         return answer
 
     def _send(self, message: FromAgent) -> None:
-        self._socket.send(write(message))
+        text = write(message)
+        if self._shaking is None:
+            self._socket.send(text)
+            return
+        with self._sending:
+            self._socket.send(self._shaking.close(text))
 
 
 def _generation_in(told: Mapping[str, Any]) -> int:

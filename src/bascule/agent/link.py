@@ -22,6 +22,12 @@ class KeyRefused(AuthenticationFailed):
     code = "AgentKeyRefused"
 
 
+class ChangedOnTheWay(ServerUnreachable):
+    """What came was not said by the server that this agent knows: it changes nothing (EDGES I1)."""
+
+    code = "ChangedOnTheWay"
+
+
 class NotGuarded(ServerUnreachable):
     """The server says that this point does not guard that machine (any more)."""
 
@@ -35,6 +41,7 @@ class Identity:
     machine_uid: str
     private_key: bytes  # Ed25519, raw 32 bytes
     trust_key: str = ""  # the server's, pinned at enrolment (``protocol.signed``)
+    is_through: bool = False  # it comes through a proxy that ends TLS: all is signed or sealed
 
 
 @dataclass(frozen=True, slots=True)

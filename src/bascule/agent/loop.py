@@ -31,6 +31,7 @@ from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.news import Way
 from bascule.agent.reporting import Reports
+from bascule.agent.shaking import note_change
 from bascule.agent.state import StateRefused
 from bascule.agent.status import behind_status, findings, held_status
 from bascule.agent.timetable import SHORTEST_RETRY, WATCH_SECONDS, Timetable
@@ -279,7 +280,7 @@ class AgentLoop:
 
     def _heed_end(self) -> None:
         """What the end of a line means to the loop."""
-        ended, self._ended = self._ended, None
+        ended, self._ended = note_change(self._reconciler.note, self._ended), None
         if isinstance(ended, KeyRefused):
             self._refused(ended)
         elif ended is not None and not self._can_ask():
@@ -438,6 +439,7 @@ class AgentLoop:
         self._times.note_refusal()
 
     def _lost(self, error: BasculeError) -> None:
+        note_change(self._reconciler.note, error)
         if self._is_connected is not False:
             log.warning("server away: open access ends on time", why=error.message)
         self._is_connected = False

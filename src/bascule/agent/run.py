@@ -29,6 +29,7 @@ from bascule.agent.enrolment import (
     is_enrolled_by,
     load_identity,
     parse_token,
+    read_proxy_ca,
     trust_of,
 )
 from bascule.agent.farewell import last_report, tell_server
@@ -89,7 +90,7 @@ class AgentProcess:
         guard = guard_of_host(paths.guard)
         self._reconciler = Reconciler(driver, self._memory, clock, guard, returning)
 
-    def run(self, server: str, token_file: Path | None) -> int:
+    def run(self, server: str, token_file: Path | None, proxy_ca: Path | None = None) -> int:
         """Until SIGTERM or SIGINT; returns the exit code.
 
         The token is read, or asked for, when the ports are closed and only when it is needed.
@@ -98,7 +99,7 @@ class AgentProcess:
             signal.signal(number, self._on_signal)
         self.close_first()
         self._manager.notify("READY=1\nSTATUS=rules are in place")
-        identity = self._identity(server, token_file)
+        identity = self._identity(server, token_file, proxy_ca)
         if identity is None:
             return 0
         witness = Witness(self._paths.state, identity.tenant_id)
@@ -170,7 +171,9 @@ class AgentProcess:
             intact=outcome.observed.is_intact,
         )
 
-    def _identity(self, server: str, token_file: Path | None) -> Identity | None:
+    def _identity(
+        self, server: str, token_file: Path | None, proxy_ca: Path | None
+    ) -> Identity | None:
         """Who we are, enrolling when we must; None when told to stop meanwhile."""
         known = load_identity(self._paths.state)
         token = self._offered_token(token_file, is_needed=known is None)
@@ -188,9 +191,12 @@ class AgentProcess:
             )
         with _interruptible():
             wanted = token or parse_token(ask_token())
+        trusted = read_proxy_ca(proxy_ca, wanted)
         self._reconciler.begin_anew()
         self._keep_shut()
-        return self._retry(lambda: enrol(self._paths.state, server, wanted, self._clock))
+        return self._retry(
+            lambda: enrol(self._paths.state, server, wanted, self._clock, proxy_ca=trusted)
+        )
 
     def _offered_token(self, file: Path | None, *, is_needed: bool) -> EnrolmentToken | None:
         """The token of the file or the environment.

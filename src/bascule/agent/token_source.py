@@ -32,6 +32,17 @@ def token_option(command: F) -> F:
     )(command)
 
 
+def proxy_ca_option(command: F) -> F:
+    return click.option(
+        "--proxy-ca",
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
+        default=None,
+        metavar="FILE",
+        help="CA of the certificate of the proxy through which this agent comes; with a token of "
+        "'bascule machine enrol --through-proxy'. Default: the system's store.",
+    )(command)
+
+
 def offered_token(file: Path | None) -> str:
     """The token that the file or the environment offers; empty when neither is named.
 

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from bascule import __version__
 from bascule.api import oauth
+from bascule.api.agent_calls import SignedAnswers
 from bascule.api.arm_path import ArmPaths
 from bascule.api.body_limit import BodyLimit
 from bascule.api.context import AppState
@@ -75,6 +76,7 @@ def build_app(
             Middleware(OriginGate, names=state.names, proxies=state.proxies),
             Middleware(BodyLimit, known=state.known_networks),
             Middleware(ArmPaths),
+            Middleware(SignedAnswers, trust_key=state.trust_key),
         ],
         lifespan=_lifespan_of(background),
         exception_handlers={

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from bascule.api.agent_calls import check_body, proof_of_call, token_of_call, use_once
 from bascule.api.arm_call import check_arm, path_of, scope_of_path
 from bascule.api.body_limit import allowance_of
 from bascule.api.caller import Caller
@@ -41,6 +42,7 @@ from bascule.identity.realm import GRAPH
 from bascule.identity.tokens import AccessToken
 from bascule.interfaces.store import Reader
 from bascule.json_text import TooDeep, check_depth
+from bascule.protocol.calls import CallProof
 from bascule.services.rights import Needed, check, denial, rights_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -54,6 +56,7 @@ class Call(Caller):
     token: AccessToken  # streams and waits end with it
     resource_group: str  # of the path, as it was created; empty when the path has none
     location: str | None  # of the path, as it is spelt here; None: there is none
+    proof: CallProof | None = None  # of a call that its agent signed, without a token
 
     @property
     def proven_until(self) -> datetime:
@@ -72,7 +75,8 @@ class Call(Caller):
 
     def _prove(self, reader: Reader, now: datetime) -> None:
         token = self.token
-        self.state.tokens.check_key(token, now)
+        if self.proof is None:
+            self.state.tokens.check_key(token, now)
         found = find_principal(reader, token.kind, token.principal_id, now, token.family_id)
         subject_of(token, found, self.subject.address)
 
@@ -116,6 +120,8 @@ class GuardedRoute(APIRoute):
                 _check_content_type(request)
                 if has_body:
                     await _check_json(request)
+                if entry.kinds and (proof := request.state.call.proof) is not None:
+                    await check_body(request, proof)
                 try:
                     return await handler(request)
                 except Forbidden as error:  # a use case's: its transaction kept nothing
@@ -140,9 +146,13 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     now = state.services.clock.now()
     address, client = caller_address(request), client_of(request)
     request.state.challenge = _challenge(request, state)
-    bearer = bearer_token(request.headers.get("authorization"))
     try:
-        token = await _verified(state, bearer, now, is_for_graph=is_for_graph)
+        proof = proof_of_call(request) if PrincipalKind.AGENT in entry.kinds else None
+        if proof is not None:
+            token = token_of_call(request, proof, state, now)
+        else:
+            bearer = bearer_token(request.headers.get("authorization"))
+            token = await _verified(state, bearer, now, is_for_graph=is_for_graph)
     except AuthenticationFailed as error:
         await record_stranger(request, error)
         raise
@@ -161,8 +171,16 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     except Forbidden as error:
         await record_denial(request, subject, error)
         raise
+    if proof is not None:
+        await use_once(request, proof, state, now)
+    elif subject.kind is PrincipalKind.AGENT and state.proxies.is_peer(request):
+        raise Forbidden(
+            "An agent that comes through a proxy which ends TLS must be enrolled for that.",
+            code="SealRequired",
+            advice="Enrol it with bascule machine enrol NAME --replace --through-proxy.",
+        )
     group = await check_arm(request, state, found.rights, found.group)
-    return Call(state, request, subject, found.rights, entry, token, group, found.location)
+    return Call(state, request, subject, found.rights, entry, token, group, found.location, proof)
 
 
 async def _verified(

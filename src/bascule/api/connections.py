@@ -22,12 +22,12 @@ IPv6 addresses count by /64, which is one customer. What is not here: rates of r
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from bascule.api.networks import KnownNetworks, network_or_nothing
 from bascule.api.turns import Turn
-from bascule.domain.net import Address, parse_address
+from bascule.domain.net import parse_address
 
 RESERVED_DESCRIPTORS = 256  # database, files, sockets of our own
 MOST_CONNECTIONS = 16_384  # about 64 KiB each under TLS
@@ -119,7 +119,7 @@ class Crowd:
     def __init__(
         self,
         bounds: Bounds,
-        trusted: frozenset[Address] = frozenset(),
+        trusted: Container[object] = (),
         known: KnownNetworks | None = None,
     ) -> None:
         self.bounds = bounds
@@ -265,6 +265,6 @@ class Crowd:
         network = network_or_nothing(peer)
         if not network:
             return "unknown"
-        if self._trusted and parse_address(peer.partition("%")[0]) in self._trusted:
+        if parse_address(peer.partition("%")[0]) in self._trusted:
             return ""
         return network

@@ -106,8 +106,8 @@ class AppState:
             self.stranger_lines,
             self.known_networks,
             self.agent_networks,
+            self.trust_key,
         )
-        made.sign = self.trust_key.sign
         made.trust = self._trust
         return made
 

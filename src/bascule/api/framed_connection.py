@@ -18,6 +18,7 @@ from bascule.interfaces.clock import Clock
 from bascule.json_text import read_json
 from bascule.protocol.frames import Broken, CloseCode, Frames, Opcode, close_frame, frame
 from bascule.protocol.line import LARGEST_UNPROVED, FromAgent, FromServer, from_agent, write
+from bascule.protocol.seal import NotSealed, Seal
 
 MESSAGES_A_SECOND, MOST_AT_ONCE = 30.0, 100.0  # ten passes a second: ask, report, echo
 STALLED_SECONDS = 30.0  # that a message may take to come, or the peer to read what was sent
@@ -35,6 +36,7 @@ class FramedConnection(asyncio.Protocol, ABC):
         "_is_over",
         "_kept",
         "_paused_since",
+        "_seal",
         "_transport",
     )
 
@@ -46,6 +48,7 @@ class FramedConnection(asyncio.Protocol, ABC):
         self._paused_since: float | None = None  # the peer does not read
         self._kept = 0  # bytes of it
         self._amid_since: float | None = None  # a message has begun whose end has not come
+        self._seal: Seal | None = None  # from then on, messages are sealed
         self._allowance, self._allowed_at = MOST_AT_ONCE, clock.monotonic()
 
     @property
@@ -70,6 +73,10 @@ class FramedConnection(asyncio.Protocol, ABC):
     @abstractmethod
     def count(self) -> None:
         """More or less is kept of a message that is not whole (``_kept``)."""
+
+    @abstractmethod
+    def note_change(self) -> None:
+        """Somebody on the way changed a sealed message."""
 
     @abstractmethod
     def go_on(self) -> None:
@@ -123,7 +130,11 @@ class FramedConnection(asyncio.Protocol, ABC):
             self.write(frame(Opcode.PONG, content))
         elif opcode is Opcode.TEXT:
             try:
-                message = from_agent(read_json(content))
+                text = content if self._seal is None else self._seal.open(content)
+                message = from_agent(read_json(text))
+            except NotSealed as error:
+                self.note_change()
+                self.end(CloseCode.POLICY, error.message)
             except InvalidInput as error:
                 self.end(CloseCode.PROTOCOL_ERROR, error.message)
             except ValueError:
@@ -141,8 +152,16 @@ class FramedConnection(asyncio.Protocol, ABC):
     # -- to the peer --------------------------------------------------------------------
 
     def send(self, *messages: FromServer, last: bytes = b"") -> None:
-        """``last``: a frame that is written already. What is sent together costs one system call."""
-        self.write(b"".join(frame(Opcode.TEXT, write(each)) for each in messages) + last)
+        """``last``: the text of one more; empty: none. What is sent together costs one system call."""
+        self.say(*map(write, messages), *((last,) if last else ()))
+
+    def say(self, *texts: bytes) -> None:
+        """Send messages whose texts are written already."""
+        if self._is_over:  # a seal counts what is sent
+            return
+        seal = self._seal
+        closed = texts if seal is None else map(seal.close, texts)
+        self.write(b"".join(frame(Opcode.TEXT, each) for each in closed))
 
     def write(self, data: bytes) -> None:
         """Send a frame that is written already."""

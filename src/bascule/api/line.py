@@ -32,9 +32,9 @@ from bascule.api.line_answers import answer, tell_news
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import SILENCE_BOUND
-from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
+from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, Unavailable
 from bascule.interfaces.points import Contact
-from bascule.protocol.frames import CloseCode, Opcode, frame
+from bascule.protocol.frames import CloseCode
 from bascule.protocol.line import (
     LARGEST_REPORT,
     Ask,
@@ -47,12 +47,16 @@ from bascule.protocol.line import (
     Proof,
     Refused,
     Reported,
+    Sealed,
     Trusting,
     Welcome,
+    seal_text,
+    sealed_text,
     signed_text,
     write,
 )
-from bascule.protocol.signed import is_signed
+from bascule.protocol.seal import Ephemeral, NotSealed
+from bascule.protocol.signed import Kind, is_signed
 from bascule.services import lines as use
 from bascule.services.ca_rotation import note_taken
 
@@ -61,7 +65,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("bascule.api")
 
-_EXPECT: Final = frame(Opcode.TEXT, write(Expect()))
+_EXPECT: Final = write(Expect())
 MOST_WAITING = 4  # asks and reports that wait for the one before
 MOST_WELCOMED = 64  # machines in a Welcome, which has LARGEST_UNPROVED bytes; the own one is first
 RENEW_BEFORE = 60.0  # seconds before a proof ends
@@ -76,6 +80,7 @@ class Line(FramedConnection):
         "_contact_at",
         "_deadline",
         "_is_looking",
+        "_is_relayed",
         "_is_silent",
         "_is_woken",
         "_is_working",
@@ -108,11 +113,15 @@ class Line(FramedConnection):
         transport: asyncio.Transport,
         address: str,
         client: str,
+        *,
+        is_relayed: bool = False,
     ) -> None:
+        """``is_relayed``: the peer is a proxy, which ended the agent's TLS."""
         super().__init__(transport, lines.services.clock)
         self._lines = lines
         self.uid = uid
         self.address, self.client = address, client
+        self._is_relayed = is_relayed
         self.public_key = ""  # empty: not proved
         self.knows: frozenset[Feature] = BASELINE
         self.generations: Mapping[str, int] = {}  # as told, by machine uid
@@ -283,9 +292,11 @@ class Line(FramedConnection):
         except BasculeError as error:
             self._refuse_proof(error)
             return
-        text = signed_text(self._lines.tenant_id, self.uid, challenge)
         is_new_key = found is not None and self.public_key not in ("", found.public_key)
-        if found is None or is_new_key or not is_signed(found.public_key, proof.signature, text):
+        is_to_seal = self._seal is None and bool(proof.key or self._is_relayed)
+        if is_to_seal and not self._is_over and not self._begin_seal(proof, challenge, found):
+            return
+        if found is None or is_new_key or not self._is_proved_by(proof, challenge, found):
             self.refuse_key()
         elif not self._is_over and not self._place.hold():
             self._refuse_proof(
@@ -297,6 +308,54 @@ class Line(FramedConnection):
             self._admit(proof, found)
         elif not self._is_over:
             await self._claim(proof, found)
+
+    def _text_of(self, proof: Proof, challenge: str) -> bytes:
+        if not proof.key:
+            return signed_text(self._lines.tenant_id, self.uid, challenge)
+        named = (challenge, proof.public_key, proof.key)
+        return sealed_text(self._lines.tenant_id, self.uid, *named)
+
+    def _is_proved_by(self, proof: Proof, challenge: str, found: use.Standing) -> bool:
+        text = self._text_of(proof, challenge)
+        return is_signed(found.public_key, proof.signature, text)
+
+    def _begin_seal(self, proof: Proof, challenge: str, found: use.Standing | None) -> bool:
+        """Whoever may change what is said must not make us say that the agent's key is refused: that is
+        said sealed, and only of the key that the seal names. False: the line ends without one.
+        """
+        if not proof.key:
+            self._refuse_proof(
+                Forbidden(
+                    "An agent that comes through a proxy which ends TLS must be enrolled for that.",
+                    code="SealRequired",
+                    advice="Enrol it with bascule machine enrol NAME --replace --through-proxy.",
+                )
+            )
+            return False
+        is_named = found is not None and found.public_key == proof.public_key
+        if is_named and found is not None and not self._is_proved_by(proof, challenge, found):
+            self.note_change()
+            self._refuse_proof(NotSealed("The proof was changed on its way."))
+            return False
+        own = Ephemeral()
+        text = seal_text(self._text_of(proof, challenge), own.public)
+        try:
+            seal = own.seal(proof.key, text, is_agent=False)
+        except NotSealed as error:
+            self._refuse_proof(error)
+            return False
+        signature = self._lines.sign(Kind.LINE, self.uid, proof.key, 0, text)
+        self.send(Sealed(own.public, signature))
+        self._seal = seal
+        return True
+
+    def note_change(self) -> None:
+        if self._lines.is_logged(self.address):
+            log.warning(
+                "what an agent said was changed on its way, by the proxy or before it",
+                point=self.uid,
+                address=self.address,
+            )
 
     async def _claim(self, proof: Proof, known: use.Standing) -> None:
         """Be the newest connection of the point, over all servers, before it is welcome."""
@@ -386,7 +445,7 @@ class Line(FramedConnection):
     def expect(self) -> None:
         """Something of its machines may move in a moment: have the agent get ready."""
         if not self.is_paused:
-            self.write(_EXPECT)
+            self.say(_EXPECT)
 
     def look(self) -> None:
         """Something of this point or its machines may have moved: read it and tell."""

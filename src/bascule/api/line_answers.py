@@ -20,7 +20,6 @@ import structlog
 from bascule.domain.told import counted_from_before
 from bascule.errors import AuthenticationFailed, BasculeError
 from bascule.interfaces.store import Reader, Transaction
-from bascule.protocol.frames import Opcode, frame
 from bascule.protocol.line import (
     FRESH_SECONDS,
     LARGEST_PUSH,
@@ -151,7 +150,7 @@ def _is_pushed(lines: Lines, line: Line, wanted: use.Wanted, nonce: str, age: fl
     text = write(_told(lines, wanted, nonce, age, None))
     if len(text) > LARGEST_PUSH:
         return False
-    line.write(frame(Opcode.TEXT, text))
+    line.say(text)
     return True
 
 

@@ -30,9 +30,10 @@ from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.facts.calls import CallerDenied
 from bascule.errors import BasculeError, Forbidden
 from bascule.identity.tokens import LIFE
+from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.closed_ports import Move
 from bascule.interfaces.store import Reader, Transaction
-from bascule.protocol.frames import CloseCode, Opcode, frame
+from bascule.protocol.frames import CloseCode
 from bascule.protocol.line import (
     BEAT_SECONDS,
     LONGEST_COMING_BACK,
@@ -74,6 +75,7 @@ class Lines:
         strangers: Sampler,
         known: KnownNetworks,
         agents: AgentNetworks,
+        trust_key: TrustKey,
     ) -> None:
         """``denials`` bounds what is recorded of known callers, ``strangers`` what is logged of
         others; a point that proves itself makes its network one of ``known`` and ``agents``.
@@ -82,10 +84,10 @@ class Lines:
         self.tenant_id = tenant_id
         # The number and body of the change of trust that points are told, and what signs it.
         self.trust: Callable[[], tuple[int, bytes] | None] = lambda: None
-        self.sign: Callable[[Kind, str, str, int, bytes], str] = lambda *_: ""
+        self.sign: Callable[[Kind, str, str, int, bytes], str] = trust_key.sign
         self.proof_seconds = LIFE[PrincipalKind.AGENT].total_seconds()
         self.come_back_seconds = LONGEST_COMING_BACK  # until the fleet was counted
-        self.head = b""  # the frame that tells where the record ends; empty: not read yet
+        self.head = b""  # the text that tells where the record ends; empty: not read yet
         self.arrivals = Arrivals()
         self.is_alone = services.replica is None  # no other server has lines
         self.claims = Claims(services)
@@ -336,7 +338,7 @@ class Lines:
             lambda reader: (reader.chain_head(), self._coming_back(reader))
         )
         if head.position:
-            told = frame(Opcode.TEXT, write(Record(Head(head.position, head.hash))))
+            told = write(Record(Head(head.position, head.hash)))
             if told != self.head:
                 self.head = told
         self.come_back_seconds = min(LONGEST_COMING_BACK, 2 + points // POINTS_A_SECOND)

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bascule.api.envelope import answer_error
-from bascule.domain.net import Address, parse_address
+from bascule.domain.net import Address, AddressPrefix, parse_address
 from bascule.errors import BasculeError, InvalidInput, MisdirectedRequest
 
 SCHEME = "https"
@@ -76,18 +77,31 @@ class Names:
 class Proxies:
     """The reverse proxies whose forwarding headers count; none unless configured."""
 
-    addresses: tuple[Address, ...] = ()
+    networks: tuple[AddressPrefix, ...] = ()
+
+    @classmethod
+    def at(cls, *addresses: Address) -> Proxies:
+        return cls(tuple(map(AddressPrefix.of, addresses)))
+
+    def __bool__(self) -> bool:
+        return bool(self.networks)
 
     def __contains__(self, address: object) -> bool:
-        return address in self.addresses
+        if not isinstance(address, IPv4Address | IPv6Address):
+            return False
+        return any(address in network for each in self.networks for network in each.networks)
 
     def host(self, request: HTTPConnection) -> str:
         """The Host that the caller used; empty when there is none, or more than one."""
         forwarded = request.headers.getlist("x-forwarded-host")
-        if forwarded and _peer(request) in self.addresses:
+        if forwarded and self.is_peer(request):
             return forwarded[-1].rpartition(",")[2].strip()  # the nearest proxy's word
         hosts = request.headers.getlist("host")
         return hosts[0] if len(hosts) == 1 else ""
+
+    def is_peer(self, request: HTTPConnection) -> bool:
+        """Does the call come from one of them, which has ended the caller's TLS?"""
+        return _peer(request) in self
 
     def caller(self, request: HTTPConnection) -> Address | None:
         """The caller, past our own proxies; None when the transport does not say.
@@ -96,13 +110,13 @@ class Proxies:
         not become the proxy.
         """
         peer = _peer(request)
-        if peer is None or peer not in self.addresses:
+        if peer is None or peer not in self:
             return peer
         listed = ",".join(request.headers.getlist("x-forwarded-for"))
         nearest_first = [each.strip() for each in reversed(listed.split(","))] if listed else []
         for text in nearest_first[:MOST_FORWARDERS]:
             address = _forwarded(text)
-            if address not in self.addresses:
+            if address not in self:
                 return address
         return peer
 

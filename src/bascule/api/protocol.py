@@ -182,14 +182,24 @@ class PatientProtocol(HttpToolsProtocol):
         self._forget_backlog()
         try:
             self._house.lines.services.fitness.require_current()
-            accept, address, client = judge(self.scope, self._house.names, self._house.proxies)
+            accept, address, client, is_relayed = judge(
+                self.scope, self._house.names, self._house.proxies
+            )
         except BasculeError as error:
             self.transport.write(refusing(error))
             self.transport.close()
             return
         self.connections.discard(self)
         self._place.wait()
-        line = Line(self._house.lines, uid, self._place, self.transport, address, client)
+        line = Line(
+            self._house.lines,
+            uid,
+            self._place,
+            self.transport,
+            address,
+            client,
+            is_relayed=is_relayed,
+        )
         self.transport.write(switching(accept))
         self.transport.set_protocol(line)
         self.drop()

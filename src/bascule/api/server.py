@@ -18,7 +18,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -62,7 +63,7 @@ def run_server(
     *,
     clock: Clock,
     on_stopping: Callable[[], None] = lambda: None,
-    proxies: Collection[Address] = (),
+    proxies: Container[object] = (),
     balancers: Collection[Address] = (),
     known: KnownNetworks | None = None,
     agents: AgentNetworks | None = None,
@@ -89,12 +90,20 @@ def run_server(
         on_started,
         clock=clock,
         on_stopping=on_stopping,
-        crowd=Crowd(bounds, frozenset(proxies) | frozenset(balancers), known),
+        crowd=Crowd(bounds, _AnyOf((proxies, frozenset(balancers))), known),
         balancers=frozenset(balancers),
         agents=agents or AgentNetworks(),
         house=house,
     )
     return server.run_until_stopped()
+
+
+@dataclass(frozen=True, slots=True)
+class _AnyOf:
+    several: Sequence[Container[object]]
+
+    def __contains__(self, address: object) -> bool:
+        return any(address in each for each in self.several)
 
 
 def raise_descriptor_limit() -> int:

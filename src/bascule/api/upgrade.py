@@ -37,8 +37,9 @@ def point_of(method: str, url: bytes) -> str | None:
     return found[1].decode() if found is not None and method == "GET" else None
 
 
-def judge(scope: Mapping[str, Any], names: Names, proxies: Proxies) -> tuple[str, str, str]:
-    """The value of Sec-WebSocket-Accept, the caller's address, and what it calls itself.
+def judge(scope: Mapping[str, Any], names: Names, proxies: Proxies) -> tuple[str, str, str, bool]:
+    """The value of Sec-WebSocket-Accept, the caller's address, what it calls itself, and whether it comes
+    through a proxy.
 
     Raises BasculeError when there is to be no line.
     """
@@ -63,7 +64,8 @@ def judge(scope: Mapping[str, Any], names: Names, proxies: Proxies) -> tuple[str
         raise InvalidInput("Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455).")
     client = headers.get("user-agent", "")[:LONGEST_CLIENT]
     plain = "".join(letter for letter in client if " " <= letter <= "~")
-    return accept_key(key), "" if caller is None else str(caller), plain
+    address = "" if caller is None else str(caller)
+    return accept_key(key), address, plain, proxies.is_peer(connection)
 
 
 def switching(accept: str) -> bytes:

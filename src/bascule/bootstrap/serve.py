@@ -38,6 +38,7 @@ from bascule.config import (
     parse_database,
     parse_listen,
     parse_names,
+    parse_proxies,
     parse_sink_networks,
 )
 from bascule.domain.net import parse_address
@@ -96,7 +97,11 @@ log = structlog.get_logger("bascule.server")
 )
 @click.option("--name", multiple=True, help="Host name or address that clients use; repeatable.")
 @click.option(
-    "--proxy", multiple=True, help="Reverse proxy whose X-Forwarded-For is trusted; repeatable."
+    "--proxy",
+    multiple=True,
+    metavar="ADDRESS|NETWORK",
+    help="Reverse proxy that ends TLS: its X-Forwarded-For is trusted, and agents that were enrolled with "
+    "--through-proxy may come by it; repeatable.",
 )
 @click.option(
     "--balancer",
@@ -212,7 +217,7 @@ def serve(
             parse_listen(text, "--metrics-listen", METRICS_PORT) for text in metrics_listen
         ),
         names=parse_names(name),
-        proxies=tuple(parse_address(text) for text in proxy),
+        proxies=parse_proxies(proxy),
         balancers=tuple(parse_address(text) for text in balancer),
         this_host=this_host,
         certificate_life=parse_duration(certificate_life),
@@ -378,7 +383,7 @@ def _serve(
         started,
         clock=services.clock,
         on_stopping=services.hub.close,
-        proxies=settings.proxies,
+        proxies=state.proxies,
         balancers=settings.balancers,
         known=state.known_networks,
         agents=state.agent_networks,

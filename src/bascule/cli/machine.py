@@ -237,7 +237,8 @@ def _removal_words(connection: Connection, found: Machine) -> str:
     epilog="""\b
 Examples:
   bascule machine enrol web-1
-  bascule machine enrol web-1 --replace --valid 5m"""
+  bascule machine enrol web-1 --replace --valid 5m
+  bascule machine enrol web-1 --through-proxy"""
 )
 @click.argument("name", type=MACHINE)
 @click.option(
@@ -252,8 +253,14 @@ Examples:
     metavar="DURATION",
     help="How long the token is valid, at most 15m. Default: 15m.",
 )
+@click.option(
+    "--through-proxy",
+    is_flag=True,
+    help="For an agent that reaches the server through a proxy that ends TLS (serve --proxy). It trusts "
+    "the proxy's certificate by the host's store, and the server by a key in the token.",
+)
 @output_option
-def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
+def enrol(name: str, replace: bool, valid: timedelta, through_proxy: bool, output: str) -> None:
     """Make a one-time token for an agent.
 
     Prints the token and the command to run on the host.
@@ -263,7 +270,9 @@ def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
         raise InvalidInput("--valid takes whole minutes, from 1m to 15m.", target="--valid")
     with connect() as connection:
         found = find_machine(connection, name)
-        made = make_enrolment(connection, found.id, replaces=replace, valid_minutes=minutes)
+        made = make_enrolment(
+            connection, found.id, replaces=replace, valid_minutes=minutes, is_through=through_proxy
+        )
         now = connection.now()
     if output == "json":
         emit_json(
@@ -279,6 +288,8 @@ def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
             }
         )
         return
+    if through_proxy:
+        note("The server's URL below is the proxy's if that has another: replace it then.")
     until = f" until {show_instant(made.expires_at, now)}" if made.expires_at else ""
     if made.bare:
         note(f"On {found.name}, a Debian without Bascule, paste this as root:")

@@ -30,14 +30,25 @@ class Enrolment:
 
 
 def enrol(
-    connection: Connection, machine: ResourceId, *, replaces: bool, valid_minutes: int
+    connection: Connection,
+    machine: ResourceId,
+    *,
+    replaces: bool,
+    valid_minutes: int,
+    is_through: bool = False,
 ) -> Enrolment:
-    """Make a token for one machine's agent; ``replaces`` lets it take an enrolled key's place."""
+    """Make a token for one machine's agent; ``replaces`` lets it take an enrolled key's place.
+
+    ``is_through``: the agent comes through a proxy that ends TLS.
+    """
+    wanted = {"replace": replaces, "validMinutes": valid_minutes}
+    if is_through:
+        wanted["throughProxy"] = True
     answer = connection.call(
         "POST",
         f"{machine}/providers/Bascule.Fleet/enrolments",
         BASCULE_VERSION,
-        body={"replace": replaces, "validMinutes": valid_minutes},
+        body=wanted,
     )
     properties = inner(answer.body, "properties")
     return Enrolment(

@@ -93,7 +93,8 @@ class Https:
         largest: int = LARGEST_ANSWER,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Response:
-        """One call; ``body`` goes as JSON, ``form`` as a form. Raises HttpsFailure.
+        """One call; ``body`` goes as JSON (bytes are JSON already), ``form`` as a form. Raises
+        HttpsFailure.
 
         ``patience`` is in seconds between two pieces, ``within`` in all (None: however long it
         goes on; a connection that is being made ends by its own limit). ``largest`` is the most
@@ -107,7 +108,10 @@ class Https:
             content = urlencode(form).encode()
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         elif body is not None:
-            content = json.dumps(body, separators=(",", ":")).encode()
+            compact = (",", ":")
+            content = (
+                body if isinstance(body, bytes) else json.dumps(body, separators=compact).encode()
+            )
             sent["Content-Type"] = "application/json"
         if self._connection is not None and _has_ended(self._connection.sock):
             self.close()

@@ -10,6 +10,8 @@ once it has read its firewall back, asks for states and reports what is news.
   (EDGES A8). A push is the delayed answer to a standing question: one that is doubled, reordered,
   replayed or held back lengthens nothing.
 * A proof is over this connection's challenge, and good for that challenge alone.
+* Of an agent that comes through a proxy which ends TLS, the proof brings a key, and the line is sealed
+  (``seal``) before anything else is said.
 
 A kind that a reader does not know is passed over (EDGES F4). ``machine`` names a machine that is
 bound to the point; empty: the point's own.
@@ -50,6 +52,7 @@ Uid = Annotated[str, Most(LONGEST_ID)]
 Number = Annotated[int, Most(2**53 - 1)]
 Nonce = Annotated[str, Most(LONGEST_ID, 16)]
 Digest = Annotated[str, Most(LONGEST_ID)]  # empty: none
+Key = Annotated[str, Most(LONGEST_ID)]  # 32 bytes, base64url; empty: none
 Generations = Annotated[Mapping[Uid, Number], Most(MOST_TOLD)]  # by machine uid
 
 
@@ -61,6 +64,14 @@ class Challenge:
     """To be signed (``signed_text``): the first message of a connection, and before a proof ends."""
 
     text: Annotated[str, Most(LONGEST_ID, 32)]  # random, base64url
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The server's part of a seal; whatever follows, in either direction, is sealed."""
+
+    key: Key  # X25519, of this connection
+    signature: Annotated[str, Most(LONGEST_HASH)]  # by the trust key, of ``seal_text``
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,10 @@ class Proof:
     signature: Annotated[str, Most(LONGEST_HASH)]  # Ed25519 of ``signed_text``, base64url
     agent_version: Annotated[str, Crop(64)] = ""
     knows: Knows = frozenset()
+    # Of an agent whose line is to be sealed: its X25519 key of this connection, and the public half of
+    # the key that signs, so that a refusal of that key is true whoever asks.
+    key: Key = ""
+    public_key: Key = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +226,15 @@ class Trusting:
     number: Number
 
 
-FromServer = Trust | Challenge | Welcome | Beat | Hint | Expect | Told | Taken | Refused | Record
+FromServer = (
+    Trust | Challenge | Sealed | Welcome | Beat | Hint | Expect | Told | Taken | Refused | Record
+)
 FromAgent = Trusting | Proof | Echo | Ask | Reported
 
 # By the ``kind`` of a message.
 FROM_SERVER: Final[Mapping[str, type[FromServer]]] = {
     "challenge": Challenge,
+    "sealed": Sealed,
     "welcome": Welcome,
     "beat": Beat,
     "hint": Hint,
@@ -265,6 +283,17 @@ def _kind_of(told: Json) -> str:
 def signed_text(tenant_id: str, point_uid: str, challenge: str) -> bytes:
     """What a Proof signs."""
     return f"bascule-line 1\n{tenant_id}\n{point_uid}\n{challenge}".encode()
+
+
+def sealed_text(tenant_id: str, point_uid: str, challenge: str, public_key: str, key: str) -> bytes:
+    """What the Proof of a line that is to be sealed signs. It counts for no other line."""
+    parts = ("bascule-line 2", tenant_id, point_uid, challenge, public_key, key)
+    return json.dumps(parts, separators=(",", ":")).encode()
+
+
+def seal_text(sealed_text: bytes, key: str) -> bytes:
+    """What the trust key signs of it, with the server's ``key``; and what keys are bound to."""
+    return sealed_text + b"\n" + key.encode()
 
 
 def digest_of(report: Report) -> str:

@@ -57,13 +57,18 @@ def token_key(token: str) -> Ed25519PrivateKey:
 
 def token_public(token: str) -> str:
     """Its public half: what is sent, and what a server knows a token by."""
-    # What names forms is slow to load, and an agent that is enrolled has no use for it.
+    return public_of(token_key(token))
+
+
+def public_of(key: Ed25519PrivateKey) -> str:
+    """The raw public half, base64url."""
+    # What names forms is slow to load, and few agents that are enrolled have a use for it.
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # reason: as above
         Encoding,
         PublicFormat,
     )
 
-    raw = token_key(token).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 

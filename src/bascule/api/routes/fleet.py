@@ -22,7 +22,7 @@ from bascule.api.wire.fleet import (
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import subscription_scope
-from bascule.errors import NotFound
+from bascule.errors import Conflict, NotFound
 from bascule.identity.secrets import new_enrolment_token, new_secret
 from bascule.interfaces.store import Reader
 from bascule.protocol.signed import token_public
@@ -193,11 +193,22 @@ async def create_enrolment(
 ) -> Response:
     """Make a one-time token for a machine's agent. Only this answer contains it."""
     wanted = body or EnrolmentBody()
+    is_through = wanted.through_proxy or False
+    if is_through and not call.state.proxies:
+        raise Conflict(
+            "This server knows no proxy through which an agent could come.",
+            code="NoProxy",
+            target="throughProxy",
+            advice="Name it: bascule serve --proxy ADDRESS. For an agent that calls the server itself, "
+            "omit --through-proxy.",
+        )
     await call.state.read_keys()
     fingerprint, secret = call.state.ca_fingerprint, new_secret()
 
     def token_of(uid: str) -> str:
-        return new_enrolment_token(uid, fingerprint, call.state.trust_key.public_key, secret)
+        return new_enrolment_token(
+            uid, fingerprint, call.state.trust_key.public_key, secret, is_through=is_through
+        )
 
     enrolment, _, found = await call.perform(
         lambda tx, act: fleet.create_enrolment(

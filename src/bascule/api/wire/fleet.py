@@ -32,6 +32,7 @@ LONGEST_MINUTES = int(MAXIMUM_TOKEN_LIFE / timedelta(minutes=1))
 class EnrolmentBody(Body):
     replace: Truth | None = None
     valid_minutes: Annotated[Count, Field(ge=1, le=LONGEST_MINUTES)] | None = None
+    through_proxy: Truth | None = None  # its agent comes through one that ends TLS (EDGES I1)
 
     @property
     def valid_for(self) -> timedelta:
