@@ -115,7 +115,8 @@ class Line:
                 if is_stopping():
                     return
                 self._heard_at = self._clock.boottime()
-                self._hear(content, listener)
+                text = content if self._shaking is None else self._shaking.open(content)
+                self._hear(text, listener)
         except NotSealed as error:
             self._socket.close(CloseCode.POLICY)
             raise ChangedOnTheWay(error.message) from error
@@ -133,8 +134,6 @@ class Line:
             self._socket.release()
 
     def _hear(self, content: bytes, listener: Listener) -> None:
-        if self._shaking is not None:
-            content = self._shaking.open(content)
         told = read_object(content)
         if told.get("kind") == "state":
             self._hear_state(told, listener)
@@ -155,16 +154,14 @@ class Line:
                 raise ServerUnreachable(f"The server refused this agent's proof: {code} {why}")
             case Refused(key) | Taken(key):
                 self._answer(key, message)
-            case Trust() if self._welcome is not None:
-                number = self.on_trust(message)
-                if number is not None:
-                    self._send(Trusting(number))
-            case Beat() | Hint() | Expect() | Record() if self._welcome is not None:
+            case Beat() | Hint() | Expect() | Record() | Trust() if self._welcome is not None:
                 self._hear_news(message, listener)
             case _:
                 raise InvalidInput("This message may come only after the proof.")
 
-    def _hear_news(self, message: Beat | Hint | Expect | Record, listener: Listener) -> None:
+    def _hear_news(
+        self, message: Beat | Hint | Expect | Record | Trust, listener: Listener
+    ) -> None:
         generation: int | None = None
         own = self._identity.machine_uid
         match message:
@@ -183,6 +180,10 @@ class Line:
                 listener.on_expected()
             case Record(head):
                 self._on_record(head)
+            case Trust():
+                number = self.on_trust(message)
+                if number is not None:
+                    self._send(Trusting(number))
         if generation is not None:
             listener.on_generation(generation)
 
