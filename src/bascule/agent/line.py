@@ -181,9 +181,9 @@ class Line:
             case Record(head):
                 self._on_record(head)
             case Trust():
-                number = self.on_trust(message)
-                if number is not None:
-                    self._send(Trusting(number))
+                taken = self.on_trust(message)
+                if taken is not None:
+                    self._send(Trusting(taken))
         if generation is not None:
             listener.on_generation(generation)
 
