@@ -429,9 +429,7 @@ class AgentLoop:
 
     def _refused(self, error: BasculeError) -> None:
         if not self._reconciler.held.is_refused or self._is_connected is not False:
-            log.error(
-                "key refused: every opening is closed, and ports stay closed", why=error.message
-            )
+            log.error("key refused: every opening is closed, ports stay closed", why=error.message)
         self._reconciler.end_all()
         self._behind.forget_asked()
         self._is_connected = False
