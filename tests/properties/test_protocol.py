@@ -107,11 +107,13 @@ reports = st.builds(
     ends=st.dictionaries(ids, up_to(MAXIMUM_DURATION), max_size=3),
 )
 keys = st.binary(min_size=32, max_size=32).map(base64url)
+nonces = st.text("0123456789abcdef", min_size=16, max_size=64)
+proofs = st.binary(min_size=64, max_size=64).map(base64url)
 messages = st.one_of(
     states,
     reports,
     st.builds(Announced, counts),
-    st.builds(Enrol, texts, keys, texts),
+    st.builds(Enrol, keys, ids, keys, nonces, proofs, texts),
     st.builds(Enrolled, ids, ids, ids, st.none() | instants),
 )
 

@@ -32,6 +32,7 @@ class Keeper:
     """Counts for whom TLS is begun."""
 
     lifetime = timedelta(days=1)
+    has_choice = False
 
     def __init__(self) -> None:
         self.begun = 0

@@ -41,17 +41,20 @@ OPEN_BY_NATURE = {
 OPEN = {
     *("/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol", "/bascule/points/{uid}/line"),
     "/bascule/replicas/join",  # by the token of an invitation
+    *("/bascule/install.sh", "/packages/{name:path}"),  # without a token: nothing of it is secret
 }
 WITHOUT_ACTION = {  # what is the caller's own
     "/tenants",
     "/subscriptions/{subscription_id}/providers/Bascule.Identity/me",
     "/graph/v1.0/me",
+    "/subscriptions/{subscription_id}/providers/Bascule.Audit/ownEvents",
+    "/subscriptions/{subscription_id}/providers/Bascule.Access/approvalCounts/default",
     *(
         f"/subscriptions/{{subscription_id}}/providers/Bascule.Identity/me/{each}"
         for each in (
             *("factors", "proof", "password", "totp", "totp/confirm", "totp/remove"),
             *("recoveryCodes", "passkeys", "passkeys/begin", "passkeys/{passkey_id}/remove"),
-            *("signOut", "signIns", "signIns/{sign_in_id}", "signIns/endOthers"),
+            *("mail", "signOut", "signIns", "signIns/{sign_in_id}", "signIns/endOthers"),
         )
     ),
 }

@@ -134,6 +134,7 @@ class TestMachine:
             "reasons",
             "state",
             "stillClosed",
+            "tags",
             "uid",
         ]
         assert machine["agent"] is None

@@ -32,6 +32,8 @@ PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "Bascule.Access": dict.fromkeys(
         (
             "accessRequests",
+            "accessRules",
+            "approvalCounts",
             "blockedAttempts",
             "exposures",
             "machineAccess",
@@ -49,6 +51,7 @@ PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "events",
             "export",
             "key",
+            "ownEvents",
             "prune",
             "sinks",
             "verification",
