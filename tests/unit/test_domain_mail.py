@@ -1,0 +1,59 @@
+"""Addresses of mail, and who hears after one was changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bascule.domain.mail import OLD_ADDRESS_HEARS, MailChoice, parse_mail_address
+from bascule.errors import InvalidInput
+
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+BEN = MailChoice("ben", "ben@example.com", "fr", asked=True, own=False)
+
+
+def test_the_address_before_hears_too_for_seven_days() -> None:
+    moved = BEN.moved("new@example.com", NOW)
+    assert (moved.language, moved.asked, moved.own) == ("fr", True, False)
+    last = NOW + OLD_ADDRESS_HEARS - timedelta(microseconds=1)
+    assert moved.addresses(last) == ("new@example.com", "ben@example.com")
+    assert moved.addresses(NOW + OLD_ADDRESS_HEARS) == ("new@example.com",)
+
+
+def test_the_same_address_again_changes_nothing() -> None:
+    moved = BEN.moved("new@example.com", NOW)
+    assert moved.moved("new@example.com", NOW + timedelta(days=1)) == moved
+    assert BEN.addresses(NOW) == ("ben@example.com",)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b", "anna.b+c@mail.example.com", "x" * 64 + "@example.com"],
+)
+def test_addresses_that_are_taken(address: str) -> None:
+    assert parse_mail_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "anna",
+        "@example.com",
+        "anna@",
+        "a b@example.com",
+        "anna@example.com\r\nBcc: x@y",
+        "<a@b.c>",
+        "anna@-x.com",
+        "anna@x..com",
+        "a@b,c@d",
+        '"a b"@example.com',
+        "x" * 65 + "@example.com",
+        "a@" + "b" * 250,
+        "änna@example.com",
+    ],
+)
+def test_addresses_that_are_refused(address: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_mail_address(address)
