@@ -51,14 +51,13 @@ SOMEBODY = "198.51.100.7"
 def furnish(world: World) -> None:
     """Machines of all kinds, people, roles, a program with grants, refusals, attempts from outside."""
     world.reset()
-    world.configure("db-1", replace(SSH, justification_required=True), WINRM)
     for name, address, system, rules in WITHOUT_AGENT:
         machine = _id_of(world, name)
         put_machine(world.connection, machine, (address,), system, "local", {"stage": "production"})
         if rules:
             put_machine_rules(world.connection, machine, rules, world.info["policy_name"])
     _people(world)
-    _waiting(world)
+    put_rules(world)
     program = _program(world)
     try:
         _requests(world, program)
@@ -110,8 +109,11 @@ def _assign(world: World, role: RoleDefinition, machine: str, principal_id: str)
     roles.assign(world.connection, scope, role.id, principal_id)
 
 
-def _waiting(world: World) -> None:
-    """One that the owner is asked to approve, and rules of each kind."""
+def put_rules(world: World) -> None:
+    """Rules of each kind, and a request that the owner is asked to approve; there once, however often it
+    is called. Tests that remove a machine from its policy take both away.
+    """
+    world.configure("db-1", replace(SSH, justification_required=True), WINRM)
     role = {"users": [], "groups": [], "role": True}
     owner = {"users": [world.user_id("owner")], "groups": [], "role": False}
     stages = [

@@ -7,12 +7,19 @@ import pytest
 from tests.e2e.portal.accessibility import COLOURS, overflow, violations
 from tests.e2e.portal.pages import PAGES, Shown
 from tests.e2e.portal.portal_world import Visitors, World
+from tests.e2e.portal.scene import put_rules
 
 pytestmark = pytest.mark.root
 
 WIDTHS = (360, 420, 768, 1024, 1280, 1366, 1440, 2560)
 # Each theme in a language and a width; English is looked at in both.
 LIGHT, DARK = ("en", "light", 1440), ("fr", "dark", 420)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ruled(furnished: World) -> None:
+    """The rules, which other tests may have taken away since."""
+    put_rules(furnished)
 
 
 @pytest.mark.parametrize("shown", PAGES, ids=lambda each: each.name)
