@@ -37,9 +37,13 @@ class Cluster:
 
     def __init__(self, world: World, history: History) -> None:
         self._world, self._history = world, history
-        self._socket = world.folder.database
         self._used_up: Disturbed | None = None
         self._person = Person("who waits for the database")
+
+    @property
+    def _socket(self) -> Path:
+        """The folder of the database's socket; a world over SQLite has none."""
+        return self._world.folder.database
 
     def do(self, fault: Promote | UseUpConnections | GiveConnectionsBack) -> None:
         match fault:
