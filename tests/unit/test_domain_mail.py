@@ -21,6 +21,13 @@ def test_the_address_before_hears_too_for_seven_days() -> None:
     assert moved.addresses(NOW + OLD_ADDRESS_HEARS) == ("new@example.com",)
 
 
+def test_a_second_change_does_not_silence_the_address_before_both() -> None:
+    twice = BEN.moved("evil1@example.com", NOW).moved("evil2@example.com", NOW)
+    assert twice.addresses(NOW) == ("evil2@example.com", "ben@example.com")
+    later = NOW + OLD_ADDRESS_HEARS
+    assert twice.moved("next@example.com", later).addresses(later)[1] == "evil2@example.com"
+
+
 def test_the_same_address_again_changes_nothing() -> None:
     moved = BEN.moved("new@example.com", NOW)
     assert moved.moved("new@example.com", NOW + timedelta(days=1)) == moved
@@ -52,6 +59,7 @@ def test_addresses_that_are_taken(address: str) -> None:
         "x" * 65 + "@example.com",
         "a@" + "b" * 250,
         "änna@example.com",
+        "=?utf-8?q?x?=@b.c",
     ],
 )
 def test_addresses_that_are_refused(address: str) -> None:

@@ -80,7 +80,8 @@ def test_a_wrong_address_keeps_nobody_else_from_hearing(box: Box) -> None:
 
 def test_what_is_refused_for_now_is_tried_again(box: Box) -> None:
     box.says = "451 4.3.0 later"
-    assert send(box, "mail:people", MESSAGE).answer is Answer.LATER
+    assert send(box, "mailto:anna@example.com", MESSAGE).answer is Answer.LATER
+    assert send(box, "mail:people", MESSAGE).answer is Answer.TAKEN, "it keeps nobody else waiting"
     assert box.taken == []
 
 

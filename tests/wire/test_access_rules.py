@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bascule.domain.actions import MACHINE_DELETE, MACHINE_WRITE, POLICY_DELETE, POLICY_WRITE
+from bascule.domain.rules import MOST_RULES
 from tests.wire.approval_world import Human, Office, code_of, stage, users
 from tests.wire.house import JIT, House
 from tests.wire.people import give, make_role
@@ -287,6 +288,42 @@ def test_rules_one_by_one(office: Office) -> None:
     assert house.call("DELETE", f"{path}/two").status_code == 204
     assert outcome(office.ask(why="free")) == "opening"
     assert set(house.events("RulesChanged", "RulesLoosened")) == {"RulesChanged", "RulesLoosened"}
+
+
+def test_a_policy_takes_no_more_rules_one_by_one_than_at_once(office: Office) -> None:
+    office.put()
+    path = f"{office.house.policy()}/providers/Bascule.Access/accessRules"
+    body = {"properties": {"effect": "allow"}}
+    answers = [office.house.call("PUT", f"{path}/r{n}", body) for n in range(MOST_RULES + 1)]
+    assert [each.status_code for each in answers] == [200] * MOST_RULES + [400]
+    assert code_of(answers[-1]) == "TooManyRules"
+    assert office.house.call("PUT", f"{path}/r0", body).status_code == 200
+
+
+def test_a_shorter_time_that_needs_others_does_not_open_by_the_yes_to_the_longer(
+    office: Office,
+) -> None:
+    long, short = stage(users(office.bob)), stage(users(office.dave))
+    office.put(
+        rules=[
+            {
+                "name": "long",
+                "effect": "approve",
+                "conditions": {"longerThan": "PT30M"},
+                "stages": [long],
+            },
+            {
+                "name": "short",
+                "effect": "approve",
+                "conditions": {"atMost": "PT30M"},
+                "stages": [short],
+            },
+        ]
+    )
+    request = office.waiting()
+    answer = office.approve(request, office.bob, duration="PT20M")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["properties"]["state"] == "denied"
 
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

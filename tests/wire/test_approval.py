@@ -334,6 +334,19 @@ def test_who_set_the_requestors_password_today_is_not_another(office: Office) ->
     assert office.approve(office.waiting(), office.bob).status_code == 200
 
 
+def test_whose_password_the_requestor_set_today_is_not_another(office: Office) -> None:
+    """The requestor could sign in as them."""
+    house = office.house
+    give(house, office.alice.id, make_role(house, "Helpdesk", "*"), house.subscription, "User")
+    path = f"/providers/Bascule.Identity/users/{office.bob.id}/password"
+    answer = office.alice.call("PUT", path, {"password": "four words of mine"})
+    assert answer.status_code == 204, answer.text
+    office.put(stage(users(office.bob, office.dave)))
+    request = office.waiting()
+    assert code_of(office.approve(request, office.bob)) == "NotIndependent"
+    assert office.approve(request, office.dave).status_code == 200, "nobody else is concerned"
+
+
 def test_escalation_asks_others_after_its_time(office: Office) -> None:
     office.put(
         stage(users(office.bob), escalateAfterMinutes=15, escalateTo=users(office.dave)),

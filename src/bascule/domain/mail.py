@@ -43,20 +43,24 @@ class MailChoice:
         """With another address; the one that is replaced hears too for a while."""
         if address == self.address:
             return self
+        # Of two changes within that time, the address before both hears on.
+        until = self.previous_until
+        is_kept = until is not None and now < until
         return MailChoice(
             self.user_id,
             address,
             self.language,
             self.asked,
             self.own,
-            self.address,
-            now + OLD_ADDRESS_HEARS,
+            self.previous if is_kept else self.address,
+            until if is_kept else now + OLD_ADDRESS_HEARS,
         )
 
 
 def parse_mail_address(text: str, target: str = "") -> str:
     """A mailbox; raises InvalidInput."""
-    if len(text) > LONGEST_ADDRESS or _ADDRESS.fullmatch(text) is None:
+    # "=?" begins an encoded word (RFC 2047), which is no mailbox to those who read headers.
+    if len(text) > LONGEST_ADDRESS or "=?" in text or _ADDRESS.fullmatch(text) is None:
         raise InvalidInput(
             sentence(
                 "{address} is not a mail address. Write it as anna@example.com.",

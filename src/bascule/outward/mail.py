@@ -102,7 +102,8 @@ class MailLine:
                     aiosmtplib.SMTPRecipientsRefused,
                     aiosmtplib.SMTPResponseException,
                 ) as error:
-                    if not _is_permanent(error):
+                    is_one_address = isinstance(error, aiosmtplib.SMTPRecipientsRefused)
+                    if not (_is_permanent(error) or (self._is_for_people and is_one_address)):
                         raise
                     refused += 1
                     log.warning("mail was refused", recipients=to, why=str(error)[:200])

@@ -174,6 +174,9 @@ def dependence(
         reader, requestor, principal_id, now
     ):
         return "NotIndependent"
+    for _, maker, set_at, is_first in reader.makers_of(Made.PASSWORD, [principal_id]):
+        if maker == requestor and not is_first and set_at > at - SET_LATELY:
+            return "NotIndependent"  # the requestor could sign in as them
     beside = {each.principal_id: each.at for each in others if each.principal_id != principal_id}
     for known, _, set_at, is_first in (
         each

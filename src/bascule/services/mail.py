@@ -104,7 +104,7 @@ def _messages(
 def _people(
     reader: MailEventReads, link: Link, request: AccessRequest | None, now: datetime
 ) -> list[_Letter]:
-    if request is None:
+    if request is None or link.record["kind"] not in ASKS | TURNS:
         return []
     letters: dict[str, _Letter] = {}
     for choice in reader.mail_choices():

@@ -8,9 +8,9 @@ from bascule.domain.access import Subject
 from bascule.domain.actions import RULES_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
-from bascule.domain.rules import Rule, check_rule
+from bascule.domain.rules import MOST_RULES, Rule, check_rule
 from bascule.domain.scopes import resource_scope
-from bascule.errors import InvalidInput, NotFound
+from bascule.errors import InvalidInput, NotFound, Problem
 from bascule.interfaces.policies import StoredPolicy
 from bascule.sentences import sentence
 from bascule.services.access_rules import check_may_write_rules, check_names, follow_rules
@@ -48,6 +48,9 @@ def put_rule(
         else (*policy.rules[:place], rule, *policy.rules[place + 1 :])
     )
     problems = [*check_rule(rule, "properties"), *check_names(tx, (rule,), (), "properties")]
+    if len(rules) > MOST_RULES:
+        most = sentence("A policy has at most {most} rules.", most=MOST_RULES)
+        problems.append(Problem("TooManyRules", most, "properties"))
     if problems:
         raise InvalidInput.of(problems)
     return _write(tx, act, stored, replace(policy, rules=rules))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
-from bascule.domain.actions import RULES_WRITE
+from bascule.domain.actions import POLICY_READ, RULES_WRITE
 from bascule.domain.decide import Allowed, Denied, NeedsApproval
 from bascule.domain.due import Approval, holding
 from bascule.domain.ids import ResourceId
@@ -24,8 +24,9 @@ from bascule.interfaces.asked import AskedMachine
 from bascule.services.act import Act, new_id
 from bascule.services.approval_views import ApprovalViewReads, ShownStage, shown_due
 from bascule.services.public_port_choices import Choices
+from bascule.services.request_rights import sight_of
 from bascule.services.requests import JudgeReads, approval_of, judge
-from bascule.services.rights import Needed, check, rights_of
+from bascule.services.rights import Needed, check, denial, rights_of
 
 FURTHEST = timedelta(days=366)  # ahead
 ALLOWED, DENIED, NEEDS_APPROVAL = "allowed", "denied", "needsApproval"
@@ -58,6 +59,10 @@ def try_rules(
     """
     scopes = [resource_scope(each.machine_id) for each in machines] or [resource_scope(policy)]
     check(reader, caller, now, [Needed(RULES_WRITE, each) for each in scopes])
+    stored = reader.policy(policy)
+    sight = sight_of(rights_of(reader, caller.principal_id, now), caller.principal_id)
+    if not (sight.sees(policy) or (stored is not None and sight.sees_any(stored.policy))):
+        raise denial(reader, caller, [Needed(POLICY_READ, resource_scope(policy))])
     if at is not None and not now - timedelta(minutes=1) <= at <= now + FURTHEST:
         raise InvalidInput(
             "The time is over, or more than a year ahead.", code="InvalidTime", target="at"

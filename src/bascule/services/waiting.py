@@ -156,6 +156,14 @@ def _open(
     decision = _judge_at(tx, act, request, pending, counted, choices).decision
     if isinstance(decision, Denied):
         return _not_allowed(tx, act, request, pending, decision.reasons)
+    if isinstance(decision, NeedsApproval) and _shortens(counted):
+        passed = {each.stage for each in pending.stages}
+        if not {each.stage for each in decision.stages} <= passed:
+            shorter = sentence(
+                "Shortened, it needs the approval of others. Ask for the shorter time."
+            )
+            problem = Problem("ShorterNeedsOthers", shorter)
+            return _not_allowed(tx, act, request, pending, (problem,))
     allowed = decision if isinstance(decision, Allowed) else decision.allowed
     if choices.made:
         choices.write(tx, act, {each.machine_uid: each.machine_id for each in allowed.grants})
