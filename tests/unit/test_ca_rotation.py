@@ -215,9 +215,18 @@ class Agent:
         self.path = self.state / IDENTITY_FILE
         self.path.write_text(json.dumps({"ca": self.rotation.ca, "machineUid": UID}))
 
-    def told(self, made: Rotation, **how: object) -> Trust:
-        said = {"uid": UID, "number": made.number, "body": made.body, **how}
-        signature = self.key.sign(Kind.TRUST, said["uid"], "", said["number"], said["body"])  # type: ignore[arg-type]
+    def told(
+        self,
+        made: Rotation,
+        *,
+        uid: str = UID,
+        number: int | None = None,
+        body: bytes | None = None,
+    ) -> Trust:
+        """The change as the server tells it; signed over what is given instead."""
+        signed = made.body if body is None else body
+        count = made.number if number is None else number
+        signature = self.key.sign(Kind.TRUST, uid, "", count, signed)
         return Trust(made.number, made.body.decode(), signature)
 
     def take(self, told: Trust) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,8 @@ def due(*stages: Stage) -> tuple[DueStage, ...]:
     return united((each, WHY) for each in stages)
 
 
-def vote(who: str, stage: int = 0, **more: object) -> Vote:
-    return replace(Vote(who, who, NOW, stage, ""), **more)  # type: ignore[arg-type]
+def vote(who: str, stage: int = 0, **more: Any) -> Vote:
+    return replace(Vote(who, who, NOW, stage, ""), **more)
 
 
 def waiting(of: AccessRequest | None = None, *stages: Stage) -> Pending:
