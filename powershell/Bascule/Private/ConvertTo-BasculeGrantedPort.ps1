@@ -33,7 +33,7 @@ function ConvertTo-BasculeGrantedPort {
         PSTypeName        = 'Bascule.GrantedPort'
         Machine           = $MachineId.Split('/')[-1]
         Number            = [int] $Data.number
-        Protocol          = [string] (Get-BasculeProperty -InputObject $Data -Name 'protocol')
+        Protocol          = "$(Get-BasculeProperty -InputObject $Data -Name 'protocol')"  # empty: it waits, or was refused
         State             = [string] $extras.state
         Sources           = @($sources | Where-Object -FilterScript { $_ })
         EndTimeUtc        = ConvertFrom-BasculeInstant -Text $Data.endTimeUtc

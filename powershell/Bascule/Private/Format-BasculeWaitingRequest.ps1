@@ -10,7 +10,7 @@ function Format-BasculeWaitingRequest {
     )
     $ports = @(
         foreach ($port in $Request.Ports) {
-            '{0} port {1}/{2} from {3}' -f $port.Machine, $port.Number, $port.Protocol.ToLowerInvariant(), ($port.Sources -join ', ')
+            '{0} port {1} from {2}' -f $port.Machine, $port.Number, ($port.Sources -join ', ')
         }
     )
     $why = if ($Request.Justification) { ": $($Request.Justification)" } else { '' }

@@ -10,7 +10,7 @@ function New-BasculeUnopenedError {
     )
     $reasons = @(
         foreach ($port in $Request.Ports) {
-            $name = '{0} port {1}/{2}' -f $port.Machine, $port.Number, $port.Protocol.ToLowerInvariant()
+            $name = ('{0} port {1}/{2}' -f $port.Machine, $port.Number, $port.Protocol.ToLowerInvariant()).TrimEnd('/')
             switch ($port.State) {
                 'open' { }
                 'notConfirmed' { }
