@@ -28,6 +28,16 @@ def test_a_second_change_does_not_silence_the_address_before_both() -> None:
     assert twice.moved("next@example.com", later).addresses(later)[1] == "evil2@example.com"
 
 
+def test_wanting_none_silences_the_address_after_seven_days_and_no_sooner() -> None:
+    none = BEN.moved("", NOW)
+    assert none.addresses(NOW) == ("ben@example.com",)
+    assert none.moved("evil@example.com", NOW).addresses(NOW) == (
+        "evil@example.com",
+        "ben@example.com",
+    )
+    assert none.addresses(NOW + OLD_ADDRESS_HEARS) == ()
+
+
 def test_the_same_address_again_changes_nothing() -> None:
     moved = BEN.moved("new@example.com", NOW)
     assert moved.moved("new@example.com", NOW + timedelta(days=1)) == moved

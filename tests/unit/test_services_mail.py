@@ -12,6 +12,7 @@ import pytest
 
 from bascule.domain.delivery import parse_target
 from bascule.domain.mail import MailChoice
+from bascule.domain.principals import User
 from bascule.services import mail
 from bascule.services.mail import MOST_ALONE, MailEventReads, mail_parcel
 from tests.unit.test_services_chat import HOSTILE, NOW, PORTAL, REQUEST_ID, link_of, request_of
@@ -26,6 +27,8 @@ class Reader:
 
     def __init__(self, *choices: MailChoice, why: str = "ticket") -> None:
         self._choices = choices
+        self.waits = True
+        self.disabled: set[str] = set()
         self._request = request_of(why, why)
 
     def request(self, request_id: str) -> Any:
@@ -33,6 +36,15 @@ class Reader:
 
     def mail_choices(self) -> Any:
         return self._choices
+
+    def mail_choice(self, user_id: str) -> Any:
+        return next((each for each in self._choices if each.user_id == user_id), None)
+
+    def user(self, user_id: str) -> User:
+        return User(user_id, user_id, "", user_id not in self.disabled, NOW)
+
+    def asked_of(self, request_id: str) -> Any:
+        return [request_id] if self.waits else []
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +73,7 @@ def body(message: EmailMessage, kind: str = "plain") -> str:
 def test_whoever_may_approve_and_the_requestor_hear_that_it_waits() -> None:
     messages = sent(Reader(ANN, BEN), ("AccessWaiting", {}))
     assert addresses(messages) == ["ann@example.com", "ben@example.com"]
-    ann, ben = messages
+    ann, ben = sorted(messages, key=lambda each: str(each["to"]))
     assert str(ann["subject"]).startswith("Your approval is needed: db-1 port 22")
     assert "Your approval" not in str(ben["subject"])
     assert f"{PORTAL}/portal/requests/{REQUEST_ID}" in body(ann)
@@ -75,6 +87,19 @@ def test_a_turn_is_the_requestors_alone() -> None:
     ended = {"reason": "UserRequested"}
     assert addresses(sent(reader, ("GrantEnded", ended))) == ["ben@example.com"]
     assert sent(reader, ("GrantEnded", {"reason": "Expired"})) == [], "its end was known"
+
+
+def test_who_is_disabled_hears_nothing() -> None:
+    reader = Reader(BEN)
+    reader.disabled.add(BEN.user_id)
+    assert sent(reader, ("AccessLapsed", {})) == []
+
+
+def test_nobody_is_asked_of_what_is_decided() -> None:
+    """Its events may be read long after."""
+    reader = Reader(ANN, BEN)
+    reader.waits = False
+    assert addresses(sent(reader, ("AccessWaiting", {}))) == ["ben@example.com"]
 
 
 def test_nobody_gets_what_they_did_not_choose() -> None:

@@ -27,7 +27,7 @@ class MailChoice:
     """Where a person wants mail, and of what."""
 
     user_id: str
-    address: str
+    address: str  # empty: no mail any more; the one before may still hear
     language: str  # of the texts: en, fr
     asked: bool  # of requests that wait for their approval
     own: bool  # of what becomes of their own requests
@@ -37,7 +37,8 @@ class MailChoice:
     def addresses(self, now: datetime) -> tuple[str, ...]:
         """The address, and for a while the one before it."""
         is_new = self.previous_until is not None and now < self.previous_until
-        return (self.address, self.previous) if is_new and self.previous else (self.address,)
+        both = (self.address, self.previous) if is_new else (self.address,)
+        return tuple(each for each in both if each)
 
     def moved(self, address: str, now: datetime) -> MailChoice:
         """With another address; the one that is replaced hears too for a while."""

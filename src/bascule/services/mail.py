@@ -107,21 +107,20 @@ def _people(
     if request is None or link.record["kind"] not in ASKS | TURNS:
         return []
     letters: dict[str, _Letter] = {}
-    for choice in reader.mail_choices():
-        is_own = choice.user_id == request.requestor_id
-        if is_own and choice.own and _is_turn(link):
-            letters |= {
-                to: _Letter(to, choice.language, is_asked=False) for to in choice.addresses(now)
-            }
-        if (
-            choice.asked
-            and link.record["kind"] in ASKS
-            and _may_approve(reader, choice, request, now)
-        ):
-            letters |= {
-                to: _Letter(to, choice.language, is_asked=True) for to in choice.addresses(now)
-            }
+    if _is_turn(link):
+        own = reader.mail_choice(request.requestor_id)
+        user = reader.user(request.requestor_id)
+        if own is not None and own.own and user is not None and user.is_enabled:
+            letters |= _letters(own, now, is_asked=False)
+    if link.record["kind"] in ASKS and reader.asked_of(request.id):  # nobody where it is decided
+        for choice in reader.mail_choices():
+            if choice.asked and _may_approve(reader, choice, request, now):
+                letters |= _letters(choice, now, is_asked=True)
     return list(letters.values())
+
+
+def _letters(choice: MailChoice, now: datetime, *, is_asked: bool) -> dict[str, _Letter]:
+    return {to: _Letter(to, choice.language, is_asked) for to in choice.addresses(now)}
 
 
 def _is_turn(link: Link) -> bool:

@@ -33,13 +33,14 @@ class ChoiceDraft:
 
 def own_choice(reader: MailReads, subject: Subject) -> MailChoice | None:
     """None: no mail."""
-    return reader.mail_choice(_person(subject))
+    found = reader.mail_choice(_person(subject))
+    return found if found is not None and found.address else None
 
 
 def choose(tx: MailChoiceWrites, act: Act, subject: Subject, draft: ChoiceDraft) -> MailChoice:
     """Want mail, or want it otherwise; a replaced address hears too for a while (EDGES J11)."""
     was = tx.mail_choice(_person(subject))
-    if was is None and draft.address is None:
+    if (was is None or not was.address) and draft.address is None:
         raise InvalidInput(
             "Give an address for mail.", code="MissingField", target="properties.address"
         )
@@ -75,11 +76,11 @@ def choose(tx: MailChoiceWrites, act: Act, subject: Subject, draft: ChoiceDraft)
 
 
 def want_none(tx: MailChoiceWrites, act: Act, subject: Subject) -> bool:
-    """Want no mail any more; False when there was none."""
+    """Want no mail any more; False when there was none. The address hears on for a while, as after a change."""
     was = tx.mail_choice(_person(subject))
-    if was is None:
+    if was is None or not was.address:
         return False
-    tx.delete_mail_choice(subject.principal_id)
+    tx.put_mail_choice(was.moved("", act.now))
     act.record(tx, MailChosen(subject.name, "", was.address, is_asked=False, is_own=False))
     return True
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, select
 
 from bascule.domain.mail import MailChoice
 from bascule.store.rows import Rows
@@ -32,9 +32,6 @@ class MailWrites(MailReads):
     def put_mail_choice(self, choice: MailChoice) -> None:
         values = asdict(choice)
         self._put(t, {"user_id": values.pop("user_id")}, values)
-
-    def delete_mail_choice(self, user_id: str) -> None:
-        self._run(delete(t).where(t.c.user_id == user_id))
 
 
 def _choice(row: Row[Any]) -> MailChoice:

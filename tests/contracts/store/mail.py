@@ -17,7 +17,7 @@ CHOICE = MailChoice(ANN, "ann@example.com", "fr", asked=True, own=False)
 class MailContract:
     """Choices go with their users, and count only while those are enabled."""
 
-    def test_a_choice_is_kept_changed_and_forgotten(self, store: Store) -> None:
+    def test_a_choice_is_kept_changed_and_goes_with_its_user(self, store: Store) -> None:
         write(store, _people)
         assert read(store, lambda r: r.mail_choice(ANN)) is None
         write(store, lambda tx: tx.put_mail_choice(CHOICE))
@@ -26,7 +26,7 @@ class MailContract:
         write(store, lambda tx: tx.put_mail_choice(moved))
         assert read(store, lambda r: r.mail_choice(ANN)) == moved
         assert moved.previous_until == NOW + timedelta(days=7)
-        write(store, lambda tx: tx.delete_mail_choice(ANN))
+        write(store, lambda tx: tx.delete_principal(ANN))
         assert read(store, lambda r: r.mail_choices()) == []
 
     def test_who_is_disabled_hears_nothing(self, store: Store) -> None:
