@@ -6,6 +6,8 @@ import asyncio
 import socket
 from contextlib import suppress
 
+from bascule.api.turns import is_readable
+
 _HEAD = 5  # bytes: type, version, length
 _HANDSHAKE = b"\x16"
 _LARGEST_RECORD = 16_384
@@ -30,7 +32,7 @@ async def peek_hello(connection: socket.socket, seconds: float) -> bytes:
             wanted = needed
             # socket(7): it counts as readable when so much is there, or the peer has hung up.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
-            if not await _is_readable(connection, until - loop.time()):
+            if not await is_readable(connection, until - loop.time()):
                 return _peek(connection)
     finally:
         with suppress(OSError):
@@ -50,17 +52,3 @@ def _length_of(found: bytes) -> int:
     if len(found) < _HEAD:
         return _HEAD
     return _HEAD + min(int.from_bytes(found[3:_HEAD], "big"), _LARGEST_RECORD)
-
-
-async def _is_readable(connection: socket.socket, seconds: float) -> bool:
-    loop = asyncio.get_running_loop()
-    is_there = asyncio.Event()
-    loop.add_reader(connection, is_there.set)
-    try:
-        async with asyncio.timeout(seconds):
-            await is_there.wait()
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(connection)
-    return True

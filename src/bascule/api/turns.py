@@ -153,6 +153,11 @@ async def is_begun(connection: socket.socket, seconds: float) -> bool:
     with suppress(BlockingIOError):
         connection.recv(1, socket.MSG_PEEK)
         return True
+    return await is_readable(connection, seconds)
+
+
+async def is_readable(connection: socket.socket, seconds: float) -> bool:
+    """Does it count as readable within ``seconds`` (socket(7))? One whose peer has hung up does."""
     loop = asyncio.get_running_loop()
     is_there = asyncio.Event()
     loop.add_reader(connection, is_there.set)
