@@ -153,7 +153,7 @@ def undone(request: AccessRequest) -> BasculeError | None:
     if request.state == RequestState.LAPSED:
         return ApprovalLapsed(
             f"Nobody decided about {what} in time, so the request has ended. It opened nothing.",
-            advice="Ask again, and tell who may approve: bascule approvals shows who was asked.",
+            advice=f"To see who was asked: bascule approvals {request.id}",
         )
     if request.state == RequestState.WITHDRAWN:
         return ApprovalLapsed(f"The request for {what} was withdrawn. It opened nothing.")
