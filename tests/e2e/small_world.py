@@ -35,7 +35,7 @@ from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import PortRule, RuleProtocol
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, ServerUnreachable
 from bascule.lab.fdstore import FdStore, listen_environment, parse_notice
 from tests.e2e.lab_world import until
 from tests.netns.network import CLIENT, HOST, INNER, Network
@@ -271,7 +271,11 @@ class SmallWorld:
                     trust_file(self.data / "ca.pem"),
                     SystemClock(),
                 )
-            return work(self._connection)
+            try:
+                return work(self._connection)
+            except ServerUnreachable as error:
+                error.add_note(self.logs())
+                raise
 
         return self.network.client.inside(inside)
 
