@@ -1,4 +1,5 @@
-"""``python -m bench.initiate``: what one ``initiate`` costs, with few and with many assignments.
+"""``python -m bench.initiate``: what one ``initiate`` costs, with few and with many assignments,
+and decided by rules.
 
 Each candidate is a server of its own on loopback, asked in turn over one kept connection:
 authentication, authorisation, decision, request, events and the flush to disk are in it, an
@@ -32,6 +33,7 @@ from bench.series import summary
 from bench.standing import Broken
 
 MANY = 1000  # assignments; a tenth of them are the caller's own
+RULES = 10  # each is judged, and none holds
 _START_SECONDS = 40.0
 
 # Run with the candidate's own program, before its server starts.
@@ -96,6 +98,18 @@ class Server:
         body = {"kind": "Basic", "properties": {"virtualMachines": rules}}
         self.call("PUT", self.policy, body)
 
+    def put_rules(self) -> None:
+        """Rules that read the time and what was held before, which costs the most to judge."""
+        conditions = {"ports": [22], "longerThan": "PT2H", "sourcesWithin": ["0.0.0.0/0"]}
+        rules = [
+            {"name": f"rule-{n}", "effect": "deny", "conditions": conditions} for n in range(RULES)
+        ]
+        body = self.call("GET", self.policy, None)
+        body["properties"]["bascule"] = {"rules": rules}
+        kept = self.call("PUT", self.policy, body)["properties"]["bascule"]["rules"]
+        if len(kept) != RULES:
+            raise Broken(f"{self.name}: {len(kept)} rules were kept")
+
     def sign_in(self) -> None:
         admin = self._admin
         known = Credentials(admin["tenant_id"], admin["client_id"], admin["client_secret"])
@@ -116,7 +130,8 @@ class Server:
 
     def call(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401  # reason: JSON
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        return self._send(method, f"{path}?api-version=2020-01-01", json.dumps(body), headers)
+        text = "" if body is None else json.dumps(body)
+        return self._send(method, f"{path}?api-version=2020-01-01", text, headers)
 
     def _send(self, method: str, path: str, body: str, headers: dict[str, str]) -> Any:  # noqa: ANN401  # reason: JSON
         self._connection.request(method, path, body, headers)
@@ -182,12 +197,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.initiate", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="questions a candidate (200)")
     parser.add_argument("--against", default="", metavar="REVISION", help="an earlier commit")
-    parser.add_argument("--port", type=int, default=9543, help="the first of three ports (9543)")
+    parser.add_argument("--port", type=int, default=9543, help="the first of the ports (9543)")
     parser.add_argument("--dry", action="store_true", help="print, but write no results")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bascule-bench-")))
-        wanted = [("one assignment", HERE, 0), (f"{MANY} assignments", HERE, MANY)]
+        ruled = f"{RULES} rules"
+        wanted = [
+            ("one assignment", HERE, 0),
+            (f"{MANY} assignments", HERE, MANY),
+            (ruled, HERE, 0),
+        ]
         if arguments.against:
             earlier = stack.enter_context(source_of(arguments.against, folder))
             wanted.append((f"before ({arguments.against})", earlier, 0))
@@ -195,6 +215,9 @@ def main() -> int:
             stack.enter_context(server(name, source, folder, arguments.port + place, many))
             for place, (name, source, many) in enumerate(wanted)
         ]
+        for each in servers:
+            if each.name == ruled:
+                each.put_rules()
         for _ in range(arguments.rounds):
             for each in servers:  # in turn, so that the machine's moods are shared
                 each.ask()

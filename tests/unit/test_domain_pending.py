@@ -10,7 +10,6 @@ import pytest
 
 from bascule.domain.decide import Allowed, Denied, NeedsApproval, decide
 from bascule.domain.due import Approval, may_approve_own
-from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.pending import (
     Pending,
@@ -23,10 +22,10 @@ from bascule.domain.pending import (
 )
 from bascule.domain.policy import Policy, check_policy
 from bascule.domain.request import AccessRequest
-from bascule.domain.rules import Conditions, Effect, Rule
+from bascule.domain.rules import Conditions, Effect, Rule, Span
 from bascule.domain.stages import Approvers, Because, DueStage, Stage, Vote, united
 from bascule.domain.times import format_utc
-from tests.samples import HOUR, NOW, WEB, asked, grant, ids, machine, policy, request, rule
+from tests.samples import HOUR, NOW, WEB, asked, ids, machine, policy, request, rule
 
 BOB, CAROL, DAVE = (Stage(Approvers((who,))) for who in ("bob", "carol", "dave"))
 WHY = Because("policy", "two", "machine", 22)
@@ -144,7 +143,8 @@ def test_equal_stages_are_one_with_all_that_asks_for_it() -> None:
     assert two.stage is CAROL
 
 
-def judged(of: Policy, *policies: Policy, held: tuple[Grant, ...] | None = ()) -> object:
+def judged(of: Policy, *policies: Policy, spans: tuple[Span, ...] | None = ()) -> object:
+    held = None if spans is None else {machine().uid: spans, "another": [(NOW - 9 * HOUR, NOW)]}
     approval = Approval(policies or (of,), frozenset(), held)
     return decide(of, request(LENGTH), {WEB: machine()}, [], ids(), NOW, approval=approval)
 
@@ -198,12 +198,8 @@ def test_how_long_is_judged_by_what_was_held_there() -> None:
     own = with_rules(policy(OWN), short)
     assert Approval((own,)).looks_back == HOUR
     assert isinstance(judged(own), Allowed)
-    before = replace(grant(), started_at=NOW - HOUR, ends_at=NOW)
-    over = replace(before, ended_at=NOW - HOUR / 2)
-    others = (replace(before, machine_uid="x"), replace(before, requestor_id="x"))
-    assert isinstance(judged(own, held=others), Allowed)
-    for held in ((before,), (over,), None):
-        assert isinstance(judged(own, held=held), NeedsApproval)
+    for spans in (((NOW - HOUR, NOW),), ((NOW - HOUR, NOW - HOUR / 2),), None):
+        assert isinstance(judged(own, spans=spans), NeedsApproval)
 
 
 def test_own_requests_are_approved_where_every_policy_says_so() -> None:

@@ -8,14 +8,13 @@ port rule alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bascule.domain.grant import Grant
 from bascule.domain.machine import Machine
 from bascule.domain.policy import MAXIMUM_DURATION, Policy, PortRule
 from bascule.domain.request import AccessRequest, RequestedPort
-from bascule.domain.rules import Asked, Effect, Rule, holds, longest_span, span_with
+from bascule.domain.rules import Asked, Effect, Held, Rule, holds, longest_span, span_with
 from bascule.domain.stages import Because, DueStage, Stage
 from bascule.errors import Place, Problem
 from bascule.sentences import sentence
@@ -27,8 +26,9 @@ class Approval:
 
     policies: Sequence[Policy] = ()  # with rules or approvals, that name a machine of the request
     groups: frozenset[str] | None = frozenset()  # of who asks; None: not known
-    # What who asks held on these machines; None: not known.
-    held: Sequence[Grant] | None = ()
+    held: Held | None = field(
+        default_factory=dict
+    )  # by who asks, on these machines; None: not known
 
     @property
     def looks_back(self) -> timedelta | None:
@@ -51,12 +51,14 @@ def judge_port(
     denied: list[Problem] = []
     due: list[tuple[Stage, Because]] = []
     by_ports: list[tuple[Stage, Because]] = []
+    asked: Asked | None = None
     for policy in approval.policies:
         own = _naming(policy, machine, port)
         if not own:
             continue
         is_lifted = False
-        for rule in holding(approval, policy, request, machine, port, now):
+        asked = asked or asked_as(approval, request, machine, port, now)
+        for rule in holding(policy, asked):
             why = Because(str(policy.id), rule.name, str(machine.id), port.number)
             if rule.effect is Effect.DENY:
                 denied.append(_denied(policy, rule, machine, port, at))
@@ -70,16 +72,8 @@ def judge_port(
     return denied, [*due, *by_ports]
 
 
-def holding(
-    approval: Approval,
-    policy: Policy,
-    request: AccessRequest,
-    machine: Machine,
-    port: RequestedPort,
-    now: datetime,
-) -> Iterable[Rule]:
+def holding(policy: Policy, asked: Asked) -> Iterable[Rule]:
     """The rules of a policy that hold for this port, in their order."""
-    asked = _asked(approval, request, machine, port, now)
     return (rule for rule in policy.rules if holds(rule, asked))
 
 
@@ -94,24 +88,16 @@ def _naming(policy: Policy, machine: Machine, port: RequestedPort) -> list[PortR
     return [each for each in rules.ports if each.number == port.number] if rules else []
 
 
-def _asked(
+def asked_as(
     approval: Approval,
     request: AccessRequest,
     machine: Machine,
     port: RequestedPort,
     now: datetime,
 ) -> Asked:
+    """The port, as rules judge it."""
     ends_at = min(port.ends_at, now + MAXIMUM_DURATION)  # what is longer is denied for that
-    held = approval.held
-    times = (
-        None
-        if held is None
-        else [
-            (each.started_at, each.ends_at if each.ended_at is None else each.ended_at)
-            for each in held
-            if each.machine_uid == machine.uid and each.requestor_id == request.requestor_id
-        ]
-    )
+    held = None if approval.held is None else approval.held.get(machine.uid, ())
     return Asked(
         principal_id=request.requestor_id,
         groups=approval.groups,
@@ -121,7 +107,7 @@ def _asked(
         sources=port.sources,
         starts_at=now,
         ends_at=ends_at,
-        span=None if times is None else span_with(now, ends_at, times),
+        span=None if held is None else span_with(now, ends_at, held),
     )
 
 

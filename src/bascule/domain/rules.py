@@ -38,6 +38,10 @@ class Effect(StrEnum):
     ALLOW = "allow"
 
 
+Span = tuple[datetime, datetime]  # the end is exclusive
+Held = Mapping[str, Sequence[Span]]  # what one person held, by the machine's uid
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Hours on days of the week, by the clocks of a place."""
@@ -194,9 +198,7 @@ def _instants(day: date, minutes: int, zone: ZoneInfo) -> tuple[datetime, dateti
     return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
 
 
-def span_with(
-    starts_at: datetime, ends_at: datetime, held: Iterable[tuple[datetime, datetime]]
-) -> timedelta:
+def span_with(starts_at: datetime, ends_at: datetime, held: Iterable[Span]) -> timedelta:
     """From the start of what was held without a gap of GAP before, to this end."""
     since = starts_at
     for begin, end in sorted(held, key=lambda each: each[1], reverse=True):

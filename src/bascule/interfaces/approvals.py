@@ -8,12 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import RequestState
 from bascule.domain.pending import Pending
 from bascule.domain.policy import Policy
 from bascule.domain.roles import Reach
+from bascule.domain.rules import Held
 from bascule.domain.stages import Vote
 from bascule.errors import Problem
 from bascule.interfaces.policies import StoredPolicy
@@ -92,10 +92,8 @@ class ApprovalReads(Protocol):
         """All that have rules or approvals, ordered by id key."""
         ...
 
-    def held_since(
-        self, requestor_id: str, machine_uids: Sequence[str], since: datetime
-    ) -> Sequence[Grant]:
-        """Grants of theirs there that were open, or may have been, at or after it."""
+    def held_since(self, requestor_id: str, machine_uids: Sequence[str], since: datetime) -> Held:
+        """From when to when grants of theirs were open there, or may have been, at or after it."""
         ...
 
 

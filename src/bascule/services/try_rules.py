@@ -13,7 +13,7 @@ from typing import Protocol
 from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_READ, RULES_WRITE
 from bascule.domain.decide import Allowed, Denied, NeedsApproval
-from bascule.domain.due import Approval, holding
+from bascule.domain.due import Approval, asked_as, holding
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest, RequestedMachine
@@ -101,7 +101,7 @@ def _rules(
             for each in found
             for port in asked.get(each.machine.id.key, ())
             if policy.rules_for(each.machine.id) is not None
-            for rule in holding(approval, policy, request, each.machine, port, now)
+            for rule in holding(policy, asked_as(approval, request, each.machine, port, now))
         }
         for rule in policy.rules:
             yield policy, rule, rule.key in held

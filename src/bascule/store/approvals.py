@@ -14,16 +14,16 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    or_,
     select,
+    union_all,
     update,
 )
 
-from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, RequestState
 from bascule.domain.pending import Denial, Pending
 from bascule.domain.policy import MachineRules, Policy, PortRule
+from bascule.domain.rules import Held, Span
 from bascule.domain.stages import Because, DueStage, Vote
 from bascule.errors import Conflict, Problem
 from bascule.interfaces.approvals import Approver, AskedBy, AskedOne
@@ -86,14 +86,18 @@ _JUDGING = (
     .order_by(tables.policies.c.id_key, _named.position, _ports.position)
 )
 _grants = tables.grants.c
-_HELD = select(tables.grants).where(
+_HELD = select(
+    _grants.machine_uid,
+    _grants.started_at,
+    func.coalesce(_grants.ended_at, _grants.ends_at, type_=_grants.ends_at.type).label("until"),
+).where(
     _grants.machine_uid.in_(_IDS),
     _grants.requestor_id == bindparam("requestor"),
     _grants.state != str(GrantState.FAILED),
-    or_(
-        _grants.ended_at >= bindparam("since", type_=_grants.ended_at.type),
-        _grants.ended_at.is_(None),
-    ),
+)
+_HELD_SINCE = union_all(  # one statement with "or" would read all that they ever held there
+    _HELD.where(_grants.ended_at >= bindparam("since", type_=_grants.ended_at.type)),
+    _HELD.where(_grants.ended_at.is_(None)),
 )
 
 
@@ -164,16 +168,13 @@ class ApprovalReads(GrantReads):
             for key in sorted(policies)
         ]
 
-    def held_since(
-        self, requestor_id: str, machine_uids: Sequence[str], since: datetime
-    ) -> Sequence[Grant]:
-        return [
-            grant
-            for some in slices(machine_uids)
-            for _, grant in self._grants(
-                _HELD, {"ids": some, "requestor": requestor_id, "since": since}
-            )
-        ]
+    def held_since(self, requestor_id: str, machine_uids: Sequence[str], since: datetime) -> Held:
+        held: dict[str, list[Span]] = defaultdict(list)
+        for some in slices(machine_uids):
+            wanted = {"ids": some, "requestor": requestor_id, "since": since}
+            for row in self._all(_HELD_SINCE, wanted):
+                held[row.machine_uid].append((row.started_at, row.until))
+        return held
 
 
 class ApprovalWrites(ApprovalReads):

@@ -55,6 +55,10 @@ def _only(store: Store) -> Grant:
     return grant
 
 
+def _update(grant: Grant, was: GrantState, tx: Transaction) -> None:
+    tx.update_grant(grant, was)
+
+
 def _end(store: Store, grant: Grant) -> Grant:
     ended = end(grant, StatusReason.USER_REQUESTED, NOW)
     write(store, lambda tx: tx.update_grant(ended, grant.state))
@@ -310,3 +314,23 @@ class GrantContract:
         _add(store, a_grant())
         write(store, lambda tx: tx.delete_machine("uid-web-1"))
         assert _only(store) == a_grant()
+
+    def test_what_somebody_held_there_is_told_by_person_machine_and_time(
+        self, store: Store
+    ) -> None:
+        """Rules that read how long count it: what is left out would let them be passed."""
+        live = a_grant("live")
+        ended = replace(a_grant("ended"), started_at=NOW - 4 * HOUR, ends_at=NOW + HOUR)
+        too_old = replace(a_grant("too-old"), started_at=NOW - 9 * HOUR)
+        failed = a_grant("failed")
+        elsewhere = a_grant("elsewhere", machine="web-2")
+        of_another = replace(a_grant("of-another"), requestor_id="ben")
+        _add(store, live, ended, too_old, failed, elsewhere, of_another)
+        for grant, at in ((ended, NOW - 2 * HOUR), (too_old, NOW - 3 * HOUR)):
+            over = end(grant, StatusReason.USER_REQUESTED, at)
+            write(store, partial(_update, over, grant.state))
+        write(store, lambda tx: tx.update_grant(fail(failed, "NotOpened", NOW), failed.state))
+        held = read(store, lambda r: r.held_since("ada", ["uid-web-1"], NOW - 2 * HOUR))
+        assert {uid: sorted(spans) for uid, spans in held.items()} == {
+            "uid-web-1": [(ended.started_at, NOW - 2 * HOUR), (NOW, NOW + HOUR)]
+        }

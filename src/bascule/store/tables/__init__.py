@@ -239,6 +239,7 @@ grants = Table(
     CheckConstraint("number BETWEEN 1 AND 65535", name="port_number"),
     Index(None, "request_id"),
     Index(None, "machine_uid", "state"),
+    Index("ix_grants_held", "machine_uid", "requestor_id", "ended_at"),
 )
 
 
