@@ -230,6 +230,46 @@ def test_a_tag_that_a_rule_reads_is_kept_by_whoever_may_not_write_rules(office: 
     assert outcome(office.ask(why="still")) == "DeniedByRule"
 
 
+@pytest.mark.parametrize(
+    ("effect", "before", "after", "is_loosened"),
+    [
+        ("deny", {"env": "production"}, {"env": "test"}, True),
+        ("deny", {"env": "production"}, {}, True),
+        ("deny", {"env": "production"}, {"env": "PRODUCTION", "team": "x"}, False),
+        ("deny", {"env": "test"}, {"env": "production"}, False),
+        ("allow", {"env": "test"}, {"env": "production"}, True),
+        ("allow", {"env": "production"}, {"env": "test"}, False),
+    ],
+)
+def test_a_tag_that_loosens_a_rule_is_on_record(
+    office: Office, effect: str, before: dict[str, str], after: dict[str, str], is_loosened: bool
+) -> None:
+    """EDGES J2: as if the rule itself had been changed."""
+    house, web = office.house, office.house.machine("web-1")
+    assert house.call("PUT", web, {"tags": before}, "2024-07-01").status_code == 200
+    office.put(rules=[rule("prod", effect, tags={"env": "production"})])
+    known = len(house.events("RulesLoosened"))
+    assert house.call("PUT", web, {"tags": after}, "2024-07-01").status_code == 200
+    assert len(house.events("RulesLoosened")) - known == is_loosened
+
+
+@pytest.mark.parametrize(
+    ("effect", "coming", "leaving"),
+    [("deny", False, True), ("approve", False, True), ("allow", True, False)],
+)
+def test_a_member_that_loosens_a_rule_is_on_record(
+    office: Office, effect: str, coming: bool, leaving: bool
+) -> None:
+    house, group = office.house, office.make_group("read")
+    stages = [stage(users(office.bob))] if effect == "approve" else []
+    office.put(rules=[rule("who", effect, *stages, groups=[group])])
+    member = f"/providers/Bascule.Identity/groups/{group}/members/{office.alice.id}"
+    for method, body, is_loosened in (("PUT", {}, coming), ("DELETE", None, leaving)):
+        known = len(house.events("RulesLoosened"))
+        assert house.call(method, member, body).status_code in (200, 201, 204)
+        assert len(house.events("RulesLoosened")) - known == is_loosened
+
+
 @pytest.mark.parametrize("reads", ["condition", "approvers", "nothing"])
 def test_a_group_that_a_rule_reads_is_changed_by_whoever_may_write_rules(
     office: Office, reads: str

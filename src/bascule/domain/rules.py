@@ -133,6 +133,11 @@ def _is_who(want: Conditions, asked: Asked) -> bool | None:
     return None if asked.groups is None else not asked.groups.isdisjoint(want.groups)
 
 
+def has_tags(rule: Rule, tags: Mapping[str, str]) -> bool:
+    """Does its condition on tags, if it has one, hold with these?"""
+    return _has_tags(rule.conditions.tags, tags, rule.effect is not Effect.ALLOW)
+
+
 def _has_tags(want: Sequence[tuple[str, str]], tags: Mapping[str, str], is_wide: bool) -> bool:
     """Names of tags have no case; values have, but a deny is not to be passed by one."""
     held = {

@@ -18,7 +18,8 @@ from bascule.domain.facts.policies import RulesChanged, RulesLoosened
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol, approval_of
-from bascule.domain.rules import Effect, Rule
+from bascule.domain.principals import Group
+from bascule.domain.rules import Effect, Rule, has_tags
 from bascule.domain.scopes import resource_scope
 from bascule.domain.stages import Stage
 from bascule.errors import InvalidInput, Problem
@@ -33,6 +34,14 @@ from bascule.services.rights import Needed, RightsReads, check, missing_of, righ
 
 class RuleFollowWrites(ApprovalWrites, EventWrites, Protocol):
     """What follows from other rules."""
+
+
+class TagFollowWrites(EventWrites, PolicyReads, Protocol):
+    """What follows from other tags."""
+
+
+class GroupFollowWrites(ApprovalReads, EventWrites, Protocol):
+    """What follows from another membership."""
 
 
 class GroupReads(ApprovalReads, RightsReads, Protocol):
@@ -247,6 +256,34 @@ def check_may_tag(
         check(tx, subject, act.now, [Needed(RULES_WRITE, resource_scope(before.id))])
 
 
+def follow_tags(tx: TagFollowWrites, act: Act, before: Machine, after: Machine) -> None:
+    """Record which rules no longer restrict the machine, or now allow there, by its other tags."""
+    for stored in tx.policies_naming(before.id):
+        changes = [
+            f"{rule.effect} rule {rule.name}: tags of {before.id} changed"
+            for rule in stored.policy.rules
+            for held in [has_tags(rule, before.tags)]
+            if held is not has_tags(rule, after.tags) and held is not _allows(rule)
+        ]
+        _record_loosened(tx, act, stored.policy, changes)
+
+
+def follow_group(tx: GroupFollowWrites, act: Act, group: Group, *, grew: bool) -> None:
+    """Record which rules say less, or allow more, because somebody came into a group or left it."""
+    for stored in tx.policies_with_approval():
+        changes = [
+            f"{rule.effect} rule {rule.name}: "
+            f"{'somebody was added to' if grew else 'somebody was removed from'} group {group.name}"
+            for rule in stored.policy.rules
+            if group.id in rule.conditions.groups and grew is _allows(rule)
+        ]
+        _record_loosened(tx, act, stored.policy, changes)
+
+
+def _allows(rule: Rule) -> bool:
+    return rule.effect is Effect.ALLOW
+
+
 def check_may_regroup(tx: GroupReads, act: Act, subject: Subject, group_id: str) -> None:
     """Raise Forbidden unless the subject may change who is in a group that a rule or approval reads:
     it takes the right to write rules at each machine of its policy.
@@ -287,9 +324,12 @@ def follow_rules(
     was, now = _text(before), _text(after)
     if was != now:
         act.record(tx, RulesChanged(str(policy.id), now, was), policy.id)
-    loose = loosened(before, after)
-    if loose:
-        act.record(tx, RulesLoosened(str(policy.id), tuple(loose[:MOST_TOLD])), policy.id)
+    _record_loosened(tx, act, policy, loosened(before, after))
+
+
+def _record_loosened(tx: EventWrites, act: Act, policy: Policy, changes: Sequence[str]) -> None:
+    if changes:
+        act.record(tx, RulesLoosened(str(policy.id), tuple(changes[:MOST_TOLD])), policy.id)
 
 
 def _text(policy: Policy | None) -> str:

@@ -30,7 +30,7 @@ from bascule.interfaces.replicas import ListeningReads
 from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services import public_ports
-from bascule.services.access_rules import check_may_lift, check_may_tag, subject_of
+from bascule.services.access_rules import check_may_lift, check_may_tag, follow_tags, subject_of
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.bindings import BindingActWrites, lose_point
@@ -118,6 +118,7 @@ def put_machine(
     tx.put_machine(machine)
     if before is not None:
         tx.judge_anew(machines=[machine.id])
+        follow_tags(tx, act, before, machine)
     if before is None:
         machine_came(tx, act, machine)
     addresses = tuple(str(address) for address in machine.addresses)

@@ -30,7 +30,7 @@ from bascule.interfaces.approvals import ApprovalReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
-from bascule.services.access_rules import check_may_regroup
+from bascule.services.access_rules import check_may_regroup, follow_group
 from bascule.services.act import Act, new_id
 from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.owners import OwnerReads, check_owner_left
@@ -114,6 +114,8 @@ def delete_group(tx: PrincipalLossWrites, act: Act, subject: Subject, group_id: 
     ended = end_unheld(tx, act, members, f"deletion of group {group.name}")
     fact = GroupDeleted(group.id, group.name, len(ended))
     act.record(tx, fact, identity_id(tx, KIND, group.id))
+    if members:
+        follow_group(tx, act, group, grew=False)
     if had_owners:
         check_owner_left(tx, act)
     return True
@@ -177,6 +179,7 @@ def add_member(
     whom = (group.id, group.name, member_id, name)
     fact = MemberAddedUntil(*whom, format_utc(ends_at)) if ends_at else MemberAdded(*whom)
     act.record(tx, fact, identity_id(tx, KIND, group.id))
+    follow_group(tx, act, group, grew=True)
     return Member(membership, name), True
 
 
@@ -240,6 +243,7 @@ def remove_member(
     ended = end_unheld(tx, act, [member_id], f"removal of {name} from group {group.name}")
     fact = MemberRemoved(group.id, group.name, member_id, name, len(ended))
     act.record(tx, fact, identity_id(tx, KIND, group.id))
+    follow_group(tx, act, group, grew=False)
     if had_owners:
         check_owner_left(tx, act)
     return True
