@@ -12,14 +12,14 @@ from pathlib import Path
 
 from bascule.lab.topology import Shape
 from tests.e2e.small_world import rule
+from tests.faults.approvals import drawn
 from tests.faults.planted import PLANTED, is_seen
 from tests.faults.schedule import (
     Schedule,
-    make_schedule,
     on_replicas,
     paused_for_a_minute,
 )
-from tests.faults.series import fault_lab, run
+from tests.faults.series import broken_record, fault_lab, run
 from tests.faults.settle import WITHIN
 from tests.faults.steps import PointsWorld, all_cases, arrange, try_case
 from tests.faults.world import World
@@ -47,18 +47,18 @@ def main() -> int:
     seeds = range(given.seed, given.seed + given.runs)
     if given.show:
         for seed in seeds:
-            say(f"seed {seed}\n{make_schedule(seed).describe()}")
-            say(f"on replicas\n{on_replicas(make_schedule(seed)).describe()}")
+            say(f"seed {seed}\n{drawn(seed).describe()}")
+            say(f"on replicas\n{on_replicas(drawn(seed)).describe()}")
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken down in either case
         signal.signal(number, signal.default_int_handler)
     on_sqlite, on_postgresql = _shared_out(seeds, given.postgresql)
     blind, failed = _on_sqlite(
-        _planted(given, is_on_replicas=False), [make_schedule(seed) for seed in on_sqlite]
+        _planted(given, is_on_replicas=False), [drawn(seed) for seed in on_sqlite]
     )
     if on_postgresql:
         blind += _blind_on_replicas(_planted(given, is_on_replicas=True))
-        failed += _on_postgresql([on_replicas(make_schedule(seed)) for seed in on_postgresql])
+        failed += _on_postgresql([on_replicas(drawn(seed)) for seed in on_postgresql])
     wrong = [] if given.no_steps else _try_steps(given.seed, given.runs)
     say(f"{given.runs} runs, seeds {seeds.start} to {seeds.stop - 1}: {len(failed)} with findings")
     if failed:
@@ -129,6 +129,9 @@ def _run_all(
         say(f"{word}{verdict}")
         if verdict.findings:
             failed.append(schedule.seed)
+    if why := broken_record(world):
+        say(f"{word}{why}")
+        failed += [schedule.seed for schedule in schedules if schedule.seed not in failed]
     return failed
 
 

@@ -16,7 +16,16 @@ from pathlib import Path
 
 from bascule.bootstrap.data_directory import ADMIN_FILE, DATABASE, AdminFile, open_data_directory
 from bascule.client.connection import Connection
-from bascule.client.principals import SERVICES, add_credential, create_principal, credential_body
+from bascule.client.principals import (
+    GROUPS,
+    SERVICES,
+    USERS,
+    add_credential,
+    add_member,
+    create_principal,
+    credential_body,
+    set_password,
+)
 from bascule.client.roles import assign
 from bascule.clocks import SystemClock
 from bascule.domain.access import PrincipalKind
@@ -30,9 +39,12 @@ from bascule.services.act import Act, Services, new_id
 from bascule.services.fleet import hash_token
 from bascule.services.hub import Hub
 from bascule.store.open import open_store
-from tests.faults.schedule import PEOPLE
+from tests.faults.schedule import APPROVERS, BOTH, MEMBERS, PEOPLE
 
 FILE = "people.json"  # name -> client id and secret
+APPROVERS_FILE = "approvers.json"  # the ids of users and groups by name
+DOMAIN = "faults.example"
+PASSWORD = "quite-another-horse-81 staple"
 
 
 def make_people(data: Path, endpoint: str, names: tuple[str, ...]) -> None:
@@ -74,6 +86,21 @@ def ask_for_people(admin: Connection, folder: Path) -> None:
         assign(admin, whole, OWNER.id, service.id)
         made[name] = {"client_id": service.id, "client_secret": secret}
     (folder / FILE).write_text(json.dumps(made))
+
+
+def ask_for_approvers(admin: Connection, folder: Path) -> None:
+    """Users and groups, and the role of whoever asks as well."""
+    ids: dict[str, str] = {}
+    for name in APPROVERS:
+        user = create_principal(admin, USERS, {"userPrincipalName": f"{name}@{DOMAIN}"})
+        set_password(admin, user.id, PASSWORD)
+        ids[name] = user.id
+    for name, members in MEMBERS.items():
+        ids[name] = create_principal(admin, GROUPS, {"displayName": name}).id
+        for member in members:
+            add_member(admin, ids[name], ids[member])
+    assign(admin, subscription_scope(admin.subscription_id), OWNER.id, ids[BOTH])
+    (folder / APPROVERS_FILE).write_text(json.dumps(ids))
 
 
 if __name__ == "__main__":

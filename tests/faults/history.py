@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from bascule.lab.units import SERVER
-from tests.faults.schedule import BEHIND, DATABASE, GATEWAYS, LINKS, MACHINES, REPLICAS
+from tests.faults.schedule import BEHIND, DATABASE, GATEWAYS, LINKS, MACHINES, REPLICAS, Due
 
 Rules = dict[int, tuple[str, ...]]  # port -> sources
 
@@ -32,6 +32,40 @@ class Asked:
     answered: float | None = None
     request_id: str = ""  # of an accepted one
     denied: str = ""  # why not
+    is_fixed: bool = False  # its end is that many seconds after ``sent``, whenever it opens
+    waits: bool = False  # for approval, by its answer or the record
+    opened: float | None = None  # when one that waited had its grants, by the record; None: never
+
+    @property
+    def counts_from(self) -> float | None:
+        """From when it may be open at the earliest; None: never."""
+        return self.opened if self.waits else self.sent
+
+    @property
+    def begun(self) -> float | None:
+        """By when it surely had its grants; None: not known, or it never had any."""
+        return self.opened if self.waits else self.answered
+
+    @property
+    def earliest_end(self) -> float:
+        """The end that was asked for, as early as it may be."""
+        if self.is_fixed or self.counts_from is None:
+            return self.sent + self.seconds
+        return self.counts_from + self.seconds
+
+
+@dataclass(slots=True)
+class Answered:
+    """Somebody's yes or no to a request that waits."""
+
+    approver: str
+    request_id: str
+    requestor: str
+    is_yes: bool
+    digest: str  # of what it is about
+    sent: float
+    answered: float | None = None
+    denied: str = ""
 
 
 @dataclass(slots=True)
@@ -55,13 +89,14 @@ class Revoked:
 class Edited:
     """An owner's act on one machine, repeated until it was answered."""
 
-    kind: str  # set, remove, delete, add, release
+    kind: str  # set, gate, remove, delete, add, release
     machine: str
     rules: Rules
     sent: float
     answered: float | None = None
     lost: int = 0  # tries whose answer did not come
     denied: str = ""
+    due: Due | None = ()  # stages of what was set; None: it is denied
 
 
 @dataclass(slots=True)
@@ -70,6 +105,31 @@ class Ruled:
 
     person: str
     is_given: bool
+    sent: float
+    answered: float | None = None
+    lost: int = 0
+    denied: str = ""
+
+
+@dataclass(slots=True)
+class Ordered:
+    """The policy of all machines has these stages for one person; repeated until it was answered."""
+
+    person: str
+    due: Due
+    sent: float
+    answered: float | None = None
+    lost: int = 0
+    denied: str = ""
+
+
+@dataclass(slots=True)
+class Trusted:
+    """An approver lost the right to approve, or has it again; repeated until it was answered."""
+
+    person: str
+    is_given: bool
+    is_disabled: bool  # by or until which; False: by the groups
     sent: float
     answered: float | None = None
     lost: int = 0
@@ -116,6 +176,9 @@ class History:
     revoked: list[Revoked] = field(default_factory=list)
     edited: list[Edited] = field(default_factory=list)
     ruled: list[Ruled] = field(default_factory=list)
+    answers: list[Answered] = field(default_factory=list)
+    ordered: list[Ordered] = field(default_factory=list)
+    trusted: list[Trusted] = field(default_factory=list)
     disturbed: list[Disturbed] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)  # found while doing, not afterwards
     healed: float = 0.0
@@ -129,3 +192,13 @@ class History:
         """The person's latest accepted request."""
         mine = [each for each in self.asked if each.person == person and each.request_id]
         return mine[-1] if mine else None
+
+    def waiting_of(self, person: str) -> Asked | None:
+        """The person's latest that was told to wait."""
+        mine = [each for each in self.asked if each.person == person and each.waits]
+        return mine[-1] if mine else None
+
+    def has_voice(self, person: str) -> bool:
+        """By the last that was begun to be done to them."""
+        done = [each for each in self.trusted if each.person == person]
+        return not done or done[-1].is_given

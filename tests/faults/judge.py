@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from bascule.client.access import AccessRequest, GrantedPort
-from tests.faults.history import Asked, Edited, History
+from tests.faults.history import Answered, Asked, History
+from tests.faults.judge_edits import judge_edits
+from tests.faults.judge_waits import judge_waits
 from tests.faults.model import REACTION, RECOVERY, Model, Span, contains, covers, is_allowed
 from tests.faults.record import Record, is_over
 from tests.faults.schedule import BEHIND, KEEP_PORT, MACHINES, SOURCES
 from tests.faults.sighting import Place, Sighting, Through
+from tests.faults.waits import CLOCKS, dues
 
 SLACK = 1.0  # seconds; a handshake under way at the end
 LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in, if anybody knocked
@@ -26,7 +29,6 @@ LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in, if
 BLIND = 1.5
 ANSWERED = 30.0  # seconds in which a call has its answer
 APART = 30.0  # seconds between an event and its time, and far less than a clock is turned by
-CLOCKS = 0.1  # seconds that the server's wall clock may have moved since the run began
 
 
 def judge(
@@ -45,9 +47,10 @@ def judge(
         *_answers(history),
         *_decisions(history, model),
         *_grant_events(history, record),
-        *_edit_events(history, model, record),
+        *judge_edits(model, record),
         *_times(history, record, until),
         *_backups(record),
+        *judge_waits(history, model, record),
     ]
 
 
@@ -148,13 +151,13 @@ def _alternatives(history: History, record: Record) -> Iterable[str]:
         over.setdefault(str(fact.data["grant_id"]), fact.at)
     for asked in history.asked:
         ways, request = BEHIND.get(asked.machine, ()), record.requests.get(asked.tag)
-        if len(ways) < 2 or request is None or asked.answered is None:
+        if len(ways) < 2 or request is None or asked.begun is None:
             continue
-        soon = asked.answered + REACTION
+        soon = asked.begun + REACTION
         serving = [way for way in ways if _is_undisturbed(history, way, asked.sent, soon)]
         for _, port in request.ports() if serving else ():
             at = min(opened.get(port.grant_id, math.inf), over.get(port.grant_id, math.inf))
-            if at > soon and soon < asked.sent + asked.seconds:
+            if at > soon and soon < asked.earliest_end:
                 yield (
                     f"{asked.machine} port {port.number} was not open by"
                     f" {soon - history.began:.3f} s although nothing disturbed"
@@ -168,7 +171,7 @@ def _withdrawals(history: History, record: Record) -> Iterable[str]:
     """
     extended = {str(fact.data["grant_id"]) for fact in record.of("GrantExtended")}
     ends = {
-        port.grant_id: asked.sent + asked.seconds
+        port.grant_id: asked.earliest_end
         for asked in history.asked
         if (request := record.requests.get(asked.tag)) is not None
         for _, port in request.ports()
@@ -208,7 +211,7 @@ def said_open(history: History, record: Record) -> Iterable[SaidOpen]:
 
 
 def _shortest_end(history: History, asked: Asked) -> float:
-    ends = [asked.sent + asked.seconds]
+    ends = [asked.earliest_end]
     ends += [
         each.sent + each.seconds
         for each in history.extended
@@ -270,9 +273,10 @@ def _reading(record: Record) -> Iterable[str]:
 
 def _requests(history: History, record: Record) -> Iterable[str]:
     """No acknowledged request is lost; no denied one is there."""
-    by_id: dict[str, AccessRequest] = {each.id: each for each in record.requests.values()}
+    by_tag = {**record.requests, **record.unopened}
+    by_id: dict[str, AccessRequest] = {each.id: each for each in by_tag.values()}
     for asked in history.asked:
-        found = by_id.get(asked.request_id) if asked.request_id else record.requests.get(asked.tag)
+        found = by_id.get(asked.request_id) if asked.request_id else by_tag.get(asked.tag)
         refused = record.refused.get(asked.tag)
         if refused is not None and any(port.grant_id for _, port in refused.ports()):
             yield f"the refused request {asked.tag} has grants"
@@ -287,7 +291,7 @@ def _requests(history: History, record: Record) -> Iterable[str]:
             if numbers != set(asked.ports):
                 yield f"request {asked.tag} asked for {asked.ports} and holds {sorted(numbers)}"
     known = {asked.tag for asked in history.asked}
-    told = (*record.requests, *record.refused)
+    told = (*by_tag, *record.refused)
     yield from (f"request {tag} was asked by nobody" for tag in told if tag not in known)
 
 
@@ -300,10 +304,11 @@ def _answers(history: History) -> Iterable[str]:
         for moment in (each.begun, each.healed)
         if moment is not None
     ]
-    for asked in history.asked:
-        first, last = asked.sent - RECOVERY, asked.sent + ANSWERED
-        if asked.answered is None and not any(first <= moment <= last for moment in moments):
-            yield f"{asked.tag} had no answer, and nothing had happened to a server for {RECOVERY:g} s"
+    calls: list[Asked | Answered] = [*history.asked, *history.answers]
+    for each in calls:
+        first, last = each.sent - RECOVERY, each.sent + ANSWERED
+        if each.answered is None and not any(first <= moment <= last for moment in moments):
+            yield f"{each} had no answer, and nothing had happened to a server for {RECOVERY:g} s"
 
 
 def _decisions(history: History, model: Model) -> Iterable[str]:
@@ -317,11 +322,19 @@ def _decisions(history: History, model: Model) -> Iterable[str]:
         held = model.holds_role(asked.person, asked.sent, asked.answered)
         if held is None:
             continue
-        is_right = held and all(is_allowed(rules, port, asked.source) for port in asked.ports)
+        found = dues(history, asked, asked.sent, asked.answered)
+        if None in found and len(found) > 1:
+            continue
+        is_right = (
+            held
+            and found != {None}
+            and all(is_allowed(rules, port, asked.source) for port in asked.ports)
+        )
         if is_right and asked.denied:
             yield f"{asked} was denied although {rules} allow it"
         if not is_right and not asked.denied:
             why = f"{rules} do not" if held else f"{asked.person} held no role"
+            why = "another policy's rule denies it" if found == {None} else why
             yield f"{asked} was allowed although {why}"
 
 
@@ -405,55 +418,6 @@ def _events_of_one(tag: str, port: GrantedPort, counts: dict[str, Counter[str]])
             yield f"{tag} port {port.number} is {port.state} and has {seen[kind]} {kind} events"
     if seen["GrantOpened"] > 1 or (port.state == "open" and seen["GrantOpened"] != 1):
         yield f"{tag} port {port.number} is {port.state}, opened {seen['GrantOpened']} times"
-
-
-_ONCE = {"delete": "MachineDeleted", "add": "MachineAdded", "enrol": "AgentEnrolled"}
-
-
-def _is_deleted_later(model: Model, enrolled: Edited) -> bool:
-    """Then its agent may not have come to use the token."""
-    edits = model.edits(enrolled.machine)
-    return any(each.kind == "delete" for each in edits[edits.index(enrolled) :])
-
-
-def _edit_events(history: History, model: Model, record: Record) -> Iterable[str]:
-    """Every edit has its event; a try whose answer was lost may have one more."""
-    wanted: Counter[str] = Counter()
-    maybe: Counter[str] = Counter()
-    for machine in MACHINES:
-        named = set(model.beginnings[machine].rules)
-        for edit in model.edits(machine):
-            if edit.kind == "set" or (edit.kind in ("remove", "delete") and named):
-                wanted["PolicyChanged"] += 1
-                maybe["PolicyChanged"] += edit.lost
-            released = named if edit.kind == "remove" else edit.rules
-            if edit.kind in ("remove", "release"):
-                wanted["PortReleased"] += len(released)
-                maybe["PortReleased"] += edit.lost * len(released)
-            if edit.kind in _ONCE:
-                is_sure = edit.kind != "enrol" or not _is_deleted_later(model, edit)
-                (wanted if is_sure else maybe)[_ONCE[edit.kind]] += 1
-            if edit.kind == "enrol":
-                wanted["EnrolmentCreated"] += 1
-                maybe["EnrolmentCreated"] += edit.lost
-            if edit.kind in ("set", "remove", "delete"):
-                named = set(edit.rules)
-    for kind in (
-        "PolicyChanged",
-        "PortReleased",
-        "MachineDeleted",
-        "MachineAdded",
-        "AgentEnrolled",
-        "EnrolmentCreated",
-    ):
-        found = record.count(kind)
-        if kind == "PolicyChanged":
-            found = record.count("PolicyChanged", "PolicyCreated")
-        if not wanted[kind] <= found <= wanted[kind] + maybe[kind]:
-            yield (
-                f"{wanted[kind]} to {wanted[kind] + maybe[kind]} {kind} events belong to what was"
-                f" edited, and there are {found}"
-            )
 
 
 def _times(history: History, record: Record, until: float) -> Iterable[str]:

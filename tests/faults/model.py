@@ -4,7 +4,8 @@ A span ends late only where somebody could not be told: a revocation reaches a m
 REACTION when nothing disturbs, else within RECOVERY of the last healing; the end that was
 asked for holds without anybody's help. Moments are seconds of CLOCK_BOOTTIME.
 
-    a grant    from its request's sending to the end that was asked for, or earlier: a
+    a grant    from its request's sending, or the opening of one that waited, to the end that was
+               asked for, or earlier: a
                revocation, a newer request for the same, rules that do not allow it any more, the
                loss of the person's role, its machine's deletion, or the record's word that it was read back shut
     a release  from its sending until the port's next closing has reached the machine
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults.history import Asked, Edited, History, Rules
+from tests.faults.waits import CLOCKS
 
 REACTION = 3.0
 RECOVERY = 12.0
@@ -70,6 +72,7 @@ class Model:
     history: History
     beginnings: dict[str, Beginning]
     recorded: dict[tuple[str, int], Recorded] = field(default_factory=dict)  # by tag, port
+    unapproved: frozenset[str] = frozenset()  # tags of what opened before the approvals due
 
     # -- how soon -----------------------------------------------------------------------
 
@@ -177,6 +180,8 @@ class Model:
 
     def grants(self, machine: str, port: int, way: str = "") -> Iterable[tuple[Asked, Span]]:
         for asked in self.history.asked:
+            if asked.tag in self.unapproved:
+                continue
             if asked.machine == machine and port in asked.ports and not asked.denied:
                 span = self._span(asked, port, way)
                 if span is not None:
@@ -184,7 +189,14 @@ class Model:
 
     def _span(self, asked: Asked, port: int, way: str) -> Span | None:
         recorded = self.recorded.get((asked.tag, port))
-        if asked.answered is not None:
+        start = asked.counts_from
+        if start is None:  # it waited, and never had a grant
+            return None
+        if asked.is_fixed:
+            end = asked.earliest_end
+        elif asked.waits:
+            end = start + asked.seconds
+        elif asked.answered is not None:
             end = asked.answered + asked.seconds
         elif recorded is not None:  # its answer was lost
             end = recorded.started_at + asked.seconds
@@ -195,7 +207,7 @@ class Model:
             end = min(end, self.reached_by(moment, asked.machine, way))
         if recorded is not None:
             end = min(end, recorded.closed_at)
-        return Span(asked.sent, end, asked.tag)
+        return Span(start - (CLOCKS if asked.waits else 0), end, asked.tag)
 
     def _extended(self, asked: Asked, end: float, recorded: Recorded | None, way: str) -> float:
         if not asked.request_id:
@@ -217,17 +229,17 @@ class Model:
             is_its = asked.request_id and revoked.request_id == asked.request_id
             if is_its and revoked.answered is not None and not revoked.denied:
                 yield revoked.answered
-        begun = asked.answered if asked.answered is not None else math.inf
+        begun = asked.begun if asked.begun is not None else math.inf
         for newer in self.history.asked:
             if (
                 newer.request_id
-                and newer.answered is not None
-                and newer.sent > begun
+                and newer.begun is not None
+                and (newer.counts_from or 0) > begun
                 and (newer.person, newer.machine, newer.source)
                 == (asked.person, asked.machine, asked.source)
                 and port in newer.ports
             ):
-                yield newer.answered
+                yield newer.begun
         for ruled in self.history.ruled:
             if ruled.person == asked.person and not ruled.is_given and ruled.sent > begun:
                 yield from () if ruled.answered is None else (ruled.answered,)

@@ -20,13 +20,12 @@ from bascule.client.connection import Connection
 from bascule.client.fleet import enrol
 from bascule.client.machines import delete_machine, get_machine, put_machine
 from bascule.client.policies import delete_machine_rules, put_machine_rules
-from bascule.client.roles import assign, list_assignments, unassign
-from bascule.domain.builtin_roles import OWNER
+from bascule.client.versions import SECURITY_VERSION
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import PortRule, RuleProtocol
-from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import (
     BasculeError,
     Conflict,
@@ -37,33 +36,39 @@ from bascule.errors import (
     Unavailable,
 )
 from bascule.lab.resources import LOCATION, POLICY_NAME
+from bascule.protocol.port_rules import rule_json
+from bascule.protocol.rules import stages_json
 from tests.faults.history import (
     Asked,
     Disturbed,
     Edited,
     Extended,
     History,
+    Ordered,
     Revoked,
     Ruled,
     Rules,
+    Trusted,
     boottime,
     guarded_by,
     told_by,
 )
 from tests.faults.schedule import (
+    KILL_PORT,
+    NEVER,
     PUBLIC,
     RULES,
     SOURCES,
+    STAGES,
     AddMachine,
     Ask,
     DeleteMachine,
     Editing,
     Extend,
-    GiveRole,
     RemoveRules,
     ReplaceAgent,
     Revoke,
-    Ruling,
+    SetGate,
     SetRules,
 )
 from tests.faults.supervisor import REPLACED
@@ -72,7 +77,7 @@ from tests.faults.world import World
 MAXIMUM = timedelta(hours=3)
 REPLACED_WITHIN = 50.0  # seconds
 PATIENCE = 30.0  # seconds for which an owner repeats his act
-_AWAY = (ServerUnreachable, Unavailable)
+AWAY = (ServerUnreachable, Unavailable)
 
 
 class Person:
@@ -116,25 +121,29 @@ class Asker:
         self._count += 1
         tag = f"run {self._history.seed} at {self._history.began:.3f}: {self._name} {self._count}"
         source = SOURCES[wanted.source]
+        span = timedelta(seconds=wanted.seconds)
+        end = SystemClock().now() + span if wanted.is_fixed else None
         ports = [
-            access.PortRequest(port, timedelta(seconds=wanted.seconds), None, source)
+            access.PortRequest(port, None if wanted.is_fixed else span, end, source)
             for port in wanted.ports
         ]
         record = Asked(
             tag, self._name, wanted.machine, wanted.ports, source, wanted.seconds, boottime()
         )
+        record.is_fixed = wanted.is_fixed
         self._history.asked.append(record)
         try:
-            record.request_id = access.initiate(
+            found = access.ask(
                 self._connection,
                 self._world.policy(),
                 self._world.machine(wanted.machine),
                 ports,
                 tag,
             )
+            record.request_id, record.waits = found.id, found.is_waiting
         except (RequestDenied, Forbidden, NotFound) as error:
             record.denied = error.code
-        except _AWAY:
+        except AWAY:
             return
         record.answered = boottime()
 
@@ -150,7 +159,7 @@ class Asker:
             )
         except (RequestDenied, Forbidden, NotFound, Conflict) as error:
             record.denied = error.code
-        except _AWAY:
+        except AWAY:
             return
         record.answered = boottime()
 
@@ -164,9 +173,14 @@ class Asker:
             access.revoke(self._connection, latest.request_id, kill=wanted.kill)
         except (Forbidden, NotFound, Conflict) as error:
             record.denied = error.code
-        except _AWAY:
+        except AWAY:
             return
         record.answered = boottime()
+
+
+def gate_of(machine: str) -> str:
+    """The name of the other policy that may name it."""
+    return f"gate-{machine}"
 
 
 @contextlib.contextmanager
@@ -194,20 +208,22 @@ class Owner:
     def act(self, wanted: Editing) -> None:
         machine = wanted.machine
         match wanted:
-            case SetRules(rules=rules):
-                if not self._is_deleted(machine):
-                    self.set_rules(machine, rules)
+            case SetRules() | RemoveRules() | DeleteMachine() if self._is_deleted(machine):
+                pass
+            case SetRules(rules=rules, asks=asks):
+                self.set_rules(machine, rules, asks)
+            case SetGate(asks=asks):
+                if self._has_rules(machine):
+                    self._set_gate(machine, asks)
             case RemoveRules():
-                if not self._is_deleted(machine):
-                    self._until_done(
-                        Edited("remove", machine, {}, boottime()),
-                        lambda: delete_machine_rules(self._connection, self._id(machine)),
-                    )
+                self._until_done(
+                    Edited("remove", machine, {}, boottime()),
+                    lambda: delete_machine_rules(self._connection, self._id(machine)),
+                )
             case DeleteMachine():
-                if not self._is_deleted(machine):
-                    self._until_done(
-                        Edited("delete", machine, {}, boottime()), lambda: self._delete(machine)
-                    )
+                self._until_done(
+                    Edited("delete", machine, {}, boottime()), lambda: self._delete(machine)
+                )
             case AddMachine(rules=rules):
                 if self._is_deleted(machine):
                     self.add(machine, rules)
@@ -217,7 +233,9 @@ class Owner:
             case _:
                 assert_never(wanted)
 
-    def set_rules(self, machine: str, rules: str) -> None:
+    def set_rules(self, machine: str, rules: str, asks: str = "") -> None:
+        due = STAGES[asks]
+        stages = self._world.stages(due)
         found = [
             PortRule(
                 port,
@@ -226,14 +244,54 @@ class Owner:
                 MAXIMUM,
                 OnExpiry(on_expiry),
                 public_port=PUBLIC.get((machine, port)),
+                approval=stages,
             )
             for port, (sources, on_expiry) in RULES[rules].items()
         ]
         named: Rules = {port: sources for port, (sources, _) in RULES[rules].items()}
         self._until_done(
-            Edited("set", machine, named, boottime()),
-            lambda: put_machine_rules(self._connection, self._id(machine), found, POLICY_NAME),
+            Edited("set", machine, named, boottime(), due=due),
+            lambda: put_machine_rules(
+                self._connection,
+                self._id(machine),
+                found,
+                POLICY_NAME,
+                drops_approval=not due,
+            ),
         )
+
+    def _set_gate(self, machine: str, asks: str) -> None:
+        """Another policy has one rule for all who ask for a port there."""
+        due = None if asks == NEVER else STAGES[asks]
+        rule: dict[str, object] = {"name": "gate", "effect": "approve" if due else "deny"}
+        if due:
+            rule["stages"] = stages_json(self._world.stages(due))
+        port = PortRule(
+            KILL_PORT,
+            RuleProtocol.TCP,
+            (AddressPrefix.parse("*"),),
+            MAXIMUM,
+            OnExpiry.KILL,
+            public_port=PUBLIC.get((machine, KILL_PORT)),
+        )
+        named = {"id": str(self._id(machine)), "ports": [rule_json(port)]}
+        body = {
+            "properties": {
+                "virtualMachines": [named],
+                "bascule": {"rules": [] if due == () else [rule]},
+            }
+        }
+        path = str(self._world.policy(gate_of(machine)))
+        self._until_done(
+            Edited("gate", machine, {}, boottime(), due=due),
+            lambda: self._connection.call("PUT", path, SECURITY_VERSION, body=body),
+        )
+
+    def remove_gate(self, machine: str) -> None:
+        """Delete the other policy, if there is one."""
+        path = str(self._world.policy(gate_of(machine)))
+        with contextlib.suppress(NotFound):
+            self._connection.call("DELETE", path, SECURITY_VERSION)
 
     def add(self, machine: str, rules: str) -> None:
         """Put it, its rules, and have its agent enrol with a new token."""
@@ -279,7 +337,7 @@ class Owner:
             points = [
                 get_machine(self._connection, self._id(each)).point for each in guarded_by(machine)
             ]
-        except _AWAY:
+        except AWAY:
             return False
         return all(p is not None and p.observed_generation == p.generation for p in points)
 
@@ -295,48 +353,28 @@ class Owner:
         ]
         return bool(kinds) and kinds[-1] == "delete"
 
+    def _has_rules(self, machine: str) -> bool:
+        """By the last that was done to it."""
+        kinds = [e.kind for e in self._history.edited if e.machine == machine]
+        kinds = [kind for kind in kinds if kind in ("set", "remove", "delete", "add")]
+        return not kinds or kinds[-1] == "set"
+
     def _id(self, machine: str) -> ResourceId:
         return self._world.machine(machine)
 
     def _until_done(self, record: Edited, work: Callable[[], object]) -> None:
         self._history.edited.append(record)
-        _until_done(self._history, record, work)
+        until_done(self._history, record, work)
 
 
-class Administrator:
-    """Who takes a person's role away and gives it back."""
-
-    def __init__(self, world: World, history: History, connection: Connection) -> None:
-        self._world = world
-        self._history = history
-        self._connection = connection
-
-    def act(self, wanted: Ruling) -> None:
-        is_given = isinstance(wanted, GiveRole)
-        record = Ruled(wanted.person, is_given, boottime())
-        self._history.ruled.append(record)
-        work = self._give if is_given else self._take
-        _until_done(self._history, record, lambda: work(self._world.principal(wanted.person)))
-
-    def _give(self, principal: str) -> None:
-        with contextlib.suppress(Conflict):  # the try before was heard
-            assign(self._connection, self._everything, OWNER.id, principal)
-
-    def _take(self, principal: str) -> None:
-        for each in list(list_assignments(self._connection, self._everything, principal)):
-            unassign(self._connection, each)
-
-    @property
-    def _everything(self) -> Scope:
-        return subscription_scope(self._connection.subscription_id)
-
-
-def _until_done(history: History, record: Edited | Ruled, work: Callable[[], object]) -> None:
+def until_done(
+    history: History, record: Edited | Ordered | Ruled | Trusted, work: Callable[[], object]
+) -> None:
     deadline = boottime() + PATIENCE
     while True:
         try:
             work()
-        except _AWAY:
+        except AWAY:
             record.lost += 1
             if boottime() > deadline:
                 raise

@@ -17,6 +17,7 @@ from tests.e2e.lab_world import until
 from tests.faults.run import Verdict
 from tests.faults.schedule import (
     AGENTS,
+    BOTH,
     CLOCK_TURNED,
     EXTRA_PORT,
     GATEWAY,
@@ -27,17 +28,21 @@ from tests.faults.schedule import (
     REPLICAS,
     Action,
     AddMachine,
+    Answer,
     Ask,
     Continue,
     DeleteMachine,
     GiveRole,
+    GiveVoice,
     RemoveRules,
     Revoke,
     Schedule,
+    SetGate,
     SetRules,
     Step,
     Stop,
     TakeRole,
+    TakeVoice,
     TurnClock,
 )
 from tests.faults.series import prepare, run
@@ -75,6 +80,7 @@ def _ask(seconds: float, machine: str = "web-1", port: int = KEEP_PORT) -> Ask:
     return Ask("alice", machine, (port,), "client", seconds)
 
 
+_UNCOVERED = "got through to web-1 port"
 _WITHOUT_TURNS = Change(
     "store/postgresql.py",
     'begin_write="BEGIN ISOLATION LEVEL SERIALIZABLE; "\n        f"{TURN}; "\n',
@@ -186,6 +192,61 @@ PLANTED: dict[str, Bug] = {
         ((0.1, Stop(GATEWAY2)), (0.6, _ask(LONG, "app-1")), (4.5, Continue(GATEWAY2))),
         5.0,
         f"although nothing disturbed {GATEWAY}",
+    ),
+    "a yes counts after the right to it was taken": Bug(
+        "services/approvers.py",
+        "since, now) is not None:\n        return True\n    user = reader",
+        "since, now) is not None or True:\n        return True\n    user = reader",
+        (
+            (0.1, SetRules("web-1", "base", "two")),
+            (0.8, _ask(LONG)),
+            (1.3, Answer("erin", "alice")),
+            (1.9, TakeVoice("erin", is_disabled=False)),
+            (2.5, Answer("frank", "alice")),
+            (5.0, GiveVoice("erin")),
+        ),
+        5.5,
+        _UNCOVERED,
+        (
+            Change(
+                "domain/pending.py",
+                "each.digest == self.digest and not each.is_void",
+                "each.digest == self.digest",
+            ),
+        ),
+    ),
+    "one's own yes counts": Bug(
+        "services/approvers.py",
+        'return None if pending.may_approve_own and is_person else "OwnRequest"',
+        'return None if is_person else "OwnRequest"',
+        (
+            (0.1, SetRules("web-1", "base", "one")),
+            (0.8, Ask(BOTH, "web-1", (KEEP_PORT,), "client", LONG)),
+            (1.3, Answer(BOTH, BOTH)),
+        ),
+        5.0,
+        _UNCOVERED,
+    ),
+    "what waits opens": Bug(
+        "services/requests.py",
+        "        act.settled.add(request.id)\n        return Initiated(request, ())\n",
+        "        act.settled.add(request.id)\n        allowed = found.decision.allowed\n"
+        "        record_begun(tx, act, request, allowed, tuple(tx.open_request(request, allowed.grants)))\n"
+        "        return Initiated(request, ())\n",
+        ((0.1, SetRules("web-1", "base", "one")), (0.8, _ask(LONG))),
+        4.0,
+        _UNCOVERED,
+    ),
+    "another policy's rules are forgotten": Bug(
+        "services/requests.py",
+        "    approval = approval_of(tx, request.requestor_id, found.values(), act)\n",
+        "    approval = approval_of(tx, request.requestor_id, found.values(), act)\n"
+        "    approval = replace(\n"
+        "        approval, policies=[each for each in approval.policies if each.id == policy.id]\n"
+        "    )\n",
+        ((0.1, SetGate("web-1", "one")), (0.8, _ask(LONG, port=KILL_PORT))),
+        4.0,
+        _UNCOVERED,
     ),
     "a revocation leaves no event": Bug(
         "services/grants.py",

@@ -15,7 +15,7 @@ from bascule.client import audit
 from bascule.client.access import AccessRequest, GrantedPort, read_request
 from bascule.client.connection import Connection
 from bascule.client.versions import BASCULE_VERSION
-from bascule.domain.lifecycle import RequestState
+from bascule.domain.lifecycle import STATES, RequestState
 from tests.faults.model import Recorded
 
 PAGE = 500
@@ -29,15 +29,17 @@ class Fact:
     kind: str
     data: Mapping[str, Any]
     resource: str
+    actor: str = ""  # the name of who did it
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    requests: Mapping[str, AccessRequest]  # by justification; without those that were refused
+    requests: Mapping[str, AccessRequest]  # by justification; those that have grants
     facts: Sequence[Fact]  # oldest first
     wall: float  # seconds since the epoch at boot
     is_settled: bool = True  # nothing was written while it was read
     refused: Mapping[str, AccessRequest] = field(default_factory=dict)  # by justification
+    unopened: Mapping[str, AccessRequest] = field(default_factory=dict)  # waited, and nothing more
 
     def of(self, kind: str) -> list[Fact]:
         return [fact for fact in self.facts if fact.kind == kind]
@@ -47,6 +49,14 @@ class Record:
 
     def per_grant(self, kind: str) -> Counter[str]:
         return Counter(str(fact.data["grant_id"]) for fact in self.of(kind))
+
+    @property
+    def created(self) -> Mapping[str, float]:
+        """When each request had its first grant, by its id."""
+        found: dict[str, float] = {}
+        for fact in self.of("GrantCreated"):
+            found.setdefault(str(fact.data["request_id"]), fact.at)
+        return found
 
     def moment(self, at: datetime) -> float:
         return at.timestamp() - self.wall
@@ -65,29 +75,32 @@ def read_record(connection: Connection, prefix: str, after: int, wall: float) ->
     left = TRIES
     while True:
         before = newest(connection)
-        requests, refused = _requests(connection, prefix)
+        requests, refused, unopened = _requests(connection, prefix)
         facts = _facts(connection, after, wall)
         is_settled = newest(connection) == before
         left -= 1
         if is_settled or not left:
-            return Record(requests, facts, wall, is_settled, refused)
+            return Record(requests, facts, wall, is_settled, refused, unopened)
         time.sleep(0.1)
 
 
 def _requests(
     connection: Connection, prefix: str
-) -> tuple[dict[str, AccessRequest], dict[str, AccessRequest]]:
-    """Those that were granted, and those that were refused."""
+) -> tuple[dict[str, AccessRequest], dict[str, AccessRequest], dict[str, AccessRequest]]:
+    """Those that were granted, those that were refused, and those that only waited."""
     path = f"{connection.subscription}/providers/Bascule.Access/accessRequests"
     requests: dict[str, AccessRequest] = {}
     refused: dict[str, AccessRequest] = {}
+    unopened: dict[str, AccessRequest] = {}
     for data in connection.pages(path, BASCULE_VERSION, {"$top": str(PAGE)}):
         found = read_request(data)
         if not found.justification.startswith(prefix):
             break  # newest first, and runs follow one another
+        has_grants = STATES[found.state].has_grants
         is_refused = found.state == RequestState.REFUSED
-        (refused if is_refused else requests)[found.justification] = found
-    return requests, refused
+        into = refused if is_refused else requests if has_grants else unopened
+        into[found.justification] = found
+    return requests, refused, unopened
 
 
 def _facts(connection: Connection, after: int, wall: float) -> list[Fact]:
@@ -96,7 +109,7 @@ def _facts(connection: Connection, after: int, wall: float) -> list[Fact]:
         if each.sequence <= after:
             break
         at = each.at.timestamp() - wall
-        facts.append(Fact(each.sequence, at, each.kind, each.data, each.resource_id))
+        facts.append(Fact(each.sequence, at, each.kind, each.data, each.resource_id, each.actor))
     return facts[::-1]
 
 

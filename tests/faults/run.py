@@ -19,27 +19,36 @@ from bascule.errors import Conflict
 from tests.faults.faults import Faults
 from tests.faults.history import Edited, History, Revoked, Rules, boottime
 from tests.faults.judge import judge, said_open, summary
+from tests.faults.judge_waits import note_openings, unapproved
 from tests.faults.model import Beginning, Model
-from tests.faults.people import Administrator, Asker, Owner, Person
+from tests.faults.people import Asker, Owner, Person
 from tests.faults.record import describe, newest, read_record, recorded
+from tests.faults.rulers import Administrator, Approver
 from tests.faults.schedule import (
+    APPROVERS,
+    BOTH,
     EXTRA_PORT,
     GATEWAY2,
     MACHINES,
     PEOPLE,
     RULES,
     AddMachine,
+    Answer,
     Ask,
     DeleteMachine,
     Extend,
     GiveRole,
+    GiveVoice,
     RemoveRules,
     ReplaceAgent,
     Revoke,
     Schedule,
+    SetGate,
+    SetRule,
     SetRules,
     Step,
     TakeRole,
+    TakeVoice,
 )
 from tests.faults.settle import hear_at_once, settle
 from tests.faults.sighting import read_sighting
@@ -60,6 +69,8 @@ class Verdict:
     by_second: int  # of those, by the gateway in parallel to the lab's own
     openings: int  # said to be open for a while, where a watcher had to come through
     requests: int
+    waited: int  # of those that were answered, for approval
+    approved: int  # of those
     seconds: float
     story: str  # the schedule and the events, for whoever looks into a finding
 
@@ -67,6 +78,7 @@ class Verdict:
         if not self.findings:
             return (
                 f"seed {self.schedule.seed}: nothing found ({self.requests} requests,"
+                f" {self.waited} that waited, {self.approved} of them approved,"
                 f" {self.openings} openings tried, {self.knocks} knocks, {self.through} let in, {self.led}"
                 f" of them by public ports, {self.by_second} by {GATEWAY2}, {self.seconds:.1f} s)"
             )
@@ -96,6 +108,7 @@ class Run:
         self._faults = Faults(world, self.history)
         self._owners: dict[str, Owner] = {}
         self._askers: dict[str, Asker] = {}
+        self._approvers: dict[str, Approver] = {}
         self._administrator: Administrator | None = None
         self._threads: dict[str, Person] = {}
 
@@ -119,6 +132,8 @@ class Run:
         prefix = f"run {self._schedule.seed} at {self.history.began:.3f}:"
         record = read_record(self._admin, prefix, after, wall)
         self._model.recorded = recorded(record)
+        note_openings(self.history, record)
+        self._model.unapproved = unapproved(self.history, record)
         files = {name: self._world.seen_file(name) for name in WATCHERS}
         sighting = read_sighting(files, self._world.topology, self.history.began)
         findings += judge(self.history, self._model, record, sighting, until)
@@ -130,7 +145,9 @@ class Run:
             sum(each.is_public for each in sighting.through),
             sum(each.way == GATEWAY2 for each in sighting.through),
             len(list(said_open(self.history, record))),
-            len(record.requests),
+            len(record.requests) + len(record.unopened),
+            sum(each.waits for each in self.history.asked),
+            sum(each.opened is not None for each in self.history.asked),
             boottime() - self.history.began,
             f"events\n{describe(record.facts, self.history.began)}" if findings else "",
         )
@@ -145,6 +162,14 @@ class Run:
                 connection = stack.enter_context(self._world.connection(name, is_kept=is_kept))
                 self._askers[name] = Asker(self._world, self.history, name, connection)
                 self._threads[name] = Person(name)
+            both = stack.enter_context(self._world.of_approver(BOTH, is_kept=is_kept))
+            self._askers[BOTH] = Asker(self._world, self.history, BOTH, both)
+            self._threads[BOTH] = Person(BOTH)
+            for name in APPROVERS:
+                connection = stack.enter_context(self._world.connection(is_kept=is_kept))
+                approver = Approver(self._world, self.history, name, connection, is_kept=is_kept)
+                self._approvers[name] = approver
+                self._threads[f"{name} who approves"] = Person(name)
             for name in MACHINES:
                 connection = stack.enter_context(self._world.connection(is_kept=is_kept))
                 self._owners[name] = Owner(self._world, self.history, connection)
@@ -161,10 +186,20 @@ class Run:
                 asker = self._askers[action.person]
                 work = {Ask: asker.ask, Extend: asker.extend, Revoke: asker.revoke}[type(action)]
                 self._threads[action.person].do(lambda: work(action))  # type: ignore[operator]  # reason: chosen by its type
-            case SetRules() | RemoveRules() | DeleteMachine() | AddMachine() | ReplaceAgent():
+            case Answer():
+                approver = self._approvers[action.approver]
+                self._threads[f"{action.approver} who approves"].do(lambda: approver.answer(action))
+            case (
+                SetRules()
+                | SetGate()
+                | RemoveRules()
+                | DeleteMachine()
+                | AddMachine()
+                | ReplaceAgent()
+            ):
                 owner = self._owners[action.machine]
                 self._threads[action.machine].do(lambda: owner.act(action))
-            case TakeRole() | GiveRole():
+            case TakeRole() | GiveRole() | SetRule() | TakeVoice() | GiveVoice():
                 assert self._administrator is not None
                 administrator = self._administrator
                 self._threads[ADMINISTRATOR].do(lambda: administrator.act(action))
@@ -181,6 +216,9 @@ class Run:
     def _add_again(self) -> None:
         for name in MACHINES:
             self._owners[name].act(AddMachine(name, "base"))  # does nothing when it is there
+        assert self._administrator is not None
+        for name in APPROVERS:
+            self._administrator.give_voice(name)
 
     # -- the end ------------------------------------------------------------------------
 
@@ -198,6 +236,11 @@ class Run:
                 record.denied = error.code
             record.answered = boottime()
         owner = Owner(self._world, self.history, self._admin)
+        administrator = Administrator(self._world, self.history, self._admin)
+        for name in {each.person for each in self.history.ordered}:
+            administrator.set_rule(name, "")
+        for name in {each.machine for each in self.history.edited if each.kind == "gate"}:
+            owner.remove_gate(name)
         for name in MACHINES:
             if self._model.rules_during(name, boottime(), math.inf) != BASE or not self._is_keep(
                 name

@@ -33,6 +33,19 @@ PUBLIC = {
     ("sql-1", KEEP_PORT): 2295,
     ("sql-1", KILL_PORT): 2296,
 }
+# Who answers requests that wait: users, by the groups that stages name. One of them asks as well.
+MEMBERS = {"on-call": ("erin", "frank", "grace"), "leads": ("grace", "heidi")}
+APPROVERS = ("erin", "frank", "grace", "heidi")
+BOTH = "grace"
+Due = tuple[tuple[str, int], ...]  # stages: a group, and how many of it must say yes
+STAGES: dict[str, Due] = {
+    "": (),
+    "one": (("on-call", 1),),
+    "two": (("on-call", 2),),
+    "each": (("on-call", 1), ("leads", 1)),
+}
+NEVER = "never"  # no stages: a rule that denies
+GATED = ("web-1", "db-1")  # machines that a second policy may name, with KILL_PORT alone
 LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
 CLOCK_TURNED = 3  # hours, either way: what a wall clock is wrong by
 RARE = 0.4  # the share of the others in which a gateway loses more than its agent
@@ -73,6 +86,7 @@ class Ask:
     ports: tuple[int, ...]
     source: str  # a name of SOURCES
     seconds: float
+    is_fixed: bool = False  # its end is named, so that waiting takes of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,15 @@ class Revoke:
 class SetRules:
     machine: str
     rules: str  # a name of RULES
+    asks: str = ""  # the approval of each of its ports: a name of STAGES
+
+
+@dataclass(frozen=True, slots=True)
+class SetGate:
+    """Another policy has one rule for everybody who asks for KILL_PORT."""
+
+    machine: str
+    asks: str  # a name of STAGES, or NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +157,38 @@ class TakeRole:
 @dataclass(frozen=True, slots=True)
 class GiveRole:
     person: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """The policy of all machines has a rule for what one person asks for."""
+
+    person: str
+    asks: str  # a name of STAGES; empty: the rule is taken away
+
+
+@dataclass(frozen=True, slots=True)
+class TakeVoice:
+    """An approver is disabled, or taken from the groups."""
+
+    person: str
+    is_disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GiveVoice:
+    """As before."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An approver says yes or no to what this person asked for last and waits for."""
+
+    approver: str
+    person: str
+    is_yes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +273,8 @@ class GiveConnectionsBack:
 
 
 Asking = Ask | Extend | Revoke
-Editing = SetRules | RemoveRules | DeleteMachine | AddMachine | ReplaceAgent
-Ruling = TakeRole | GiveRole
+Editing = SetRules | SetGate | RemoveRules | DeleteMachine | AddMachine | ReplaceAgent
+Ruling = TakeRole | GiveRole | SetRule | TakeVoice | GiveVoice
 OfDatabase = Promote | UseUpConnections | GiveConnectionsBack
 Fault = (
     Kill
@@ -234,7 +289,7 @@ Fault = (
     | TurnClock
     | OfDatabase
 )
-Action = Asking | Editing | Ruling | Fault
+Action = Asking | Answer | Editing | Ruling | Fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bascule.client.record import sign_now, verification
 from bascule.lab.resources import read_admin
 from bascule.lab.topology import Shape
 from tests.e2e.lab_world import LabWorld
@@ -50,6 +51,14 @@ def prepare(world: World) -> None:
             world, admin, None, seconds=30 * (1 if world.topology.database is None else 2)
         )
         assert not left, left
+
+
+def broken_record(world: World) -> str:
+    """What the server finds broken when it reads its whole record back; empty: nothing."""
+    with world.connection() as admin:
+        sign_now(admin)
+        said = verification(admin)
+    return "" if said["isIntact"] else f"the record is broken: {dict(said)}"
 
 
 def run(world: World, schedule: Schedule, within: float = WITHIN) -> Verdict:

@@ -15,16 +15,18 @@ from bascule.client.machines import ONLINE, get_machine
 from bascule.client.policies import release_ports
 from bascule.errors import BasculeError
 from tests.faults.history import boottime
+from tests.faults.kernels import TABLE, Element, Kernel, Rulesets
 from tests.faults.model import Model
 from tests.faults.schedule import AGENTS, BEHIND, MACHINES, PUBLIC
 from tests.faults.supervisor import PORTS
-from tests.faults.world import TABLE, Element, Kernel, Rulesets, World
+from tests.faults.world import World
 
 WITHIN = 40.0  # seconds after the last healing: twice as long as an agent may wait to ask again
 STREAM_BACK = 25.0
 AT_ONCE = 1.0
 UNUSED_PORT = 9
 ENDING = 1.0  # an opening with less left may be gone already, or be there still
+LAPSED = 1.0  # seconds within which a waiting that is over is ended
 EXACT = 0.5  # seconds by which a kernel may end later than the grant says
 
 
@@ -79,6 +81,7 @@ def differences(world: World, connection: Connection, model: Model | None) -> It
             yield f"{name} is at {point.observed_generation}, not at {point.generation}"
     before = list_requests(connection, is_live=True)
     now = connection.now().timestamp()
+    yield from _waits_on(before, now)
     read: Rulesets = {}
     for name in MACHINES:
         for at, kernel in world.kernels(name, read).items():
@@ -90,6 +93,14 @@ def differences(world: World, connection: Connection, model: Model | None) -> It
             yield from _openings(where, kernel.openings, live, now)
             if at in BEHIND.get(name, ()):
                 yield from _led(name, where, kernel, live, now)
+
+
+def _waits_on(live: Iterable[AccessRequest], now: float) -> Iterable[str]:
+    for each in live:
+        if each.is_waiting and each.approval is not None:
+            until = each.approval.pending_until
+            if until.timestamp() < now - LAPSED:
+                yield f"request {each.id} waits on beyond {until}"
 
 
 def _tables(name: str, kernel: Kernel) -> Iterable[str]:

@@ -190,7 +190,7 @@ class _Log:
         self.sequence = 1
         self.writes = writes
         monkeypatch.setattr(record, "newest", lambda _: self.sequence)
-        monkeypatch.setattr(record, "_requests", lambda *_: (self.read(), {}))
+        monkeypatch.setattr(record, "_requests", lambda *_: (self.read(), {}, {}))
         monkeypatch.setattr(record, "_facts", lambda *_: [_fact(float(self.sequence))])
         monkeypatch.setattr(time, "sleep", lambda _: None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.faults.world import Element, read_kernel
+from tests.faults.kernels import Element, read_kernel
 
 APP = ("10.203.1.31", "fd20:4::31")
 GATEWAY = "10.203.0.23"

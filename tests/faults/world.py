@@ -10,24 +10,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import bascule
 from bascule.client.connection import Answer, Connection, trust_file
-from bascule.client.tokens import Credentials
+from bascule.client.tokens import Credentials, Person, Token
 from bascule.clocks import SystemClock
+from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.stages import Approvers, Stage
 from bascule.lab import preflight
 from bascule.lab.folder import LabFolder
 from bascule.lab.lifecycle import Launched, follow
@@ -39,6 +40,7 @@ from bascule.lab.units import BALANCER, DATABASE, agent_unit
 from tests.e2e.lab_world import NOT_READY, LabWorld
 from tests.faults import accounts
 from tests.faults.history import boottime
+from tests.faults.kernels import Kernel, Ruleset, Rulesets, read_kernel
 from tests.faults.schedule import (
     BEHIND,
     CLOCK_TURNED,
@@ -46,8 +48,10 @@ from tests.faults.schedule import (
     LINKS,
     MACHINES,
     PUBLIC,
+    Due,
 )
 from tests.faults.second import addresses_at, fault_topology
+from tests.faults.signed_in import sign_in
 from tests.faults.supervisor import (
     CODE,
     FAKETIME,
@@ -63,7 +67,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 EVERY = 0.008  # seconds between two knocks of one watcher
 WATCHERS = ("client", "stranger")
 LOST_WITHIN = 10.0  # seconds for a dead agent to be followed by the next
-TABLE = ("inet", "bascule")
 _CONNECTED = '"event": "connected"'  # lines of an agent's log, which say where it is
 _SHUT = '"event": "rules are in place"'
 PARTED = """\
@@ -78,29 +81,6 @@ table inet parted_{other} {{
 _TURNS = (_CONNECTED, _SHUT, '"server away', '"key refused')
 
 
-Ruleset = list[dict[str, Any]]  # objects of ``nft -j list ruleset``
-Rulesets = dict[str, Ruleset]  # by point
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One opening as the kernel has it."""
-
-    source: str  # an address, a prefix, "0.0.0.0/0" or "::/0"
-    port: int
-    remaining: float  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """What one kernel holds for the machine that it is, or for one behind it."""
-
-    closed: frozenset[int]
-    openings: tuple[Element, ...]
-    led: tuple[tuple[int, Element], ...]  # by which public port who is led to which port
-    tables: frozenset[tuple[str, str]]  # family, name
-
-
 @dataclass
 class World:
     lab: LabWorld
@@ -109,6 +89,7 @@ class World:
     folder: LabFolder = field(init=False)
     _watchers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _launched: Launched | None = None
+    _tokens: dict[str, Token] = field(default_factory=dict)  # of users who have signed in
 
     def __post_init__(self) -> None:
         self.topology = fault_topology(self.lab.name, self.shape)
@@ -143,6 +124,8 @@ class World:
         if self.topology.database is not None:
             with self.connection() as admin:
                 accounts.ask_for_people(admin, self.folder.root)
+        with self.connection() as admin:
+            accounts.ask_for_approvers(admin, self.folder.root)
         self._watch()
 
     def down(self) -> None:
@@ -343,19 +326,50 @@ class World:
         ) as made:
             yield made
 
-    def principal(self, person: str) -> str:
-        """The id of a person's service principal."""
+    def of_approver(self, name: str, *, is_kept: bool = True) -> Connection:
+        """A connection of one of the users, who signs in where they have not, or not since they were
+        disabled. Raises AuthenticationFailed, ServerUnreachable.
+        """
+        admin = read_admin(self.folder)
+        endpoint, tenant = f"https://localhost:{self.lab.port}", admin["tenant_id"]
+        trust = trust_file(Path(admin["ca_file"]))
+        if name not in self._tokens:
+            user = f"{name}@{accounts.DOMAIN}"
+            self._tokens[name] = sign_in(endpoint, tenant, trust, user, accounts.PASSWORD)
+        return (Connection if is_kept else _Anew)(
+            endpoint,
+            admin["subscription_id"],
+            Person(tenant, BASCULE_CLI, name),
+            trust,
+            SystemClock(),
+            token=self._tokens[name],
+        )
+
+    def forget_token(self, approver: str) -> None:
+        """They have to sign in again."""
+        self._tokens.pop(approver, None)
+
+    def principal(self, name: str) -> str:
+        """The id of a person's service principal, of an approver, or of a group of approvers."""
         people = json.loads((self.folder.root / accounts.FILE).read_text())
-        return str(people[person]["client_id"])
+        if name in people:
+            return str(people[name]["client_id"])
+        return str(json.loads((self.folder.root / accounts.APPROVERS_FILE).read_text())[name])
 
     def machine(self, name: str) -> ResourceId:
         return ResourceId.parse_machine(
             machine_id(read_admin(self.folder)["subscription_id"], name)
         )
 
-    def policy(self) -> ResourceId:
+    def policy(self, name: str = POLICY_NAME) -> ResourceId:
         subscription = read_admin(self.folder)["subscription_id"]
-        return policy_id(subscription, RESOURCE_GROUP, LOCATION, POLICY_NAME)
+        return policy_id(subscription, RESOURCE_GROUP, LOCATION, name)
+
+    def stages(self, due: Due) -> tuple[Stage, ...]:
+        """With the ids of the groups."""
+        return tuple(
+            Stage(Approvers(groups=(self.principal(group),)), needed) for group, needed in due
+        )
 
     def give_token(self, machine: str, token: str) -> None:
         """Root on the machine enrols it again: with the next start of its agent."""
@@ -424,55 +438,3 @@ def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
-
-
-def read_kernel(objects: Sequence[dict[str, Any]], behind: Sequence[str] = ()) -> Kernel:
-    """Read ``nft -j list ruleset``: the host's own part, or that of the machine at these addresses.
-
-    Behind, a port counts as closed when it is at every address.
-    """
-    prefix = "behind_" if behind else ""
-    closed: dict[str, set[int]] = {address: set() for address in behind or ("",)}
-    openings: list[Element] = []
-    led: list[tuple[int, Element]] = []
-    tables: set[tuple[str, str]] = set()
-    for each in objects:
-        if "table" in each:
-            tables.add((each["table"]["family"], each["table"]["name"]))
-        found = each.get("set", each.get("map"))
-        if found is None or (found["family"], found["table"]) != TABLE:
-            continue
-        name: str = found["name"]
-        elements: list[Any] = found.get("elem", [])
-        if re.fullmatch(f"{prefix}closed[46]?", name):
-            for words in map(_words, elements):
-                closed.get(str(words[0]) if behind else "", set()).add(words[-1])
-        elif re.fullmatch(rf"{prefix}g[46](_\d+)?", name):
-            openings += [
-                _element(name.removeprefix(prefix), item)
-                for item in elements
-                if not behind or str(_words(item)[-3]) in behind
-            ]
-        elif re.fullmatch(r"mapped_to[46](_\d+)?", name):
-            for item, to in elements:
-                address, port = to["concat"]
-                if address in behind:
-                    seen = _element(name.removeprefix("mapped_t"), item)
-                    led.append((seen.port, replace(seen, port=int(port))))
-    shut = frozenset.intersection(*map(frozenset, closed.values()))
-    return Kernel(shut, tuple(openings), tuple(led), frozenset(tables))
-
-
-def _words(item: Any) -> list[Any]:
-    value = item["elem"]["val"] if "elem" in item else item
-    words: list[Any] = value["concat"]
-    return words
-
-
-def _element(name: str, item: dict[str, Any]) -> Element:
-    """Of a set of openings: ``[source .] [address .] protocol . port``."""
-    version, _, length = name[1:].partition("_")
-    words = _words(item)
-    address = {"4": "0.0.0.0", "6": "::"}[version] if length == "0" else words[0]
-    source = f"{address}/{length}" if length else address
-    return Element(source, int(words[-1]), float(item["elem"].get("expires", 0)))

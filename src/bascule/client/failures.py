@@ -29,12 +29,14 @@ from bascule.errors import (
     Unavailable,
 )
 
-DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two together
+DENIAL_CODES = frozenset(  # what a decision answers; a test holds the two together
     {
         "AccessRequestDenied",
         "AgentTooOld",
         "AgentUninstalled",
+        "ApprovalRequired",
         "CannotDrain",
+        "DeniedByRule",
         "DrainTooLong",
         "DurationTooLong",
         "EndTimePassed",
@@ -60,6 +62,7 @@ DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two to
         "StateTooLarge",
         "TooManyGrants",
         "TooManyOpenings",
+        "TooManyWaiting",
     }
 )
 

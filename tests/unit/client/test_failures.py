@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 import bascule.domain.decide
+import bascule.domain.due
 import bascule.domain.limits
 import bascule.domain.public_ports
+import bascule.services.live_requests
+import bascule.services.requests
 from bascule.client.failures import DENIAL_CODES, failure
 from bascule.client.reading import UnexpectedAnswer, flag, instant, number, objects, text
 from bascule.domain.machine import Unable
@@ -90,10 +93,18 @@ def test_a_policy_that_is_refused_with_a_code_of_the_decision_is_no_denial(code:
 
 
 def test_denial_codes_are_those_of_the_decision() -> None:
-    decisions = (bascule.domain.decide, bascule.domain.limits, bascule.domain.public_ports)
+    decisions = (
+        bascule.domain.decide,
+        bascule.domain.due,
+        bascule.domain.limits,
+        bascule.domain.public_ports,
+        bascule.services.live_requests,
+        bascule.services.requests,
+    )
     source = "".join(Path(str(each.__file__)).read_text() for each in decisions)
     told = set(re.findall(r'(?:Problem|Refused)\(\s*"(\w+)"', source))
     assert len(told) > 8
+    told -= {"EndTimeEarlier", "GrantNotFound"}  # of what lives already: other answers
     assert told | set(Unable) | {RequestDenied.code} == DENIAL_CODES
 
 
