@@ -37,6 +37,7 @@ from bascule.identity.tokens import TokenIssuer
 from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Reader
+from bascule.interfaces.tickets import TicketCarrier
 from bascule.services.act import Services
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub
@@ -44,6 +45,7 @@ from bascule.services.installation import ensure_installation, set_administrator
 from bascule.services.retention import mark_clock
 from bascule.services.sign_in import SignIn
 from bascule.services.sweep import sweep
+from bascule.services.tickets import TicketDesk
 from bascule.store.sql_store import SqlStore
 from tests.support.enrolling import enrol_body
 from tests.support.stores import new_store
@@ -99,6 +101,7 @@ class House:
         store: SqlStore | None = None,
         replicas: int = REPLICAS,
         packages: Path | None = None,
+        tickets: TicketCarrier | None = None,
     ) -> None:
         """``store`` is new; None: in memory. Of several ``replicas``, each with a memory of its own,
         every call goes to the next one.
@@ -106,14 +109,15 @@ class House:
         self.clock = SetClock()
         self._packages = None if packages is None else read_packages(packages)
         self.store = store or new_store()
-        self.services = Services(self.store, self.clock, Hub())
+        self.tickets, self._sealer = tickets, Sealer(data_dir)
+        self.services = self._services()
         self.installation = self.do(ensure_installation)
         self.do(lambda tx, act: mark_clock(tx, act, self.clock.boottime()))
         self.administrator = str(uuid.uuid4())
         self.do(lambda tx, act: set_administrator(tx, act, self.administrator, SECRET_HASH))
         keeper = CertificateKeeper(data_dir, NAMES)
         keeper.ensure(self.clock.now())
-        several = [Services(self.store, self.clock, Hub()) for _ in range(replicas - 1)]
+        several = [self._services() for _ in range(replicas - 1)]
         self.states = [self._state_of(each, data_dir, keeper) for each in (self.services, *several)]
         self.state = self.states[0]
         apps = [build_app(each, faces=faces) for each in self.states]
@@ -121,6 +125,11 @@ class House:
         self.subscription = f"/subscriptions/{self.installation.subscription_id}"
         self.group = f"{self.subscription}/resourceGroups/default"
         self.client = self.client_of(self.service_token())
+
+    def _services(self) -> Services:
+        carrier = self.tickets
+        desk = None if carrier is None else TicketDesk(carrier, self.clock, self._sealer)
+        return Services(self.store, self.clock, Hub(), desk=desk)
 
     def _state_of(self, services: Services, data_dir: Path, keeper: CertificateKeeper) -> AppState:
         sealer = Sealer(data_dir)

@@ -52,6 +52,7 @@ from bascule.api.routes import (
     service_principals,
     sign_ins,
     sinks,
+    ticket_checks,
     users,
 )
 from bascule.errors import BasculeError
@@ -98,6 +99,7 @@ def build_app(
         pricings,
         access,
         access_rules,
+        ticket_checks,
         approvals,
         machine_access,
         knocks,

@@ -34,6 +34,7 @@ async def background(
     """What runs beside the API as long as it serves."""
     from bascule.api.metrics_listener import metrics_listener
     from bascule.api.routes.metrics import metrics_of
+    from bascule.services.asking_again import ask_again
     from bascule.services.delivery import deliver
     from bascule.services.seal import keep_record
     from bascule.services.shared_clock import follow_clock
@@ -49,6 +50,8 @@ async def background(
         asyncio.create_task(deliver(services, state.way_out)),
         asyncio.create_task(follow_certificates(state)),
     ]
+    if services.desk is not None:
+        watching.append(asyncio.create_task(ask_again(services, services.desk)))
     if services.store.clock is not None:
         watching.append(asyncio.create_task(follow_clock(services)))
     if state.replica_keys is not None:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from bascule.bootstrap.database import Record
     from bascule.bootstrap.keys import Keys
     from bascule.identity.own_certificate import OwnCertificate
+    from bascule.identity.sealing import Sealer
     from bascule.identity.tls import CertificateKeeper
     from bascule.identity.tokens import TokenIssuer
     from bascule.services.delivery import WayOut
@@ -138,7 +139,7 @@ log = structlog.get_logger("bascule.server")
     "--allow-sink-network",
     multiple=True,
     metavar="NETWORK",
-    help="Private network that sinks may send to; repeatable.",
+    help="Private network that sinks and ticket systems may be in; repeatable.",
 )
 @click.option(
     "--sink-directory",
@@ -320,7 +321,7 @@ def _serve(
     endpoint = f"https://{settings.first_name}:{ports[0]}"
     replica = None if settings.database is None else this_replica(endpoint)
     place = ServerPlace(frozenset(ports), is_own_address, is_alone=replica is None)
-    services = _services(store, place, replica)
+    services = _services(settings, store, place, replica, sealer)
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
     admin_file, set_up_file = AdminFile(admin_path), SetUpFile(settings.data)
@@ -393,7 +394,16 @@ def _serve(
     return code or int(services.fitness.has_moved)
 
 
-def _services(store: Store, place: ServerPlace, replica: Replica | None) -> Services:
+def _services(
+    settings: ServeSettings,
+    store: Store,
+    place: ServerPlace,
+    replica: Replica | None,
+    sealer: Sealer,
+) -> Services:
+    from bascule.outward.tickets import TicketCalls
+    from bascule.services.tickets import TicketDesk
+
     clock = store.clock or SystemClock()
     return Services(
         store,
@@ -404,6 +414,7 @@ def _services(store: Store, place: ServerPlace, replica: Replica | None) -> Serv
         duties=Duties(None if replica is None else replica.uid),
         boot="" if store.clock is None else boot_id(),
         replica=replica,
+        desk=TicketDesk(TicketCalls(settings.sink_networks), clock, sealer),
     )
 
 

@@ -13,6 +13,11 @@ from bascule.domain.lifecycle import RequestState
 from bascule.domain.times import format_duration, format_utc
 from bascule.errors import ApprovalDenied, ApprovalLapsed, BasculeError
 
+TICKET_WORDS = {
+    "yes": "confirmed",
+    "no": "not confirmed",
+    "unavailable": "the ticket system could not be asked",
+}
 MAY_NOT = {
     "NotAsked": "You are not asked for it now.",
     "OwnRequest": "It is your own request.",
@@ -92,6 +97,10 @@ def fact_lines(request: AccessRequest, now: datetime) -> list[str]:
         f"Waits      since {show_instant(approval.waiting_since, now)}, until "
         f"{show_instant(approval.pending_until, now)} at most"
     )
+    for each in approval.tickets:
+        said = f" ({each.text})" if each.text else ""
+        answer = TICKET_WORDS.get(each.answer, each.answer)
+        lines.append(f"Ticket     {each.ticket}: {answer}{said}, by policy {each.policy}")
     for stage in approval.stages:
         lines.append(f"{'Approval':<10} {stage_words(stage)}")
         lines += [f"           wanted by {_cause_words(each)}" for each in stage.because]
@@ -181,6 +190,7 @@ def approval_json(approval: Approval) -> dict[str, object]:
         "mayDeny": approval.may_deny,
         "mayWithdraw": approval.may_withdraw,
         "mayNot": approval.may_not or None,
+        "tickets": [each._asdict() for each in approval.tickets],
     }
 
 

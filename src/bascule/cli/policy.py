@@ -22,6 +22,7 @@ from bascule.cli.parameters import (
 )
 from bascule.cli.policy_rule import rule
 from bascule.cli.policy_test import test_command
+from bascule.cli.policy_ticket import ticket
 from bascule.cli.preview import dry_run_option, removal_words, tell_preview
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.released import tell_released
@@ -63,6 +64,7 @@ def policy() -> None:
 
 
 policy.add_command(rule)
+policy.add_command(ticket)
 policy.add_command(test_command)
 
 

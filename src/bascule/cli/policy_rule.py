@@ -177,6 +177,11 @@ def _conditions(command: F) -> F:
             metavar="DURATION",
             help="What the person has there in a row is longer than this.",
         ),
+        click.option(
+            "--ticket",
+            type=click.Choice(["confirmed", "unconfirmed"]),
+            help="What the policy's ticket system says (bascule policy ticket).",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -246,6 +251,7 @@ def set_command(
     time_zone: str | None,
     at_most: timedelta | None,
     longer_than: timedelta | None,
+    ticket: str | None,
     approvers: tuple[str, ...],
     needed: int | None,
     escalate_after: timedelta | None,
@@ -276,6 +282,8 @@ def set_command(
         "longerThan": format_duration(longer_than) if longer_than is not None else "",
     }
     conditions |= {key: value for key, value in plain.items() if value}
+    if ticket is not None:
+        conditions["ticketConfirmed"] = ticket == "confirmed"
     with connect() as connection:
         policy = find_policy(connection, policy_name)
         named = {

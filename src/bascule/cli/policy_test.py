@@ -60,6 +60,13 @@ Examples:
 )
 @click.option("--why", default="", metavar="TEXT", help="The reason that would be given.")
 @click.option(
+    "--ticket",
+    type=click.Choice(["yes", "no", "unavailable"]),
+    default="yes",
+    show_default=True,
+    help="What a ticket system is taken to say of the ticket in --why; none is asked.",
+)
+@click.option(
     "--at", metavar="TIME", default=None, help="When: 23:00, 2030-01-31T23:00. Default: now."
 )
 @click.option(
@@ -73,6 +80,7 @@ def test_command(
     span: timedelta | None,
     source: str,
     why: str,
+    ticket: str,
     at: str | None,
     policy_name: str,
     output: str,
@@ -94,6 +102,7 @@ def test_command(
                 {"id": str(found.id), "ports": [{"number": each, **asked} for each in choice.ports]}
             ],
             "justification": why or None,
+            "ticket": ticket,
         }
         if at is not None:
             question["at"] = format_utc(parse_until(at, connection.now(), "--at"))

@@ -33,6 +33,8 @@ def condition_words(conditions: Mapping[str, Any], names: Names = MappingProxyTy
         parts.append(f"at most {_span(conditions['atMost'])} in a row")
     if conditions.get("longerThan"):
         parts.append(f"longer than {_span(conditions['longerThan'])} in a row")
+    if "ticketConfirmed" in conditions:
+        parts.append(f"its ticket is {'' if conditions['ticketConfirmed'] else 'not '}confirmed")
     return " and ".join(parts)
 
 

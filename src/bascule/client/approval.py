@@ -68,6 +68,15 @@ class Denial(NamedTuple):
     reason: str
 
 
+class Ticket(NamedTuple):
+    """What a ticket system said last."""
+
+    policy: str
+    ticket: str
+    answer: str  # yes, no, unavailable
+    text: str
+
+
 class Approval(NamedTuple):
     """For whom a request waits, and what they have said."""
 
@@ -83,6 +92,7 @@ class Approval(NamedTuple):
     may_deny: bool
     may_withdraw: bool
     may_not: str  # the code of why the caller may not approve; empty: may
+    tickets: tuple[Ticket, ...] = ()
 
     @property
     def asked(self) -> Stage | None:
@@ -138,6 +148,13 @@ def read_approval(data: Data) -> Approval:
         may_deny=flag(data, "mayDeny"),
         may_withdraw=flag(data, "mayWithdraw"),
         may_not=text(data, "mayNot", ""),
+        tickets=tuple(
+            Ticket(
+                ResourceId.parse(text(each, "policyId")).name,
+                *(text(each, name) for name in ("ticket", "answer", "text")),
+            )
+            for each in (objects(data, "tickets") if data.get("tickets") else ())
+        ),
     )
 
 

@@ -8,15 +8,25 @@ port rule alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.machine import Machine
 from bascule.domain.policy import MAXIMUM_DURATION, Policy, PortRule
 from bascule.domain.request import AccessRequest, RequestedPort
-from bascule.domain.rules import Asked, Effect, Held, Rule, holds, longest_span, span_with
+from bascule.domain.rules import (
+    Asked,
+    Effect,
+    Held,
+    Rule,
+    depends_on_ticket,
+    holds,
+    longest_span,
+    span_with,
+)
 from bascule.domain.stages import Because, DueStage, Stage
-from bascule.errors import Place, Problem
+from bascule.domain.tickets import Answered, TicketAnswer, ticket_of
+from bascule.errors import Part, Place, Problem
 from bascule.sentences import sentence
 
 
@@ -29,6 +39,7 @@ class Approval:
     held: Held | None = field(
         default_factory=dict
     )  # by who asks, on these machines; None: not known
+    tickets: Mapping[str, Answered] = field(default_factory=dict)  # by policy, in key form
 
     @property
     def looks_back(self) -> timedelta | None:
@@ -58,10 +69,16 @@ def judge_port(
             continue
         is_lifted = False
         asked = asked or asked_as(approval, request, machine, port, now)
+        answered = approval.tickets.get(policy.id.key)
+        asked = with_ticket(asked, approval, policy, request)
         for rule in holding(policy, asked):
             why = Because(str(policy.id), rule.name, str(machine.id), port.number)
-            if rule.effect is Effect.DENY:
+            if rule.effect is Effect.DENY and _is_unavailable(rule, asked) and _instead(policy):
+                due.extend((stage, why) for stage in _instead(policy))
+            elif rule.effect is Effect.DENY:
                 denied.append(_denied(policy, rule, machine, port, at))
+                if rule.conditions.ticket_confirmed is False:
+                    denied.append(_no_ticket(policy, request, answered))
             elif rule.effect is Effect.APPROVE:
                 due.extend((stage, why) for stage in rule.stages)
             else:
@@ -75,6 +92,52 @@ def judge_port(
 def holding(policy: Policy, asked: Asked) -> Iterable[Rule]:
     """The rules of a policy that hold for this port, in their order."""
     return (rule for rule in policy.rules if holds(rule, asked))
+
+
+def with_ticket(asked: Asked, approval: Approval, policy: Policy, request: AccessRequest) -> Asked:
+    """As the rules of this policy judge it, each of which may have a ticket system of its own."""
+    return replace(asked, is_ticket_confirmed=is_confirmed(approval, policy, request))
+
+
+def is_confirmed(approval: Approval, policy: Policy, request: AccessRequest) -> bool | None:
+    """Was the request's ticket confirmed by this policy's ticket system? None: it could not be asked."""
+    if policy.tickets is None or ticket_of(policy.tickets, request.justification) is None:
+        return False
+    answered = approval.tickets.get(policy.id.key)
+    if answered is None or answered.answer is TicketAnswer.UNAVAILABLE:
+        return None
+    return answered.answer is TicketAnswer.YES
+
+
+def reading_tickets(
+    approval: Approval, request: AccessRequest, machines: Sequence[Machine], now: datetime
+) -> Iterable[Policy]:
+    """The policies by whose rules it matters whether the request's ticket was confirmed."""
+    known = {each.id: each for each in machines}
+    places = [
+        (known[each.machine_id], port)
+        for each in request.machines
+        if each.machine_id in known
+        for port in each.ports
+    ]
+    for policy in approval.policies:
+        if policy.tickets is not None and any(
+            depends_on_ticket(rule, asked_as(approval, request, machine, port, now))
+            for machine, port in places
+            if _naming(policy, machine, port)
+            for rule in policy.rules
+        ):
+            yield policy
+
+
+def _is_unavailable(rule: Rule, asked: Asked) -> bool:
+    """Does it hold because the ticket system could not be asked?"""
+    return rule.conditions.ticket_confirmed is False and asked.is_ticket_confirmed is None
+
+
+def _instead(policy: Policy) -> Sequence[Stage]:
+    """What is asked for where the ticket system is unavailable; nothing: it is denied."""
+    return () if policy.tickets is None else policy.tickets.stages
 
 
 def may_approve_own(approval: Approval, stages: Sequence[DueStage]) -> bool:
@@ -125,3 +188,32 @@ def _denied(
         ),
         at,
     )
+
+
+def _no_ticket(policy: Policy, request: AccessRequest, answered: Answered | None) -> Problem:
+    """Why no ticket was confirmed, to whoever asks."""
+    check = policy.tickets
+    ticket = None if check is None else ticket_of(check, request.justification)
+    target = Place(Part.JUSTIFICATION)
+    if check is None or ticket is None:
+        words = sentence(
+            "Policy {policy} asks for a ticket. Begin the justification with it; its pattern is {pattern}.",
+            policy=policy.id.name,
+            pattern="" if check is None else check.pattern,
+        )
+        return Problem("TicketRequired", words, target)
+    if answered is not None and answered.answer is TicketAnswer.NO:
+        words = sentence(
+            "The ticket system of policy {policy} did not confirm {ticket}: {text}",
+            policy=policy.id.name,
+            ticket=ticket,
+            text=answered.text or "no reason given",
+        )
+        return Problem("TicketNotConfirmed", words, target)
+    words = sentence(
+        "The ticket system of policy {policy} could not be asked about {ticket}: {text} Try again later.",
+        policy=policy.id.name,
+        ticket=ticket,
+        text="It was not asked." if answered is None else answered.text,
+    )
+    return Problem("TicketSystemUnavailable", words, target)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from bascule.domain.machine import Machine
 from bascule.domain.request import AccessRequest, RequestedPort
 from bascule.domain.stages import Approvers, DueStage, Stage, Vote, first_unmet
+from bascule.domain.tickets import Answered
 from bascule.domain.times import format_utc
 
 MOST_WAITING = 20  # requests of one person
@@ -46,6 +47,8 @@ class Pending:
     votes: tuple[Vote, ...] = ()  # in the order in which they were given
     denial: Denial | None = None
     decided_at: datetime | None = None  # None: it waits
+    tickets: tuple[Answered, ...] = ()  # what ticket systems answered last
+    is_to_ask: bool = False  # it goes on when they are asked again
 
     def named(self) -> tuple[Vote, ...]:
         """Yeses to what is asked for now."""
@@ -178,6 +181,27 @@ def same_of(request: AccessRequest) -> str:
             "reason": request.justification,
         }
     )
+
+
+def asked_json(request: AccessRequest, machines: Iterable[Machine]) -> str:
+    """What a ticket system is told of a request, and what its answer is bound to."""
+    known = {each.id: each for each in machines}
+    told = {
+        "reason": request.justification,
+        "requestor": {"id": request.requestor_id, "name": request.requestor},
+        "policyId": str(request.policy_id),
+        "machines": [
+            {
+                "id": str(known[each.machine_id].id),
+                "uid": known[each.machine_id].uid,
+                "addresses": sorted(map(str, known[each.machine_id].addresses)),
+                "ports": list(map(_port, each.ports)),
+            }
+            for each in request.machines
+            if each.machine_id in known
+        ],
+    }
+    return json.dumps(told, separators=(",", ":"), sort_keys=True)
 
 
 def _ports(request: AccessRequest) -> Iterable[RequestedPort]:

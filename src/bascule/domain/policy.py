@@ -20,6 +20,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.rules import Rule, check_rules
 from bascule.domain.stages import Stage, check_stages
+from bascule.domain.tickets import TicketCheck, check_ticket_check
 from bascule.errors import Part, Place, Problem
 from bascule.sentences import Sentence, sentence
 
@@ -107,6 +108,7 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     self_approval: bool = False  # may people approve what they asked for themselves?
     pending_for: timedelta | None = None  # how long a request waits at most; None: PENDING_FOR
+    tickets: TicketCheck | None = None  # where they are asked for; None: nowhere
 
     @property
     def has_approval(self) -> bool:
@@ -186,6 +188,7 @@ def check_policy(policy: Policy) -> tuple[Problem, ...]:
         problems.extend(_check_ports(rules.ports, here))
         problems.extend(_check_public(rules.ports, here))
     problems.extend(check_rules(policy.rules, "properties.bascule.rules"))
+    problems.extend(check_tickets(policy))
     if policy.pending_for is not None and not (
         MINIMUM_PENDING <= policy.pending_for <= MAXIMUM_PENDING
     ):
@@ -197,6 +200,24 @@ def check_policy(policy: Policy) -> tuple[Problem, ...]:
             )
         )
     return tuple(problems)
+
+
+def check_tickets(policy: Policy) -> Iterable[Problem]:
+    """Every problem of the ticket check, and of rules that read what it finds."""
+    if policy.tickets is not None:
+        yield from check_ticket_check(policy.tickets, "properties.bascule.tickets")
+        return
+    for rule in policy.rules:
+        if rule.conditions.ticket_confirmed is not None:
+            yield Problem(
+                "TicketsRequired",
+                sentence(
+                    "Rule {rule} reads whether a ticket was confirmed, and this policy has no ticket "
+                    "check. Set one first: bascule policy ticket set",
+                    rule=rule.name,
+                ),
+                "properties.bascule.tickets",
+            )
 
 
 def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Problem]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -65,6 +65,7 @@ class Conditions:
     times: Window | None = None
     at_most: timedelta | None = None
     longer_than: timedelta | None = None
+    ticket_confirmed: bool | None = None  # None: it is not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,21 @@ class Asked:
     starts_at: datetime
     ends_at: datetime  # exclusive
     span: timedelta | None  # with what the person held there just before
+    is_ticket_confirmed: bool | None = None  # by the ticket system of the rule's policy
 
 
 def holds(rule: Rule, asked: Asked) -> bool:
     is_wide = rule.effect is not Effect.ALLOW
     found = _judged(rule.conditions, asked, is_wide)
     return all(is_wide if each is None else each for each in found)
+
+
+def depends_on_ticket(rule: Rule, asked: Asked) -> bool:
+    """Does it hold or not by whether a ticket was confirmed?"""
+    want = rule.conditions
+    if want.ticket_confirmed is None:
+        return False
+    return holds(replace(rule, conditions=replace(want, ticket_confirmed=None)), asked)
 
 
 def _judged(want: Conditions, asked: Asked, is_wide: bool) -> Iterable[bool | None]:
@@ -123,6 +133,9 @@ def _judged(want: Conditions, asked: Asked, is_wide: bool) -> Iterable[bool | No
         yield None if asked.span is None else asked.span <= want.at_most
     if want.longer_than is not None:
         yield None if asked.span is None else asked.span > want.longer_than
+    if want.ticket_confirmed is not None:
+        known = asked.is_ticket_confirmed
+        yield None if known is None else known is want.ticket_confirmed
 
 
 def _is_who(want: Conditions, asked: Asked) -> bool | None:

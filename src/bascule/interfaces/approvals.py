@@ -70,6 +70,10 @@ class ApprovalReads(Protocol):
         """Ids of requests that are to be judged anew."""
         ...
 
+    def approvals_to_ask(self, limit: int = 100) -> Sequence[str]:
+        """Ids of requests that go on when ticket systems were asked again."""
+        ...
+
     def over_approvals(self, now: datetime, limit: int = 100) -> Sequence[str]:
         """Ids of requests that have waited as long as they may."""
         ...

@@ -62,6 +62,6 @@ def refusal(host: str, address: Address, allowed: Sequence[AddressPrefix]) -> st
         return ""
     where = host if host == str(address) else f"{host} has the address {address}, which"
     return (
-        f"{where} is {word}. Sending the record there must be allowed on the server: bascule "
+        f"{where} is {word}. Sending anything there must be allowed on the server: bascule "
         f"serve {SETTING} NETWORK."
     )

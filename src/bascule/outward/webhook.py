@@ -69,7 +69,7 @@ class WebhookLine:
         except TimeoutError:
             return Outcome(Answer.LATER, f"no answer within {CALL_SECONDS:.0f} seconds")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            return Outcome(Answer.LATER, _words(error))
+            return Outcome(Answer.LATER, failure_words(error))
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -144,7 +144,7 @@ class WebhookLine:
         return max(timedelta(), at - self._clock.now())
 
 
-def _words(error: Exception) -> str:
+def failure_words(error: Exception) -> str:
     """What stood in the way, in our words; a certificate's fault is worth its own."""
     cause: BaseException | None = error
     while cause is not None:

@@ -27,10 +27,10 @@ from bascule.interfaces.store import Reader
 from bascule.sentences import sentence
 from bascule.services.fleet import is_online
 from bascule.services.gateways import gateway_names, is_way_heard, silent_gateways, stages_named
+from bascule.services.hosts_said import guards_of
 from bascule.services.knocks import seen_just_now
 from bascule.services.plans import require_plan
 from bascule.services.request_rights import NEEDED_TO_ASK
-from bascule.services.requests import guards_of
 from bascule.services.rights import Needed, check
 
 MOST_MACHINES = 50  # of one form

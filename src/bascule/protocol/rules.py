@@ -14,21 +14,50 @@ from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import Policy
 from bascule.domain.rules import Conditions, Effect, Rule, Window
 from bascule.domain.stages import Approvers, Stage
+from bascule.domain.tickets import TicketCheck
 from bascule.domain.times import format_duration, parse_duration
 
+DENY, APPROVE = "deny", "approve"  # where a ticket system is unavailable
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def policy_rules_json(policy: Policy) -> dict[str, Any]:
     """What a policy has beside its machines; nothing where it has none of it."""
-    if not policy.rules and not policy.self_approval and policy.pending_for is None:
+    tickets, pending_for = policy.tickets, policy.pending_for
+    if not (policy.rules or policy.self_approval or pending_for or tickets):
         return {}
-    pending_for = policy.pending_for
-    return {
+    told: dict[str, Any] = {
         "rules": [rule_of_policy_json(each) for each in policy.rules],
         "selfApproval": policy.self_approval,
         "pendingFor": None if pending_for is None else format_duration(pending_for),
     }
+    return told if tickets is None else {**told, "tickets": tickets_json(tickets)}
+
+
+def tickets_json(check: TicketCheck) -> dict[str, Any]:
+    """All but the secret."""
+    told: dict[str, Any] = {
+        "pattern": check.pattern,
+        "url": check.url,
+        "unavailable": APPROVE if check.stages else DENY,
+        "secretId": check.secret_id,
+    }
+    if check.stages:
+        told["stages"] = stages_json(check.stages)
+    if check.ca_certificates:
+        told["caCertificates"] = check.ca_certificates
+    return told
+
+
+def read_tickets(held: Mapping[str, Any], sealed_secret: str) -> TicketCheck:
+    return TicketCheck(
+        held["pattern"],
+        held["url"],
+        read_stages(held.get("stages", ())),
+        held.get("caCertificates", ""),
+        held["secretId"],
+        sealed_secret,
+    )
 
 
 def rule_of_policy_json(rule: Rule) -> dict[str, Any]:
@@ -58,7 +87,10 @@ def conditions_json(want: Conditions) -> dict[str, Any]:
         "atMost": None if want.at_most is None else format_duration(want.at_most),
         "longerThan": None if want.longer_than is None else format_duration(want.longer_than),
     }
-    return {name: value for name, value in told.items() if value}
+    given = {name: value for name, value in told.items() if value}
+    if want.ticket_confirmed is not None:
+        given["ticketConfirmed"] = want.ticket_confirmed
+    return given
 
 
 def _window_json(window: Window) -> dict[str, Any]:
@@ -121,6 +153,7 @@ def _read_conditions(held: Mapping[str, Any]) -> Conditions:
         times=None if times is None else _read_window(times),
         at_most=_read_span(held.get("atMost")),
         longer_than=_read_span(held.get("longerThan")),
+        ticket_confirmed=held.get("ticketConfirmed"),
     )
 
 

@@ -22,6 +22,7 @@ from bascule.domain.principals import Group
 from bascule.domain.rules import Effect, Rule, has_tags
 from bascule.domain.scopes import resource_scope
 from bascule.domain.stages import Stage
+from bascule.domain.tickets import TicketCheck
 from bascule.errors import InvalidInput, Problem
 from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites
 from bascule.interfaces.policies import PolicyReads
@@ -63,6 +64,7 @@ class Kept:
     rules: bool = True
     self_approval: bool = True
     pending_for: bool = True
+    tickets: bool = True
 
 
 KEEP_ALL = Kept()
@@ -95,13 +97,18 @@ def with_rules_kept(
         policy = replace(policy, self_approval=was.self_approval)
     if kept.pending_for:
         policy = replace(policy, pending_for=was.pending_for)
+    policy = replace(policy, tickets=was.tickets if kept.tickets else _signed(policy, was))
     policy = _with_approvals(policy, was, kept.approvals)
     if not (policy.has_approval or was.has_approval or _beside(policy) != _beside(was)):
         return policy
     lacking = _lacking(tx, act, subject, {*_named(policy), *_named(was)})
     if lacking and _beside(policy) != _beside(was):
         policy = replace(
-            policy, rules=was.rules, self_approval=was.self_approval, pending_for=was.pending_for
+            policy,
+            rules=was.rules,
+            self_approval=was.self_approval,
+            pending_for=was.pending_for,
+            tickets=was.tickets,
         )
     if lacking:
         policy = _without_changes(policy, was, lacking)
@@ -110,7 +117,25 @@ def with_rules_kept(
 
 
 def _beside(policy: Policy) -> tuple[object, ...]:
-    return policy.rules, policy.self_approval, policy.pending_for
+    return policy.rules, policy.self_approval, policy.pending_for, policy.tickets
+
+
+def _signed(policy: Policy, was: Policy) -> TicketCheck | None:
+    """The ticket check that was given, with the secret that is stored for the same place.
+
+    Without one where it is another place: ``policies`` refuses that (``check_signed``).
+    """
+    given, stored = policy.tickets, was.tickets
+    if given is None or stored is None or not is_same_place(given, stored):
+        return given
+    return replace(given, secret_id=stored.secret_id, sealed_secret=stored.sealed_secret)
+
+
+def is_same_place(one: TicketCheck, other: TicketCheck) -> bool:
+    try:
+        return one.target.authority == other.target.authority
+    except InvalidInput:
+        return False
 
 
 def _named(policy: Policy) -> list[ResourceId]:
@@ -205,19 +230,29 @@ def check_named(tx: PrincipalReads, policy: Policy, before: Policy | None) -> No
     ports = [
         rule for each in policy.machines for rule in each.ports if rule.approval not in had_stages
     ]
-    problems = list(check_names(tx, new, ports, "properties"))
+    check = policy.tickets
+    had_check = before is not None and before.tickets == check
+    more = () if check is None or had_check else check.stages
+    problems = list(check_names(tx, new, ports, "properties", more))
     if problems:
         raise InvalidInput.of(problems)
 
 
 def check_names(
-    tx: PrincipalReads, rules: Sequence[Rule], ports: Iterable[PortRule], target: str
+    tx: PrincipalReads,
+    rules: Sequence[Rule],
+    ports: Iterable[PortRule],
+    target: str,
+    more: Sequence[Stage] = (),
 ) -> Iterable[Problem]:
-    """Users and groups that are named must be there: a name that is nobody's would deny nobody."""
+    """Users and groups that are named must be there: a name that is nobody's would deny nobody.
+
+    ``more`` are further stages.
+    """
     users: dict[str, None] = {}
     groups: dict[str, None] = {}
     stages = [stage for rule in rules for stage in rule.stages]
-    stages += [stage for port in ports for stage in port.approval]
+    stages += [*(stage for port in ports for stage in port.approval), *more]
     for each in (one for stage in stages for one in (stage.approvers, stage.escalate_to)):
         users.update(dict.fromkeys(each.users))
         groups.update(dict.fromkeys(each.groups))
@@ -301,6 +336,7 @@ def check_may_regroup(tx: GroupReads, act: Act, subject: Subject, group_id: str)
 def _reads(policy: Policy, group_id: str) -> bool:
     stages = [stage for rule in policy.rules for stage in rule.stages]
     stages += [stage for each in policy.machines for rule in each.ports for stage in rule.approval]
+    stages += () if policy.tickets is None else policy.tickets.stages
     return any(group_id in rule.conditions.groups for rule in policy.rules) or any(
         group_id in approvers.groups
         for stage in stages
@@ -353,6 +389,10 @@ def loosened(before: Policy | None, after: Policy | None) -> Sequence[str]:
         for rule in now.values()
         if rule.effect is Effect.ALLOW and was.get(rule.key) != rule
     ]
+    if before.tickets is not None and (after is None or after.tickets != before.tickets):
+        found.append(
+            f"ticket check: {'removed' if after is None or not after.tickets else 'changed'}"
+        )
     if after is not None and after.self_approval and not before.self_approval:
         found.append("selfApproval: allowed")
     for machine in before.machines:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.event import SYSTEM, Actor, Event
 from bascule.domain.facts.calls import DenialsCounted
 from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import TicketChecked
 from bascule.domain.net import Address
 from bascule.domain.proof import Verdict
+from bascule.domain.tickets import Answered, Question
+from bascule.domain.times import format_utc
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.points import Contact
 from bascule.interfaces.record import EventWrites
@@ -32,10 +36,13 @@ from bascule.services.denials import Denials
 from bascule.services.duties import Duties
 from bascule.services.hub import Hub
 from bascule.services.meters import Meters, Span
+from bascule.services.tickets import TicketDesk, TicketsNeeded
 
 T = TypeVar("T")
 MOST_EXPECTED = 8  # machines of one change that are told to get ready
 CONTACTS_AT_ONCE = 100  # of one transaction; each takes some 20 microseconds
+NO_ANSWERS: Mapping[str, Answered] = MappingProxyType({})
+MOST_ASKED = 2  # rounds of questions to ticket systems; what is asked may change in between
 IN_PROCESS_KEY = "in-process"  # the key of the point that lives in the server's own process
 
 
@@ -73,6 +80,9 @@ class Act:
     measured: list[tuple[Span, timedelta]] = field(default_factory=list)  # of grants that moved
     taken: list[tuple[Denials, tuple[DenialsCounted, ...]]] = field(default_factory=list)
     denied: list[bool] = field(default_factory=list)  # each that was counted: was it recorded?
+    tickets: Mapping[str, Answered] = field(default_factory=dict)  # just asked, by digest
+    may_ask: bool = False  # may it be undone, to ask ticket systems and be done again?
+    is_to_ask: bool = False  # a request goes on when they were asked by another step
     # When a point that reports had surely begun to read its rules; None: that is not known.
     heard_at: datetime | None = field(init=False)
 
@@ -170,6 +180,7 @@ class Services:
     number: InstallationNumber = field(default_factory=InstallationNumber)
     fitness: Fitness = field(default_factory=Fitness)
     meters: Meters = field(default_factory=Meters)
+    desk: TicketDesk | None = None  # asks ticket systems; None: none is asked
 
     async def perform(
         self,
@@ -178,12 +189,45 @@ class Services:
         correlation_id: str = "",
         *,
         may_wait: bool = False,
+        asks: bool | None = None,
     ) -> T:
         """Run ``work`` in one transaction, then wake whoever waits for what it changed.
+
+        What needs the answer of a ticket system is undone, and done again with it. ``asks``: may it be?
+        None: where a person or program acts.
 
         While it is brought to disk, agents of the machines are told to get ready (``hub.expect``).
         ``may_wait``: as of ``Store.write``.
         """
+        desk = self.desk if (subject is not None if asks is None else asks) else None
+        answers: dict[str, Answered] = {}
+        questions: Sequence[Question] = ()
+        for _ in range(MOST_ASKED):
+            if desk is None:
+                break
+            try:
+                return await self._perform(
+                    work, subject, correlation_id, may_wait=may_wait, answers=answers, may_ask=True
+                )
+            except TicketsNeeded as needed:
+                questions = needed.questions
+            found = await desk.ask(questions, subject.principal_id if subject else "")
+            await self._perform(partial(_note_answers, questions, found), subject, correlation_id)
+            answers |= found
+        return await self._perform(
+            work, subject, correlation_id, may_wait=may_wait, answers=answers
+        )
+
+    async def _perform(
+        self,
+        work: Callable[[Transaction, Act], T],
+        subject: Subject | None,
+        correlation_id: str,
+        *,
+        may_wait: bool = False,
+        answers: Mapping[str, Answered] = NO_ANSWERS,
+        may_ask: bool = False,
+    ) -> T:
         self.fitness.require_current()
         acts: list[Act] = []
         loop = asyncio.get_running_loop()
@@ -201,6 +245,8 @@ class Services:
                 place=self.place,
                 denials=self.denials,
                 serving_since=self.serving_since,
+                tickets=answers,
+                may_ask=may_ask,
             )
             acts.append(act)
             found = work(tx, act)
@@ -224,6 +270,8 @@ class Services:
 
     def _kept(self, act: Act) -> None:
         self.meters.note(act)
+        if act.is_to_ask and self.desk is not None:
+            self.desk.woken.set()
         if act.touched or act.settled or act.has_recorded or act.is_noticed:
             self.hub.wake(act.touched, act.settled)
 
@@ -270,6 +318,24 @@ class Services:
     async def read_few(self, work: Callable[[Reader], T]) -> T:
         """``read``, for a handful of rows by their keys."""
         return await self.store.read_few(work)
+
+
+def _note_answers(
+    questions: Sequence[Question], found: Mapping[str, Answered], tx: Transaction, act: Act
+) -> None:
+    """On record whatever becomes of the request, which may be undone or refused."""
+    for each in questions:
+        answered = found[each.digest]
+        fact = TicketChecked(
+            each.policy_id,
+            each.ticket,
+            str(answered.answer),
+            answered.text,
+            format_utc(answered.at),
+            each.digest,
+            each.asked,
+        )
+        act.record(tx, fact, each.policy_id)
 
 
 def _store_contacts(contacts: Sequence[Contact], tx: Transaction, act: Act) -> None:

@@ -72,6 +72,15 @@ def new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
+def is_secret(text: str) -> bool:
+    """Is it one as Standard Webhooks has them?"""
+    try:
+        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError:
+        return False
+    return text.startswith(SECRET_PREFIX) and 24 <= len(key) <= 64
+
+
 def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
     """Base64 of the HMAC-SHA256 of ``id.timestamp.body``."""
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))

@@ -31,12 +31,14 @@ from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.approving import withdraw_waiting
 from bascule.services.grants import GrantEndWrites, change, cut, end_grants
+from bascule.services.hosts_said import said_by_hosts
 from bascule.services.plans import PlanScopeReads, require_plan
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_revoke, what_may_be_cut
-from bascule.services.requests import approval_of, said_by_hosts
+from bascule.services.requests import approval_of
 from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import rights_of
+from bascule.services.ticket_answers import Tickets
 from bascule.services.timeline import lengthened
 from bascule.services.waiting import WaitingWrites
 
@@ -129,6 +131,7 @@ def extend(
         port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text)
         return RequestedMachine(grant.machine_id, (port,))
 
+    again = replace(request, machines=tuple(until_then(grant) for grant in live))
     ends = right_ends(tx, subject.principal_id, act.now, named)
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
@@ -137,6 +140,7 @@ def extend(
         approval = approval_of(
             tx, request.requestor_id, tx.asked([grant.machine_id], act.now).machines.values(), act
         )
+        approval, _ = Tickets(again).answer(approval, asked, list(machines.values()), act)
         decision = decide(
             *(policy.policy, asked, machines, live, new_id, act.now),
             guards=guards,
@@ -153,7 +157,6 @@ def extend(
             granted = min(decision.grants, key=lambda each: each.max_duration)
             agreed.append((grant, ended_in_time(granted, ends.get(grant.machine_id))))
     if reasons:
-        again = replace(request, machines=tuple(until_then(grant) for grant in live))
         denied = Denied(tuple(dict.fromkeys(reasons)))
         record_denied(tx, act, again, denied)
         return denied

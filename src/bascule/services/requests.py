@@ -12,16 +12,14 @@ from datetime import timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
-from bascule.domain.bounds import Guard
 from bascule.domain.decide import Allowed, Decision, Denied, NeedsApproval, decide
 from bascule.domain.desired import CUT_FOR
 from bascule.domain.due import NO_APPROVAL, Approval, may_approve_own
 from bascule.domain.facts.grants import AccessRequested, AccessWaiting, GrantCreated
-from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import RequestState, StatusReason
-from bascule.domain.machine import EnforcementPoint, Machine, Unable
+from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.pending import MOST_WAITING, Pending, begin
 from bascule.domain.points import first_patience
 from bascule.domain.policy import PENDING_FOR
@@ -33,6 +31,7 @@ from bascule.domain.request import (
 from bascule.domain.roles import Rights
 from bascule.domain.rules import GAP
 from bascule.domain.stages import DueStage
+from bascule.domain.tickets import Answered
 from bascule.domain.times import format_utc
 from bascule.errors import (
     NotFound,
@@ -44,7 +43,7 @@ from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites, MakerRea
 from bascule.interfaces.asked import AskedMachine, AskedReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
-from bascule.interfaces.points import BindingReads, PointReads
+from bascule.interfaces.points import BindingReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
@@ -56,6 +55,7 @@ from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
 from bascule.services.approvers import asked_rows
 from bascule.services.grants import GrantEndWrites, end_grants
+from bascule.services.hosts_said import said_by
 from bascule.services.plans import require_plan
 from bascule.services.public_port_choices import Choices
 from bascule.services.public_ports_told import Through
@@ -63,6 +63,7 @@ from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_know
 from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import rights_of
+from bascule.services.ticket_answers import Tickets
 
 
 class JudgeReads(
@@ -117,6 +118,8 @@ class Judged:
     approval: Approval = NO_APPROVAL
     pending_for: timedelta = PENDING_FOR
     pending: Pending | None = None  # of what is to wait; None: nothing is, or it waits already
+    tickets: tuple[Answered, ...] = ()  # by which it was judged
+    is_to_ask: bool = False  # a ticket system's answer is missing, or too old to open by
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +228,13 @@ def judge(
     choices: Choices,
     *,
     is_approved: bool = False,
+    tickets: Tickets | None = None,
 ) -> Judged:
     """``before`` is what the same act will have granted and superseded by then, ``choices`` the public
-    ports that it will have given. ``is_approved``: it opens although it needs approval.
+    ports that it will have given. ``is_approved``: it opens although it needs approval. ``tickets``:
+    what ticket systems answered of it before.
 
-    Raises Forbidden and NotFound as ``initiate`` does.
+    Raises Forbidden and NotFound as ``initiate`` does; TicketsNeeded.
     """
     named = [machine.machine_id for machine in request.machines]
     targets = [(each, Place(Part.MACHINE, m)) for m, each in enumerate(named)]
@@ -255,6 +260,9 @@ def judge(
     ]
     points = {uid: each.point for uid, each in found.items() if each.point is not None}
     approval = approval_of(tx, request.requestor_id, found.values(), act)
+    machines = [each.machine for each in found.values()]
+    approval, is_to_ask = (tickets or Tickets(request)).answer(approval, request, machines, act)
+    answers = tuple(approval.tickets.values())
     decision = decide(
         policy,
         request,
@@ -263,26 +271,28 @@ def judge(
         new_id,
         act.now,
         {uid: told_beside(each) for uid, each in found.items()},
-        *_said_by(points),
+        *said_by(points),
         approval,
     )
     if isinstance(decision, Denied):
-        return Judged(request, decision)
+        return Judged(request, decision, tickets=answers, is_to_ask=is_to_ask)
     is_given = is_approved or isinstance(decision, Allowed)
     allowed = decision if isinstance(decision, Allowed) else decision.allowed
     chosen = choices if is_given else Choices(act.now)  # what waits is given no public port yet
     problems = chosen.judge(tx, policy, request, allowed.grants, points)
     if problems:
-        return Judged(request, Denied(tuple(problems)))
+        return Judged(request, Denied(tuple(problems)), tickets=answers, is_to_ask=is_to_ask)
     ends = right_ends(tx, subject.principal_id, act.now, named)
     grants = tuple(ended_in_time(each, ends.get(each.machine_id)) for each in allowed.grants)
     allowed = _awaited(replace(allowed, grants=grants), points)
     return Judged(
         request,
         allowed if isinstance(decision, Allowed) else replace(decision, allowed=allowed),
-        tuple(each.machine for each in found.values()),
+        tuple(machines),
         approval,
         policy.pending_for or PENDING_FOR,
+        tickets=answers,
+        is_to_ask=is_to_ask,
     )
 
 
@@ -332,7 +342,7 @@ class Waiting:
         if waiting + self._new >= MOST_WAITING:
             return Judged(request, Denied((_too_many(),)))
         self._new += 1
-        return replace(found, pending=pending)
+        return replace(found, pending=replace(pending, tickets=found.tickets))
 
     def write(self, found: Judged, act: Act) -> Initiated:
         """Nothing opens: the request is kept with whom it waits for."""
@@ -391,31 +401,6 @@ def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allow
             for parts in [points[each.machine_uid].parts if each.machine_uid in points else ()]
         ),
     )
-
-
-_Said = tuple[
-    Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]], frozenset[str]
-]
-
-
-def said_by_hosts(tx: PointReads, uids: Sequence[str]) -> _Said:
-    """What the enforcement points of these machines reported, by machine uid, for ``decide``:
-    guards; why a machine can open nothing; the features of agents that do not know all of them.
-    """
-    return _said_by(tx.points_of(uids))
-
-
-def _said_by(points: Mapping[str, EnforcementPoint]) -> _Said:
-    guards = {uid: point.guard for uid, point in points.items() if point.guard is not None}
-    unable = {uid: why for uid, point in points.items() if (why := point.unable)}
-    knows = {uid: each.knows for uid, each in points.items() if each.knows < KNOWN}
-    cannot_drain = frozenset(uid for uid, each in points.items() if each.lacks("drains"))
-    return guards, unable, knows, cannot_drain
-
-
-def guards_of(tx: PointReads, uids: Sequence[str]) -> Mapping[str, Guard]:
-    """The guards that the hosts of these machines reported; older agents report none."""
-    return said_by_hosts(tx, uids)[0]
 
 
 def _refuse(tx: InitiateWrites, act: Act, request: AccessRequest, denied: Denied) -> Denied:

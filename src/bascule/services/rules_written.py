@@ -7,7 +7,7 @@ from dataclasses import replace
 from bascule.domain.access import Subject
 from bascule.domain.actions import RULES_WRITE
 from bascule.domain.ids import ResourceId
-from bascule.domain.policy import Policy
+from bascule.domain.policy import Policy, check_tickets
 from bascule.domain.rules import MOST_RULES, Rule, check_rule
 from bascule.domain.scopes import resource_scope
 from bascule.errors import InvalidInput, NotFound, Problem
@@ -38,7 +38,7 @@ def put_rule(
 
     Raises Forbidden, NotFound, InvalidInput with every problem, PreconditionFailed.
     """
-    stored = _stored(tx, act, subject, policy_id)
+    stored = stored_to_write(tx, act, subject, policy_id)
     check_precondition(stored, precondition)
     policy = stored.policy
     place = next((n for n, each in enumerate(policy.rules) if each.key == rule.key), None)
@@ -48,12 +48,13 @@ def put_rule(
         else (*policy.rules[:place], rule, *policy.rules[place + 1 :])
     )
     problems = [*check_rule(rule, "properties"), *check_names(tx, (rule,), (), "properties")]
+    problems += check_tickets(replace(policy, rules=(rule,)))
     if len(rules) > MOST_RULES:
         most = sentence("A policy has at most {most} rules.", most=MOST_RULES)
         problems.append(Problem("TooManyRules", most, "properties"))
     if problems:
         raise InvalidInput.of(problems)
-    return _write(tx, act, stored, replace(policy, rules=rules))
+    return write_rules(tx, act, stored, replace(policy, rules=rules))
 
 
 def delete_rule(
@@ -65,16 +66,16 @@ def delete_rule(
     precondition: Precondition = NO_PRECONDITION,
 ) -> bool:
     """False when there was none of this name."""
-    stored = _stored(tx, act, subject, policy_id)
+    stored = stored_to_write(tx, act, subject, policy_id)
     check_precondition(stored, precondition)
     left = tuple(each for each in stored.policy.rules if each.key != name.casefold())
     if left == stored.policy.rules:
         return False
-    _write(tx, act, stored, replace(stored.policy, rules=left))
+    write_rules(tx, act, stored, replace(stored.policy, rules=left))
     return True
 
 
-def _stored(
+def stored_to_write(
     tx: PolicyChangeWrites, act: Act, subject: Subject, policy_id: ResourceId
 ) -> StoredPolicy:
     """Raises Forbidden before anything is told of it."""
@@ -91,7 +92,9 @@ def _stored(
     return stored
 
 
-def _write(tx: PolicyChangeWrites, act: Act, before: StoredPolicy, policy: Policy) -> StoredPolicy:
+def write_rules(
+    tx: PolicyChangeWrites, act: Act, before: StoredPolicy, policy: Policy
+) -> StoredPolicy:
     stored = replace(before, policy=policy, etag=etag_of(policy))
     tx.put_policy(stored)
     follow_rules(tx, act, before.policy, policy)

@@ -13,12 +13,13 @@ from typing import Protocol
 from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_READ, RULES_WRITE
 from bascule.domain.decide import Allowed, Denied, NeedsApproval
-from bascule.domain.due import Approval, asked_as, holding
+from bascule.domain.due import Approval, asked_as, holding, with_ticket
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest, RequestedMachine
 from bascule.domain.rules import Rule
 from bascule.domain.scopes import resource_scope
+from bascule.domain.tickets import TicketAnswer
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem
 from bascule.interfaces.asked import AskedMachine
 from bascule.services.act import Act, new_id
@@ -27,6 +28,7 @@ from bascule.services.public_port_choices import Choices
 from bascule.services.request_rights import sight_of
 from bascule.services.requests import JudgeReads, approval_of, judge
 from bascule.services.rights import Needed, check, denial, rights_of
+from bascule.services.ticket_answers import Tickets
 
 FURTHEST = timedelta(days=366)  # ahead
 ALLOWED, DENIED, NEEDS_APPROVAL = "allowed", "denied", "needsApproval"
@@ -53,8 +55,11 @@ def try_rules(
     principal_id: str,
     now: datetime,
     at: datetime | None,
+    ticket: TicketAnswer = TicketAnswer.YES,
 ) -> Tried:
-    """Raises Forbidden where the caller may not write rules at one of the machines; NotFound where there is no
+    """``ticket``: what a ticket system is taken to say; none is asked.
+
+    Raises Forbidden where the caller may not write rules at one of the machines; NotFound where there is no
     such principal; InvalidInput for a time that is over, or further ahead than a year.
     """
     scopes = [resource_scope(each.machine_id) for each in machines] or [resource_scope(policy)]
@@ -74,12 +79,16 @@ def try_rules(
     request = AccessRequest(new_id(), policy, principal_id, "", justification, act.now, machines)
     found = reader.asked([each.machine_id for each in machines], act.now).machines
     approval = approval_of(reader, principal_id, found.values(), act)
+    tickets = Tickets(request, assumed=ticket)
+    machines_there = [each.machine for each in found.values()]
+    approval, _ = tickets.answer(approval, request, machines_there, act)
     rules = tuple(_rules(approval, request, list(found.values()), act.now))
     subject = Subject(principal_id, kind, "")
     rights = rights_of(reader, principal_id, now)
     try:
         decision = judge(
-            reader, act, request, subject, rights, Allowed((), ()), Choices(act.now)
+            *(reader, act, request, subject, rights, Allowed((), ()), Choices(act.now)),
+            tickets=tickets,
         ).decision
     except (Conflict, Forbidden, NotFound) as error:
         reasons = error.problems or (Problem(error.specific_code, error.message),)
@@ -101,7 +110,8 @@ def _rules(
             for each in found
             for port in asked.get(each.machine.id.key, ())
             if policy.rules_for(each.machine.id) is not None
-            for rule in holding(policy, asked_as(approval, request, each.machine, port, now))
+            for one in [asked_as(approval, request, each.machine, port, now)]
+            for rule in holding(policy, with_ticket(one, approval, policy, request))
         }
         for rule in policy.rules:
             yield policy, rule, rule.key in held

@@ -26,6 +26,7 @@ from bascule.services.approvers import asked_rows, counted_votes
 from bascule.services.public_port_choices import Choices
 from bascule.services.requests import InitiateWrites, Judged, judge, record_begun
 from bascule.services.rights import rights_of
+from bascule.services.ticket_answers import Tickets
 
 
 class WaitingWrites(InitiateWrites, Protocol):
@@ -57,17 +58,27 @@ def find_waiting(tx: WaitingWrites, request_id: str) -> tuple[AccessRequest, Pen
     return None if pending is None else (request, pending)
 
 
-def reconsider(tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending) -> Stands:
-    """Judge it anew, by its yeses so far: it opens, is denied, lapses, or waits on."""
+def reconsider(
+    tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending, *, may_ask: bool = False
+) -> Stands:
+    """Judge it anew, by its yeses so far: it opens, is denied, lapses, or waits on.
+
+    Where a ticket system is to be asked first, it waits, and ``go_on_asked`` does this again; or
+    TicketsNeeded is raised, if it ``may_ask``.
+    """
     if pending.pending_until <= act.now:
         return lapse(tx, act, request, pending)
     counted = counted_votes(tx, request, pending, act.now)
     try:
-        judged = _judged(tx, act, request, pending, counted)
+        tickets = Tickets(request, pending.tickets, is_opening=False, may_ask=may_ask)
+        judged = _judged(tx, act, request, pending, counted, tickets)
     except (Forbidden, NotFound) as error:
         reasons = error.problems or (Problem(error.specific_code, error.message),)
         return _not_allowed(tx, act, request, pending, reasons)
+    if judged.is_to_ask:
+        return _ask_first(tx, act, request, pending, counted)
     decision = judged.decision
+    pending = replace(pending, tickets=judged.tickets, is_to_ask=False)
     if isinstance(decision, Denied):
         return _not_allowed(tx, act, request, pending, decision.reasons)
     if isinstance(decision, NeedsApproval):
@@ -85,7 +96,18 @@ def reconsider(tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pen
             tx.put_pending(request.requestor_id, pending, asked_rows(pending, counted, act.now))
             act.settled.add(request.id)
             return Stands(request, pending, counted)
-    return _open(tx, act, request, pending, counted)
+    return _open(tx, act, request, pending, counted, replace(tickets, is_opening=True))
+
+
+def _ask_first(
+    tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending, counted: tuple[Vote, ...]
+) -> Stands:
+    """It goes on when ticket systems were asked, outside of every transaction (EDGES J12)."""
+    pending = replace(pending, is_to_ask=True)
+    tx.put_pending(request.requestor_id, pending, asked_rows(pending, counted, act.now))
+    act.is_to_ask = True
+    act.settled.add(request.id)
+    return Stands(request, pending, counted)
 
 
 def _judged(
@@ -94,11 +116,12 @@ def _judged(
     request: AccessRequest,
     pending: Pending,
     counted: Sequence[Vote],
+    tickets: Tickets,
 ) -> Judged:
     """As asked for, which decides on the stages; shortened, where it is not allowed otherwise."""
-    found = _judge_at(tx, act, request, pending, ())
+    found = _judge_at(tx, act, request, pending, (), tickets)
     if isinstance(found.decision, Denied) and _shortens(counted):
-        return _judge_at(tx, act, request, pending, counted)
+        return _judge_at(tx, act, request, pending, counted, tickets)
     return found
 
 
@@ -112,6 +135,7 @@ def _judge_at(
     request: AccessRequest,
     pending: Pending,
     counted: Sequence[Vote],
+    tickets: Tickets,
     choices: Choices | None = None,
 ) -> Judged:
     subject = _requestor(tx, request)
@@ -135,6 +159,7 @@ def _judge_at(
         Allowed((), ()),
         choices or Choices(act.now),
         is_approved=choices is not None,
+        tickets=tickets,
     )
 
 
@@ -149,11 +174,19 @@ def _requestor(tx: WaitingWrites, request: AccessRequest) -> Subject:
 
 
 def _open(
-    tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending, counted: tuple[Vote, ...]
+    tx: WaitingWrites,
+    act: Act,
+    request: AccessRequest,
+    pending: Pending,
+    counted: tuple[Vote, ...],
+    tickets: Tickets,
 ) -> Stands:
     """By one more judgement, of what the approvers left of it."""
     choices = Choices(act.now)
-    decision = _judge_at(tx, act, request, pending, counted, choices).decision
+    judged = _judge_at(tx, act, request, pending, counted, tickets, choices)
+    if judged.is_to_ask:
+        return _ask_first(tx, act, request, pending, counted)
+    decision = judged.decision
     if isinstance(decision, Denied):
         return _not_allowed(tx, act, request, pending, decision.reasons)
     if isinstance(decision, NeedsApproval) and _shortens(counted):
@@ -231,7 +264,7 @@ def _decided(
     pending: Pending,
     counted: tuple[Vote, ...] = (),
 ) -> Stands:
-    over = replace(pending, decided_at=act.now)
+    over = replace(pending, decided_at=act.now, is_to_ask=False)
     tx.put_pending(request.requestor_id, over, ())
     act.settled.add(request.id)
     return Stands(request, over, counted)
@@ -259,3 +292,10 @@ def judge_waiting(tx: WaitingWrites, act: Act) -> int:
         if found is not None:
             reconsider(tx, act, *found)
     return len(due)
+
+
+def go_on_asked(tx: WaitingWrites, act: Act, request_id: str) -> None:
+    """Judge one anew that waits for ticket systems to be asked. Raises TicketsNeeded."""
+    found = find_waiting(tx, request_id)
+    if found is not None and found[1].is_to_ask:
+        reconsider(tx, act, *found, may_ask=True)

@@ -25,6 +25,7 @@ from bascule.domain.pending import Denial, Pending
 from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.rules import Held, Span
 from bascule.domain.stages import Because, DueStage, Vote
+from bascule.domain.tickets import Answered, TicketAnswer
 from bascule.errors import Conflict, Problem
 from bascule.interfaces.approvals import Approver, AskedBy, AskedOne
 from bascule.protocol.rules import read_stage, stage_json
@@ -55,6 +56,7 @@ _OF = select(t.approvals.c.request_id).where(
     t.IS_WAITING, t.approvals.c.requestor_id == bindparam("requestor")
 )
 _DUE = select(t.approvals.c.request_id).where(t.IS_DUE).order_by(t.approvals.c.request_id)
+_TO_ASK = select(t.approvals.c.request_id).where(t.IS_TO_ASK).order_by(t.approvals.c.request_id)
 _OVER = (
     select(t.approvals.c.request_id)
     .where(t.IS_WAITING, t.approvals.c.pending_until <= bindparam("now"))
@@ -130,6 +132,9 @@ class ApprovalReads(GrantReads):
 
     def due_approvals(self, limit: int = 100) -> Sequence[str]:
         return [row.request_id for row in self._all(_DUE.limit(limit))]
+
+    def approvals_to_ask(self, limit: int = 100) -> Sequence[str]:
+        return [row.request_id for row in self._all(_TO_ASK.limit(limit))]
 
     def over_approvals(self, now: datetime, limit: int = 100) -> Sequence[str]:
         return [row.request_id for row in self._all(_OVER.limit(limit), {"now": now})]
@@ -322,6 +327,14 @@ def _values(pending: Pending) -> Values:
         else [denial.principal_id, denial.name, to_microseconds(denial.at), denial.reason],
         "denied_by": None if denial is None else denial.principal_id,
         "decided_at": pending.decided_at,
+        "tickets": [
+            [
+                *(each.digest, each.policy_id, each.ticket, str(each.answer), each.text),
+                to_microseconds(each.at),
+            ]
+            for each in pending.tickets
+        ],
+        "is_to_ask": pending.is_to_ask,
     }
 
 
@@ -353,7 +366,14 @@ def _pending(row: Row[Any], votes: Sequence[Vote]) -> Pending:
         votes=tuple(votes),
         denial=_denial(row.denial),
         decided_at=row.decided_at,
+        tickets=tuple(map(_answered, row.tickets)),
+        is_to_ask=row.is_to_ask,
     )
+
+
+def _answered(held: Sequence[Any]) -> Answered:
+    digest, policy_id, ticket, answer, text, at = held
+    return Answered(digest, policy_id, ticket, TicketAnswer(answer), text, from_microseconds(at))
 
 
 def _denial(held: Sequence[Any] | None) -> Denial | None:

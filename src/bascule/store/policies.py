@@ -18,7 +18,14 @@ from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.roles import Reach
 from bascule.interfaces.policies import StoredPolicy
-from bascule.protocol.rules import read_rules, read_stages, rule_of_policy_json, stages_json
+from bascule.protocol.rules import (
+    read_rules,
+    read_stages,
+    read_tickets,
+    rule_of_policy_json,
+    stages_json,
+    tickets_json,
+)
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, prefixes, resource_id, slices
@@ -169,6 +176,8 @@ class PolicyWrites(PolicyReads, Listed):
                 "rules": [rule_of_policy_json(each) for each in policy.rules],
                 "self_approval": policy.self_approval,
                 "pending_for": policy.pending_for,
+                "tickets": None if policy.tickets is None else tickets_json(policy.tickets),
+                "ticket_secret": None if policy.tickets is None else policy.tickets.sealed_secret,
                 "has_approval": policy.has_approval,
             },
         )
@@ -216,6 +225,7 @@ def policy_of_row(row: Row[Any], machines: tuple[MachineRules, ...]) -> Policy:
         read_rules(row.rules) if row.rules else (),
         row.self_approval,
         row.pending_for,
+        None if row.tickets is None else read_tickets(row.tickets, row.ticket_secret),
     )
 
 

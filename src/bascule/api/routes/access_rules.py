@@ -39,7 +39,7 @@ RULE = f"{RULES}/{{rule}}"
 @router.get(RULES)
 @decides(POLICY_READ)
 async def list_access_rules(call: CurrentCall, policy: PolicyPath) -> Response:
-    stored = await call.read(lambda reader: _readable(reader, call, policy))
+    stored = await call.read(lambda reader: readable_policy(reader, call, policy))
     value = [access_rule_json(stored.policy, each, stored.etag) for each in stored.policy.rules]
     return CompactJson({"value": value}, headers={"ETag": stored.etag})
 
@@ -47,7 +47,7 @@ async def list_access_rules(call: CurrentCall, policy: PolicyPath) -> Response:
 @router.get(RULE)
 @decides(POLICY_READ)
 async def get_access_rule(call: CurrentCall, policy: PolicyPath, rule: str) -> Response:
-    stored = await call.read(lambda reader: _readable(reader, call, policy))
+    stored = await call.read(lambda reader: readable_policy(reader, call, policy))
     found = next((each for each in stored.policy.rules if each.key == rule.casefold()), None)
     if found is None:
         raise NotFound(
@@ -110,12 +110,13 @@ async def post_try_rules(call: CurrentCall, policy: PolicyPath, body: TryBody) -
             body.principal_id,
             call.now,
             at,
+            body.ticket,
         )
     )
     return CompactJson(tried_json(tried))
 
 
-def _readable(reader: Reader, call: Call, policy: ResourceId) -> StoredPolicy:
+def readable_policy(reader: Reader, call: Call, policy: ResourceId) -> StoredPolicy:
     """Raises Forbidden and NotFound as reading the policy does."""
     stored = reader.policy(policy)
     sight = sight_of(call.rights, call.subject.principal_id)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bascule.api.wire.fields import Body, Duration, EndTime, LongText, Text
 from bascule.domain.stages import Because
+from bascule.domain.tickets import Answered
 from bascule.domain.times import format_duration, format_utc
 from bascule.services.approval_views import (
     ApprovalView,
@@ -48,6 +49,7 @@ def approval_json(view: ApprovalView) -> dict[str, Any]:
         "selfApproval": pending.may_approve_own,
         "asksFor": asks_for,
         "stages": [stage_json(n, each) for n, each in enumerate(view.stages, start=1)],
+        "tickets": list(map(_ticket_json, pending.tickets)),
         "denial": None
         if denial is None
         else {
@@ -60,6 +62,16 @@ def approval_json(view: ApprovalView) -> dict[str, Any]:
         "mayDeny": view.may_deny,
         "mayWithdraw": view.may_withdraw,
         "mayNot": view.why_not or None,
+    }
+
+
+def _ticket_json(answered: Answered) -> dict[str, Any]:
+    return {
+        "policyId": answered.policy_id,
+        "ticket": answered.ticket,
+        "answer": str(answered.answer),
+        "text": answered.text,
+        "at": format_utc(answered.at),
     }
 
 

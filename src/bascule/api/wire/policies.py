@@ -161,6 +161,7 @@ def read_policy(
         extras.read_rules(),
         extras.self_approval or False,
         extras.pending_for,
+        None if extras.tickets is None else extras.tickets.check(),
     )
     kept = Kept(
         frozenset(
@@ -169,7 +170,10 @@ def read_policy(
             for port in machine.ports
             if port.keeps_approval
         ),
-        *(_is_kept(body.properties, name) for name in ("rules", "self_approval", "pending_for")),
+        *(
+            _is_kept(body.properties, name)
+            for name in ("rules", "self_approval", "pending_for", "tickets")
+        ),
     )
     return policy, inherits, kept
 

@@ -40,6 +40,7 @@ PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "machineRules",
             "machineStates",
             "portHours",
+            "ticketChecks",
         ),
         _BASCULE,
     ),

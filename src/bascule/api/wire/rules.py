@@ -19,6 +19,7 @@ from bascule.api.wire.fields import (
     Count,
     Duration,
     Guid,
+    LongText,
     PortNumber,
     Prefix,
     Text,
@@ -29,10 +30,20 @@ from bascule.api.wire.fields import (
 from bascule.domain.policy import Policy
 from bascule.domain.rules import WHOLE_DAY, Conditions, Effect, Rule, Window
 from bascule.domain.stages import Approvers, Stage
+from bascule.domain.tickets import Answered, TicketCheck
 from bascule.errors import InvalidInput
-from bascule.protocol.rules import DAYS, rule_properties_json
+from bascule.protocol.rules import (
+    APPROVE,
+    DAYS,
+    DENY,
+    rule_properties_json,
+    tickets_json,
+)
+from bascule.services.cloudevents import is_secret
+from bascule.services.ticket_checks import TicketDraft
 
 RULE_TYPE = "Bascule.Access/accessRules"
+TICKET_CHECK_TYPE = "Bascule.Access/ticketChecks"
 MOST = 1000  # values of any list, read before they are judged
 LONGEST_ESCALATION = 525_600  # minutes; what is allowed is judged later
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
@@ -66,6 +77,26 @@ def _effect(value: object) -> Effect:
     return Effect(found)
 
 
+def _when_unavailable(value: object) -> str:
+    if value not in (DENY, APPROVE):
+        raise InvalidInput(
+            f"must be {DENY} or {APPROVE}, not {shown(value)}.", code="InvalidUnavailable"
+        )
+    return str(value)
+
+
+def _secret(value: object) -> str:
+    """As Standard Webhooks has them; it is never shown, not in an error either."""
+    if not (isinstance(value, str) and is_secret(value)):
+        raise InvalidInput(
+            "must be whsec_ and 24 to 64 bytes in base64. Leave it out: the server makes one.",
+            code="InvalidSecret",
+        )
+    return value
+
+
+WhenUnavailable = Annotated[str, *field_of(_when_unavailable, "string", enum=[DENY, APPROVE])]
+Secret = Annotated[str, *field_of(_secret, "string")]
 Clock = Annotated[int, *field_of(_clock, "string", examples=["08:30"])]
 Day = Annotated[int, *field_of(_day, "string", enum=list(DAYS))]
 RuleEffect = Annotated[Effect, *field_of(_effect, "string", enum=list(Effect))]
@@ -125,6 +156,7 @@ class ConditionsBody(StrictBody):
     times: WindowBody | None = None
     at_most: Duration | None = None
     longer_than: Duration | None = None
+    ticket_confirmed: Truth | None = None
 
     def conditions(self) -> Conditions:
         return Conditions(
@@ -137,6 +169,7 @@ class ConditionsBody(StrictBody):
             times=None if self.times is None else self.times.window(),
             at_most=self.at_most,
             longer_than=self.longer_than,
+            ticket_confirmed=self.ticket_confirmed,
         )
 
 
@@ -164,12 +197,50 @@ class ApprovalBody(StrictBody):
     stages: list[StageBody] = Field(min_length=1, max_length=MOST)
 
 
+class TicketCheckBody(StrictBody):
+    """Without its secret, which a call of its own sets."""
+
+    pattern: Text
+    url: LongText
+    ca_certificates: LongText | None = None
+    unavailable: WhenUnavailable = DENY
+    stages: list[StageBody] | None = Field(default=None, max_length=MOST)
+    secret_id: Text | None = None  # answered, and ignored
+
+    def check(self) -> TicketCheck:
+        stages = read_stages(self.stages)
+        if bool(stages) is not (self.unavailable == APPROVE):
+            raise InvalidInput(
+                "Give stages with unavailable approve, and not with unavailable deny.",
+                code="StagesRequired" if not stages else "StagesNotAsked",
+                target="stages",
+            )
+        return TicketCheck(self.pattern, self.url, stages, self.ca_certificates or "")
+
+
+class TicketCheckPropertiesBody(TicketCheckBody):
+    secret: Secret | None = None  # write-only; left out: it stays, or the server makes one
+    new_secret: Truth = False
+
+    def draft(self) -> TicketDraft:
+        return TicketDraft(self.check(), self.secret or "", self.new_secret)
+
+
+class TicketCheckResourceBody(Body):
+    properties: TicketCheckPropertiesBody
+
+
+class TicketTestBody(Body):
+    ticket: Text
+
+
 class PolicyExtras(Body):
     """A policy's ``bascule`` object; what it is answered with besides is ignored."""
 
     rules: list[RuleBody] | None = Field(default=None, max_length=MOST)
     self_approval: Truth | None = None
     pending_for: Duration | None = None
+    tickets: TicketCheckBody | None = None
 
     def read_rules(self) -> tuple[Rule, ...]:
         return tuple(each.rule(each.name) for each in self.rules or ())
@@ -187,3 +258,19 @@ def access_rule_json(policy: Policy, rule: Rule, etag: str) -> dict[str, Any]:
         "etag": etag,
         "properties": rule_properties_json(rule),
     }
+
+
+def ticket_check_json(policy: Policy, etag: str, secret: str = "") -> dict[str, Any]:
+    """``secret``: that the call made, which no other answer shows."""
+    told = {} if policy.tickets is None else tickets_json(policy.tickets)
+    return {
+        "id": f"{policy.id}/providers/{TICKET_CHECK_TYPE}/default",
+        "name": "default",
+        "type": TICKET_CHECK_TYPE,
+        "etag": etag,
+        "properties": {**told, "secret": secret} if secret else told,
+    }
+
+
+def tested_json(answered: Answered) -> dict[str, Any]:
+    return {"ticket": answered.ticket, "answer": str(answered.answer), "text": answered.text}

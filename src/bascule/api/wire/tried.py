@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from bascule.api.wire.approvals import stage_json
-from bascule.api.wire.fields import EndTime, Guid
+from bascule.api.wire.fields import EndTime, Guid, field_of, shown
 from bascule.api.wire.requests import InitiateBody
+from bascule.domain.tickets import TicketAnswer
+from bascule.errors import InvalidInput
 from bascule.services.try_rules import Tried
+
+
+def _answer(value: object) -> TicketAnswer:
+    if value not in tuple(TicketAnswer):
+        raise InvalidInput(
+            f"must be one of {', '.join(TicketAnswer)}, not {shown(value)}.", code="InvalidTicket"
+        )
+    return TicketAnswer(str(value))
+
+
+TicketSays = Annotated[TicketAnswer, *field_of(_answer, "string", enum=list(TicketAnswer))]
 
 
 class TryBody(InitiateBody):
     principal_id: Guid
     at: EndTime | None = None
+    ticket: TicketSays = TicketAnswer.YES
 
 
 def tried_json(tried: Tried) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
 from bascule.domain.facts.fields import (
+    Bulk,
     CountIfKnown,
     EndsAt,
     Flag,
@@ -58,6 +59,19 @@ class AccessDenied(Fact):
     ports: Ports = ()  # numbers requested; the first MOST_PLACES
     sources: Sources = ()  # likewise
     justification: Justification = ""
+
+
+@fact("Bascule.Access/ticketChecks/ask/action", "Ask ticket system", Activity.OTHER)
+class TicketChecked(Fact):
+    """What a ticket system answered, or that it gave no answer."""
+
+    policy: PolicyId
+    ticket: Text
+    answer: Text  # yes, no or unavailable
+    text: Text  # the system's own words, or why it gave no answer
+    asked_at: Text
+    digest: Text  # of what was asked, which the answer is bound to
+    asked: Bulk  # as the system was told it
 
 
 @fact("Bascule.Access/accessRequests/wait/action", "Wait for approval", Activity.OTHER)

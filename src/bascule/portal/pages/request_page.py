@@ -38,8 +38,8 @@ from bascule.sentences import sentence
 from bascule.services import live_requests
 from bascule.services.act import Act
 from bascule.services.approvers import may_read_as_asked
+from bascule.services.hosts_said import guards_of
 from bascule.services.request_rights import NEEDED_TO_ASK, sight_of
-from bascule.services.requests import guards_of
 from bascule.services.rights import Needed, denial, missing_of
 from bascule.services.views import RequestView, view_request
 

@@ -24,6 +24,8 @@ approvals = Table(
     Column("denied_by", Key),  # who did; null: nobody
     Column("decided_at", Instant),  # null: it waits
     Column("is_due", Boolean, nullable=False),  # to be judged anew
+    Column("tickets", Json, nullable=False),  # what ticket systems answered last
+    Column("is_to_ask", Boolean, nullable=False),  # it goes on when they are asked again
     Index(None, "denied_by"),
 )
 
@@ -44,6 +46,14 @@ Index(
 )
 IS_DUE = approvals.c.is_due.is_(True)
 Index("ix_approvals_due", approvals.c.request_id, sqlite_where=IS_DUE, postgresql_where=IS_DUE)
+
+IS_TO_ASK = approvals.c.is_to_ask.is_(True)
+Index(
+    "ix_approvals_to_ask",
+    approvals.c.request_id,
+    sqlite_where=IS_TO_ASK,
+    postgresql_where=IS_TO_ASK,
+)
 
 approval_votes = Table(
     "approval_votes",

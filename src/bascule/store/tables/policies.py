@@ -31,6 +31,8 @@ policies = Table(
     Column("rules", Json, nullable=False),
     Column("self_approval", Boolean, nullable=False),
     Column("pending_for", Span),  # null: as usual
+    Column("tickets", Json),  # where they are asked for; null: nowhere
+    Column("ticket_secret", String),  # sealed
     Column("has_approval", Boolean, nullable=False),  # rules, or a port with an approval
     Index(None, "group_key", "id_key"),
     Index(None, "location_key"),
