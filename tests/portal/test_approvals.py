@@ -167,6 +167,30 @@ def test_a_digest_that_is_not_of_now_decides_nothing_and_says_what_changed(house
     assert live(house) == [], "bob is asked too now"
 
 
+def test_a_form_sent_again_decides_nothing_more(house: House) -> None:
+    """Replayed after the answer, after a withdrawal, and from a second browser."""
+    olga, ann, bob = (
+        owner(house),
+        Person(house, "ann@example.com"),
+        Person(house, "bob@example.com"),
+    )
+    world(house, stage(ann, bob, needed=2))
+    first, second = ask(olga, house), ask(olga, house, justification="another")
+    path = f"/portal/requests/{first}"
+    fields = sent(ann.page(path), "approve")
+    assert ann.send(f"{path}/approve", fields).status_code == 303
+    ann.send(f"{path}/approve", fields)
+    ann.send(f"/portal/requests/{second}/approve", fields)  # of the other request
+    kept = house.see(lambda reader: reader.pendings_of([first, second]))
+    for request_id, given in ((first, 1), (second, 0)):
+        assert len(kept[request_id].votes) == given
+    other = sent(bob.page(path), "approve")
+    assert olga.send(f"{path}/withdraw").status_code == 303
+    assert bob.send(f"{path}/approve", other).status_code == 403  # not asked any more
+    assert state_of(house, first) is RequestState.WITHDRAWN
+    assert live(house) == []
+
+
 def test_a_denial_needs_a_reason_and_is_told(house: House) -> None:
     olga, ann = owner(house), Person(house, "ann@example.com")
     world(house, stage(ann))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from bascule.domain.access import PrincipalKind
+from bascule.identity.authenticate import name_of_proof
 from bascule.interfaces.approvals import AskedBy, AskedOne
 from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from bascule.services.approvers import void_unvouched
 from tests.wire.approval_world import Human, Office, code_of, stage, users
-from tests.wire.house import House
+from tests.wire.house import BASCULE, BASE, House
 from tests.wire.people import give, make_role
 
 
@@ -105,6 +107,44 @@ def test_persons_by_deeds(office: Office, who: str, code: str | None) -> None:
             assert answer.status_code == 200, answer.text
             return
         assert code_of(answer) == code
+    assert office.state(request) == "waiting"
+
+
+@pytest.mark.parametrize(
+    "name", ["b\N{CYRILLIC SMALL LETTER O}b", "bob.", "bob\N{ZERO WIDTH SPACE}"]
+)
+def test_a_lookalike_of_an_approver_is_a_stranger(office: Office, name: str) -> None:
+    """Approvers are named by id: what an account is called counts for nothing."""
+    office.put(stage(users(office.bob)))
+    request = office.waiting()
+    like = Human(office.house, name)
+    assert code_of(office.approve(request, like)) == "ResourceNotFound"
+    assert code_of(office.deny(request, like)) == "ResourceNotFound"
+    assert office.approve(request, office.bob).status_code == 200
+    (vote,) = office.see(request)["approval"]["stages"][0]["votes"]
+    assert vote["principalId"] == office.bob.id
+
+
+def test_a_token_of_another_tenant_approves_nothing(office: Office) -> None:
+    """Signed by the same key, for the same person, of a tenant that this one is not."""
+    office.put(stage(users(office.bob)))
+    request = office.waiting()
+    house, other = office.house, str(uuid.uuid4())
+    tenant = house.installation.tenant_id
+    token = house.state.tokens.issue(
+        office.bob.id,
+        PrincipalKind.USER,
+        name_of_proof(f"{office.bob.id}/0"),
+        other,
+        house.state.realm.issuer(BASE).replace(tenant, other),
+        BASE,
+        str(uuid.uuid4()),
+        house.clock.now(),
+    )
+    path = f"{house.subscription}{office.path(request)}/approve"
+    body = {"digest": office.digest(request)}
+    answer = house.client_of(token).post(path, json=body, params={"api-version": BASCULE})
+    assert answer.status_code == 401
     assert office.state(request) == "waiting"
 
 
