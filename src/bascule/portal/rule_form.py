@@ -34,6 +34,7 @@ from bascule.sentences import sentence
 
 T = TypeVar("T")
 
+CONFIRMED, UNCONFIRMED = "confirmed", "unconfirmed"
 _LONGEST = 10_000  # characters of a field
 # What a problem is about, and the field that it is shown at.
 _FIELDS = {
@@ -50,6 +51,7 @@ _FIELDS = {
     "conditions.times.days": "days",
     "conditions.atMost": "at_most",
     "conditions.longerThan": "longer_than",
+    "bascule.tickets": "ticket",
 }
 
 
@@ -72,6 +74,7 @@ class RuleDraft:
     ends: str = "24:00"
     at_most: str = ""
     longer_than: str = ""
+    ticket: str = ""  # confirmed, unconfirmed; empty: it does not matter
     stages: Sequence[StageRow] = ()
     errors: Mapping[str, Problem] = field(default_factory=dict)  # by field
 
@@ -103,6 +106,7 @@ def draft_of(rule: Rule, names: Names) -> RuleDraft:
         ends="24:00" if times is None else clock(times.ends),
         at_most="" if want.at_most is None else _span_text(want.at_most),
         longer_than="" if want.longer_than is None else _span_text(want.longer_than),
+        ticket={None: "", True: CONFIRMED, False: UNCONFIRMED}[want.ticket_confirmed],
         stages=stage_rows_of(rule.stages, names),
     )
 
@@ -128,6 +132,7 @@ def read_draft(form: Form) -> RuleDraft:
         ends=form.text("to")[:10] or "24:00",
         at_most=form.text("at_most")[:20],
         longer_than=form.text("longer_than")[:20],
+        ticket=form.text("ticket")[:20],
         stages=read_stage_rows(form),
     )
 
@@ -188,6 +193,7 @@ class _Reading:
             times=self._window() if draft.is_timed else None,
             at_most=self._span("at_most", draft.at_most),
             longer_than=self._span("longer_than", draft.longer_than),
+            ticket_confirmed=self._take("ticket", lambda: _ticket(draft.ticket)),
         )
         if effect is None:
             return None
@@ -231,6 +237,13 @@ class _Reading:
         except BasculeError as error:
             self.errors[name] = Problem(error.specific_code, error.message, name)
             return None
+
+
+def _ticket(text: str) -> bool | None:
+    known = {"": None, CONFIRMED: True, UNCONFIRMED: False}
+    if text not in known:
+        raise InvalidInput("Choose one of the offered values.")
+    return known[text]
 
 
 def _effect(text: str) -> Effect:

@@ -137,6 +137,13 @@ def _conditions(words: Words, rule: Rule, names: Names) -> Iterable[str]:
         yield words("it is for {span} at most", span=words_of(want.at_most))
     if want.longer_than is not None:
         yield words("it is for longer than {span}", span=words_of(want.longer_than))
+    if want.ticket_confirmed is not None:
+        text = (
+            msgid("its ticket is confirmed")
+            if want.ticket_confirmed
+            else msgid("no ticket of it is confirmed")
+        )
+        yield words(text)
 
 
 def _who(words: Words, want: Conditions, names: Names) -> str:

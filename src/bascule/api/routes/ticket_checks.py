@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.caller import Caller
 from bascule.api.entries import decides
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import PolicyPath
@@ -87,7 +88,7 @@ async def test_ticket_check(
     return CompactJson(tested_json(await call.perform(work)))
 
 
-def desk_of(call: Call) -> TicketDesk:
+def desk_of(call: Caller) -> TicketDesk:
     desk = call.state.services.desk
     if desk is None:
         raise Unavailable("This server asks no ticket system.")

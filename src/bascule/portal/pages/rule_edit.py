@@ -57,7 +57,7 @@ router = APIRouter(route_class=PortalRoute)
 _WRITES_SETTINGS = Kept(self_approval=False, pending_for=False)
 
 
-def _wanted(visit: Visit) -> tuple[ResourceId, Precondition]:
+def wanted_policy(visit: Visit) -> tuple[ResourceId, Precondition]:
     """The policy that the form names, as it was when the form was made."""
     policy = ResourceId.parse(visit.form.text("policy"), "policy")
     return policy, Precondition(visit.form.text("etag") or "none")
@@ -67,7 +67,7 @@ def _write(
     tx: Transaction, act: Act, visit: Visit, change: Callable[[Policy], Policy], kept: Kept
 ) -> None:
     """Write the policy that the form names, changed so, as a PUT of the whole policy does."""
-    wanted, precondition = _wanted(visit)
+    wanted, precondition = wanted_policy(visit)
     before = find_policy(tx, visit, str(wanted)).whole
     check_may_write_rules(tx, act, visit.subject, before.policy)  # else what it writes is kept out
     put_policy(tx, act, visit.subject, change(before.policy), (), precondition, kept)
@@ -126,7 +126,7 @@ async def save_rule(visit: CurrentVisit) -> Response:
 
 def _put_rule(tx: Transaction, act: Act, visit: Visit, rule: Rule, *, is_new: bool) -> None:
     """A new one takes no other's place."""
-    wanted, precondition = _wanted(visit)
+    wanted, precondition = wanted_policy(visit)
     held = [each.key for each in find_policy(tx, visit, str(wanted)).policy.rules]
     if is_new and rule.key in held:
         raise Conflict(
@@ -214,7 +214,7 @@ async def remove(visit: CurrentVisit) -> Response:
     policy, name = visit.form.text("policy"), visit.form.text("rule")
 
     def work(tx: Transaction, act: Act) -> bool:
-        wanted, precondition = _wanted(visit)
+        wanted, precondition = wanted_policy(visit)
         return delete_rule(tx, act, visit.subject, wanted, name, precondition)
 
     try:
@@ -251,12 +251,12 @@ async def _show_removal(
         is_destructive=True,
         is_of_now=True,
         why_not=found.why_not,
-        trail=_trail(visit, found),
+        trail=trail_of(visit, found),
     )
     return show_form(visit, form, error)
 
 
-def _trail(visit: Visit, found: Found) -> Sequence[tuple[str, str]]:
+def trail_of(visit: Visit, found: Found) -> Sequence[tuple[str, str]]:
     t = visit.words
     return (
         (t("Just-in-time access"), "/portal/jit"),
@@ -326,7 +326,7 @@ async def _show_settings(visit: Visit, policy: str, error: BasculeError | None =
             ),
         ),
         why_not=found.why_not,
-        trail=_trail(visit, found),
+        trail=trail_of(visit, found),
     )
     return show_form(visit, form, error)
 

@@ -19,6 +19,7 @@ from bascule.domain.actions import POLICY_READ, RULES_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix, parse_port_number
 from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.tickets import TicketAnswer
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, NotFound
 from bascule.interfaces.store import Reader
@@ -80,12 +81,13 @@ async def show(visit: CurrentVisit) -> Response:
         answer=answer,
         given={
             name: given.get(name, "")
-            for name in ("who", "kind", "machine", "port", "source", "time")
+            for name in ("who", "kind", "machine", "port", "source", "time", "why", "ticket")
         },
         is_timed="timed" in given,
         moment=_moment(visit, error),
         latest=visit.now + FURTHEST,
         kinds=[str(each) for each in KINDS],
+        ticket_answers=[str(each) for each in TicketAnswer],
         machines=[each.machine_id for each in found.policy.machines],
         reasons=reasons_of(error) if error else (),
         advice=error.advice if error else "",
@@ -123,7 +125,13 @@ def _try(reader: Reader, visit: Visit, found: Found) -> Answer:
         raise NotFound("The policy does not name this machine.", code="MachineNotInPolicy")
     at = _instant(given.get("at", "")) if "timed" in given else None
     asked = RequestedMachine(machine, (_port(visit, at or visit.now),))
-    tried = try_rules(reader, visit.subject, found.policy.id, (asked,), "", person, visit.now, at)
+    said = given.get("ticket") or TicketAnswer.YES
+    if said not in tuple(TicketAnswer):
+        raise InvalidInput("Choose one of the offered values.", target="ticket")
+    tried = try_rules(
+        *(reader, visit.subject, found.policy.id, (asked,), given.get("why", "")),
+        *(person, visit.now, at, TicketAnswer(said)),
+    )
     words = visit.words
     stages = [each.due.stage for each in tried.stages]
     names = names_in(reader, [rule for _, rule, _ in tried.rules], stages)

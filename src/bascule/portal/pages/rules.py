@@ -122,7 +122,8 @@ def _show(reader: Reader, visit: Visit, found: Found) -> Response:
     policy, words = found.policy, visit.words
     ports = [(each, port) for each in policy.machines for port in each.ports]
     of_ports = [stage for _, port in ports for stage in port.approval]
-    names = names_in(reader, policy.rules, of_ports)
+    instead = policy.tickets.stages if policy.tickets is not None else ()
+    names = names_in(reader, policy.rules, [*of_ports, *instead])
     return visit.show(
         "rules.html",
         found=found,
@@ -147,6 +148,7 @@ def _show(reader: Reader, visit: Visit, found: Found) -> Response:
             for of, port in ports
         ],
         query=urlencode({"policy": str(policy.id)}),
+        unavailable=[stage_words(words, each, names) for each in instead],
         pending_for=words_of(policy.pending_for or PENDING_FOR),
     )
 
