@@ -448,6 +448,52 @@ def test_who_made_the_asking_program_is_not_another(office: Office) -> None:
         assert code is None or code_of(answer) == code
 
 
+def test_who_wrote_a_credential_and_removed_it_is_not_another(office: Office) -> None:
+    """EDGES J5: Bob writes a credential of a program, asks as it, and removes the credential. Somebody
+    whose credential was removed before it asked is its neighbour.
+    """
+    house = office.house
+    boss = make_role(house, "Boss", "*")
+    for each in (office.bob, office.carol):
+        give(house, each.id, boss, house.subscription, "User")
+    path = "/providers/Bascule.Identity/servicePrincipals"
+    made = house.call("POST", path, {"properties": {"displayName": "deployer"}})
+    assert made.status_code in (200, 201), made.text
+    program = str(made.json()["name"])
+    give(house, program, boss, house.subscription)
+    office.put(stage(users(office.bob, office.carol)))
+
+    def write(who: Human) -> str:
+        answer = who.call("POST", f"{path}/{program}/credentials", {"properties": {}})
+        assert answer.status_code in (200, 201), answer.text
+        return str(answer.json()["name"])
+
+    def remove(key: str) -> None:
+        answer = house.call("DELETE", f"{path}/{program}/credentials/{key}")
+        assert answer.status_code in (200, 204), answer.text
+
+    remove(write(office.carol))
+    key = write(office.bob)
+    held = house.see(lambda reader: reader.credentials_of(program))
+    proof = next(each.proof for each in held if each.key_id == key)
+    client = house.client_of(house.token(program, PrincipalKind.SERVICE, proof))
+    port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "203.0.113.9"}
+    answer = client.post(
+        f"{house.policy()}/initiate",
+        params={"api-version": "2020-01-01"},
+        json={"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]},
+    )
+    assert answer.status_code == 202, answer.text
+    request = answer.json()["bascule"]["requestId"]
+    remove(key)
+    house.sweep()
+    seen = house.call("GET", office.path(request)).json()["properties"]["approval"]
+    body = {"digest": seen["digest"]}
+    refused = office.bob.call("POST", f"{office.path(request)}/approve", body)
+    assert (refused.status_code, code_of(refused)) == (403, "NotIndependent")
+    assert office.carol.call("POST", f"{office.path(request)}/approve", body).status_code == 200
+
+
 def test_thousands_that_wait_are_counted_and_judged_a_bounded_number_at_a_time(
     office: Office,
 ) -> None:

@@ -49,6 +49,8 @@ class Pending:
     decided_at: datetime | None = None  # None: it waits
     tickets: tuple[Answered, ...] = ()  # what ticket systems answered last
     is_to_ask: bool = False  # it goes on when they are asked again
+    # Who could act as the program that asks, when it asked: they made it, or a credential of it.
+    makers: frozenset[str] = frozenset()
 
     def named(self) -> tuple[Vote, ...]:
         """Yeses to what is asked for now."""

@@ -29,11 +29,16 @@ from bascule.interfaces.approvals import (
     AskedOne,
     MakerReads,
 )
+from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.requests import RequestReads
 from bascule.services.makers import Made
 from bascule.services.rights import RightsReads, find_role, rights_of
 
 SET_LATELY = timedelta(days=1)  # a password that another knows
+
+
+class ProgramReads(MakerReads, PrincipalReads, Protocol):
+    """Who made a program, and its credentials."""
 
 
 class ApproverReads(ApprovalReads, MakerReads, RequestReads, RightsReads, Protocol):
@@ -170,9 +175,7 @@ def dependence(
     if principal_id == requestor:
         is_person = reader.principal_kind(requestor) is PrincipalKind.USER
         return None if pending.may_approve_own and is_person else "OwnRequest"
-    if reader.principal_kind(requestor) is PrincipalKind.SERVICE and _made_program(
-        reader, requestor, principal_id, now
-    ):
+    if principal_id in pending.makers | makers_of_program(reader, requestor, now):
         return "NotIndependent"
     for _, maker, set_at, is_first in reader.makers_of(Made.PASSWORD, [principal_id]):
         if maker == requestor and not is_first and set_at > at - SET_LATELY:
@@ -191,11 +194,14 @@ def dependence(
     return None
 
 
-def _made_program(reader: ApproverReads, program: str, principal_id: str, now: datetime) -> bool:
-    made = reader.makers_of(Made.PRINCIPAL, [program])
-    valid = [each.key_id for each in reader.credentials_of(program) if each.holds_at(now)]
+def makers_of_program(reader: ProgramReads, principal_id: str, now: datetime) -> frozenset[str]:
+    """Who made this service principal, or wrote a credential of it that is valid now; nobody of a person."""
+    if reader.principal_kind(principal_id) is not PrincipalKind.SERVICE:
+        return frozenset()
+    made = reader.makers_of(Made.PRINCIPAL, [principal_id])
+    valid = [each.key_id for each in reader.credentials_of(principal_id) if each.holds_at(now)]
     made = [*made, *(reader.makers_of(Made.CREDENTIAL, valid) if valid else ())]
-    return any(maker == principal_id for _, maker, _, _ in made)
+    return frozenset(maker for _, maker, _, _ in made)
 
 
 def is_told_as_asked(

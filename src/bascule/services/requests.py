@@ -53,7 +53,7 @@ from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
-from bascule.services.approvers import asked_rows
+from bascule.services.approvers import asked_rows, makers_of_program
 from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.hosts_said import said_by
 from bascule.services.plans import require_plan
@@ -342,7 +342,8 @@ class Waiting:
         if waiting + self._new >= MOST_WAITING:
             return Judged(request, Denied((_too_many(),)))
         self._new += 1
-        return replace(found, pending=replace(pending, tickets=found.tickets))
+        makers = makers_of_program(self._tx, request.requestor_id, act.now)
+        return replace(found, pending=replace(pending, tickets=found.tickets, makers=makers))
 
     def write(self, found: Judged, act: Act) -> Initiated:
         """Nothing opens: the request is kept with whom it waits for."""

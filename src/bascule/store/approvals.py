@@ -335,6 +335,7 @@ def _values(pending: Pending) -> Values:
             for each in pending.tickets
         ],
         "is_to_ask": pending.is_to_ask,
+        "makers": sorted(pending.makers),
     }
 
 
@@ -368,6 +369,7 @@ def _pending(row: Row[Any], votes: Sequence[Vote]) -> Pending:
         decided_at=row.decided_at,
         tickets=tuple(map(_answered, row.tickets)),
         is_to_ask=row.is_to_ask,
+        makers=frozenset(row.makers),
     )
 
 

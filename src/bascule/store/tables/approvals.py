@@ -25,6 +25,7 @@ approvals = Table(
     Column("decided_at", Instant),  # null: it waits
     Column("is_due", Boolean, nullable=False),  # to be judged anew
     Column("tickets", Json, nullable=False),  # what ticket systems answered last
+    Column("makers", Json, nullable=False),  # of the program that asked, then
     Column("is_to_ask", Boolean, nullable=False),  # it goes on when they are asked again
     Index(None, "denied_by"),
 )
