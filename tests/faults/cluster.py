@@ -1,4 +1,4 @@
-"""Faults of the cluster of PostgreSQL that three replicas use: a failover, and no connection left.
+"""Faults of the cluster of PostgreSQL that three replicas use: a failover, no connection left, no room.
 
 The lab has one cluster. It dies, comes back as its own standby, which may be read and not written, and is
 promoted: a timeline of its own begins, as with any standby that had all of it. Source: PostgreSQL 15,
@@ -7,6 +7,7 @@ promoted: a timeline of its own begins, as with any standby that had all of it. 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -21,7 +22,14 @@ from psycopg.conninfo import make_conninfo
 from bascule.lab.units import DATABASE, DATABASE_NAME
 from tests.faults.history import Disturbed, History, boottime, told_by
 from tests.faults.people import Person
-from tests.faults.schedule import GiveConnectionsBack, Promote, UseUpConnections
+from tests.faults.schedule import (
+    FillDisk,
+    FreeDisk,
+    GiveConnectionsBack,
+    OfDatabase,
+    Promote,
+    UseUpConnections,
+)
 from tests.faults.world import World
 
 STANDBY_FOR = 1.0  # seconds in which it can only be read
@@ -33,11 +41,14 @@ _END_ALL = (
 
 
 class Cluster:
-    """Each fault waits for the one before it to be over, in a thread of its own."""
+    """Each fault waits for the one before it to be over, in a thread of its own; a disk is filled and
+    freed at once.
+    """
 
     def __init__(self, world: World, history: History) -> None:
         self._world, self._history = world, history
         self._used_up: Disturbed | None = None
+        self._full: Disturbed | None = None
         self._person = Person("who waits for the database")
 
     @property
@@ -45,7 +56,7 @@ class Cluster:
         """The folder of the database's socket; a world over SQLite has none."""
         return self._world.folder.database
 
-    def do(self, fault: Promote | UseUpConnections | GiveConnectionsBack) -> None:
+    def do(self, fault: OfDatabase) -> None:
         match fault:
             case Promote():
                 self._person.do(self._promote)
@@ -53,10 +64,44 @@ class Cluster:
                 self._person.do(self._use_up_connections)
             case GiveConnectionsBack():
                 self._person.do(self._give_connections_back)
+            case FillDisk(is_log):
+                self._fill_disk(is_log=is_log)
+            case FreeDisk():
+                self._free_disk()
             case _:
                 assert_never(fault)
 
+    def _fill_disk(self, *, is_log: bool) -> None:
+        """Its disk is a small one of its own (``supervisor``). A server that cannot write its data says
+        so; one that cannot begin another file of its log ends, and begins again when it can.
+        """
+        if self._full is not None:
+            return
+        self._full = self._begin("fill the database's disk")
+        with self._ballast.open("wb", buffering=0) as file:
+            for size in (2**20, 2**12):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+        if is_log:
+            self._person.do(self._begin_log)
+
+    def _begin_log(self) -> None:
+        with contextlib.suppress(psycopg.Error):  # it ends by it
+            self._ask("SELECT pg_switch_wal()")
+
+    def _free_disk(self) -> None:
+        """At once: what else is done to the database may wait for it."""
+        if self._full is not None:
+            self._ballast.unlink()
+            self._full.healed, self._full = boottime(), None
+
+    @property
+    def _ballast(self) -> Path:
+        return self._socket / "ballast"
+
     def heal(self) -> None:
+        self._free_disk()
         self._person.do(self._give_connections_back)
         if not self._person.finish(ANSWERS_WITHIN) or self._person.failure is not None:
             failure = self._person.failure

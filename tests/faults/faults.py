@@ -23,8 +23,10 @@ from tests.faults.schedule import (
     Continue,
     Cut,
     Fault,
+    FillDisk,
     Flush,
     ForeignTable,
+    FreeDisk,
     GiveConnectionsBack,
     Heal,
     Kill,
@@ -97,7 +99,7 @@ class Faults:
                 self._do_to_rules(fault)
             case Reboot(machine):
                 self._mender.do(lambda: self._reboot(machine))
-            case Promote() | UseUpConnections() | GiveConnectionsBack():
+            case Promote() | UseUpConnections() | GiveConnectionsBack() | FillDisk() | FreeDisk():
                 self._cluster.do(fault)
             case TurnClock(unit, hours):
                 self._turn_clock(unit, hours)

@@ -50,6 +50,7 @@ LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
 CLOCK_TURNED = 3  # hours, either way: what a wall clock is wrong by
 RARE = 0.4  # the share of the others in which a gateway loses more than its agent
 TWO = 0.5  # the share of runs on replicas in which a second of them dies, or the database
+FULL = 0.2  # the share of runs on replicas in which the database's disk is full for a while
 UNRULY = 0.3  # the share of runs on replicas in which somebody's role is taken away
 _DRAW = 4  # so that the first twenty seeds have each fault at each gateway (``test_schedules``)
 CALM = 0.3  # the share of runs in which nothing dies: how quick a revocation is shows there
@@ -272,10 +273,22 @@ class GiveConnectionsBack:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class FillDisk:
+    """Nothing is left of the database's disk. ``is_log``: it begins another file of its log."""
+
+    is_log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FreeDisk:
+    pass
+
+
 Asking = Ask | Extend | Revoke
 Editing = SetRules | SetGate | RemoveRules | DeleteMachine | AddMachine | ReplaceAgent
 Ruling = TakeRole | GiveRole | SetRule | TakeVoice | GiveVoice
-OfDatabase = Promote | UseUpConnections | GiveConnectionsBack
+OfDatabase = Promote | UseUpConnections | GiveConnectionsBack | FillDisk | FreeDisk
 Fault = (
     Kill
     | Stop
@@ -333,6 +346,10 @@ def on_replicas(schedule: Schedule) -> Schedule:
             steps.extend(_of_replicas(chance, schedule.seconds))
     if chance.random() < UNRULY:
         steps.extend(_of_roles(chance, schedule.seconds))
+    if chance.random() < FULL:
+        at = round(chance.uniform(0.3, schedule.seconds - 1), 2)
+        later = round(min(schedule.seconds, at + chance.uniform(0.6, 2)), 2)
+        steps += [Step(at, FillDisk(chance.random() < 0.5)), Step(later, FreeDisk())]
     ordered = tuple(sorted(steps, key=lambda step: step.at))
     return replace(schedule, steps=ordered, is_on_replicas=True)
 

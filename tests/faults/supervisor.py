@@ -14,10 +14,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
+from bascule.lab import host as lab_host
 from bascule.lab import supervisor, units
 from bascule.lab.folder import LabFolder
+from bascule.lab.host import HostPlan
 from bascule.lab.topology import LabHost, Shape
 from bascule.lab.units import Unit
 from tests.faults import second
@@ -25,6 +30,7 @@ from tests.faults.schedule import EXTRA_PORT, GATEWAY2, KEEP_PORT, KILL_PORT
 
 CODE = "code"  # names the folder that goes first on PYTHONPATH
 REBOOTED, REPLACED = "rebooted", "replaced"
+DISK = "400m"
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 PORTS = (KEEP_PORT, KILL_PORT, EXTRA_PORT)
 
@@ -48,9 +54,19 @@ def clock_file(folder: LabFolder, host: str) -> Path:
     return folder.root / f"clock-{host}"
 
 
+def _write_host_files(plan: HostPlan, write: Callable[[HostPlan], None]) -> None:
+    """The database's folder is a disk of its own, which can be filled: in memory."""
+    write(plan)
+    if plan.host.role == "database":
+        disk = ("-t", "tmpfs", "-o", f"size={DISK},mode=700", "tmpfs")
+        subprocess.run(["mount", *disk, str(plan.folder.database)], check=True)
+
+
 class FaultSupervisor(supervisor.Supervisor):
     def _make(self) -> None:
-        super()._make()
+        write = partial(_write_host_files, write=lab_host.write_host_files)
+        with patch.object(lab_host, "write_host_files", write):
+            super()._make()
         second.join(self._topology)
         guard = self._folder.guard(GATEWAY2)
         guard.write_text(second.guard_text(self._topology))

@@ -14,7 +14,9 @@ from tests.faults.schedule import (
     SERVER,
     Ask,
     Cut,
+    FillDisk,
     Flush,
+    FreeDisk,
     GiveConnectionsBack,
     GiveRole,
     Kill,
@@ -61,6 +63,7 @@ def test_on_replicas_each_of_their_faults_is_done() -> None:
     """To one of three, while the rest of the schedule is as it was."""
     schedules = [on_replicas(drawn(seed)) for seed in range(1, 61)]
     steps = {step.action for schedule in schedules for step in schedule.steps}
+    assert {FillDisk(is_log=True), FillDisk(is_log=False), FreeDisk()} <= steps
     assert {Kill(DATABASE), Promote(), UseUpConnections(), GiveConnectionsBack()} <= steps
     assert not steps & {Kill(SERVER), Stop(SERVER), Cut(SERVER)}, "there is a balancer"
     for replica in REPLICAS:

@@ -22,6 +22,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg.conninfo import make_conninfo
+
 import bascule
 from bascule.client.connection import Answer, Connection, trust_file
 from bascule.client.tokens import Credentials, Person, Token
@@ -124,9 +127,17 @@ class World:
         if self.topology.database is not None:
             with self.connection() as admin:
                 accounts.ask_for_people(admin, self.folder.root)
+            self._keep_log_small()
         with self.connection() as admin:
             accounts.ask_for_approvers(admin, self.folder.root)
         self._watch()
+
+    def _keep_log_small(self) -> None:
+        """The database's disk is small."""
+        place = make_conninfo("", host=str(self.folder.database), user="postgres")
+        with psycopg.connect(place, dbname="postgres", autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET max_wal_size = '64MB'")
+            connection.execute("SELECT pg_reload_conf()")
 
     def down(self) -> None:
         for watcher in self._watchers:
@@ -137,6 +148,8 @@ class World:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._launched.process.wait(20)
         self.lab.down()
+        if self.folder.database.is_mount():
+            run("umount", "--lazy", str(self.folder.database))
         for (
             name
         ) in self.topology.namespaces:  # that of ``second`` too, if its supervisor was killed
