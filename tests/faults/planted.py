@@ -199,13 +199,13 @@ PLANTED: dict[str, Bug] = {
         "since, now) is not None or True:\n        return True\n    user = reader",
         (
             (0.1, SetRules("web-1", "base", "two")),
-            (0.8, _ask(LONG)),
-            (1.3, Answer("erin", "alice")),
-            (1.9, TakeVoice("erin", is_disabled=False)),
-            (2.5, Answer("frank", "alice")),
-            (5.0, GiveVoice("erin")),
+            (3.0, _ask(LONG)),
+            (5.0, Answer("erin", "alice")),
+            (6.5, TakeVoice("erin", is_disabled=False)),
+            (8.0, Answer("frank", "alice")),
+            (12.5, GiveVoice("erin")),
         ),
-        5.5,
+        13.0,
         _UNCOVERED,
         (
             Change(
@@ -221,31 +221,32 @@ PLANTED: dict[str, Bug] = {
         'return None if is_person else "OwnRequest"',
         (
             (0.1, SetRules("web-1", "base", "one")),
-            (0.8, Ask(BOTH, "web-1", (KEEP_PORT,), "client", LONG)),
-            (1.3, Answer(BOTH, BOTH)),
+            (3.0, Ask(BOTH, "web-1", (KEEP_PORT,), "client", LONG)),
+            (5.0, Answer(BOTH, BOTH)),
         ),
-        5.0,
+        9.0,
         _UNCOVERED,
     ),
     "what waits opens": Bug(
-        "services/requests.py",
-        "        act.settled.add(request.id)\n        return Initiated(request, ())\n",
-        "        act.settled.add(request.id)\n        allowed = found.decision.allowed\n"
-        "        record_begun(tx, act, request, allowed, tuple(tx.open_request(request, allowed.grants)))\n"
-        "        return Initiated(request, ())\n",
-        ((0.1, SetRules("web-1", "base", "one")), (0.8, _ask(LONG))),
-        4.0,
+        "services/waiting.py",
+        "        if pending.asked(counted) is not None:\n",
+        "        if pending.asked(counted) is not None and not counted:\n",
+        (
+            (0.1, SetRules("web-1", "base", "two")),
+            (3.0, _ask(LONG)),
+            (5.0, Answer("erin", "alice")),  # with the first yes of two
+        ),
+        9.0,
         _UNCOVERED,
     ),
     "another policy's rules are forgotten": Bug(
         "services/requests.py",
-        "    approval = approval_of(tx, request.requestor_id, found.values(), act)\n",
-        "    approval = approval_of(tx, request.requestor_id, found.values(), act)\n"
-        "    approval = replace(\n"
-        "        approval, policies=[each for each in approval.policies if each.id == policy.id]\n"
+        "        *_said_by(points),\n        approval,\n    )\n",
+        "        *_said_by(points),\n"
+        "        replace(approval, policies=[e for e in approval.policies if e.id == policy.id]),\n"
         "    )\n",
-        ((0.1, SetGate("web-1", "one")), (0.8, _ask(LONG, port=KILL_PORT))),
-        4.0,
+        ((0.1, SetGate("web-1", "one")), (3.0, _ask(LONG, port=KILL_PORT))),
+        7.0,
         _UNCOVERED,
     ),
     "a revocation leaves no event": Bug(
