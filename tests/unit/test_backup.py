@@ -45,6 +45,7 @@ KEPT = {
         "approval_votes",
         "approvals",
         "makers",
+        "reviews",
     ),  # what waits lapses by its use case
     *("access_stamp", "agents", "bindings", "checkpoints", "closed_ports", "credentials", "duties"),
     *("event_counts", "event_places", "event_seals", "events", "exposure_history"),

@@ -147,6 +147,7 @@ def test_what_a_sink_wants() -> None:
     assert some.wants("GrantOpened", 3)
     assert not some.wants("GrantOpened", 2)
     assert not some.wants("GrantEnded", 5)
+    assert some.wants("EmergencyAccess", 1), "no sink is limited to less"
 
 
 def test_two_secrets_are_valid_for_a_day_and_neither_shows() -> None:

@@ -17,6 +17,7 @@ from bascule.domain.actions import (
     ASSIGNMENT_WRITE,
     DATA_ACTIONS,
     DISPLAY,
+    EMERGENCY,
     ENROLMENT_DELETE,
     ENROLMENT_WRITE,
     INITIATE,
@@ -34,6 +35,7 @@ from bascule.domain.builtin_roles import (
     AZURE_ROLES,
     BUILTIN_ROLES,
     CONTRIBUTOR,
+    EMERGENCY_ACCESS,
     OWNER,
     READER,
     SECURITY_ADMIN,
@@ -244,13 +246,21 @@ def test_the_least_powerful_role_is_named_first() -> None:
                 USER_ACCESS_ADMINISTRATOR,
                 SECURITY_READER,
                 SECURITY_ADMIN,
+                EMERGENCY_ACCESS,
             },
         ),
         (INITIATE, {OWNER, CONTRIBUTOR, SECURITY_ADMIN}),
         (POLICY_WRITE, {OWNER, CONTRIBUTOR, SECURITY_ADMIN}),
         (
             MACHINE_READ,
-            {OWNER, CONTRIBUTOR, READER, USER_ACCESS_ADMINISTRATOR, VIRTUAL_MACHINE_CONTRIBUTOR},
+            {
+                OWNER,
+                CONTRIBUTOR,
+                READER,
+                USER_ACCESS_ADMINISTRATOR,
+                VIRTUAL_MACHINE_CONTRIBUTOR,
+                EMERGENCY_ACCESS,
+            },
         ),
         (MACHINE_WRITE, {OWNER, CONTRIBUTOR, VIRTUAL_MACHINE_CONTRIBUTOR}),
         (REQUEST_REVOKE, {OWNER, CONTRIBUTOR}),
@@ -260,6 +270,7 @@ def test_the_least_powerful_role_is_named_first() -> None:
         (ENROLMENT_DELETE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
         (ASSIGNMENT_READ, set(AZURE_ROLES)),
         (REQUEST_APPROVE, {ACCESS_APPROVER}),
+        (EMERGENCY, {EMERGENCY_ACCESS}),
         (RULES_WRITE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
     ],
 )
@@ -298,7 +309,7 @@ def test_a_reader_only_reads() -> None:
 
 
 def test_the_built_in_roles_are_azures() -> None:
-    assert len({each.id for each in BUILTIN_ROLES}) == len(BUILTIN_ROLES) == 8
+    assert len({each.id for each in BUILTIN_ROLES}) == len(BUILTIN_ROLES) == 9
     for each in BUILTIN_ROLES:
         assert is_guid(each.id)
         assert each.is_builtin

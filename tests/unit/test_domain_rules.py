@@ -21,6 +21,7 @@ from bascule.domain.rules import (
     check_rule,
     check_rules,
     holds,
+    holds_as_judged,
     is_zone,
     longest_span,
     span_with,
@@ -36,6 +37,7 @@ from bascule.domain.stages import (
 )
 
 HOUR = timedelta(hours=1)
+TICK = timedelta(microseconds=1)
 MONDAY = datetime(2030, 1, 7, 12, tzinfo=UTC)
 WEB = machine_id("0f068dd1-b3bf-4d9d-af3b-567752fe2e84", "prod", "web-1")
 BOB = Stage(Approvers(("bob",)))
@@ -98,6 +100,12 @@ def prefixes(*texts: str) -> tuple[AddressPrefix, ...]:
         (Conditions(longer_than=HOUR), asked(), NARROW),
         (Conditions(longer_than=HOUR), asked(span=2 * HOUR), BOTH),
         (Conditions(longer_than=HOUR), asked(span=None), WIDE),
+        (Conditions(factor_older_than=HOUR), asked(factor_age=HOUR), NARROW),
+        (Conditions(factor_older_than=HOUR), asked(factor_age=HOUR + TICK), BOTH),
+        (Conditions(factor_older_than=HOUR), asked(), WIDE),  # not known, as of a program
+        (Conditions(factor_within=HOUR), asked(factor_age=HOUR), BOTH),
+        (Conditions(factor_within=HOUR), asked(factor_age=HOUR + TICK), NARROW),
+        (Conditions(factor_within=HOUR), asked(), WIDE),
         (Conditions(times=Window("No/Where")), asked(), WIDE),
         (Conditions(times=Window("UTC", (0,), 12 * 60, 13 * 60)), asked(), BOTH),
         (Conditions(times=Window("UTC", (0,), 12 * 60, 12 * 60 + 59)), asked(), WIDE),
@@ -111,6 +119,28 @@ def test_a_condition_beside_what_nearly_holds(
     conditions: Conditions, one: Asked, expected: tuple[bool, bool]
 ) -> None:
     assert both(conditions, one) == expected
+
+
+@pytest.mark.parametrize(
+    ("conditions", "one", "expected"),
+    [
+        (Conditions(), asked(), True),
+        (Conditions(groups=("staff",)), asked(), True),
+        (Conditions(groups=("ops",)), asked(), False),
+        (Conditions(groups=("staff",)), asked(groups=None), False),
+        (Conditions(tags=(("env", "production"),)), asked(tags=None), False),
+        (Conditions(longer_than=HOUR), asked(span=None), False),
+        (Conditions(times=Window("No/Where")), asked(), False),
+        (Conditions(factor_older_than=HOUR), asked(), False),
+        (Conditions(ports=(22,), longer_than=HOUR), asked(span=2 * HOUR), True),
+        (Conditions(ports=(22,), longer_than=HOUR), asked(span=None), False),
+    ],
+)
+def test_what_could_not_be_judged_stops_no_emergency(
+    conditions: Conditions, one: Asked, expected: bool
+) -> None:
+    """EDGES J10: what was judged does."""
+    assert holds_as_judged(Rule("r", Effect.DENY, conditions), one) is expected
 
 
 def at(text: str) -> datetime:
@@ -272,6 +302,20 @@ GOOD = Rule("two", Effect.APPROVE, Conditions(), (BOB,))
             replace(GOOD, conditions=Conditions(longer_than=timedelta(days=8))),
             [("InvalidDuration", "conditions.longerThan")],
         ),
+        (replace(GOOD, conditions=Conditions(factor_older_than=HOUR)), []),
+        (Rule("r", Effect.ALLOW, Conditions(factor_within=HOUR)), []),
+        (
+            replace(GOOD, conditions=Conditions(factor_within=HOUR)),
+            [("ConditionNotOfEffect", "conditions.secondFactorWithin")],
+        ),
+        (
+            Rule("r", Effect.ALLOW, Conditions(factor_older_than=HOUR)),
+            [("ConditionNotOfEffect", "conditions.secondFactorOlderThan")],
+        ),
+        (
+            Rule("r", Effect.DENY, Conditions(factor_older_than=timedelta(seconds=59))),
+            [("InvalidDuration", "conditions.secondFactorOlderThan")],
+        ),
     ],
 )
 def test_a_rule_is_checked(rule: Rule, expected: list[tuple[str, str]]) -> None:
@@ -307,6 +351,9 @@ LATER = Stage(Approvers(("bob",)), 1, timedelta(minutes=5), OPS)
         (Stage(Approvers(("bob", "carol")), 3), ["NeededOfTooFew"]),
         (Stage(Approvers(("bob",), ("ops",)), 3), []),
         (Stage(Approvers(groups=tuple(map(str, range(MOST_APPROVERS + 1))))), ["TooManyApprovers"]),
+        (replace(BOB, factor_within=timedelta(minutes=1)), []),
+        (replace(BOB, factor_within=timedelta(seconds=59)), ["InvalidDuration"]),
+        (replace(BOB, factor_within=timedelta(days=7, seconds=1)), ["InvalidDuration"]),
         (replace(LATER, escalate_after=None), ["EscalationIncomplete"]),
         (replace(LATER, escalate_to=Approvers()), ["EscalationIncomplete"]),
         (replace(LATER, escalate_after=timedelta(seconds=59)), ["InvalidEscalation"]),

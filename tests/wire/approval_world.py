@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -11,7 +12,10 @@ from starlette.testclient import TestClient
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.domain.builtin_roles import ACCESS_APPROVER
+from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.principals import Group, Membership, User
+from bascule.domain.tokens import Flow, SignIn, TokenFamily
+from bascule.identity.tokens import Person
 from tests.wire.house import BASCULE, JIT, House, port_rule
 from tests.wire.people import give, make_role
 
@@ -23,12 +27,33 @@ class Human:
 
     def __init__(self, house: House, name: str) -> None:
         self.house, self.name, self.id = house, name, str(uuid.uuid4())
+        self.family: TokenFamily | None = None
         user = User(self.id, f"{name}@corp.example", name.title(), True, house.clock.now())
         house.do(lambda tx, _: tx.put_user(user))
+
+    def show_factor(self, ago: float | None = 0.0) -> Human:
+        """Calls have from now on a token of a sign-in with a factor shown so many seconds ago."""
+        now = self.house.clock.now()
+        at = None if ago is None else now - timedelta(seconds=ago)
+        user = self.house.see(lambda reader: reader.user(self.id))
+        assert user is not None
+        sign_in = SignIn(user.id, user.epoch, now, ("pwd", "otp", "mfa"), at)
+        text = str(uuid.uuid4())
+        family = TokenFamily(text, BASCULE_CLI, Flow.BROWSER, sign_in, now, text)
+        self.house.do(lambda tx, _: tx.put_token_family(family))
+        self.family = family
+        return self
 
     @property
     def client(self) -> TestClient:
         """With a token of now."""
+        if self.family is not None:
+            user = self.house.see(lambda reader: reader.user(self.id))
+            person = None if user is None else Person(user, self.family.sign_in, "", self.family.id)
+            token = self.house.token(
+                self.id, PrincipalKind.USER, f"{self.id}/{self.family.sign_in.epoch}", person
+            )
+            return self.house.client_of(token)
         user = self.house.see(lambda reader: reader.user(self.id))
         epoch = 0 if user is None else user.epoch
         token = self.house.token(self.id, PrincipalKind.USER, f"{self.id}/{epoch}")
@@ -119,6 +144,7 @@ class Office:
         policy: str = "default",
         why: str | None = None,
         source: str = SOURCE,
+        emergency: Any = None,
         **end: Any,
     ) -> Any:
         ports = [
@@ -136,6 +162,8 @@ class Office:
         }
         if why is not None:
             body["justification"] = why
+        if emergency is not None:
+            body["bascule"] = {"emergency": emergency}
         path = f"{self.house.policy(policy)}/initiate"
         return (who or self.alice).call("POST", path, body, JIT)
 

@@ -33,6 +33,7 @@ from bascule.identity.provider_http import HttpsProvider
 from bascule.identity.record_key import RecordKey
 from bascule.identity.sealing import Sealer
 from bascule.identity.tls import CertificateKeeper
+from bascule.identity.tokens import Person as SignedIn
 from bascule.identity.tokens import TokenIssuer
 from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.record import EventFilter
@@ -169,7 +170,13 @@ class House:
     def agent_token(self, uid: str) -> str:
         return self.token(uid, PrincipalKind.AGENT, PUBLIC_KEY)
 
-    def token(self, principal_id: str, kind: PrincipalKind, proof: str) -> str:
+    def token(
+        self,
+        principal_id: str,
+        kind: PrincipalKind,
+        proof: str,
+        person: SignedIn | None = None,
+    ) -> str:
         return self.state.tokens.issue(
             principal_id,
             kind,
@@ -179,6 +186,7 @@ class House:
             BASE,
             str(uuid.uuid4()),
             self.clock.now(),
+            person,
         )
 
     def call(

@@ -17,6 +17,7 @@ from bascule.domain.request import AccessRequest
 from bascule.domain.scopes import subscription_scope
 from bascule.interfaces.store import Reader
 from bascule.services.approvers import is_told_as_asked
+from bascule.services.emergencies import may_review
 from bascule.services.hub import request_topic, wait_for
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, denial, rights_of
@@ -94,6 +95,7 @@ def _readable(
     if not (
         sight_of(rights, call.subject.principal_id).sees_request(request)
         or is_told_as_asked(reader, call.subject.principal_id, request, call.now)
+        or may_review(rights, call.subject, request)
     ):
         # At the subscription: a refusal must not name the machines of what may not be read.
         scope = subscription_scope(call.subscription_id)

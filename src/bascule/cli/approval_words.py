@@ -25,6 +25,7 @@ MAY_NOT = {
     "NotIndependent": "You are not independent of who asked or of who approved.",
     "AlreadyApproved": "You have approved it.",
     "NotWaiting": "It does not wait any more.",
+    "SecondFactorTooOld": "Show your second factor again first: bascule login --again",
 }
 
 
@@ -91,6 +92,8 @@ def fact_lines(request: AccessRequest, now: datetime) -> list[str]:
     if approval is not None:
         lines.append(f"Length     {length_words(approval, now)}")
     lines.append(f"Reason     {request.justification or '(none given)'}")
+    if request.is_emergency:
+        lines += emergency_lines(request, now)
     if approval is None:
         return lines
     lines.append(
@@ -115,6 +118,33 @@ def fact_lines(request: AccessRequest, now: datetime) -> list[str]:
             f"You        may not approve it: {MAY_NOT.get(approval.may_not, approval.may_not)}"
         )
     return lines
+
+
+def emergency_lines(request: AccessRequest, now: datetime) -> list[str]:
+    """Of emergency access: who used it, what for, and what somebody else found."""
+    review = request.review
+    lines = [
+        f"Emergency  {request.requestor}, {show_instant(request.started_at, now)}, without approval"
+    ]
+    if review is not None:
+        lines.append(f"Reviewed   by {review.name}, {show_instant(review.at, now)}: {review.note}")
+    elif request.needs_review:
+        lines.append("Reviewed   not yet")
+    return lines
+
+
+def emergency_rows(requests: Sequence[AccessRequest], now: datetime) -> list[list[str]]:
+    return [
+        [
+            show_minute(each.started_at, now),
+            each.requestor,
+            summary(each),
+            each.justification,
+            "you may review it" if each.may_review else "somebody else reviews it",
+            each.id,
+        ]
+        for each in requests
+    ]
 
 
 def _cause_words(cause: Cause) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bascule.cli.choose import choose
-from bascule.cli.reason import reason_for
+from bascule.cli.reason import reason_for, span_for, tell_emergency
 from bascule.cli.show import SSH_PORT, unopened
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client import access
@@ -27,11 +27,13 @@ def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) ->
     """
     name = rules.machine_id.name
     choice = choose(rules, [number], wish.policy_name)
-    asked = PortRequest(number, wish.span or choice.default_span, None, None)
-    why = reason_for(choice, name, wish.why)
+    span = wish.span or span_for(choice, is_emergency=wish.is_emergency)
+    asked = PortRequest(number, span, None, None)
+    why = reason_for(choice, name, wish.why, must=wish.is_emergency)
     request_id, is_waiting = access.ask(
-        connection, choice.policy_id, rules.machine_id, [asked], why
+        connection, choice.policy_id, rules.machine_id, [asked], why, is_emergency=wish.is_emergency
     )
+    tell_emergency(is_emergency=wish.is_emergency)
     if is_waiting:
         from bascule.cli.until_decided import until_decided  # noqa: PLC0415  # reason: most requests wait for nobody
 

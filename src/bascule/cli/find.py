@@ -89,6 +89,31 @@ def find_request(connection: Connection, wanted: str) -> AccessRequest:
     )
 
 
+def requestor_words(request: AccessRequest) -> str:
+    """Who asked, and whether as an emergency."""
+    return f"{request.requestor} (EMERGENCY)" if request.is_emergency else request.requestor
+
+
+def find_unreviewed(connection: Connection, wanted: str) -> AccessRequest:
+    """A request by its id, or by the first characters of the id of emergency access to be reviewed."""
+    if is_guid(wanted):
+        return get_request(connection, wanted.lower())
+    listed = list_requests(connection, needs_review=True)
+    found = [each for each in listed if wanted and each.id.startswith(wanted.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput(
+            f"{len(found)} requests begin with {wanted}. Give more characters of the id:",
+            code="AmbiguousRequest",
+            problems=_candidates(found),
+        )
+    raise NotFound(
+        f"No emergency access that needs a review begins with {clean(wanted)[:80]!r}.",
+        advice="To see what does: bascule approvals --emergencies",
+    )
+
+
 def find_waiting(connection: Connection, wanted: str) -> AccessRequest:
     """A request by its id, or by the first characters of the id of one that waits for approval."""
     if is_guid(wanted):

@@ -81,6 +81,12 @@ Examples:
     "--browser", "by_browser", is_flag=True, help="Sign in with a browser on this computer."
 )
 @click.option(
+    "--again",
+    "is_again",
+    is_flag=True,
+    help="Sign in to the same server again, and show your second factor again.",
+)
+@click.option(
     "--service-principal", "is_program", is_flag=True, help="Sign in as a program; named as in az."
 )
 @click.option(
@@ -111,6 +117,7 @@ def login(
     subscription: str | None,
     group: str | None,
     by_browser: bool,
+    is_again: bool,
     is_program: bool,
     client_id: str | None,
     client_secret: str | None,
@@ -141,6 +148,8 @@ def login(
         "client_secret": client_secret,
     }
     known = _read_admin(admin_file) if admin_file is not None else {}
+    if is_again:
+        known |= _as_before(is_program=is_program or admin_file is not None)
     known |= {name: value for name, value in given.items() if value is not None}
     asked = known.get("endpoint") or _ask("Endpoint", "Server (https://host:port)")
     known["endpoint"] = parse_endpoint(asked, "--endpoint")
@@ -153,7 +162,9 @@ def login(
     is_program = is_program or bool(known.get("client_id") or known.get("client_secret"))
     if by_browser and is_program:
         raise InvalidInput("--browser is for people; a program signs in with its id and secret.")
-    profile, token = _sign_in(known, is_program=is_program, by_browser=by_browser)
+    profile, token = _sign_in(
+        known, is_program=is_program, by_browser=by_browser, is_again=is_again
+    )
     path = save_profile(profile)
     keep_token(profile, token)  # last: a sign-in that fails leaves the one before as it was
     say(f"Signed in to {profile.endpoint} as {profile.who}")
@@ -161,7 +172,7 @@ def login(
 
 
 def _sign_in(
-    known: Mapping[str, str], *, is_program: bool, by_browser: bool
+    known: Mapping[str, str], *, is_program: bool, by_browser: bool, is_again: bool = False
 ) -> tuple[Profile, Token]:
     """A profile whose credentials the server took; what it says of itself is filled in."""
     group = known.get("resource_group", DEFAULT_GROUP)
@@ -184,7 +195,7 @@ def _sign_in(
             client_secret=_secret(known.get("client_secret", "")),
         )
     else:
-        profile, token = sign_in_person(profile, by_browser=by_browser)
+        profile, token = sign_in_person(profile, by_browser=by_browser, is_again=is_again)
     with try_out(profile, token) as connection:
         if is_program:
             connection.sign_in()
@@ -194,6 +205,20 @@ def _sign_in(
             connection.subscription_id = signed_in.subscription_id
             signed_in = replace(signed_in, name=_name(connection))
         return signed_in, connection.token()
+
+
+def _as_before(*, is_program: bool) -> dict[str, str]:
+    """Where the saved sign-in leads to; raises where it is no person's."""
+    before = load_profile()
+    if is_program or before.client_secret:
+        raise InvalidInput("--again is for people: a program has no second factor.")
+    return {
+        "endpoint": before.endpoint,
+        "ca_file": before.ca_file,
+        "tenant_id": before.tenant_id,
+        "subscription_id": before.subscription_id,
+        "resource_group": before.resource_group,
+    }
 
 
 def _name(connection: Connection) -> str:

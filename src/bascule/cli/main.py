@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Lazy] = {
     ),
     "approve": Lazy("bascule.cli.approve:approve", "Approve a request that waits.", _ACCESS),
     "deny": Lazy("bascule.cli.approve:deny", "Deny a request that waits.", _ACCESS),
+    "review": Lazy("bascule.cli.review:review", "Review emergency access.", _ACCESS),
     "withdraw": Lazy("bascule.cli.approve:withdraw", "Take back your waiting request.", _ACCESS),
     "status": Lazy(
         "bascule.cli.status:status", "Show what is open, for whom, until when.", _ACCESS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import click
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from bascule.client.reading import Data
     from bascule.client.sign_in import Server
 
+RENEWAL_PAGE = "/portal/account/second-factor"  # asks for the second factor, then leads on
 
-def sign_in_person(profile: Profile, *, by_browser: bool) -> tuple[Profile, Token]:
+
+def sign_in_person(
+    profile: Profile, *, by_browser: bool, is_again: bool = False
+) -> tuple[Profile, Token]:
     """Sign somebody in; the profile with the name, and the tokens, which are not kept yet."""
     from bascule.client.connection import trust_of  # noqa: PLC0415  # reason: slow to load, --help must not wait
     from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
@@ -29,7 +34,8 @@ def sign_in_person(profile: Profile, *, by_browser: bool) -> tuple[Profile, Toke
 
     https = Https(profile.endpoint, trust_of(profile.ca_file))
     try:
-        answer = _ask(Server(https, profile.endpoint, profile.tenant_id), by_browser=by_browser)
+        server = Server(https, profile.endpoint, profile.tenant_id)
+        answer = _ask(server, by_browser=by_browser, is_again=is_again)
     except HttpsFailure as error:
         raise unreachable(profile.endpoint, error) from None
     finally:
@@ -37,16 +43,24 @@ def sign_in_person(profile: Profile, *, by_browser: bool) -> tuple[Profile, Toke
     return replace(profile, user=user_name(answer)), read_token(200, answer, SystemClock().now())
 
 
-def _ask(server: Server, *, by_browser: bool) -> Data:
+def _renewing(url: str, endpoint: str) -> str:
+    """The page that asks for the second factor, and then leads to this one of the same server."""
+    leads_to = url.removeprefix(endpoint)
+    return f"{endpoint}{RENEWAL_PAGE}?{urlencode({'next': leads_to})}"
+
+
+def _ask(server: Server, *, by_browser: bool, is_again: bool) -> Data:
     import webbrowser  # noqa: PLC0415  # reason: as above
 
     from bascule.client import sign_in  # noqa: PLC0415  # reason: as above
 
     def tell(page: str, code: str) -> None:
+        page = _renewing(page, server.endpoint) if is_again else page
         note(f"To sign in, open {page} on any device and enter the code {code}")
         note("Waiting...")
 
     def open_page(url: str) -> None:
+        url = _renewing(url, server.endpoint) if is_again else url
         note("Your browser should open this page; if it does not, open it yourself:")
         note(url)
         webbrowser.open(url)

@@ -182,6 +182,20 @@ def _conditions(command: F) -> F:
             type=click.Choice(["confirmed", "unconfirmed"]),
             help="What the policy's ticket system says (bascule policy ticket).",
         ),
+        click.option(
+            "--second-factor-within",
+            "factor_within",
+            type=SPAN,
+            metavar="DURATION",
+            help="Of allow: a second factor was shown in this time (app or passkey).",
+        ),
+        click.option(
+            "--second-factor-older-than",
+            "factor_older_than",
+            type=SPAN,
+            metavar="DURATION",
+            help="Of deny and approve: none was, so far as is known.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -219,6 +233,13 @@ Examples:
     "--needed", type=click.IntRange(1, 10), metavar="N", help="How many of them. Default: 1."
 )
 @click.option(
+    "--approver-second-factor",
+    "approver_factor",
+    type=SPAN,
+    metavar="DURATION",
+    help="Approvers have shown a second factor in this time.",
+)
+@click.option(
     "--escalate-after", type=SPAN, metavar="DURATION", help="When --escalate-to is asked as well."
 )
 @click.option(
@@ -252,8 +273,11 @@ def set_command(
     at_most: timedelta | None,
     longer_than: timedelta | None,
     ticket: str | None,
+    factor_within: timedelta | None,
+    factor_older_than: timedelta | None,
     approvers: tuple[str, ...],
     needed: int | None,
+    approver_factor: timedelta | None,
     escalate_after: timedelta | None,
     escalated: tuple[str, ...],
     file: Path | None,
@@ -267,8 +291,10 @@ def set_command(
     given = _from_file(file)
     conditions: dict[str, Any] = dict(given.get("conditions") or {})
     stages: list[Any] = list(given.get("stages") or [])
-    if not approvers and (needed or escalated or escalate_after):
-        raise click.UsageError("--needed and --escalate-... go with --approver.")
+    if not approvers and (needed or escalated or escalate_after or approver_factor):
+        raise click.UsageError(
+            "--needed, --approver-second-factor and --escalate-... go with --approver."
+        )
     if bool(escalated) is not (escalate_after is not None):
         raise click.UsageError("--escalate-after and --escalate-to go together.")
     times = _times(days, hours, time_zone)
@@ -278,8 +304,10 @@ def set_command(
         "ports": list(ports),
         "sourcesWithin": list(sources),
         "times": times,
-        "atMost": format_duration(at_most) if at_most is not None else "",
-        "longerThan": format_duration(longer_than) if longer_than is not None else "",
+        "atMost": _duration(at_most),
+        "longerThan": _duration(longer_than),
+        "secondFactorWithin": _duration(factor_within),
+        "secondFactorOlderThan": _duration(factor_older_than),
     }
     conditions |= {key: value for key, value in plain.items() if value}
     if ticket is not None:
@@ -292,7 +320,10 @@ def set_command(
         }
         conditions |= {key: value for key, value in named.items() if value}
         if approvers:
-            stages = [stage_of(connection, approvers, needed, escalate_after, escalated)]
+            stage = stage_of(connection, approvers, needed, escalate_after, escalated)
+            if approver_factor is not None:
+                stage["secondFactorWithin"] = format_duration(approver_factor)
+            stages = [stage]
         properties: dict[str, Any] = {"effect": effect, "conditions": conditions}
         if stages:
             properties["stages"] = stages
@@ -382,6 +413,10 @@ def _tell(connection: Connection, found: AccessRule, output: str) -> None:
 
 def _name(name: str) -> str:
     return parse_name(name, "Rule")
+
+
+def _duration(span: timedelta | None) -> str:
+    return "" if span is None else format_duration(span)
 
 
 def _tags(words: Iterable[str]) -> dict[str, str]:

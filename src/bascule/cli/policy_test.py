@@ -70,6 +70,13 @@ Examples:
     "--at", metavar="TIME", default=None, help="When: 23:00, 2030-01-31T23:00. Default: now."
 )
 @click.option(
+    "--second-factor-age",
+    "factor_age",
+    type=SPAN,
+    metavar="DURATION",
+    help="How old their second factor would be. Default: not known.",
+)
+@click.option(
     "--policy", "policy_name", default="", metavar="NAME", help="The policy that would be used."
 )
 @output_option
@@ -82,6 +89,7 @@ def test_command(
     why: str,
     ticket: str,
     at: str | None,
+    factor_age: timedelta | None,
     policy_name: str,
     output: str,
 ) -> None:
@@ -106,6 +114,8 @@ def test_command(
         }
         if at is not None:
             question["at"] = format_utc(parse_until(at, connection.now(), "--at"))
+        if factor_age is not None:
+            question["secondFactorAge"] = format_duration(factor_age)
         policy = find_policy(connection, str(choice.policy_id))
         answer = try_rules(connection, policy, question)
     _tell(answer, output)

@@ -42,6 +42,7 @@ class Wish(NamedTuple):
     policy_name: str = ""
     family: int = 0  # 4 or 6; 0 is either
     is_live_only: bool = False  # ask for nothing new
+    is_emergency: bool = False  # if one has to be asked for
 
 
 def reach(connection: Connection, machine: Located, wish: Wish) -> Way:

@@ -12,7 +12,7 @@ from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, short_id
 from bascule.cli.parameters import MACHINE, MY_ADDRESS, PORT_NUMBER, SPAN, SourceType
 from bascule.cli.printing import emit_json, note, output_option, say
-from bascule.cli.reason import reason_for
+from bascule.cli.reason import reason_for, span_for, tell_emergency
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
 from bascule.cli.waiting import (
@@ -36,7 +36,8 @@ Examples:
   bascule request web-1
   bascule request web-1 -p 22 -p 5432 --for 30m --why "ticket 4711"
   bascule request web-1 --until 17:30 --from 198.51.100.0/24
-  bascule request web-1 --no-wait -o json"""
+  bascule request web-1 --no-wait -o json
+  bascule request web-1 --emergency --why "the database is down\""""
 )
 @click.argument("machine", type=MACHINE)
 @click.option(
@@ -84,6 +85,13 @@ Examples:
     metavar="NAME",
     help="Policy to use. Default: the one that allows the longest duration.",
 )
+@click.option(
+    "--emergency",
+    "is_emergency",
+    is_flag=True,
+    help="Without approval, for at most an hour, with the role Bascule Emergency Access, a second factor "
+    "shown in the last 15 minutes, and --why. Owners are told at once; somebody else reviews it.",
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait until the port is open.")
 @output_option
 def request(
@@ -94,6 +102,7 @@ def request(
     source: str,
     why: str,
     policy_name: str,
+    is_emergency: bool,
     no_wait: bool,
     output: str,
 ) -> None:
@@ -112,13 +121,16 @@ def request(
         rules = get_machine_rules(connection, found.id)
         choice = choose(rules, ports, policy_name)
         if span is None and ends_at is None:
-            span = choice.default_span
+            span = span_for(choice, is_emergency=is_emergency)
         from_where = None if source == MY_ADDRESS else source
         asked = [PortRequest(number, span, ends_at, from_where) for number in choice.ports]
-        why = reason_for(choice, found.name, why)
+        why = reason_for(choice, found.name, why, must=is_emergency)
         if rules.patience is not None:
             tell_patience(rules.patience)
-        request_id, is_waiting = ask(connection, choice.policy_id, found.id, asked, why)
+        request_id, is_waiting = ask(
+            connection, choice.policy_id, found.id, asked, why, is_emergency=is_emergency
+        )
+        tell_emergency(is_emergency=is_emergency)
         if is_waiting:
             if no_wait:
                 _print_waiting(connection, request_id, output)

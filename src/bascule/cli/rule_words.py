@@ -35,6 +35,10 @@ def condition_words(conditions: Mapping[str, Any], names: Names = MappingProxyTy
         parts.append(f"longer than {_span(conditions['longerThan'])} in a row")
     if "ticketConfirmed" in conditions:
         parts.append(f"its ticket is {'' if conditions['ticketConfirmed'] else 'not '}confirmed")
+    if conditions.get("secondFactorOlderThan"):
+        parts.append(f"second factor older than {_span(conditions['secondFactorOlderThan'])}")
+    if conditions.get("secondFactorWithin"):
+        parts.append(f"second factor within {_span(conditions['secondFactorWithin'])}")
     return " and ".join(parts)
 
 
@@ -50,8 +54,14 @@ def stages_words(stages: Sequence[Mapping[str, Any]], names: Names = MappingProx
     """One after the other."""
     return ", then ".join(
         f"{stage.get('needed', 1)} of {_approvers_words(stage.get('approvers') or {}, names)}"
+        + _factor_words(stage)
         for stage in stages
     )
+
+
+def _factor_words(stage: Mapping[str, Any]) -> str:
+    within = stage.get("secondFactorWithin")
+    return f" (second factor within {_span(within)})" if within else ""
 
 
 def _approvers_words(approvers: Mapping[str, Any], names: Names) -> str:

@@ -24,6 +24,7 @@ def request_json(request: AccessRequest) -> dict[str, object]:
         "state": request.state,
         "requestor": request.requestor,
         "justification": request.justification,
+        **(_emergency_json(request) if request.is_emergency else {}),
         "policyId": request.policy_id,
         "startTimeUtc": format_utc(request.started_at),
         "endTimeUtc": format_utc(request.ends_at) if request.ends_at else None,
@@ -36,6 +37,17 @@ def request_json(request: AccessRequest) -> dict[str, object]:
             }
             for machine in request.machines
         ],
+    }
+
+
+def _emergency_json(request: AccessRequest) -> Mapping[str, object]:
+    review = request.review
+    return {
+        "emergency": True,
+        "needsReview": request.needs_review,
+        "review": None
+        if review is None
+        else {"by": review.name, "at": format_utc(review.at), "note": review.note},
     }
 
 

@@ -68,6 +68,9 @@ Own options (all others are ssh's):
                    you are asked if a policy requires one
   --policy NAME    policy to use
   -p PORT          port; default 22, or the only one offered
+  --emergency      without approval, for at most an hour, if one is needed;
+                   needs --why and a second factor shown in the last 15
+                   minutes; owners are told at once
   --help           this text
 
 \b
@@ -75,7 +78,8 @@ Examples:
   bascule ssh web-1
   bascule ssh admin@web-1 -- systemctl status nginx
   bascule ssh web-1 -L 8080:localhost:80 -N
-  bascule ssh --why "ticket 4711" web-1""",
+  bascule ssh --why "ticket 4711" web-1
+  bascule ssh --emergency --why "the database is down" db-1""",
 )
 @click.argument(
     "arguments",
@@ -105,6 +109,7 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
         why=line.ours.get("why", ""),
         policy_name=line.ours.get("policy", ""),
         family=line.family,
+        is_emergency="emergency" in line.ours,
     )
     with connect() as connection:
         machine = find_located(connection, line.machine)

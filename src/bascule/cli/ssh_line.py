@@ -16,7 +16,8 @@ from bascule.errors import InvalidInput
 
 # What takes a value in ssh's getopt string "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
 WITH_VALUE = frozenset("bceilmopBDEFIJLOPQRSwW")
-OUR_OPTIONS = frozenset({"--for", "--why", "--policy"})
+OUR_FLAGS = frozenset({"--emergency"})
+OUR_OPTIONS = frozenset({"--for", "--why", "--policy", *OUR_FLAGS})
 
 _PORT_OPTION = re.compile(r"\s*port\s*[=\s]\s*\"?(\d{1,5})\"?\s*", re.IGNORECASE)
 _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\-]{0,255}\$?")
@@ -73,7 +74,11 @@ def _take_ours(line: SshLine, word: str, words: list[str]) -> None:
             f"bascule ssh has no option {name[:60]}.",
             advice="See bascule ssh --help. A command for the machine goes after --.",
         )
-    if not separator:
+    if name in OUR_FLAGS:
+        if separator:
+            raise InvalidInput(f"Option {name} takes no value.")
+        value = "yes"
+    elif not separator:
         value = _value_of(name, words)
     line.ours[name.removeprefix("--")] = value
 

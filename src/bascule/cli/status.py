@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine, port_words, short_id, summary
+from bascule.cli.find import find_machine, port_words, requestor_words, short_id, summary
 from bascule.cli.history import HISTORY, print_history
 from bascule.cli.machine_words import few_ports, guarded_words, past_us_json, past_us_table
 from bascule.cli.parameters import MACHINE
@@ -190,7 +190,7 @@ def _ended_part(picture: Picture, now: datetime) -> str:
             machine.id.name,
             port_words(port.number, port.protocol),
             ", ".join(port.sources),
-            request.requestor,
+            requestor_words(request),
             show_minute(port.ends_at, now),
             short_id(request),
         ]
@@ -221,7 +221,7 @@ def _open_part(picture: Picture, now: datetime) -> str:
             machine.id.name,
             port_words(port.number, port.protocol),
             ", ".join(port.sources),
-            request.requestor,
+            requestor_words(request),
             show_minute(port.ends_at, now),
             show_span(port.ends_at - now),
             short_id(request),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bascule.client.reading import (
     Data,
+    flag,
     inner,
     instant,
     number,
@@ -98,6 +99,14 @@ class GrantedMachine(NamedTuple):
     ports: tuple[GrantedPort, ...]
 
 
+class Review(NamedTuple):
+    """What somebody else found of emergency access."""
+
+    name: str
+    at: datetime
+    note: str
+
+
 class AccessRequest(NamedTuple):
     """What was asked for at once, and what became of it."""
 
@@ -112,6 +121,10 @@ class AccessRequest(NamedTuple):
     machines: tuple[GrantedMachine, ...]
     reasons: tuple[str, ...] = ()  # why it was refused or denied
     approval: Approval | None = None  # None: it never waited for one
+    is_emergency: bool = False
+    needs_review: bool = False  # emergency access that nobody has reviewed
+    may_review: bool = False  # the caller may
+    review: Review | None = None
 
     def ports(self) -> list[tuple[GrantedMachine, GrantedPort]]:
         return [(machine, port) for machine in self.machines for port in machine.ports]
@@ -148,6 +161,8 @@ def ask(
     machine: ResourceId,
     ports: Sequence[PortRequest],
     justification: str = "",
+    *,
+    is_emergency: bool = False,
 ) -> Asked:
     """Ask. Raises RequestDenied with every reason."""
     body: dict[str, object] = {
@@ -155,6 +170,8 @@ def ask(
     }
     if justification:
         body["justification"] = justification
+    if is_emergency:
+        body["bascule"] = {"emergency": True}
     answer = connection.call(
         "POST", f"{policy}/initiate", SECURITY_VERSION, body=body, is_decided=True
     )
@@ -199,6 +216,7 @@ def list_requests(
     state: RequestState | None = None,
     waits_for_me: bool = False,
     was_decided_by_me: bool = False,
+    needs_review: bool = False,
 ) -> list[AccessRequest]:
     """Newest first; those for which all holds that is asked for."""
     terms = []
@@ -206,6 +224,8 @@ def list_requests(
         terms.append("waitingFor eq 'me'")
     if was_decided_by_me:
         terms.append("decidedBy eq 'me'")
+    if needs_review:
+        terms.append("needsReview eq true")
     if state is not None:
         terms.append(f"state eq '{state}'")
     if is_live:
@@ -285,7 +305,15 @@ def read_request(data: Data) -> AccessRequest:
         machines=tuple(_read_machine(each) for each in objects(properties, "virtualMachines")),
         reasons=tuple(text(each, "message") for each in objects(properties, "reasons")),
         approval=_read_approval(properties),
+        is_emergency=flag(properties, "emergency"),
+        needs_review=flag(properties, "needsReview"),
+        may_review=flag(properties, "mayReview"),
+        review=_read_review(inner(properties, "review")) if properties.get("review") else None,
     )
+
+
+def _read_review(data: Data) -> Review:
+    return Review(text(data, "displayName", ""), required_instant(data, "at"), text(data, "note"))
 
 
 def _read_approval(properties: Data) -> Approval | None:

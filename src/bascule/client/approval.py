@@ -125,6 +125,11 @@ def deny(connection: Connection, request_id: str, digest: str, reason: str) -> A
     return _answer(connection, request_id, "deny", {"digest": digest, "reason": reason})
 
 
+def review(connection: Connection, request_id: str, remark: str) -> AccessRequest:
+    """Say what you found of somebody else's emergency access."""
+    return _answer(connection, request_id, "review", {"note": remark})
+
+
 def _answer(
     connection: Connection, request_id: str, act: str, body: dict[str, object]
 ) -> AccessRequest:

@@ -6,6 +6,7 @@ What a caller may do is ``roles``, read anew where it counts; whether it is who 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -30,3 +31,10 @@ class Subject:
     name: str  # a user's principal name, else a display name
     address: str = ""  # where the call came from, as the server sees it
     client: str = ""  # the program that called, by its own word (RFC 9110 10.1.5)
+    factor_at: datetime | None = None  # when they last showed a second factor; None: not known
+
+    def factor_age(self, now: datetime) -> timedelta | None:
+        """How old their second factor is; None: not known, also where clocks say that it is yet to come."""
+        if self.factor_at is None or self.factor_at > now:
+            return None
+        return now - self.factor_at

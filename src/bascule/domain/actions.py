@@ -84,6 +84,7 @@ SINK_WRITE = f"{_AUTHORIZATION}/recordSinks/write"
 SINK_DELETE = f"{_AUTHORIZATION}/recordSinks/delete"
 REQUEST_REVOKE = "Bascule.Access/accessRequests/revoke/action"
 REQUEST_APPROVE = "Bascule.Access/accessRequests/approve/action"  # a data action
+EMERGENCY = "Bascule.Access/accessRequests/emergency/action"  # a data action
 RULES_WRITE = f"{_AUTHORIZATION}/accessRules/write"
 POINT_READ = "Bascule.Fleet/enforcementPoints/read"
 EVENT_READ = "Bascule.Audit/events/read"
@@ -93,7 +94,7 @@ CHECKPOINT_WRITE = "Bascule.Audit/checkpoints/write"
 METRICS_READ = "Bascule.Fleet/metrics/read"
 
 # What no wildcard of actions gives, only one of data actions (EDGES J3).
-DATA_ACTIONS = frozenset({REQUEST_APPROVE})
+DATA_ACTIONS = frozenset({REQUEST_APPROVE, EMERGENCY})
 
 DISPLAY: Mapping[str, str] = {
     POLICY_READ: "Gets the just-in-time network access policies",
@@ -163,6 +164,7 @@ DISPLAY: Mapping[str, str] = {
     SINK_DELETE: "Deletes a place that the record is sent to",
     REQUEST_REVOKE: "Revokes access requests of others",
     REQUEST_APPROVE: "Approves or denies access requests of others",
+    EMERGENCY: "Requests emergency access, which needs no approval",
     RULES_WRITE: "Creates or changes rules and approvals of just-in-time network access policies",
     POINT_READ: "Gets enforcement points",
     EVENT_READ: "Gets the events of the record",

@@ -6,7 +6,13 @@ kept: a client that compares finds what it knows. Reader's GUID is Azure's as pu
 
 from __future__ import annotations
 
-from bascule.domain.actions import REQUEST_APPROVE
+from bascule.domain.actions import (
+    EMERGENCY,
+    MACHINE_READ,
+    POLICY_READ,
+    REQUEST_APPROVE,
+    SUBSCRIPTION_READ,
+)
 from bascule.domain.roles import Permission, RoleDefinition
 from bascule.domain.scopes import ROOT
 
@@ -160,6 +166,21 @@ ACCESS_APPROVER = RoleDefinition(
     (ROOT,),
 )
 
+# Ours: no role of Azure's gives emergency access (EDGES J3). Reading what one may request is part of it.
+EMERGENCY_ACCESS = RoleDefinition(
+    "0b6f2f55-7a2e-4c0b-8a3e-5a2b7e0c1d10",
+    "Bascule Emergency Access",
+    "Lets you open ports without approval for at most an hour, with a second factor and a reason. "
+    "Owners are told at once, and somebody else reviews it.",
+    True,
+    (
+        Permission(
+            actions=(POLICY_READ, MACHINE_READ, SUBSCRIPTION_READ), data_actions=(EMERGENCY,)
+        ),
+    ),
+    (ROOT,),
+)
+
 AZURE_ROLES = (
     CONTRIBUTOR,
     OWNER,
@@ -169,4 +190,4 @@ AZURE_ROLES = (
     USER_ACCESS_ADMINISTRATOR,
     VIRTUAL_MACHINE_CONTRIBUTOR,
 )
-BUILTIN_ROLES = (ACCESS_APPROVER, *AZURE_ROLES)
+BUILTIN_ROLES = (ACCESS_APPROVER, EMERGENCY_ACCESS, *AZURE_ROLES)

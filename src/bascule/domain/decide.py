@@ -20,6 +20,8 @@ from types import MappingProxyType
 
 from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Judge, Objection
 from bascule.domain.due import NO_APPROVAL, Approval, judge_port
+from bascule.domain.emergency import check_port as check_emergency
+from bascule.domain.emergency import longest_of
 from bascule.domain.features import KNOWN, Feature, too_old_words
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
@@ -116,6 +118,8 @@ def decide(
             if machine.uid in cannot_drain and any(map(drains, asked_of)):
                 problems.append(Problem("CannotDrain", cannot_drain_words(machine.id.name), at))
             problems += _check_drain(asked_of, machine, guard, at)
+            if request.is_emergency:
+                problems += check_emergency(port, machine, request, live, CLOCK_TOLERANCE, now, at)
             if rule is not None:
                 denied, stages = judge_port(approval, request, machine, port, now, at)
                 problems += denied
@@ -371,8 +375,8 @@ def _grant(
     grant_id: str,
     now: datetime,
 ) -> Grant:
-    longest = guard.max_duration
-    latest = now + (rule.max_duration if longest is None else min(rule.max_duration, longest))
+    limits = [rule.max_duration, *([] if guard.max_duration is None else [guard.max_duration])]
+    latest = now + longest_of(request, limits)
     is_cut = port.ends_at > latest
     return Grant(
         id=grant_id,
@@ -392,6 +396,7 @@ def _grant(
         ends_at_text=format_utc(latest) if is_cut else port.ends_at_text,
         is_source_list=port.is_source_list,
         drain_for=rule.drain_for,
+        is_emergency=request.is_emergency,
     )
 
 

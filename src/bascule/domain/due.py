@@ -21,6 +21,7 @@ from bascule.domain.rules import (
     Rule,
     depends_on_ticket,
     holds,
+    holds_as_judged,
     longest_span,
     span_with,
 )
@@ -58,7 +59,12 @@ def judge_port(
     now: datetime,
     at: Place,
 ) -> tuple[list[Problem], list[tuple[Stage, Because]]]:
-    """Why it is denied, and what stages it asks for; both may be empty."""
+    """Why it is denied, and what stages it asks for; both may be empty.
+
+    An emergency asks for none, and only a *deny* stops it whose conditions were judged (EDGES J10).
+    """
+    if request.is_emergency:
+        return list(_denied_emergency(approval, request, machine, port, now, at)), []
     denied: list[Problem] = []
     due: list[tuple[Stage, Because]] = []
     by_ports: list[tuple[Stage, Because]] = []
@@ -87,6 +93,23 @@ def judge_port(
             why = Because(str(policy.id), "", str(machine.id), port.number)
             by_ports.extend((stage, why) for rule in own for stage in rule.approval)
     return denied, [*due, *by_ports]
+
+
+def _denied_emergency(
+    approval: Approval,
+    request: AccessRequest,
+    machine: Machine,
+    port: RequestedPort,
+    now: datetime,
+    at: Place,
+) -> Iterable[Problem]:
+    plain = asked_as(approval, request, machine, port, now)
+    for policy in approval.policies:
+        if _naming(policy, machine, port):
+            asked = with_ticket(plain, approval, policy, request)
+            for rule in policy.rules:
+                if rule.effect is Effect.DENY and holds_as_judged(rule, asked):
+                    yield _denied(policy, rule, machine, port, at)
 
 
 def holding(policy: Policy, asked: Asked) -> Iterable[Rule]:
@@ -171,6 +194,7 @@ def asked_as(
         starts_at=now,
         ends_at=ends_at,
         span=None if held is None else span_with(now, ends_at, held),
+        factor_age=request.factor_age,
     )
 
 

@@ -62,6 +62,7 @@ class Grant:
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     drain_for: timedelta | None = None  # how long connections may stay beyond its end; of ``drain``
     ends_with_group: str = ""  # the group whose membership's end is the grant's, by name
+    is_emergency: bool = False  # never extended
 
     @property
     def drained_at(self) -> datetime | None:

@@ -17,6 +17,8 @@ from bascule.domain.request import AccessRequest, RequestedPort
 from bascule.domain.stages import Approvers, DueStage, Stage, Vote, first_unmet
 from bascule.domain.tickets import Answered
 from bascule.domain.times import format_utc
+from bascule.errors import Problem
+from bascule.sentences import sentence
 
 MOST_WAITING = 20  # requests of one person
 
@@ -93,6 +95,17 @@ def begin(
         stages=tuple(stages),
         asked_since=(now, *(None for _ in stages[1:])),
         may_approve_own=may_approve_own,
+    )
+
+
+def too_many() -> Problem:
+    return Problem(
+        "TooManyWaiting",
+        sentence(
+            "{most} of your requests wait for approval, which is the maximum. Withdraw one first, or "
+            "wait until one is decided.",
+            most=MOST_WAITING,
+        ),
     )
 
 
@@ -230,6 +243,9 @@ def _stage(stage: Stage) -> Mapping[str, object]:
         "needed": stage.needed,
         "escalateAfter": None if after is None else after.total_seconds(),
         "escalateTo": _approvers(stage.escalate_to),
+        "secondFactorWithin": None
+        if stage.factor_within is None
+        else stage.factor_within.total_seconds(),
     }
 
 

@@ -57,6 +57,14 @@ class AccessRequest:
     reasons: tuple[Problem, ...] = ()  # why it was refused or denied; without targets
     left_out: int = 0  # machines that were asked for and are not kept
     has_waited: bool = False  # for approval
+    is_emergency: bool = False  # needs nobody's approval, and is reviewed afterwards
+    factor_age: timedelta | None = (
+        None  # of the second factor, when it was asked for; None: not known
+    )
+
+    @property
+    def is_refused(self) -> bool:
+        return self.state is RequestState.REFUSED
 
 
 def refused(request: AccessRequest, reasons: Sequence[Problem], request_id: str) -> AccessRequest:

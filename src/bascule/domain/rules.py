@@ -66,6 +66,8 @@ class Conditions:
     at_most: timedelta | None = None
     longer_than: timedelta | None = None
     ticket_confirmed: bool | None = None  # None: it is not asked
+    factor_older_than: timedelta | None = None  # of *deny* and *approve* alone
+    factor_within: timedelta | None = None  # of *allow* alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Asked:
     ends_at: datetime  # exclusive
     span: timedelta | None  # with what the person held there just before
     is_ticket_confirmed: bool | None = None  # by the ticket system of the rule's policy
+    factor_age: timedelta | None = None  # of their second factor, when they asked
 
 
 def holds(rule: Rule, asked: Asked) -> bool:
@@ -108,6 +111,11 @@ def depends_on_ticket(rule: Rule, asked: Asked) -> bool:
     if want.ticket_confirmed is None:
         return False
     return holds(replace(rule, conditions=replace(want, ticket_confirmed=None)), asked)
+
+
+def holds_as_judged(rule: Rule, asked: Asked) -> bool:
+    """Does a *deny* hold although nothing holds that could not be judged (EDGES J10)?"""
+    return all(each is True for each in _judged(rule.conditions, asked, is_wide=True))
 
 
 def _judged(want: Conditions, asked: Asked, is_wide: bool) -> Iterable[bool | None]:
@@ -136,6 +144,14 @@ def _judged(want: Conditions, asked: Asked, is_wide: bool) -> Iterable[bool | No
     if want.ticket_confirmed is not None:
         known = asked.is_ticket_confirmed
         yield None if known is None else known is want.ticket_confirmed
+    yield from _judged_factor(want, asked.factor_age)
+
+
+def _judged_factor(want: Conditions, age: timedelta | None) -> Iterable[bool | None]:
+    if want.factor_older_than is not None:
+        yield None if age is None else age > want.factor_older_than
+    if want.factor_within is not None:
+        yield None if age is None else age <= want.factor_within
 
 
 def _is_who(want: Conditions, asked: Asked) -> bool | None:
@@ -271,6 +287,26 @@ def check_rule(rule: Rule, here: str) -> Iterable[Problem]:
         )
     yield from check_stages(rule.stages, f"{dot}stages")
     yield from _check_conditions(rule.conditions, f"{dot}conditions")
+    yield from _check_factor_age(rule, f"{dot}conditions")
+
+
+def _check_factor_age(rule: Rule, here: str) -> Iterable[Problem]:
+    """An old factor may only ask for more, a fresh one only for less: the other way round is a slip."""
+    allows = rule.effect is Effect.ALLOW
+    if allows and rule.conditions.factor_older_than is not None:
+        yield Problem(
+            "ConditionNotOfEffect",
+            "A rule with the effect allow has secondFactorWithin, not secondFactorOlderThan: an old "
+            "second factor is no reason to allow.",
+            f"{here}.secondFactorOlderThan",
+        )
+    if not allows and rule.conditions.factor_within is not None:
+        yield Problem(
+            "ConditionNotOfEffect",
+            "A rule with the effect deny or approve has secondFactorOlderThan, not secondFactorWithin: "
+            "a fresh second factor is no reason to deny.",
+            f"{here}.secondFactorWithin",
+        )
 
 
 def _check_conditions(want: Conditions, here: str) -> Iterable[Problem]:
@@ -291,7 +327,13 @@ def _check_conditions(want: Conditions, here: str) -> Iterable[Problem]:
             )
     if want.times is not None:
         yield from _check_window(want.times, f"{here}.times")
-    for name, span in (("atMost", want.at_most), ("longerThan", want.longer_than)):
+    spans = {
+        "atMost": want.at_most,
+        "longerThan": want.longer_than,
+        "secondFactorOlderThan": want.factor_older_than,
+        "secondFactorWithin": want.factor_within,
+    }
+    for name, span in spans.items():
         if span is not None and not MINIMUM_SPAN <= span <= MAXIMUM_SPAN:
             yield Problem(
                 "InvalidDuration",

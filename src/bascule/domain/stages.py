@@ -18,6 +18,7 @@ from bascule.sentences import sentence
 MOST_STAGES = 10  # of one rule or port
 MOST_NEEDED = 10  # people of one stage
 MOST_APPROVERS = 50  # users and groups that one stage names, and that one escalation names
+FRESHEST_FACTOR, OLDEST_FACTOR = timedelta(minutes=1), timedelta(days=7)  # both inclusive
 SOONEST_ESCALATION, LATEST_ESCALATION = timedelta(minutes=1), timedelta(days=7)  # both inclusive
 
 
@@ -44,6 +45,7 @@ class Stage:
     needed: int = 1
     escalate_after: timedelta | None = None  # since it was first asked; None: never
     escalate_to: Approvers = field(default_factory=Approvers)  # are asked as well from then on
+    factor_within: timedelta | None = None  # how old an approver's second factor may be; None: any
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,14 @@ def _check_stage(stage: Stage, here: str) -> Iterable[Problem]:
             "NeededOfTooFew",
             sentence("{needed} people cannot agree where fewer are asked.", needed=stage.needed),
             f"{here}.needed",
+        )
+    if stage.factor_within is not None and not (
+        FRESHEST_FACTOR <= stage.factor_within <= OLDEST_FACTOR
+    ):
+        yield Problem(
+            "InvalidDuration",
+            "A length must be from PT1M (1 minute) to P7D (7 days), both inclusive.",
+            f"{here}.secondFactorWithin",
         )
     if stage.escalate_after is None:
         if not stage.escalate_to.is_nobody:

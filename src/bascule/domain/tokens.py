@@ -57,6 +57,9 @@ class SignIn:
     epoch: int  # of the user at that moment
     at: datetime
     methods: tuple[str, ...]  # RFC 8176: pwd, otp, hwk, mfa, ...
+    # When a one-time password or passkey was last shown for it; None: none was. A recovery code and
+    # what an external provider says of factors do not count. No refresh makes it younger.
+    factor_at: datetime | None = None
 
     def holds_for(self, user: User | None) -> bool:
         """Is it still a proof that this user is here?"""

@@ -31,6 +31,7 @@ class Principal:
     name: str
     # Short names of the secrets, keys or epochs that prove it now, never any of themselves.
     proofs: frozenset[str]
+    factor_at: datetime | None = None  # of a person: of the sign-in that the token came of
 
 
 def agent_of(machine: Machine, point: EnforcementPoint) -> Principal:
@@ -76,7 +77,8 @@ def _find_user(
     user, family = known
     if family_id and (family is None or not family.holds(user, now)):
         return None
-    return Principal(user.id, PrincipalKind.USER, user.name, frozenset({proof_of(user)}))
+    factor_at = None if family is None else family.sign_in.factor_at
+    return Principal(user.id, PrincipalKind.USER, user.name, frozenset({proof_of(user)}), factor_at)
 
 
 def proof_of(user: User) -> str:
@@ -109,7 +111,9 @@ def subject_of(token: AccessToken, principal: Principal | None, address: str) ->
             code="AgentUnknown" if _is_gone_agent(token, principal) else "RevokedToken",
             advice="Sign in again; if that fails, ask an administrator for new credentials.",
         )
-    return Subject(principal.id, principal.kind, principal.name, address)
+    return Subject(
+        principal.id, principal.kind, principal.name, address, factor_at=principal.factor_at
+    )
 
 
 def _is_gone_agent(token: AccessToken, principal: Principal | None) -> bool:

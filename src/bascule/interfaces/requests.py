@@ -30,6 +30,7 @@ class RequestReads(Protocol):
         limit: int = 1000,
         waiting_for: tuple[Approver, datetime] | None = None,
         decided_by: str | None = None,
+        needs_review: bool = False,
     ) -> Sequence[AccessRequest]:
         """Newest first (started_at, id descending); ``after`` is the last of the page before.
 
@@ -37,6 +38,7 @@ class RequestReads(Protocol):
         ``states`` keeps those in one of them. Of those that have no grant, such as refused ones,
         ``machine_uid`` keeps those that asked for that machine. ``waiting_for`` keeps those that wait
         for this approver at that moment, ``decided_by`` those that this person approved or denied.
+        ``needs_review`` keeps emergency access that was given and that nobody has reviewed.
         """
         ...
 

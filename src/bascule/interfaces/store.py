@@ -65,6 +65,7 @@ from bascule.interfaces.recovery import RecoveryReads, RecoveryWrites
 from bascule.interfaces.replicas import Outdated, ReplicaReads, ReplicaWrites
 from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.retention import RetentionReads, RetentionWrites
+from bascule.interfaces.reviews import ReviewReads, ReviewWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
 from bascule.interfaces.set_up import SetUpReads, SetUpWrites
 from bascule.interfaces.settling import SettlingReads
@@ -124,6 +125,7 @@ class Reader(
     MailReads,
     MetricReads,
     RecoveryReads,
+    ReviewReads,
     Protocol,
 ):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
@@ -168,6 +170,7 @@ class Transaction(
     LineWrites,
     MailWrites,
     RecoveryWrites,
+    ReviewWrites,
     Protocol,
 ):
     """Reads and writes of one transaction: all of it is kept, or none."""

@@ -57,6 +57,7 @@ from bascule.portal.kept import (
 )
 from bascule.services import sessions
 from bascule.services.act import Act
+from bascule.services.emergencies import unreviewed_for
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.sessions import Visitor
 from bascule.words import Words
@@ -80,7 +81,9 @@ class Visit(Caller):
     look: Look
     session_text: str  # the cookie; never shown
     changes: str  # the mark of the last change before anything was read (``live``)
-    waiting: int = 0  # requests that wait for this visitor's approval, counted up to MOST_COUNTED
+    waiting: int = (
+        0  # requests that wait for this visitor's approval or review, counted up to MOST_COUNTED
+    )
     form: Form = field(default_factory=Form)  # of a POST
     is_unsent: bool = False  # the form came back from a session before: shown, not done
 
@@ -234,7 +237,10 @@ async def _admit(request: Request) -> Visit | None:
     if visitor is None:
         return None
     user, address = visitor.user, caller_address(request)
-    subject = Subject(user.id, PrincipalKind.USER, user.name, address, client_of(request))
+    factor_at = visitor.sign_in.factor_at
+    subject = Subject(
+        user.id, PrincipalKind.USER, user.name, address, client_of(request), factor_at
+    )
     now = state.services.clock.now()
     state.proved.note(visitor.session.id, address, now)
     rights, waiting = await state.services.read_few(lambda reader: _arrival(reader, user.id, now))
@@ -244,11 +250,13 @@ async def _admit(request: Request) -> Visit | None:
 
 
 def _arrival(reader: Reader, user_id: str, now: datetime) -> tuple[Rights, int]:
-    """What this user holds, and how many requests wait for them."""
+    """What this user holds, and how many requests wait for their approval or review."""
     rights = rights_of(reader, user_id, now)
     groups = frozenset(each.group_id for each in reader.memberships_of(user_id, now))
     approver = Approver(user_id, groups, rights.reach(REQUEST_APPROVE))
-    return rights, reader.count_waiting_for(approver, now, MOST_COUNTED)
+    waiting = reader.count_waiting_for(approver, now, MOST_COUNTED)
+    subject = Subject(user_id, PrincipalKind.USER, "")
+    return rights, waiting + len(unreviewed_for(reader, subject, now, MOST_COUNTED))
 
 
 def _is_use(request: Request) -> bool:

@@ -52,6 +52,8 @@ _FIELDS = {
     "conditions.atMost": "at_most",
     "conditions.longerThan": "longer_than",
     "bascule.tickets": "ticket",
+    "conditions.secondFactorOlderThan": "factor_older_than",
+    "conditions.secondFactorWithin": "factor_within",
 }
 
 
@@ -75,6 +77,8 @@ class RuleDraft:
     at_most: str = ""
     longer_than: str = ""
     ticket: str = ""  # confirmed, unconfirmed; empty: it does not matter
+    factor_older_than: str = ""
+    factor_within: str = ""
     stages: Sequence[StageRow] = ()
     errors: Mapping[str, Problem] = field(default_factory=dict)  # by field
 
@@ -107,6 +111,10 @@ def draft_of(rule: Rule, names: Names) -> RuleDraft:
         at_most="" if want.at_most is None else _span_text(want.at_most),
         longer_than="" if want.longer_than is None else _span_text(want.longer_than),
         ticket={None: "", True: CONFIRMED, False: UNCONFIRMED}[want.ticket_confirmed],
+        factor_older_than=""
+        if want.factor_older_than is None
+        else _span_text(want.factor_older_than),
+        factor_within="" if want.factor_within is None else _span_text(want.factor_within),
         stages=stage_rows_of(rule.stages, names),
     )
 
@@ -133,6 +141,8 @@ def read_draft(form: Form) -> RuleDraft:
         at_most=form.text("at_most")[:20],
         longer_than=form.text("longer_than")[:20],
         ticket=form.text("ticket")[:20],
+        factor_older_than=form.text("factor_older_than")[:20],
+        factor_within=form.text("factor_within")[:20],
         stages=read_stage_rows(form),
     )
 
@@ -194,6 +204,8 @@ class _Reading:
             at_most=self._span("at_most", draft.at_most),
             longer_than=self._span("longer_than", draft.longer_than),
             ticket_confirmed=self._take("ticket", lambda: _ticket(draft.ticket)),
+            factor_older_than=self._span("factor_older_than", draft.factor_older_than),
+            factor_within=self._span("factor_within", draft.factor_within),
         )
         if effect is None:
             return None

@@ -73,6 +73,11 @@ def stage_words(words: Words, stage: Stage, names: Names) -> str:
     said = words.ngettext(
         "{n} person must agree: {who}.", "{n} people must agree: {who}.", needed, who=who
     )
+    if stage.factor_within is not None:
+        fresh = words(
+            "Each has shown a second factor in the last {span}.", span=words_of(stage.factor_within)
+        )
+        said = f"{said} {fresh}"
     if stage.escalate_after is None:
         return said
     after = words(
@@ -144,6 +149,17 @@ def _conditions(words: Words, rule: Rule, names: Names) -> Iterable[str]:
             else msgid("no ticket of it is confirmed")
         )
         yield words(text)
+    yield from _factor(words, want)
+
+
+def _factor(words: Words, want: Conditions) -> Iterable[str]:
+    if want.factor_older_than is not None:
+        span = words_of(want.factor_older_than)
+        yield words("no second factor is known to have been shown in the last {span}", span=span)
+    if want.factor_within is not None:
+        yield words(
+            "a second factor was shown in the last {span}", span=words_of(want.factor_within)
+        )
 
 
 def _who(words: Words, want: Conditions, names: Names) -> str:

@@ -27,6 +27,7 @@ _FIELDS = {
     "needed": "needed",
     "escalateAfterMinutes": "after",
     "escalateTo": "to_users",
+    "secondFactorWithin": "factor",
 }
 
 
@@ -40,6 +41,7 @@ class StageRow:
     to_users: str = ""
     to_groups: str = ""
     to_role: bool = False
+    factor: str = ""  # how old a second factor may be; empty: any
     errors: Mapping[str, Problem] = field(default_factory=dict)  # by field
 
 
@@ -63,6 +65,7 @@ def _row_of(stage: Stage, names: Names) -> StageRow:
         told(later.users, names),
         told(later.groups, names),
         later.by_role,
+        "" if stage.factor_within is None else show_span(stage.factor_within),
     )
 
 
@@ -81,6 +84,7 @@ def _read(form: Form, name: str) -> StageRow:
         form.raw(f"{name}.to_users")[:_LONGEST],
         form.raw(f"{name}.to_groups")[:_LONGEST],
         form.has(f"{name}.to_role"),
+        form.text(f"{name}.factor")[:20],
     )
 
 
@@ -129,10 +133,17 @@ class _Reading:
         later = Approvers(
             self._found("to_users", "User"), self._found("to_groups", "Group"), row.to_role
         )
-        needed, after = self._needed(), self._after()
+        needed, after, factor = self._needed(), self._after(), self._factor()
         if self.errors or needed is None:
             return None
-        return Stage(asked, needed, after, later)
+        return Stage(asked, needed, after, later, factor)
+
+    def _factor(self) -> timedelta | None:
+        try:
+            return parse_span(self.row.factor) if self.row.factor else None
+        except BasculeError as error:
+            self._note("factor", error)
+            return None
 
     def _found(self, name: str, kind: str) -> tuple[str, ...]:
         text: str = getattr(self.row, name)

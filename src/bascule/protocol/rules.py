@@ -84,13 +84,19 @@ def conditions_json(want: Conditions) -> dict[str, Any]:
         "ports": list(want.ports),
         "sourcesWithin": [str(each) for each in want.sources_within],
         "times": None if want.times is None else _window_json(want.times),
-        "atMost": None if want.at_most is None else format_duration(want.at_most),
-        "longerThan": None if want.longer_than is None else format_duration(want.longer_than),
+        "atMost": _span_text(want.at_most),
+        "longerThan": _span_text(want.longer_than),
+        "secondFactorOlderThan": _span_text(want.factor_older_than),
+        "secondFactorWithin": _span_text(want.factor_within),
     }
     given = {name: value for name, value in told.items() if value}
     if want.ticket_confirmed is not None:
         given["ticketConfirmed"] = want.ticket_confirmed
     return given
+
+
+def _span_text(span: timedelta | None) -> str | None:
+    return None if span is None else format_duration(span)
 
 
 def _window_json(window: Window) -> dict[str, Any]:
@@ -118,6 +124,8 @@ def stage_json(stage: Stage) -> dict[str, Any]:
     if stage.escalate_after is not None:
         told["escalateAfterMinutes"] = int(stage.escalate_after.total_seconds() // 60)
         told["escalateTo"] = approvers_json(stage.escalate_to)
+    if stage.factor_within is not None:
+        told["secondFactorWithin"] = format_duration(stage.factor_within)
     return told
 
 
@@ -154,6 +162,8 @@ def _read_conditions(held: Mapping[str, Any]) -> Conditions:
         at_most=_read_span(held.get("atMost")),
         longer_than=_read_span(held.get("longerThan")),
         ticket_confirmed=held.get("ticketConfirmed"),
+        factor_older_than=_read_span(held.get("secondFactorOlderThan")),
+        factor_within=_read_span(held.get("secondFactorWithin")),
     )
 
 
@@ -186,6 +196,7 @@ def read_stage(held: Mapping[str, Any]) -> Stage:
         held["needed"],
         None if minutes is None else timedelta(minutes=minutes),
         Approvers() if minutes is None else _read_approvers(held["escalateTo"]),
+        _read_span(held.get("secondFactorWithin")),
     )
 
 

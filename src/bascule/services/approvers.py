@@ -14,6 +14,7 @@ from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import REQUEST_APPROVE
+from bascule.domain.emergency import too_old
 from bascule.domain.ids import ResourceId
 from bascule.domain.pending import Pending
 from bascule.domain.principals import Membership
@@ -273,7 +274,8 @@ def why_not(
             "Somebody else has to approve it.",
             code=code,
         )
-    return None
+    within = pending.stages[stage].stage.factor_within
+    return None if within is None else too_old(subject, within, now)
 
 
 def void_unvouched(tx: VoidWrites, principal_id: str, provider_id: str, now: datetime) -> None:

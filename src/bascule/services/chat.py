@@ -35,6 +35,8 @@ _TITLES: Mapping[str, str] = {
     "AccessNotAllowed": msgid("Not allowed any more"),
     "AccessLapsed": msgid("Nobody decided in time"),
     "AccessWithdrawn": msgid("Withdrawn"),
+    "EmergencyAccess": msgid("Emergency access used"),
+    "EmergencyReviewed": msgid("Emergency access reviewed"),
     "RulesLoosened": msgid("Rules of access loosened"),
     "GrantOpened": msgid("Port open"),
     "GrantFailed": msgid("Port did not open"),

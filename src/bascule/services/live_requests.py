@@ -112,6 +112,12 @@ def extend(
             "Only the person who made a request can extend it.",
             advice="To make your own: bascule request MACHINE.",
         )
+    if request is not None and request.is_emergency:
+        raise Conflict(
+            "Emergency access is not extended.",
+            code="EmergencyNotExtended",
+            advice="To stay longer, request access without emergency: bascule request MACHINE.",
+        )
     live = [grant for grant in _grants_of(tx, request_id, None) if grant.is_live]
     if request is None or not live:
         raise Conflict("This request has no live access. Make a new request.", code="GrantNotLive")
@@ -136,7 +142,12 @@ def extend(
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
     for grant in live:
-        asked = replace(request, machines=(until_then(grant),), started_at=act.now)
+        asked = replace(
+            request,
+            machines=(until_then(grant),),
+            started_at=act.now,
+            factor_age=subject.factor_age(act.now),
+        )
         approval = approval_of(
             tx, request.requestor_id, tx.asked([grant.machine_id], act.now).machines.values(), act
         )

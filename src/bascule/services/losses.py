@@ -30,7 +30,7 @@ from bascule.services.grants import (
     end_grants,
     record_shortened,
 )
-from bascule.services.request_rights import NEEDED_TO_ASK
+from bascule.services.request_rights import needed_to_ask
 from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import RightsReads, rights_of
 
@@ -75,13 +75,15 @@ def end_unheld(
         void_lost(tx, wanted, act.now)
     tx.judge_anew(requestor_ids=wanted)
     live = tx.live_grants() if wanted is None else tx.live_grants_of(wanted)
-    held: dict[str, list[Reach]] = {}
+    held: dict[tuple[str, bool], list[Reach]] = {}
 
     def is_lost(grant: Grant) -> bool:
-        if grant.requestor_id not in held:
+        whose = grant.requestor_id, grant.is_emergency
+        if whose not in held:
             rights = rights_of(tx, grant.requestor_id, act.now)
-            held[grant.requestor_id] = [rights.reach(action) for action in NEEDED_TO_ASK]
-        return not all(reach.covers(grant.machine_id.key) for reach in held[grant.requestor_id])
+            needed = needed_to_ask(is_emergency=grant.is_emergency)
+            held[whose] = [rights.reach(action) for action in needed]
+        return not all(reach.covers(grant.machine_id.key) for reach in held[whose])
 
     lost = [grant for grant in live if is_lost(grant)]
     ended = end_grants(tx, act, lost, StatusReason.USER_REQUESTED, cause)
@@ -92,11 +94,13 @@ def end_unheld(
 
 def _shorten_others(tx: LossWrites, act: Act, kept: Iterable[Grant]) -> None:
     """Have what now rests on a membership with an end last no longer than that (EDGES J9)."""
-    by_requestor: dict[str, list[Grant]] = {}
+    by_requestor: dict[tuple[str, bool], list[Grant]] = {}
     for grant in kept:
-        by_requestor.setdefault(grant.requestor_id, []).append(grant)
-    for requestor_id, grants in by_requestor.items():
-        ends = right_ends(tx, requestor_id, act.now, [grant.machine_id for grant in grants])
+        by_requestor.setdefault((grant.requestor_id, grant.is_emergency), []).append(grant)
+    for (requestor_id, is_emergency), grants in by_requestor.items():
+        machines = [grant.machine_id for grant in grants]
+        needed = needed_to_ask(is_emergency=is_emergency)
+        ends = right_ends(tx, requestor_id, act.now, machines, needed)
         for grant in grants:
             shorter = ended_in_time(grant, ends.get(grant.machine_id))
             if shorter != grant:

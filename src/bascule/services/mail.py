@@ -4,7 +4,8 @@ A message is text and HTML of the same words, has a link to the request's page w
 acts (EDGES J11). What people wrote is one line of bounded length, and markup in it is text. Message-ID is made
 of the event's id and the recipient, so that a second delivery of the same event is seen to be one.
 
-Who hears: whoever may approve now, of a request that waits; the requestor, of what becomes of theirs. Each
+Who hears: whoever may approve now, of a request that waits; the requestor, of what becomes of theirs; of
+emergency access at once, each in a message of its own, owners who gave an address. Each
 person says by which address and of what (``domain.mail``); who said nothing gets no mail.
 """
 
@@ -20,16 +21,21 @@ from html import escape
 from typing import NamedTuple, Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.actions import POLICY_READ
+from bascule.domain.builtin_roles import OWNER
 from bascule.domain.chain import Link
 from bascule.domain.delivery import Target, Transport
+from bascule.domain.emergency import TOO_OLD
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.mail import MailChoice
 from bascule.domain.request import AccessRequest
+from bascule.domain.roles import Rights
 from bascule.domain.times import parse_instant
 from bascule.interfaces.delivery import Parcel
 from bascule.interfaces.mail import MailReads
 from bascule.services.approvers import ApproverReads, why_not
 from bascule.services.chat import Said, said_of
+from bascule.services.rights import rights_of
 from bascule.words import Words, msgid
 
 ASKS = frozenset(
@@ -47,7 +53,10 @@ TURNS = frozenset(  # the requestor
         "GrantEnded",
     }
 )
-ALONE = frozenset({"AccessSelfApproved", "RulesLoosened"})  # never put together (EDGES J11)
+OWNERS = frozenset({"EmergencyAccess"})  # owners of its machines, whatever mail they chose
+ALONE = frozenset(
+    {"AccessSelfApproved", "EmergencyAccess", "RulesLoosened"}
+)  # never put together (EDGES J11)
 MOST_ALONE = 5  # messages of one look for one address
 _ASKED = msgid("Your approval is needed")
 _LINK = msgid("Open the request in Bascule")
@@ -104,7 +113,7 @@ def _messages(
 def _people(
     reader: MailEventReads, link: Link, request: AccessRequest | None, now: datetime
 ) -> list[_Letter]:
-    if request is None or link.record["kind"] not in ASKS | TURNS:
+    if request is None or link.record["kind"] not in ASKS | TURNS | OWNERS:
         return []
     letters: dict[str, _Letter] = {}
     if _is_turn(link):
@@ -116,7 +125,18 @@ def _people(
         for choice in reader.mail_choices():
             if choice.asked and _may_approve(reader, choice, request, now):
                 letters |= _letters(choice, now, is_asked=True)
+    if link.record["kind"] in OWNERS:
+        for choice in reader.mail_choices():
+            if _is_owner(reader, choice.user_id, request, now):
+                letters |= _letters(choice, now, is_asked=False)
     return list(letters.values())
+
+
+def _is_owner(reader: MailEventReads, user_id: str, request: AccessRequest, now: datetime) -> bool:
+    """Do they hold Owner at each machine of it?"""
+    owned = [each for each in rights_of(reader, user_id, now).held if each.role.id == OWNER.id]
+    reach = Rights(tuple(owned)).reach(POLICY_READ)
+    return all(reach.covers(each.machine_id.key) for each in request.machines)
 
 
 def _letters(choice: MailChoice, now: datetime, *, is_asked: bool) -> dict[str, _Letter]:
@@ -139,7 +159,8 @@ def _may_approve(
     if pending is None:
         return False
     subject = Subject(choice.user_id, PrincipalKind.USER, "")
-    return why_not(reader, request, pending, subject, now) is None
+    refusal = why_not(reader, request, pending, subject, now)
+    return refusal is None or refusal.specific_code == TOO_OLD  # which is shown when they answer
 
 
 def _message(

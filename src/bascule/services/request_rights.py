@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
-from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
+from bascule.domain.actions import EMERGENCY, INITIATE, POLICY_READ, REQUEST_REVOKE
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
@@ -25,6 +25,11 @@ from bascule.services.act import Act
 from bascule.services.rights import Needed, RightsReads, denial, missing_of, rights_of
 
 NEEDED_TO_ASK = (INITIATE, POLICY_READ)  # at each machine that is asked for
+NEEDED_IN_EMERGENCY = (EMERGENCY, POLICY_READ)  # likewise
+
+
+def needed_to_ask(*, is_emergency: bool) -> tuple[str, ...]:
+    return NEEDED_IN_EMERGENCY if is_emergency else NEEDED_TO_ASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ def check_may_ask(
     rights: Rights,
     policy: ResourceId,
     machines: Sequence[tuple[ResourceId, Target]],
+    *,
+    is_emergency: bool = False,
 ) -> None:
     """Raise Forbidden with every action that is missing at one of these machines, each with what
     named it; who names none asks for what the policy holds.
@@ -81,7 +88,7 @@ def check_may_ask(
     needed = [
         Needed(action, resource_scope(resource), target)
         for resource, target in machines or [(policy, "")]
-        for action in NEEDED_TO_ASK
+        for action in needed_to_ask(is_emergency=is_emergency)
     ]
     missing = missing_of(rights, needed)
     if missing:

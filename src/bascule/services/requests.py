@@ -15,12 +15,13 @@ from bascule.domain.access import Subject
 from bascule.domain.decide import Allowed, Decision, Denied, NeedsApproval, decide
 from bascule.domain.desired import CUT_FOR
 from bascule.domain.due import NO_APPROVAL, Approval, may_approve_own
+from bascule.domain.emergency import check_person
 from bascule.domain.facts.grants import AccessRequested, AccessWaiting, GrantCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import RequestState, StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.pending import MOST_WAITING, Pending, begin
+from bascule.domain.pending import MOST_WAITING, Pending, begin, too_many
 from bascule.domain.points import first_patience
 from bascule.domain.policy import PENDING_FOR
 from bascule.domain.request import (
@@ -37,7 +38,6 @@ from bascule.errors import (
     NotFound,
     Part,
     Place,
-    Problem,
 )
 from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites, MakerReads
 from bascule.interfaces.asked import AskedMachine, AskedReads
@@ -54,13 +54,14 @@ from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
 from bascule.services.approvers import asked_rows, makers_of_program
+from bascule.services.emergencies import record_emergency
 from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.hosts_said import said_by
 from bascule.services.plans import require_plan
 from bascule.services.public_port_choices import Choices
 from bascule.services.public_ports_told import Through
 from bascule.services.request_denials import record_denied
-from bascule.services.request_rights import check_may_ask, check_may_know
+from bascule.services.request_rights import check_may_ask, check_may_know, needed_to_ask
 from bascule.services.right_ends import ended_in_time, right_ends
 from bascule.services.rights import rights_of
 from bascule.services.ticket_answers import Tickets
@@ -129,6 +130,7 @@ class PolicyRequest:
     policy_id: ResourceId
     machines: tuple[RequestedMachine, ...]
     request_id: str = ""  # of the request to be made; empty: one is made up
+    is_emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ def initiate(
     subject: Subject,
     *,
     request_id: str = "",
+    is_emergency: bool = False,
 ) -> Initiated | Denied:
     """Decide on rows read here and write request, grants and events; or the denial.
 
@@ -155,7 +158,7 @@ def initiate(
     unless the subject may ask for each machine named (EDGES B1), before anything is told of
     policy or machines, and where the plan is off; NotFound when there is no such policy.
     """
-    asked = [PolicyRequest(wanted, machines, request_id)]
+    asked = [PolicyRequest(wanted, machines, request_id, is_emergency)]
     (answer,) = initiate_all(tx, act, asked, justification, subject)
     return answer.denied if isinstance(answer, Denial) else answer
 
@@ -215,6 +218,8 @@ def _request_of(
         justification=justification,
         started_at=act.now,
         machines=asked.machines,
+        is_emergency=asked.is_emergency,
+        factor_age=subject.factor_age(act.now),
     )
 
 
@@ -238,7 +243,10 @@ def judge(
     """
     named = [machine.machine_id for machine in request.machines]
     targets = [(each, Place(Part.MACHINE, m)) for m, each in enumerate(named)]
-    check_may_ask(tx, subject, rights, request.policy_id, targets)
+    is_emergency = request.is_emergency
+    check_may_ask(tx, subject, rights, request.policy_id, targets, is_emergency=is_emergency)
+    if is_emergency:
+        check_person(subject, act.now)
     policy = tx.asked_rules(request.policy_id, named)
     if policy is None or not policy.machines:  # who asks for a machine of it may know that it is
         stored = tx.policy(request.policy_id)
@@ -282,7 +290,8 @@ def judge(
     problems = chosen.judge(tx, policy, request, allowed.grants, points)
     if problems:
         return Judged(request, Denied(tuple(problems)), tickets=answers, is_to_ask=is_to_ask)
-    ends = right_ends(tx, subject.principal_id, act.now, named)
+    needed = needed_to_ask(is_emergency=is_emergency)
+    ends = right_ends(tx, subject.principal_id, act.now, named, needed)
     grants = tuple(ended_in_time(each, ends.get(each.machine_id)) for each in allowed.grants)
     allowed = _awaited(replace(allowed, grants=grants), points)
     return Judged(
@@ -340,7 +349,7 @@ class Waiting:
             return replace(found, request=known, pending=None)
         waiting = self._tx.count_waiting(request.requestor_id, MOST_WAITING)
         if waiting + self._new >= MOST_WAITING:
-            return Judged(request, Denied((_too_many(),)))
+            return Judged(request, Denied((too_many(),)))
         self._new += 1
         makers = makers_of_program(self._tx, request.requestor_id, act.now)
         return replace(found, pending=replace(pending, tickets=found.tickets, makers=makers))
@@ -381,17 +390,6 @@ def _said(due: DueStage) -> str:
     return f"{due.stage.needed}: {', '.join(list(named)[:MOST_SAID])}{more}"
 
 
-def _too_many() -> Problem:
-    return Problem(
-        "TooManyWaiting",
-        sentence(
-            "{most} of your requests wait for approval, which is the maximum. Withdraw one first, or "
-            "wait until one is decided.",
-            most=MOST_WAITING,
-        ),
-    )
-
-
 def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allowed:
     """With the moment at which the first point is given up that has not opened it (EDGES G4)."""
     return replace(
@@ -423,6 +421,8 @@ def _write(
 ) -> Initiated:
     grants = tuple(tx.begin_request(request, decision.grants))
     _record_requested(tx, act, request)
+    if request.is_emergency:
+        record_emergency(tx, act, request, grants)
     record_begun(tx, act, request, decision, grants)
     return Initiated(request, grants, mapped)
 

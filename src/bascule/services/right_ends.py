@@ -7,7 +7,7 @@ is over (``expired_memberships``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,10 +28,14 @@ class RightEnd:
 
 
 def right_ends(
-    reader: RightsReads, principal_id: str, now: datetime, machines: Iterable[ResourceId]
+    reader: RightsReads,
+    principal_id: str,
+    now: datetime,
+    machines: Iterable[ResourceId],
+    needed: Sequence[str] = NEEDED_TO_ASK,
 ) -> Mapping[ResourceId, RightEnd]:
-    """When ``principal_id`` loses the right to ask for these machines; those of no stated end are
-    left out.
+    """When ``principal_id`` loses the right to ask for these machines, which is ``needed`` there; those
+    of no stated end are left out.
 
     A right that is left by another way counts: another group, an own assignment, a membership that
     a provider vouches for.
@@ -50,7 +54,7 @@ def right_ends(
             continue
         groups.discard(each.group_id)
         held = rights_by(reader, [principal_id, *sorted(groups)])
-        reaches = [held.reach(action) for action in NEEDED_TO_ASK]
+        reaches = [held.reach(action) for action in needed]
         lost = [
             machine
             for machine in left

@@ -28,6 +28,7 @@ from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventReads
 from bascule.interfaces.requests import RequestReads
+from bascule.interfaces.reviews import ReviewReads
 from bascule.services.approval_views import ApprovalViewReads
 from bascule.services.request_rights import sight_of
 from bascule.services.views import RequestView, view_requests
@@ -44,6 +45,7 @@ class SearchReads(
     PrincipalReads,
     PublicPortReads,
     RequestReads,
+    ReviewReads,
     Protocol,
 ):
     """All that is found by name."""

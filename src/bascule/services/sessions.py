@@ -58,12 +58,13 @@ def begin(
     methods: Sequence[str],
     previous: Sequence[str] = (),
     origin: Origin = NOWHERE,
+    factor_at: datetime | None = None,
 ) -> str | None:
     """A new session's text for whoever has just signed in; None when that no longer holds.
 
     ``previous`` are the cookies that the browser came with: worth nothing from now on.
     """
-    sign_in = SignIn(user.id, user.epoch, act.now, tuple(map(str, methods)))
+    sign_in = SignIn(user.id, user.epoch, act.now, tuple(map(str, methods)), factor_at)
     return _begin(tx, sign_in, previous, origin)
 
 

@@ -100,6 +100,9 @@ class PasswordAccepted:
 class SignedIn:
     user: User
     methods: tuple[Method, ...]
+    factor_at: datetime | None = (
+        None  # when a one-time password or passkey was shown; None: none was
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,7 @@ class SignIn:
             self._limits.give_back_in(tx, admitted)
             act.actor = actor_of(subject_of(user, visit))  # known only now
             let_in(tx, act, user, _METHODS[None], visit)
-            return SignedIn(user, _METHODS[None])
+            return SignedIn(user, _METHODS[None], act.now)
 
         signed_in = await self._as(None, visit, work)
         if signed_in is None:
@@ -287,7 +290,9 @@ class SignIn:
             methods = (accepted.first, *_METHODS[kind])
             if is_entry:
                 let_in(tx, act, user, methods, visit)
-            return SignedIn(user, methods)
+            # A recovery code is for whoever has lost the factor: it proves none.
+            is_factor = kind is not FactorKind.RECOVERY_CODE
+            return SignedIn(user, methods, act.now if is_factor else None)
 
         outcome = await self._as(accepted.user, visit, work)
         if isinstance(outcome, Refusal):

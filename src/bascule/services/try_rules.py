@@ -6,7 +6,7 @@ Rights, groups and open access are those of now; rules with hours are judged at 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -56,6 +56,7 @@ def try_rules(
     now: datetime,
     at: datetime | None,
     ticket: TicketAnswer = TicketAnswer.YES,
+    factor_age: timedelta | None = None,
 ) -> Tried:
     """``ticket``: what a ticket system is taken to say; none is asked.
 
@@ -77,6 +78,7 @@ def try_rules(
         raise NotFound("There is no such user or service principal.", code="PrincipalNotFound")
     act = Act(max(at or now, now))
     request = AccessRequest(new_id(), policy, principal_id, "", justification, act.now, machines)
+    request = replace(request, factor_age=factor_age)
     found = reader.asked([each.machine_id for each in machines], act.now).machines
     approval = approval_of(reader, principal_id, found.values(), act)
     tickets = Tickets(request, assumed=ticket)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.classify import Classification
+from bascule.domain.emergency import Review
 from bascule.domain.facts.grants import GrantClosed, GrantOpened
 from bascule.domain.grant import Grant, is_believed_over
 from bascule.domain.ids import ResourceId, policy_id
@@ -39,10 +40,12 @@ from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventFilter, EventReads
 from bascule.interfaces.requests import RequestReads
+from bascule.interfaces.reviews import ReviewReads
 from bascule.sentences import Sentence
 from bascule.services.approval_views import ApprovalView, ApprovalViewReads, view_approvals
 from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
+from bascule.services.emergencies import NO_REVIEW, view_reviews
 from bascule.services.fleet import is_enforced, is_heard_part
 from bascule.services.gateways import (
     Names,
@@ -72,6 +75,7 @@ class RequestViewReads(
     PointReads,
     PublicPortReads,
     RequestReads,
+    ReviewReads,
     Protocol,
 ):
     """What is shown of requests and policies."""
@@ -139,6 +143,8 @@ class RequestView:
     mapped: Mapping[str, Sequence[Through]] = field(default_factory=dict)  # by machine uid
     names: Mapping[str, str] = field(default_factory=dict)  # of points that are told apart, by uid
     approval: ApprovalView | None = None  # of one that waits or waited, where it was looked up
+    review: Review | None = None  # of emergency access, where somebody has reviewed it
+    may_review: bool = False  # the caller may
 
     def public_ports(self, grant: Grant) -> Sequence[Through]:
         """Those that lead its sources to it now, the one to name first."""
@@ -358,6 +364,7 @@ def view_requests(
     With ``subject``, who looks, of those that wait or waited whom they wait for.
     """
     approvals = view_approvals(reader, requests, subject, now) if subject is not None else {}
+    reviews = view_reviews(reader, requests, subject, now)
     grants: dict[str, list[Grant]] = {}
     for grant in reader.grants_of([request.id for request in requests]):
         grants.setdefault(grant.request_id, []).append(grant)
@@ -378,6 +385,7 @@ def view_requests(
             mapped=mapped,
             names=names,
             approval=approvals.get(request.id),
+            **reviews.get(request.id, NO_REVIEW)._asdict(),
         )
         for request in requests
         if request.id in grants or not STATES[request.state].has_grants

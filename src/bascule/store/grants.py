@@ -318,6 +318,7 @@ def _values(grant: Grant) -> Values:
         "sources": [str(source) for source in grant.sources],
         "started_at": grant.started_at,
         "is_source_list": grant.is_source_list,
+        "is_emergency": grant.is_emergency,
         "previous_state": None,
         **_movable(grant),
     }
@@ -373,4 +374,5 @@ def grant_of_row(row: Row[Any]) -> Grant:
         withdrawn=row.withdrawn,
         drain_for=row.drain_for,
         ends_with_group=row.ends_with_group,
+        is_emergency=row.is_emergency,
     )

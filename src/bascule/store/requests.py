@@ -21,6 +21,7 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    not_,
     or_,
     select,
     tuple_,
@@ -45,6 +46,7 @@ from bascule.store.asked_approvers import decided, is_asked
 from bascule.store.columns import from_microseconds, to_microseconds
 from bascule.store.failures import log
 from bascule.store.rows import Rows, prefixes, resource_id, slices
+from bascule.store.tables.reviews import reviews
 
 _MICROSECOND = timedelta(microseconds=1)
 _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
@@ -56,6 +58,7 @@ OPEN = (
     .where(t.requests.c.id == bindparam("request"), t.is_request_in_state([RequestState.WAITING]))
     .values(previous_state=str(RequestState.WAITING), state=str(RequestState.OPENING))
 )
+_IS_REVIEWED = exists().where(reviews.c.request_id == t.requests.c.id)
 _IS_LIVE = t.is_request_in_state(REQUEST_LIVE)
 _STATES = (
     select(t.requests.c.state.label("stored"), t.grants.c.state)
@@ -113,6 +116,7 @@ class RequestReads(Rows):
         limit: int = 1000,
         waiting_for: tuple[Approver, datetime] | None = None,
         decided_by: str | None = None,
+        needs_review: bool = False,
     ) -> Sequence[AccessRequest]:
         wanted: Select[Any] = select(t.requests).where(t.is_request_in_state(states))
         if policy_id is not None:
@@ -129,6 +133,8 @@ class RequestReads(Rows):
             wanted = wanted.where(t.requests.c.id.in_(is_asked(*waiting_for)))
         if decided_by is not None:
             wanted = wanted.where(t.requests.c.id.in_(decided(decided_by)))
+        if needs_review:
+            wanted = wanted.where(t.NEEDS_REVIEW, not_(_IS_REVIEWED))
         if since is not None:
             wanted = wanted.where(or_(t.requests.c.started_at >= since, _IS_LIVE))
         if after is not None:
@@ -211,6 +217,8 @@ def request_values(request: AccessRequest) -> dict[str, Any]:
         "reasons": [[each.code, each.message] for each in request.reasons],
         "left_out": request.left_out,
         "has_waited": request.has_waited,
+        "is_emergency": request.is_emergency,
+        "factor_age": request.factor_age,
     }
 
 
@@ -227,6 +235,8 @@ def request_of_row(row: Row[Any]) -> AccessRequest:
         reasons=tuple(Problem(code, message) for code, message in row.reasons),
         left_out=row.left_out,
         has_waited=row.has_waited,
+        is_emergency=row.is_emergency,
+        factor_age=row.factor_age,
     )
 
 

@@ -225,17 +225,18 @@ class TokenWrites(TokenReads):
 
 def _proof(sign_in: SignIn | None) -> Mapping[str, Any]:
     if sign_in is None:
-        return dict.fromkeys(("user_id", "epoch", "signed_in_at", "methods"))
+        return dict.fromkeys(("user_id", "epoch", "signed_in_at", "methods", "factor_at"))
     return {
         "user_id": sign_in.user_id,
         "epoch": sign_in.epoch,
         "signed_in_at": sign_in.at,
         "methods": list(sign_in.methods),
+        "factor_at": sign_in.factor_at,
     }
 
 
 def _sign_in(row: Row[Any]) -> SignIn:
-    return SignIn(row.user_id, row.epoch, row.signed_in_at, tuple(row.methods))
+    return SignIn(row.user_id, row.epoch, row.signed_in_at, tuple(row.methods), row.factor_at)
 
 
 def _session(row: Row[Any]) -> Session:

@@ -34,6 +34,7 @@ from bascule.store.recovery import RecoveryReads, RecoveryWrites
 from bascule.store.replicas import ReplicaReads, ReplicaWrites
 from bascule.store.requests import RequestReads, RequestWrites
 from bascule.store.retention import RetentionReads, RetentionWrites
+from bascule.store.reviews import ReviewReads, ReviewWrites
 from bascule.store.roles import RoleReads, RoleWrites
 from bascule.store.set_up import SetUpReads, SetUpWrites
 from bascule.store.settling import SettlingReads
@@ -58,6 +59,7 @@ class SqlReader(
     ProviderReads,
     PolicyReads,
     RequestReads,
+    ReviewReads,
     AskedReads,
     ApprovalReads,
     MakerReads,
@@ -103,6 +105,7 @@ class SqlTransaction(
     ProviderWrites,
     PolicyWrites,
     RequestWrites,
+    ReviewWrites,
     AskedReads,
     ApprovalWrites,
     MakerWrites,

@@ -223,7 +223,7 @@ def test_completion_of_commands_and_machines(cli: Cli) -> None:
         completer = ShellComplete(build({}), {}, "bascule", "_BASCULE_COMPLETE")
         return [item.value for item in completer.get_completions(args, start)]
 
-    assert complete([], "re") == ["request", "revoke"]
+    assert complete([], "re") == ["request", "revoke", "review"]
     assert "ssh-prepare" not in complete([], "ssh")
     assert complete(["request"], "w") == ["web-1"]
     assert complete(["policy"], "s") == ["set", "show"]

@@ -196,6 +196,7 @@ def test_lists(desk: Cli) -> None:
     assert heads.split() == ["ROLE", "KIND", "DESCRIPTION", "ID"]
     assert [row.split("  ")[0] for row in rows] == [
         "Bascule Access Approver",
+        "Bascule Emergency Access",
         "Contributor",
         "Night",
         "Owner",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -108,11 +108,17 @@ def sign_in_path(path_and_query: str) -> str:
     return f"{SIGN_IN_PAGE}?{urlencode({'next': path_and_query})}"
 
 
-async def finish(browser: Browser, user: User, methods: Sequence[str], leads_to: str) -> Response:
+async def finish(
+    browser: Browser,
+    user: User,
+    methods: Sequence[str],
+    leads_to: str,
+    factor_at: datetime | None = None,
+) -> Response:
     """Somebody has signed in: begin the session and go on."""
     before = [text for text in (browser.session_text, browser.sign_in_text) if text]
     text = await browser.state.services.perform(
-        lambda tx, act: sessions.begin(tx, act, user, methods, before, browser.origin)
+        lambda tx, act: sessions.begin(tx, act, user, methods, before, browser.origin, factor_at)
     )
     if text is None:  # disabled or signed out everywhere at this very moment
         return to_sign_in(safe_next(leads_to))
@@ -213,7 +219,7 @@ async def _take_passkey(browser: Browser) -> Response:
     outcome = await _assert(browser, None, form)
     if isinstance(outcome, SignInRefused):
         return await _refused(browser, leads_to, outcome)
-    return await finish(browser, outcome.user, outcome.methods, leads_to)
+    return await finish(browser, outcome.user, outcome.methods, leads_to, outcome.factor_at)
 
 
 async def _assert(
@@ -259,7 +265,7 @@ async def _take_factor(browser: Browser) -> Response:
         return to_sign_in(safe_next(leads_to))
     outcome = await _show_factor(browser, accepted, form)
     if isinstance(outcome, SignedIn):
-        return await finish(browser, outcome.user, outcome.methods, leads_to)
+        return await finish(browser, outcome.user, outcome.methods, leads_to, outcome.factor_at)
     if outcome.reason is Refusal.STALE:
         return await sign_in_page(browser, leads_to, "stale", status=401)
     status = 429 if outcome.retry_after is not None else 401

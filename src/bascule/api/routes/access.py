@@ -45,6 +45,7 @@ from bascule.services.act import Act
 from bascule.services.approvers import approver_of
 from bascule.services.claims import claimed_ports
 from bascule.services.closed_ports import named_ports
+from bascule.services.emergencies import may_review
 from bascule.services.known_machine import known_machine
 from bascule.services.policy_rights import check_may_set_rules
 from bascule.services.request_rights import Sight, sight_of
@@ -70,6 +71,7 @@ _OFFERED = (
     ("state", "eq"),
     ("waitingFor", "eq"),
     ("decidedBy", "eq"),
+    ("needsReview", "eq"),
 )
 
 
@@ -88,10 +90,19 @@ async def list_requests(
     after = None if place is None else (parse_instant(place[0], "$skiptoken"), place[1])
     now, sight, within = call.now, _sight(call), call.within(POLICY_READ)
     is_asked, has_decided = (_is_me(clauses.get(each)) for each in ("waitingFor", "decidedBy"))
-    if is_asked or has_decided:  # what one is asked one may read, and has decided (EDGES J8)
+    needs_review = _truth(clauses.get("needsReview"))
+    if needs_review is False:
+        raise InvalidInput("$filter: needsReview eq true.", code="InvalidFilter")
+    # What one is asked one may read, and has decided (EDGES J8), and what one may review.
+    if is_asked or has_decided or needs_review:
         within = None
     if within is not None and not within.keys and requestor_id is None:
         requestor_id = call.subject.principal_id  # there is nothing else to be seen
+
+    def may_know(request: AccessRequest) -> bool:
+        return sight.sees_request(request) or may_review(call.rights, call.subject, request)
+
+    is_shown = may_know if needs_review else None if within is None else sight.sees_request
 
     def read(reader: Reader) -> tuple[Sifted[AccessRequest, Place], tuple[RequestView, ...]]:
         uid = None
@@ -113,8 +124,9 @@ async def list_requests(
                 limit=limit,
                 waiting_for=waiting_for,
                 decided_by=me if has_decided else None,
+                needs_review=bool(needs_review),
             ),
-            None if within is None else sight.sees_request,
+            is_shown,
             lambda request: (request.started_at, request.id),
         )
         return sifted, view_requests(reader, sifted.shown, now, call.subject)
@@ -134,7 +146,9 @@ def _truth(clause: Clause | None) -> bool | None:
     if clause is None:
         return None
     if clause.value.casefold() not in ("true", "false"):
-        raise InvalidInput("$filter: live eq true, or live eq false.", code="InvalidFilter")
+        raise InvalidInput(
+            f"$filter: {clause.field} eq true, or {clause.field} eq false.", code="InvalidFilter"
+        )
     return clause.value.casefold() == "true"
 
 

@@ -111,6 +111,7 @@ async def post_try_rules(call: CurrentCall, policy: PolicyPath, body: TryBody) -
             call.now,
             at,
             body.ticket,
+            body.second_factor_age,
         )
     )
     return CompactJson(tried_json(tried))

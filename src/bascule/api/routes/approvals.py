@@ -12,13 +12,13 @@ from bascule.api.entries import admits_callers, decides
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.routes.access import REQUEST
-from bascule.api.wire.approvals import ApproveBody, DenyBody
+from bascule.api.wire.approvals import ApproveBody, DenyBody, ReviewBody
 from bascule.api.wire.requests import access_request_json
-from bascule.domain.actions import REQUEST_APPROVE
+from bascule.domain.actions import REQUEST_APPROVE, RULES_WRITE
 from bascule.domain.ids import is_guid
 from bascule.errors import NotFound
 from bascule.interfaces.store import Reader, Transaction
-from bascule.services import approving
+from bascule.services import approving, emergencies
 from bascule.services.act import Act
 from bascule.services.approvers import approver_of
 from bascule.services.views import RequestView, view_request
@@ -54,21 +54,34 @@ async def deny(call: CurrentCall, request_id: str, body: DenyBody) -> Response:
     return _answer(await call.perform(work), request_id)
 
 
+@router.post(f"{REQUEST}/review")
+@decides(REQUEST_APPROVE, RULES_WRITE)
+async def review(call: CurrentCall, request_id: str, body: ReviewBody) -> Response:
+    """Somebody else says what they found of emergency access."""
+    _check_id(request_id)
+
+    def work(tx: Transaction, act: Act) -> RequestView | None:
+        emergencies.review(tx, act, request_id.lower(), call.subject, body.note)
+        return view_request(tx, request_id.lower(), act.now, call.subject)
+
+    return _answer(await call.perform(work), request_id)
+
+
 @router.get(COUNTS)
 @admits_callers
 async def count_approvals(call: CurrentCall) -> Response:
     """For a badge: each counted up to MOST_COUNTED."""
     me, now = call.subject.principal_id, call.now
 
-    def read(reader: Reader) -> tuple[int, int]:
+    def read(reader: Reader) -> dict[str, int]:
         approver = approver_of(reader, me, now)
-        return (
-            reader.count_waiting_for(approver, now, MOST_COUNTED),
-            reader.count_waiting(me, MOST_COUNTED),
-        )
+        return {
+            "waitingForMe": reader.count_waiting_for(approver, now, MOST_COUNTED),
+            "mineWaiting": reader.count_waiting(me, MOST_COUNTED),
+            "needsReview": len(emergencies.unreviewed_for(reader, call.subject, now, MOST_COUNTED)),
+        }
 
-    waiting_for_me, mine = await call.read(read)
-    return CompactJson({"properties": {"waitingForMe": waiting_for_me, "mineWaiting": mine}})
+    return CompactJson({"properties": await call.read(read)})
 
 
 def _check_id(request_id: str) -> None:

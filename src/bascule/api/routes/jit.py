@@ -154,7 +154,10 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
 
     def work(tx: Transaction, act: Act) -> RequestView | Denied:
         machines = read_machines(body, caller, act.now)
-        answer = requests.initiate(tx, act, policy, machines, body.justification, call.subject)
+        answer = requests.initiate(
+            *(tx, act, policy, machines, body.justification, call.subject),
+            is_emergency=body.is_emergency,
+        )
         if isinstance(answer, Denied):
             return answer
         return RequestView(answer.request, answer.grants, {}, {}, act.now, mapped=answer.mapped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from bascule.api.wire.fields import Body, Duration, EndTime, LongText, Text
@@ -27,6 +28,10 @@ class ApproveBody(Body):
     def yes(self) -> Yes:
         end = self.end_time_utc
         return Yes(self.digest, self.duration, None if end is None else end.at, self.note or "")
+
+
+class ReviewBody(Body):
+    note: LongText
 
 
 class DenyBody(Body):
@@ -89,7 +94,12 @@ def stage_json(number: int, shown: ShownStage) -> dict[str, Any]:
         "escalatesAt": None if shown.escalates_at is None else format_utc(shown.escalates_at),
         "isEscalated": shown.is_escalated,
         "votes": list(map(_vote_json, shown.votes)),
+        **_factor_json(shown.due.stage.factor_within),
     }
+
+
+def _factor_json(within: timedelta | None) -> dict[str, str]:
+    return {} if within is None else {"secondFactorWithin": format_duration(within)}
 
 
 def _because(because: Because) -> dict[str, Any]:

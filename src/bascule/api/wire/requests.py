@@ -82,15 +82,26 @@ class InitiateMachineBody(Body):
     ports: list[InitiatePortBody] = Field(max_length=MOST_PORTS)
 
 
+class InitiateExtras(Body):
+    """Of a request's ``bascule`` object."""
+
+    emergency: Truth | None = None
+
+
 class InitiateBody(Body):
     virtual_machines: list[InitiateMachineBody] = Field(max_length=MOST_MACHINES)
     justification: LongText | None = None
+    bascule: InitiateExtras | None = None
 
     @field_validator("virtual_machines", mode="before")
     @classmethod
     def _is_bounded(cls, machines: object) -> object:
         check_machines(machines, MOST_PORTS)
         return machines
+
+    @property
+    def is_emergency(self) -> bool:
+        return self.bascule is not None and bool(self.bascule.emergency)
 
     @property
     def needs_caller(self) -> bool:
@@ -129,6 +140,7 @@ def request_json(view: RequestView) -> dict[str, Any]:
             "requestId": view.request.id,
             "resourceId": request_resource_id(view),
             **({"state": view.state} if view.request.has_waited else {}),
+            **({"emergency": True} if view.request.is_emergency else {}),
         },
     }
 
@@ -156,6 +168,8 @@ def access_request_json(view: RequestView) -> dict[str, Any]:
         ]
     if view.approval is not None:
         properties["approval"] = approval_json(view.approval)
+    if view.request.is_emergency:
+        properties |= emergency_json(view)
     if view.request.left_out:
         properties["machinesLeftOut"] = view.request.left_out
     return {
@@ -163,6 +177,23 @@ def access_request_json(view: RequestView) -> dict[str, Any]:
         "name": view.request.id,
         "type": ACCESS_REQUEST_TYPE,
         "properties": properties,
+    }
+
+
+def emergency_json(view: RequestView) -> dict[str, Any]:
+    review = view.review
+    return {
+        "emergency": True,
+        "needsReview": review is None and not view.request.is_refused,
+        "mayReview": view.may_review,
+        "review": None
+        if review is None
+        else {
+            "principalId": review.principal_id,
+            "displayName": review.name,
+            "at": format_utc(review.at),
+            "note": review.note,
+        },
     }
 
 

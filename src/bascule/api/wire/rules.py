@@ -124,6 +124,7 @@ class StageBody(StrictBody):
     needed: Count = 1
     escalate_after_minutes: Count | None = None
     escalate_to: ApproversBody | None = None
+    second_factor_within: Duration | None = None
 
     def stage(self) -> Stage:
         minutes = self.escalate_after_minutes
@@ -132,6 +133,7 @@ class StageBody(StrictBody):
             self.needed,
             None if minutes is None else timedelta(minutes=min(minutes, LONGEST_ESCALATION)),
             Approvers() if self.escalate_to is None else self.escalate_to.approvers(),
+            self.second_factor_within,
         )
 
 
@@ -157,6 +159,8 @@ class ConditionsBody(StrictBody):
     at_most: Duration | None = None
     longer_than: Duration | None = None
     ticket_confirmed: Truth | None = None
+    second_factor_older_than: Duration | None = None
+    second_factor_within: Duration | None = None
 
     def conditions(self) -> Conditions:
         return Conditions(
@@ -170,6 +174,8 @@ class ConditionsBody(StrictBody):
             at_most=self.at_most,
             longer_than=self.longer_than,
             ticket_confirmed=self.ticket_confirmed,
+            factor_older_than=self.second_factor_older_than,
+            factor_within=self.second_factor_within,
         )
 
 

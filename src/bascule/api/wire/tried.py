@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from bascule.api.wire.approvals import stage_json
-from bascule.api.wire.fields import EndTime, Guid, field_of, shown
+from bascule.api.wire.fields import Duration, EndTime, Guid, field_of, shown
 from bascule.api.wire.requests import InitiateBody
 from bascule.domain.tickets import TicketAnswer
 from bascule.errors import InvalidInput
@@ -27,6 +27,7 @@ class TryBody(InitiateBody):
     principal_id: Guid
     at: EndTime | None = None
     ticket: TicketSays = TicketAnswer.YES
+    second_factor_age: Duration | None = None  # absent: not known, as of a program
 
 
 def tried_json(tried: Tried) -> dict[str, Any]:

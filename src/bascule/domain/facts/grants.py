@@ -74,6 +74,39 @@ class TicketChecked(Fact):
     asked: Bulk  # as the system was told it
 
 
+@fact(
+    "Bascule.Access/accessRequests/emergency/action",
+    "Use emergency access",
+    Activity.CREATE,
+    severity=Severity.CRITICAL,
+    is_call=True,
+)
+class EmergencyAccess(Fact):
+    """Somebody opened ports without approval, as an emergency; somebody else is to review it."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    ports: Ports
+    sources: Sources
+    justification: Justification
+    ends_at: EndsAt
+
+
+@fact(
+    "Bascule.Access/accessRequests/review/action",
+    "Review emergency access",
+    Activity.UPDATE,
+    is_call=True,
+)
+class EmergencyReviewed(Fact):
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    note: Text
+
+
 @fact("Bascule.Access/accessRequests/wait/action", "Wait for approval", Activity.OTHER)
 class AccessWaiting(Fact):
     """Nothing is open: other people are asked."""

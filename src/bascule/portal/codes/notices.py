@@ -16,6 +16,8 @@ TEXTS: Mapping[str, str] = {
     ),
     "notice.totp_enrolled": msgid("The app is set up; its code is required from now on."),
     "notice.passkey_enrolled": msgid("The passkey is added."),
+    "notice.factor_shown": msgid("Your second factor was shown again."),
+    "notice.reviewed": msgid("You have reviewed this emergency access."),
     "notice.saved": msgid("Saved."),
     "notice.removed": msgid("Removed."),
     "notice.jit_page_saved": msgid(

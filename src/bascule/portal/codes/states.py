@@ -119,6 +119,7 @@ TEXTS: Mapping[str, str] = {
         "The agent is away: if it does not come back within a minute, the request fails."
     ),
     "request.extend.not.ended": msgid("It has ended: make a new request."),
+    "request.extend.not.emergency": msgid("Emergency access is not extended."),
     "request.extend.not.others": msgid("Only the person who made a request can extend it."),
     "request.extend.not.rights": msgid("You may not request access to these machines any more."),
     "request.extend.not.policy": msgid("The policy does not offer these ports any more."),
@@ -168,6 +169,10 @@ TEXTS: Mapping[str, str] = {
     "approval.not.NotIndependent": msgid(
         "You could act as the person or program that asks, or as somebody who has approved it. "
         "Somebody else has to approve it."
+    ),
+    "approval.not.SecondFactorTooOld": msgid(
+        "To approve it, show your second factor again: the last time is too long ago, or was not in "
+        "this browser."
     ),
     "way_in.ssh": msgid("SSH"),
     "way_in.rdp": msgid("Remote Desktop"),

@@ -15,6 +15,7 @@ from bascule.portal.pages import (
     account_ways,
     activity,
     approvals,
+    emergency,
     exposure,
     finding,
     gateway_machines,
@@ -38,6 +39,7 @@ from bascule.portal.pages import (
     rule_tickets,
     rule_try,
     rules,
+    second_factor,
     welcome,
 )
 
@@ -46,6 +48,7 @@ MODULES: tuple[ModuleType, ...] = (
     account,
     own_history,
     account_ways,
+    second_factor,
     access_assignments,
     access_groups,
     access_programs,
@@ -74,6 +77,7 @@ MODULES: tuple[ModuleType, ...] = (
     machine_activity,
     machine_configuration,
     machine_connect,
+    emergency,
     machine_gateways,
     machine_overview,
 )

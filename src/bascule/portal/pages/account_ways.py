@@ -101,7 +101,8 @@ async def _sign_in_again(visit: Visit) -> Response:
         if user is None or user.epoch != was.user.epoch + 1:
             return None
         methods, before = was.sign_in.methods, [visit.session_text]
-        return user, sessions.begin(tx, act, user, methods, before, browser.origin)
+        factor_at = was.sign_in.factor_at  # no factor was shown now
+        return user, sessions.begin(tx, act, user, methods, before, browser.origin, factor_at)
 
     begun = await visit.state.services.perform(work, visit.subject)
     response = lead(visit.request, f"{ACCOUNT}?notice=password_changed")

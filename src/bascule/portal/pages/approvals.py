@@ -25,17 +25,21 @@ from bascule.interfaces.store import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.spans import words_of
 from bascule.services.approvers import approver_of
+from bascule.services.emergencies import may_review
+from bascule.services.request_rights import sight_of
 from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
 PATH = "/portal/approvals"
 PAGE = 50
+MOST_LISTED = 200  # emergencies
 LOOKED_AT_ONCE, MOST_LOOKED_AT = 200, 1000  # of one's own requests, to find those that waited
 TABS = (
     ("waiting", msgid("Waiting for me")),
     ("mine", msgid("Mine")),
     ("decided", msgid("Decided by me")),
+    ("emergencies", msgid("Emergencies")),
 )
 Place = tuple[datetime, str]
 
@@ -66,20 +70,19 @@ async def show_approvals(visit: CurrentVisit) -> Response:
     query = visit.request.query_params
     given = query.get("tab", "")
     tab = given if given in [name for name, _ in TABS] else "waiting"
+    if tab == "emergencies":
+        return await _show_emergencies(visit)
     after = _place(query.get("after", ""))
     rows, is_more = await visit.read(lambda reader: _rows(reader, visit, tab, after))
     last = rows[-1].request if rows and is_more else None
     more = "" if last is None else f"{format_utc(last.started_at)} {last.id}"
-    t = visit.words
     return visit.show(
         "approvals.html",
         tab=tab,
         rows=rows,
         more=f"{PATH}?{urlencode({'tab': tab, 'after': more})}" if more else "",
         first=f"{PATH}?{urlencode({'tab': tab})}" if after else "",
-        tabs_shown=[
-            (t(text), f"{PATH}?tab={name}", name == tab, _count(visit, name)) for name, text in TABS
-        ],
+        tabs_shown=_tabs(visit, tab),
         longest_of=longest_of,
         words_of=words_of,
     )
@@ -87,6 +90,33 @@ async def show_approvals(visit: CurrentVisit) -> Response:
 
 def _count(visit: Visit, name: str) -> str | None:
     return visit.waiting_words if name == "waiting" else None
+
+
+async def _show_emergencies(visit: Visit) -> Response:
+    """Emergency access that nobody has reviewed, as far as the visitor may see it."""
+    sight = sight_of(visit.rights, visit.subject.principal_id)
+
+    def may_know(each: AccessRequest) -> bool:
+        return sight.sees_request(each) or may_review(visit.rights, visit.subject, each)
+
+    def read(reader: Reader) -> Sequence[AccessRequest]:
+        return [each for each in reader.requests(needs_review=True) if may_know(each)]
+
+    found = await visit.read(read)
+    return visit.show(
+        "emergencies.html",
+        found=found[:MOST_LISTED],
+        left_out=len(found[MOST_LISTED:]),
+        mine={each.id for each in found if may_review(visit.rights, visit.subject, each)},
+        tabs_shown=_tabs(visit, "emergencies"),
+    )
+
+
+def _tabs(visit: Visit, tab: str) -> list[tuple[str, str, bool, str | None]]:
+    return [
+        (visit.words(text), f"{PATH}?tab={name}", name == tab, _count(visit, name))
+        for name, text in TABS
+    ]
 
 
 def _rows(

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from bascule.api.denials import record_denial
 from bascule.api.entries import decides
 from bascule.api.my_address import source_of_caller
-from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
+from bascule.domain.actions import EMERGENCY, INITIATE, MACHINE_READ, POLICY_READ
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
@@ -25,6 +25,7 @@ from bascule.domain.lifecycle import STATES, GrantState, RequestState
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration, format_utc
 from bascule.errors import BasculeError, Forbidden, InvalidInput
 from bascule.interfaces.store import Reader, Transaction
@@ -102,6 +103,7 @@ async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = N
         "machine_connect.html",
         error.http_status if error is not None else 200,
         **frame(visit, place, "connect"),
+        emergency=visit.may(EMERGENCY, resource_scope(wanted)),
         is_online=point is not None and is_online(point, visit.now),
         mine=mine,
         failed=None if mine or waiting else failed,

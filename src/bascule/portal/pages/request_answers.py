@@ -22,7 +22,7 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.request_page import PATH, back, check_id, show_page
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span
-from bascule.services import approving, live_requests
+from bascule.services import approving, emergencies, live_requests
 from bascule.services.act import Act
 from bascule.services.approving import Yes
 
@@ -58,6 +58,19 @@ async def deny(visit: CurrentVisit, request_id: str) -> Response:
             form.text("reason"),
         ),
         "denied",
+    )
+
+
+@router.post(f"{PATH}/{{request_id}}/review")
+@admits_callers
+async def review(visit: CurrentVisit, request_id: str) -> Response:
+    """Of emergency access; who may says the use case."""
+    note = visit.form.text("note")
+    return await _answered(
+        visit,
+        request_id,
+        lambda tx, act: emergencies.review(tx, act, request_id.lower(), visit.subject, note),
+        "reviewed",
     )
 
 

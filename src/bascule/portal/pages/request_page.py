@@ -38,6 +38,7 @@ from bascule.sentences import sentence
 from bascule.services import live_requests
 from bascule.services.act import Act
 from bascule.services.approvers import may_read_as_asked
+from bascule.services.emergencies import may_review
 from bascule.services.hosts_said import guards_of
 from bascule.services.request_rights import NEEDED_TO_ASK, sight_of
 from bascule.services.rights import Needed, denial, missing_of
@@ -230,9 +231,8 @@ def _readable(reader: Reader, visit: Visit, request_id: str) -> RequestView:
     if request is None:
         raise _no_request(request_id)
     me = visit.subject.principal_id
-    if not sight_of(visit.rights, me).sees_request(request) and not _is_asked(
-        reader, visit, request
-    ):
+    sees = sight_of(visit.rights, me).sees_request(request) or _is_asked(reader, visit, request)
+    if not sees and not may_review(visit.rights, visit.subject, request):
         # At the subscription: a refusal must not name the machines of what may not be read.
         scope = subscription_scope(visit.subscription_id)
         raise denial(reader, visit.subject, [Needed(POLICY_READ, scope)])
@@ -292,6 +292,8 @@ def _extension(
         return "ended", nothing
     if not is_own:
         return "others", nothing
+    if view.request.is_emergency:
+        return "emergency", nothing
     machines = list(dict.fromkeys(grant.machine_id for grant in live))
     needed = [Needed(each, resource_scope(m)) for m in machines for each in NEEDED_TO_ASK]
     if missing_of(visit.rights, needed):

@@ -60,6 +60,7 @@ from bascule.store.tables import providers as providers
 from bascule.store.tables import public_ports as public_ports
 from bascule.store.tables import replicas as replicas
 from bascule.store.tables import retention as retention
+from bascule.store.tables import reviews as reviews
 from bascule.store.tables import set_up as set_up
 from bascule.store.tables import sign_in as sign_in
 from bascule.store.tables import tokens as tokens
@@ -166,6 +167,8 @@ requests = Table(
     Column("reasons", Json, nullable=False),  # why it was refused
     Column("left_out", Integer, nullable=False),  # machines asked for and not kept
     Column("has_waited", Boolean, nullable=False),  # for approval
+    Column("is_emergency", Boolean, nullable=False),
+    Column("factor_age", Span),  # of the second factor, when it was asked for; null: not known
     ForeignKeyConstraint(
         ["previous_state", "state"],
         [request_transitions.c.from_state, request_transitions.c.to_state],
@@ -227,6 +230,7 @@ grants = Table(
     Column("drain_for", Span),  # null: connections do not stay for a time
     Column("drained_at", Instant),  # when those end that may stay; null: none may
     Column("ends_with_group", String, nullable=False),  # empty: no membership's end is its own
+    Column("is_emergency", Boolean, nullable=False),
     Column("withdrawn", Json, nullable=False),  # why points in parallel hold it no longer, by uid
     ForeignKeyConstraint(
         ["previous_state", "state"],
@@ -257,6 +261,16 @@ def is_request_in_state(states: Collection[RequestState]) -> ColumnElement[bool]
 
 REQUEST_IS_UNSETTLED = is_request_in_state(REQUEST_UNSETTLED)
 REQUEST_IS_REFUSED = is_request_in_state([RequestState.REFUSED])
+NEEDS_REVIEW = requests.c.is_emergency.is_(True) & (
+    requests.c.state != literal_column(f"'{RequestState.REFUSED}'")
+)
+Index(
+    "ix_requests_emergency",
+    requests.c.started_at,
+    requests.c.id,
+    sqlite_where=NEEDS_REVIEW,
+    postgresql_where=NEEDS_REVIEW,
+)
 
 Index(
     "ix_requests_unsettled",

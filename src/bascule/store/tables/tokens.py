@@ -30,6 +30,7 @@ sessions = Table(
     Column("epoch", Integer, nullable=False),
     Column("signed_in_at", Instant, nullable=False),
     Column("methods", Json, nullable=False),
+    Column("factor_at", Instant),
     Column("address", String, nullable=False),  # of the sign-in
     Column("program", String, nullable=False),
     Column("seen_at", Instant, nullable=False),
@@ -51,6 +52,7 @@ authorization_codes = Table(
     Column("epoch", Integer, nullable=False),
     Column("signed_in_at", Instant, nullable=False),
     Column("methods", Json, nullable=False),
+    Column("factor_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("is_used", Boolean, nullable=False),
     Column("family_id", Key, nullable=False),
@@ -74,6 +76,7 @@ device_codes = Table(
     Column("epoch", Integer),
     Column("signed_in_at", Instant),
     Column("methods", Json),
+    Column("factor_at", Instant),
     Index(None, "user_id"),
     Index(None, "created_at"),
 )
@@ -88,6 +91,7 @@ token_families = Table(
     Column("epoch", Integer, nullable=False),
     Column("signed_in_at", Instant, nullable=False),
     Column("methods", Json, nullable=False),
+    Column("factor_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("seed", String, nullable=False),
     Column("is_revoked", Boolean, nullable=False),
