@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ from bascule.identity.shared_keys import SharedKeys
 from bascule.identity.tls import CA_CERTIFICATE, CA_KEY, CertificateKeeper
 from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.record import EventFilter
-from bascule.protocol.line import Trust
 from bascule.protocol.signed import Kind
+from bascule.protocol.trust import Trust
 from bascule.services.ca_rotation import note_step, note_taken, progress
 from tests.contracts.store.samples import write
 from tests.unit.services_world import World
@@ -34,6 +35,7 @@ from tests.unit.test_own_certificate import shown
 from tests.unit.test_shared_keys import Installation
 
 NOW = SystemClock().now()
+FIRST = int(NOW.timestamp())  # the number of a first change
 UID = "11111111-0000-4000-8000-000000000001"
 
 
@@ -68,22 +70,22 @@ def test_old_and_new_clients_connect_until_the_old_ca_is_dropped(tmp_path: Path)
     keeper = started(tmp_path)
     old = first(tmp_path)
     begun = put(tmp_path, steps.begin(old, NOW))
-    assert begun.number == 1
+    assert begun.number == FIRST
     assert keeper.take_rotation(NOW)
     assert not keeper.take_rotation(NOW)
     assert trusts(keeper, old.ca)
     assert trusts(keeper, *begun.trusted)
     assert not trusts(keeper, begun.other)
     switched = put(tmp_path, steps.switch(begun))
-    assert switched.number == 1
+    assert switched.number == FIRST
     assert set(switched.trusted) == set(begun.trusted)
     assert keeper.take_rotation(NOW)
     assert trusts(keeper, old.ca)
     assert trusts(keeper, switched.ca)
     assert trusts(keeper, *switched.trusted)
     assert (tmp_path / CA_CERTIFICATE).read_text() == switched.ca == begun.other
-    done = put(tmp_path, steps.finish(switched))
-    assert done.number == 2
+    done = put(tmp_path, steps.finish(switched, NOW))
+    assert done.number == FIRST + 1
     assert done.trusted == (switched.ca,)
     assert keeper.take_rotation(NOW)
     assert not trusts(keeper, old.ca)
@@ -99,9 +101,9 @@ def test_a_second_rotation_goes_like_the_first(tmp_path: Path) -> None:
         made = put(tmp_path, steps.switch(made))
         assert keeper.take_rotation(NOW)
         assert trusts(keeper, before)
-        made = put(tmp_path, steps.finish(made))
+        made = put(tmp_path, steps.finish(made, NOW))
         keeper.take_rotation(NOW)
-    assert made.number == 4
+    assert made.number == FIRST + 3
 
 
 def test_after_a_theft_nothing_vouches_for_the_new_ca(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_after_a_theft_nothing_vouches_for_the_new_ca(tmp_path: Path) -> None:
     begun = steps.begin(old, NOW)
     for before in (old, begun, steps.switch(begun)):
         made = put(tmp_path, steps.compromise(before, NOW))
-        assert made.number == before.number + 1
+        assert made.number == max(before.number + 1, FIRST)
         assert made.trusted == (made.ca,)
         assert (made.cross, made.other) == ("", "")
         assert keeper.take_rotation(NOW)
@@ -122,16 +124,16 @@ def test_it_can_be_given_up_before_the_switch_alone(tmp_path: Path) -> None:
     started(tmp_path)
     old = first(tmp_path)
     begun = steps.begin(old, NOW)
-    back = steps.cancel(begun)
-    assert (back.ca, back.trusted, back.number) == (old.ca, (old.ca,), 2)
+    back = steps.cancel(begun, NOW)
+    assert (back.ca, back.trusted, back.number) == (old.ca, (old.ca,), FIRST + 1)
     switched = steps.switch(begun)
     wrong: list[Callable[[], Rotation]] = [
-        lambda: steps.cancel(switched),
-        lambda: steps.cancel(old),
+        lambda: steps.cancel(switched, NOW),
+        lambda: steps.cancel(old, NOW),
         lambda: steps.switch(old),
         lambda: steps.switch(switched),
-        lambda: steps.finish(begun),
-        lambda: steps.finish(old),
+        lambda: steps.finish(begun, NOW),
+        lambda: steps.finish(old, NOW),
         lambda: steps.begin(begun, NOW),
         lambda: steps.begin(switched, NOW),
     ]
@@ -146,7 +148,7 @@ def test_a_server_that_is_killed_at_any_write_goes_on_with_the_step_that_was_dec
     started(tmp_path)
     old = first(tmp_path)
     begun = steps.begin(old, NOW)
-    for made in (begun, steps.switch(begun), steps.finish(steps.switch(begun))):
+    for made in (begun, steps.switch(begun), steps.finish(steps.switch(begun), NOW)):
         put(tmp_path, made)
         for survived in range(4):
             writes = 0
@@ -240,15 +242,35 @@ def agent(tmp_path: Path) -> Agent:
 
 def test_an_agent_takes_what_is_signed_and_newer(agent: Agent) -> None:
     begun = steps.begin(agent.rotation, NOW)
-    done = steps.finish(steps.switch(begun))
-    assert agent.take(agent.told(begun)) == 1
+    switched = steps.switch(begun)
+    done = steps.finish(switched, NOW)
+    assert agent.take(agent.told(begun)) == FIRST
+    assert agent.take(agent.told(switched)) == FIRST, "it has the same CAs, in another order"
     assert json.loads(agent.path.read_text())["ca"] == "".join(begun.trusted)
-    assert agent.take(agent.told(begun)) == 1
-    assert agent.take(agent.told(done)) == 2
+    assert agent.take(agent.told(begun)) == FIRST
+    assert agent.take(agent.told(done)) == FIRST + 1
     assert json.loads(agent.path.read_text())["ca"] == done.ca
-    assert agent.take(agent.told(begun)) == 2  # an older backup, or a replay
+    assert agent.take(agent.told(begun)) == FIRST + 1  # an older backup, or a replay
     assert json.loads(agent.path.read_text())["ca"] == done.ca
     assert json.loads(agent.path.read_text())["machineUid"] == UID
+
+
+def test_a_server_from_an_older_backup_goes_past_what_agents_took(agent: Agent) -> None:
+    """Otherwise they would pass over its next change, and count as having taken it."""
+    begun = steps.begin(agent.rotation, NOW)
+    assert agent.take(agent.told(steps.finish(steps.switch(begun), NOW))) == FIRST + 1
+    later = NOW + timedelta(hours=1)
+    again = steps.begin(agent.rotation, later)  # the backup has no rotation
+    assert agent.take(agent.told(again)) == FIRST + 3600
+    assert json.loads(agent.path.read_text())["ca"] == "".join(again.trusted)
+
+
+def test_another_change_of_the_same_number_is_not_said_to_be_trusted(agent: Agent) -> None:
+    """As after a backup whose clock was set back."""
+    assert agent.take(agent.told(steps.begin(agent.rotation, NOW))) == FIRST
+    before = agent.path.read_text()
+    assert agent.take(agent.told(steps.begin(agent.rotation, NOW))) is None
+    assert agent.path.read_text() == before
 
 
 def test_what_is_not_signed_for_this_agent_changes_nothing(agent: Agent, tmp_path: Path) -> None:
@@ -307,7 +329,7 @@ def test_replicas_take_a_step_from_their_database_whatever_their_disk_has(tmp_pa
         write(installation.store, lambda tx: shared.put_rotation(tx, made, NOW))
 
     begun = steps.begin(first(other), NOW)
-    for made in (begun, steps.switch(begun), steps.finish(steps.switch(begun))):
+    for made in (begun, steps.switch(begun), steps.finish(steps.switch(begun), NOW)):
         put_step(made)
         installation.take(other)
         assert read_rotation((other / ROTATION).read_bytes()) == made
@@ -333,6 +355,8 @@ def test_who_has_moved_is_what_the_key_of_now_said() -> None:
     world.do(lambda tx, _: tx.put_trusting(db.uid, "the one before", 2), None)
     world.do(lambda tx, _: note_taken(tx, "nobody", agent.public_key, 2), None)
     assert moved() == {"web-1": True, "db-1": False}
+    world.do(lambda tx, _: note_taken(tx, web.uid, agent.public_key, 3), None)
+    assert moved() == {"web-1": False, "db-1": False}, "3 is of a record that was lost: not this 2"
     world.close()
 
 

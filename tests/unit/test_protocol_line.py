@@ -40,7 +40,6 @@ from bascule.protocol.line import (
     Sealed,
     Taken,
     Told,
-    Trust,
     Trusting,
     Welcome,
     digest_of,
@@ -51,6 +50,7 @@ from bascule.protocol.line import (
 )
 from bascule.protocol.report import MOST_HOPS, LocalOpening, Report
 from bascule.protocol.state import State
+from bascule.protocol.trust import Trust
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 SSH = PortKey(TransportProtocol.TCP, 22)

@@ -37,6 +37,7 @@ from bascule.protocol.codec import decode, encode
 from bascule.protocol.enrolment import SIGNATURE_HEADER, base64url
 from bascule.protocol.report import Announced, Report
 from bascule.protocol.signed import Kind, Pinned, public_of
+from bascule.protocol.trust import Trust
 
 PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips
@@ -57,11 +58,18 @@ class HttpLink:
         trust: ssl.SSLContext,
         clock: Clock,
         witness: Witness | None = None,
+        trusts: Callable[[], int | None] = lambda: None,
+        on_trust: Callable[[Trust], object] = lambda _: None,
     ) -> None:
+        """``trusts``: the number of the change of trust that was taken last, None: none can be taken;
+        ``on_trust`` takes one.
+        """
+        self._trusts, self._on_trust = trusts, on_trust
         self._identity = identity
         self._witness = witness or Witness()
         self._clock = clock
-        self._trust = trust
+        self.trust = trust  # may be replaced by another thread; the next call uses it
+        self._trusted_by_calls = trust
         self._calls = Https(identity.server, trust)
         self.server_time: datetime | None = None  # as the last state said
         self._named: Mapping[str, int] | None = None  # likewise
@@ -76,7 +84,7 @@ class HttpLink:
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         witness = self._witness
         seen = f"seen={witness.head.position}&told={witness.told.position}"
-        path = f"{self._base}/state?{seen}&knows={KNOWS}"
+        path = f"{self._base}/state?{seen}&knows={KNOWS}{self._told_trust('&')}"
         self.forget_named()  # whatever becomes of this call
         asked = self._clock.boottime()
         answer = self._call("GET", path, meanwhile=meanwhile)
@@ -85,11 +93,17 @@ class HttpLink:
             self._time = state.server_time.timestamp(), asked
         self.server_time, self._named = state.server_time, state.guards
         self._witness.take(state.record, self._clock.now())
+        if state.trust is not None:
+            self._on_trust(state.trust)
         return state.desired
 
     def send_report(self, report: Report) -> int:
-        answer = self._call("POST", f"{self._base}/report", encode(report))
-        return _generation(answer)
+        path = f"{self._base}/report{self._told_trust('?')}"
+        return _generation(self._call("POST", path, encode(report)))
+
+    def _told_trust(self, separator: str) -> str:
+        number = self._trusts()
+        return "" if number is None else f"{separator}trusts={number}"
 
     def named(self) -> Mapping[str, int] | None:
         return self._named
@@ -154,7 +168,7 @@ class HttpLink:
             "scope": f"{identity.server}/.default",
         }
         # A connection of its own: headers are made while the other one is in use.
-        https = Https(identity.server, self._trust)
+        https = Https(identity.server, self.trust)
         try:
             return self._send(
                 lambda: https.request(
@@ -177,6 +191,10 @@ class HttpLink:
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Mapping[str, Any]:
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        if self._trusted_by_calls is not self.trust:
+            self._calls.close()
+            self._trusted_by_calls = self.trust
+            self._calls = Https(self._identity.server, self._trusted_by_calls)
         for is_last in (False, True):
             proof = self._prove(method, path, content or b"") if self._identity.is_through else None
             response = self._send(

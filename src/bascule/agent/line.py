@@ -50,7 +50,6 @@ from bascule.protocol.line import (
     Reported,
     Sealed,
     Taken,
-    Trust,
     Trusting,
     Welcome,
     from_server,
@@ -60,6 +59,7 @@ from bascule.protocol.line import (
 from bascule.protocol.report import Report
 from bascule.protocol.seal import NotSealed
 from bascule.protocol.shape import LARGEST
+from bascule.protocol.trust import Trust
 
 log = structlog.get_logger("bascule.agent")
 

@@ -33,10 +33,10 @@ from bascule.protocol.line import (
     LONGEST_COMING_BACK,
     Head,
     Told,
-    Trust,
     Welcome,
 )
 from bascule.protocol.report import Report
+from bascule.protocol.trust import Trust
 
 log = structlog.get_logger("bascule.agent")
 
@@ -63,7 +63,14 @@ class LineLink:
         self._trust = trust
         self._clock = clock
         self._witness = witness
-        self._calls = HttpLink(identity, trust, clock, witness)
+        self._calls = HttpLink(
+            identity,
+            trust,
+            clock,
+            witness,
+            lambda: None if trusted is None else trusted.number,
+            self._take_trust,
+        )
         self._line: Line | None = None  # that is followed, proved or not
         self._session: ssl.SSLSession | None = None  # of the last one, to be resumed
         self._lived_at = clock.boottime()  # when a line was heard of last, or this began
@@ -115,7 +122,7 @@ class LineLink:
         number, trust = self._trusted.take(told)
         if trust is not None:
             self._trust, self._session = trust, None
-            self._calls = HttpLink(self._identity, trust, self._clock, self._witness)
+            self._calls.trust = trust
         return number
 
     def come_back_within(self, *, holds_leases: bool) -> float:

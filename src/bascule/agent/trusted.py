@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 from pathlib import Path
 
 import structlog
@@ -17,8 +18,8 @@ from bascule.agent.enrolment import IDENTITY_FILE, trust_of
 from bascule.agent.link import Identity
 from bascule.errors import BasculeError
 from bascule.files import write_atomically
-from bascule.protocol.line import Trust
 from bascule.protocol.signed import Kind, Pinned
+from bascule.protocol.trust import Trust
 
 log = structlog.get_logger("bascule.agent")
 
@@ -27,10 +28,22 @@ NUMBER = "trustNumber"  # in the identity's file; missing: as pinned at enrolmen
 
 
 class Trusted:
-    """One agent's. For one thread."""
+    """One agent's. A line and calls may take changes at once."""
 
     def __init__(self, state: Path, identity: Identity) -> None:
         self._state, self._identity = state, identity
+        self._gate = threading.Lock()
+
+    @property
+    def number(self) -> int | None:
+        """Of the change that was taken last, 0: as pinned at enrolment. None: none could be taken."""
+        if not self._identity.trust_key:
+            return None
+        try:
+            number = json.loads((self._state / IDENTITY_FILE).read_text()).get(NUMBER, 0)
+        except (OSError, ValueError, AttributeError):
+            return None
+        return number if type(number) is int and number >= 0 else None
 
     def take(self, told: Trust) -> tuple[int | None, ssl.SSLContext | None]:
         """The number of what is trusted now, None: it was not signed; and TLS by it, where that is new."""
@@ -41,8 +54,9 @@ class Trusted:
             log.warning("a change of trust was refused: this agent's server did not sign it")
             return None, None
         try:
-            return self._keep(told)
-        except (OSError, ValueError, BasculeError) as error:  # it is told again on the next line
+            with self._gate:
+                return self._keep(told)
+        except (OSError, ValueError, BasculeError) as error:  # it is told again
             log.error("a change of trust was not taken", why=str(error))
             return None, None
 
@@ -55,11 +69,20 @@ class Trusted:
                 log.warning(
                     "an older change of trust was passed over", told=told.number, is_at=number
                 )
+            elif not _are_pinned(_read(told.body), known["ca"]):
+                raise ValueError(
+                    f"number {number} is of another change here: was the server restored?"
+                )
             return number, None
         cas = _read(told.body)
         write_atomically(path, json.dumps({**known, "ca": "".join(cas), NUMBER: told.number}))
         log.info("this agent trusts other CAs", number=told.number, cas=len(cas))
         return told.number, trust_of(self._state)
+
+
+def _are_pinned(cas: list[str], pinned: str) -> bool:
+    """In any order: that in use comes first, and another one is after ``--switch``."""
+    return len("".join(cas)) == len(pinned) and all(each in pinned for each in cas)
 
 
 def _read(body: str) -> list[str]:

@@ -41,11 +41,11 @@ from bascule.protocol.line import (
     Head,
     Record,
     Reported,
-    Trust,
     write,
 )
 from bascule.protocol.signed import Kind
 from bascule.protocol.state import RecordMark
+from bascule.protocol.trust import Trust
 from bascule.services.act import Act, Services
 from bascule.services.contacts import Contacts
 from bascule.services.denials import Denials
@@ -155,12 +155,16 @@ class Lines:
             lambda tx, act: act.record_denied(tx, fact, self._denials), subject
         )
 
-    def trust_for(self, uid: str) -> Trust | None:
-        """What that point is told to trust; None: nothing but what it pinned."""
+    def trust_for(self, uid: str, taken: int | None = None) -> Trust | None:
+        """What that point is told to trust; None: nothing but what it pinned, or no change above ``taken``,
+        which it has.
+        """
         told = self.trust()
         if told is None:
             return None
         number, body = told
+        if taken is not None and number <= taken:
+            return None
         signature = self.sign(Kind.TRUST, uid, "", number, body)
         return Trust(number, body.decode(), signature)
 

@@ -109,7 +109,7 @@ class _Rotating:
         known = before or self._first()
         now = self._services.clock.now()
         if step in ("switch", "finish"):
-            made = steps.switch(known) if step == "switch" else steps.finish(known)
+            made = steps.switch(known) if step == "switch" else steps.finish(known, now)
             behind = [each for each in self.movers(known.number) if not each.has_moved]
             is_bridged = step == "switch" and bool(known.cross)
             if behind and not may_cut and not is_bridged:
@@ -132,7 +132,7 @@ class _Rotating:
         else:
             made = {
                 "begin": lambda: steps.begin(known, now),
-                "cancel": lambda: steps.cancel(known),
+                "cancel": lambda: steps.cancel(known, now),
             }[step]()
         self._put(made)
 

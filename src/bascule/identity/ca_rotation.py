@@ -7,8 +7,9 @@
 
 All of it is one file, which is written whole, or one sealed key in the database. So whoever is killed
 leaves the step before or the step after. The file decides: ``ca.key`` and ``ca.pem`` are made from it.
-``number`` is that of what agents are told to trust. It rises with each change of that and never falls; one
-number never has two contents.
+``number`` is that of what agents are told to trust. It rises with each change of that, to at least the time in
+seconds: so a server that was restored from a backup goes past what agents took from the one before. One number
+never has two contents.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def begin(now: Rotation, made_at: datetime) -> Rotation:
     cross = certificates.cross_sign(made, _ca(now.ca), certificates.read_key(now.key.encode()))
     return replace(
         now,
-        number=now.number + 1,
+        number=_next_number(now, made_at),
         phase=Phase.BEGUN,
         other=_pem(made),
         other_key=certificates.key_pem(key).decode(),
@@ -110,28 +111,34 @@ def switch(now: Rotation) -> Rotation:
     )
 
 
-def finish(now: Rotation) -> Rotation:
+def finish(now: Rotation, made_at: datetime) -> Rotation:
     """Nobody trusts the old CA any more."""
     _require(now, Phase.SWITCHED, "Switch first: bascule admin rotate-ca --data DATA --switch")
-    return replace(now, number=now.number + 1, phase=Phase.DONE, other="", cross="")
+    number = _next_number(now, made_at)
+    return replace(now, number=number, phase=Phase.DONE, other="", cross="")
 
 
-def cancel(now: Rotation) -> Rotation:
+def cancel(now: Rotation, made_at: datetime) -> Rotation:
     """Go back before the switch: the new CA is forgotten."""
     _require(now, Phase.BEGUN, "After --switch, go on with --finish.")
-    return replace(now, number=now.number + 1, phase=Phase.DONE, other="", other_key="", cross="")
+    number = _next_number(now, made_at)
+    return replace(now, number=number, phase=Phase.DONE, other="", other_key="", cross="")
 
 
 def compromise(now: Rotation, made_at: datetime) -> Rotation:
     """A new CA at once, for which nothing that the old one signed vouches; in any phase."""
     key = certificates.new_key()
     return Rotation(
-        number=now.number + 1,
+        number=_next_number(now, made_at),
         phase=Phase.DONE,
         ca=_pem(certificates.make_ca(key, made_at)),
         key=certificates.key_pem(key).decode(),
         is_compromised=True,
     )
+
+
+def _next_number(now: Rotation, made_at: datetime) -> int:
+    return max(now.number + 1, int(made_at.timestamp()))
 
 
 def _require(now: Rotation, phase: Phase, advice: str) -> None:

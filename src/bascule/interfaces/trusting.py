@@ -1,4 +1,4 @@
-"""Which CAs agents trust, as they said on their lines (EDGES I5)."""
+"""Which CAs agents trust, as they said (EDGES I5)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ class TrustingReads(Protocol):
         """The number of the newest change of trust that each agent has taken, by its point's uid and the
         public key by which it said so. Those that took none are missing.
         """
+        ...
+
+    def trusting_of(self, point_uid: str) -> tuple[str, int] | None:
+        """The public key and the number of one of them; None: it took none."""
         ...
 
 

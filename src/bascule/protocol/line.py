@@ -34,13 +34,13 @@ from bascule.protocol.report import Report
 from bascule.protocol.shape import Crop, Json, Most
 from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE, Knows
 from bascule.protocol.state import LONGEST_HASH, State
+from bascule.protocol.trust import Trust
 
 BEAT_SECONDS = 10.0  # between two beats of one line
 SILENCE_SECONDS = 25.0  # without any frame: the agent gives the line up
 NUMBERS_REMEMBERED = 3  # beats whose echo still counts
 FRESH_SECONDS = STALE_AFTER  # age at most of a number that counts, and of a nonce that is answered
 NO_BEAT = 2**53 - 1  # the number of a report whose pass began before its line was proved
-LONGEST_TRUST = 8 * 1024  # characters; two CAs have some 1,500
 LARGEST_PUSH = 16 * 1024  # bytes of a state that is pushed; a larger one is only hinted at
 LARGEST_UNPROVED = 4 * 1024  # bytes of a message, in either direction, before the proof
 LARGEST_REPORT = 1024 * 1024  # bytes of a message from the agent afterwards
@@ -156,17 +156,6 @@ class Record:
     """Where the server's record ends now; at least once a minute while it moves."""
 
     head: Head
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """A numbered change of the CAs that the agent is to trust, signed by the trust key of its server
-    (``signed.Kind.TRUST``, with no nonce). One that is not newer, or not signed, changes nothing.
-    """
-
-    number: Number
-    body: Annotated[str, Most(LONGEST_TRUST)]  # JSON: cas, certificates in PEM, that in use first
-    signature: Annotated[str, Most(LONGEST_HASH)]
 
 
 # -- from the agent

@@ -17,6 +17,7 @@ from bascule.domain.restoration import MOST_TOLD, Restoration
 from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
 from bascule.protocol.shape import INLINE, LENIENT, Most
 from bascule.protocol.shapes import LONGEST_NAME, GrantId
+from bascule.protocol.trust import Trust
 
 LONGEST_HASH = 128  # characters; ours have 64
 
@@ -49,3 +50,5 @@ class State:
     record: Annotated[RecordMark | None, LENIENT] = None
     # The other machines that the point guards, with their generations; None: beats tell it.
     guards: Annotated[Mapping[GrantId, int] | None, Most(MOST_BEHIND)] = None
+    # Told where the agent said that it trusts an older one; None: nothing newer, or a line tells it.
+    trust: Annotated[Trust | None, LENIENT] = None

@@ -28,7 +28,7 @@ class Mover:
 
     machine: str  # name; of a machine that is gone: its uid
     machine_uid: str
-    number: int  # of the newest change that it took; 0: none
+    number: int  # of the newest change that it took; 0: none. A higher one is of an older backup's future
     has_moved: bool
 
 
@@ -44,7 +44,7 @@ def progress(reader: ProgressReads, number: int) -> Sequence[Mover]:
         uid = point.machine_uid
         machine = reader.machine_by_uid(uid)
         has = taken.get((uid, point.public_key), 0)
-        found.append(Mover(uid if machine is None else machine.id.name, uid, has, has >= number))
+        found.append(Mover(uid if machine is None else machine.id.name, uid, has, has == number))
     return found
 
 
@@ -53,8 +53,15 @@ def note_taken(tx: TakeWrites, point_uid: str, public_key: str, number: int) -> 
     agent = tx.agent_of(point_uid)
     if agent is None or agent.public_key != public_key:
         return
-    if tx.trusting().get((point_uid, public_key), -1) != number:
+    if tx.trusting_of(point_uid) != (public_key, number):
         tx.put_trusting(point_uid, public_key, number)
+
+
+def note_reported(tx: TakeWrites, point_uid: str, number: int) -> None:
+    """The same, with a report of an agent whose key was proved in this transaction."""
+    agent = tx.agent_of(point_uid)
+    if agent is not None:
+        note_taken(tx, point_uid, agent.public_key, number)
 
 
 def note_step(tx: EventWrites, act: Act, step: CaRotated) -> None:

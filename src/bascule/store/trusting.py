@@ -16,6 +16,10 @@ class TrustingReads(Rows):
     def trusting(self) -> Mapping[tuple[str, str], int]:
         return {(row.point_uid, row.public_key): row.number for row in self._all(select(table))}
 
+    def trusting_of(self, point_uid: str) -> tuple[str, int] | None:
+        row = self._first(select(table).where(table.c.point_uid == point_uid))
+        return None if row is None else (row.public_key, row.number)
+
 
 class TrustingWrites(TrustingReads):
     __slots__ = ()

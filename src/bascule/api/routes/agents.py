@@ -32,6 +32,7 @@ from bascule.protocol.signed import Kind, enrolment_text, is_signed
 from bascule.protocol.state import State
 from bascule.services import fleet, lines, reports, too_old
 from bascule.services.act import Act
+from bascule.services.ca_rotation import note_reported
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -40,6 +41,7 @@ _AGENT = "/bascule/agents/{uid}"  # agents from before ADR 20 call it
 Position = Annotated[int, Query(ge=0, le=LARGEST)]  # in the record; 0: none
 # The uid of another machine, which an owner has bound to this point; left out: its own.
 BoundMachine = Annotated[str, Query(max_length=64)]
+TrustNumber = Annotated[int | None, Query(ge=0, le=LARGEST)]  # None: the agent takes none
 
 
 @router.post("/bascule/enrol")
@@ -133,9 +135,11 @@ async def state(
     told: Position = 0,
     machine: BoundMachine = "",
     knows: Annotated[str | None, Query(max_length=512)] = None,
+    trusts: TrustNumber = None,
 ) -> Response:
     """``seen``: the last position of the record that the agent has verified, ``told``: the newest that
-    it was told of since (EDGES B9); ``knows``: what its version knows, with commas (F4).
+    it was told of since (EDGES B9); ``knows``: what its version knows, with commas (F4);
+    ``trusts``: the number of the change of trust that it took last (I5). A newer one is told.
     """
     known = None if knows is None else frozenset(Feature) & frozenset(knows.split(","))
     now, floor = call.now, call.state.record_floor
@@ -146,7 +150,9 @@ async def state(
         record = record_mark(reader, seen, floor, told)
         guards = lines.guards(reader, found) if found.is_own else None
         wanted = replace(wanted, installation=call.state.services.number.value)
-        return State(wanted, found.machine.id.name, now, record, guards)
+        is_told = trusts is not None and found.is_own
+        trust = call.state.lines.trust_for(uid, trusts) if is_told else None
+        return State(wanted, found.machine.id.name, now, record, guards, trust)
 
     return CompactJson(encode(await call.read_few(read)))
 
@@ -154,10 +160,18 @@ async def state(
 @router.post(f"{_POINT}/report")
 @admits_agents
 async def report(
-    call: CurrentCall, uid: str, body: ReportBody, machine: BoundMachine = ""
+    call: CurrentCall,
+    uid: str,
+    body: ReportBody,
+    machine: BoundMachine = "",
+    trusts: TrustNumber = None,
 ) -> Response:
+    """``trusts``: as of ``state``; it goes on record."""
+
     def take(tx: Transaction, act: Act) -> int:
         generation = reports.take_report(tx, act, uid, body, machine)
+        if trusts is not None and not machine:
+            note_reported(tx, uid, trusts)
         if not call.state.lines.is_alone:  # a line at another server ends: it does not know of this
             tx.pass_line_over(uid)
         return generation
