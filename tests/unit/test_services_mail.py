@@ -12,7 +12,9 @@ import pytest
 
 from bascule.domain.delivery import parse_target
 from bascule.domain.mail import MailChoice
+from bascule.domain.pending import Pending
 from bascule.domain.principals import User
+from bascule.domain.times import format_utc
 from bascule.services import mail
 from bascule.services.mail import MOST_ALONE, MailEventReads, mail_parcel
 from tests.unit.test_services_chat import HOSTILE, NOW, PORTAL, REQUEST_ID, link_of, request_of
@@ -34,8 +36,8 @@ class Reader:
     def request(self, request_id: str) -> Any:
         return self._request if request_id == REQUEST_ID else None
 
-    def mail_choices(self) -> Any:
-        return self._choices
+    def mail_choices_asked(self, *_: Any) -> Any:
+        return [each for each in self._choices if each.asked]
 
     def mail_choice(self, user_id: str) -> Any:
         return next((each for each in self._choices if each.user_id == user_id), None)
@@ -43,13 +45,19 @@ class Reader:
     def user(self, user_id: str) -> User:
         return User(user_id, user_id, "", user_id not in self.disabled, NOW)
 
-    def asked_of(self, request_id: str) -> Any:
-        return [request_id] if self.waits else []
+    def pendings_of(self, ids: Any) -> Any:
+        decided = None if self.waits else NOW
+        return {
+            each: Pending(each, "", "", NOW, NOW, {}, (), (), decided_at=decided) for each in ids
+        }
+
+    def custom_roles(self) -> Any:
+        return ()
 
 
 @pytest.fixture(autouse=True)
 def only_ann_may_approve(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail, "_may_approve", lambda _, choice, *__: choice.user_id == "ann")
+    monkeypatch.setattr(mail, "_is_told", lambda _, __, choice, *___: choice.user_id == "ann")
 
 
 def sent(
@@ -144,9 +152,19 @@ def test_many_for_one_address_are_one_message_but_for_those_that_are_never_put_t
     (digest,) = sent(reader, *many)
     assert body(digest).count(REQUEST_ID) == len(many)
     to = "mailto:on-call@example.com"
-    alone = sent(reader, *many, ("AccessSelfApproved", {}), to=to)
-    assert len(alone) == 2
-    assert addresses(alone) == ["on-call@example.com"] * 2
+    urgent: list[tuple[str, dict[str, Any]]] = [(kind, {}) for kind in sorted(mail.ALONE)]
+    first = sent(reader, *many, *urgent, to=to)
+    assert len(first) == len(urgent) + 1
+    assert [str(each["subject"])[:7] for each in first[-1:]] == ["Several"], "what is urgent first"
+    assert addresses(first) == ["on-call@example.com"] * len(first)
+
+
+def test_an_end_is_told_to_those_who_chose_it_while_it_is_ahead() -> None:
+    soon = {"ends_at": format_utc(NOW + timedelta(minutes=1)), "port": "22/tcp"}
+    assert sent(Reader(BEN), ("GrantEndsSoon", soon)) == []
+    told = Reader(replace(BEN, own=False, ending=True))
+    assert addresses(sent(told, ("GrantEndsSoon", soon))) == ["ben@example.com"]
+    assert sent(told, ("GrantEndsSoon", {**soon, "ends_at": format_utc(NOW)})) == [], "it is over"
 
 
 def test_a_second_delivery_is_seen_to_be_one() -> None:

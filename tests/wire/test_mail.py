@@ -9,12 +9,25 @@ import pytest
 
 from bascule.domain.access import PrincipalKind
 from bascule.services import mail_choices
+from bascule.services.mail_codes import take_code
 from tests.wire.browsing import add_user
 from tests.wire.house import BASCULE, House
 from tests.wire.test_cli_approvals import signed_in
 from tests.wire.test_cli_principals import Cli, cli  # noqa: F401  # reason: a fixture
 
 PATH = "/providers/Bascule.Identity/me/mail"
+
+
+def settle(house: House, user: str, address: str, **more: Any) -> Any:
+    """Give an address, and the code that is sent there."""
+    call(house, user, "PUT", {"properties": {"address": address, **more}})
+    letter = house.do(take_code)
+    assert letter is not None
+    client = house.client_of(house.token(user, PrincipalKind.USER, f"{user}/0"))
+    path = f"{house.subscription}{PATH}/confirm"
+    made = client.post(path, json={"code": letter.code}, params={"api-version": BASCULE})
+    assert made.status_code == 200, made.text
+    return made
 
 
 def call(house: House, user: str, method: str, body: Any = None) -> Any:
@@ -28,8 +41,7 @@ def call(house: House, user: str, method: str, body: Any = None) -> Any:
 def test_everybody_chooses_for_themselves_alone(house: House) -> None:
     anna, ben = (add_user(house, f"{name}@example.com").id for name in ("anna", "ben"))
     assert call(house, anna, "GET").json()["properties"]["address"] is None
-    made = call(house, anna, "PUT", {"properties": {"address": "anna@home.example", "own": False}})
-    assert made.status_code == 200
+    settle(house, anna, "anna@home.example", own=False)
     kept = call(house, anna, "GET").json()["properties"]
     assert (kept["address"], kept["asked"], kept["own"]) == ("anna@home.example", True, False)
     assert call(house, ben, "GET").json()["properties"]["address"] is None
@@ -40,8 +52,8 @@ def test_everybody_chooses_for_themselves_alone(house: House) -> None:
 
 def test_the_address_before_hears_too_and_that_is_said(house: House) -> None:
     anna = add_user(house).id
-    call(house, anna, "PUT", {"properties": {"address": "a@old.example"}})
-    moved = call(house, anna, "PUT", {"properties": {"address": "a@new.example"}}).json()
+    settle(house, anna, "a@old.example")
+    moved = settle(house, anna, "a@new.example").json()
     assert moved["properties"]["previousAddress"] == "a@old.example"
     again = call(house, anna, "PUT", {"properties": {"language": "fr"}}).json()["properties"]
     assert (again["address"], again["previousAddress"]) == ("a@new.example", "a@old.example")
@@ -72,10 +84,14 @@ def test_the_command(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("mail").code == 4, "the administrator is a program"
     with signed_in(cli, anna, monkeypatch):
         assert "You get no mail" in cli.done("mail").out
-        assert (
-            "anna@home.example (fr)"
-            in cli.done("mail", "anna@home.example", "--language", "fr").out
-        )
+        said = cli.done("mail", "anna@home.example", "--language", "fr").out
+        assert "anna@home.example gets nothing but a code until you give it" in said
+        letter = cli.house.do(take_code)
+        assert letter is not None
+        assert cli("mail", "confirm").code == 2
+        assert cli("mail", "confirm", letter.code, "--own").code == 2
+        assert cli("mail", "confirm", "BCDF-GHJK").code == 2
+        assert "anna@home.example (fr)" in cli.done("mail", "confirm", letter.code).out
         assert "requests that wait for you" in cli.done("mail", "--no-own").out
         assert cli.json("mail")["own"] is False
         assert cli("mail", "--off", "--own").code == 2

@@ -54,7 +54,14 @@ WITHOUT_ACTION = {  # what is the caller's own
         for each in (
             *("factors", "proof", "password", "totp", "totp/confirm", "totp/remove"),
             *("recoveryCodes", "passkeys", "passkeys/begin", "passkeys/{passkey_id}/remove"),
-            *("mail", "signOut", "signIns", "signIns/{sign_in_id}", "signIns/endOthers"),
+            *(
+                "mail",
+                "mail/confirm",
+                "signOut",
+                "signIns",
+                "signIns/{sign_in_id}",
+                "signIns/endOthers",
+            ),
         )
     ),
 }

@@ -36,6 +36,7 @@ async def background(
     from bascule.api.routes.metrics import metrics_of
     from bascule.services.asking_again import ask_again
     from bascule.services.delivery import deliver
+    from bascule.services.mail_codes import send_codes
     from bascule.services.seal import keep_record
     from bascule.services.shared_clock import follow_clock
     from bascule.services.watch import watch
@@ -48,6 +49,7 @@ async def background(
         asyncio.create_task(watch(services)),
         asyncio.create_task(keep_record(services, state.record_key)),
         asyncio.create_task(deliver(services, state.way_out)),
+        asyncio.create_task(send_codes(services, state.way_out)),
         asyncio.create_task(follow_certificates(state)),
     ]
     if services.desk is not None:

@@ -18,8 +18,11 @@ class Mail(NamedTuple):
     language: str
     asked: bool
     own: bool
+    ending: bool
     previous: str
     previous_until: datetime | None
+    waiting: str  # an address that waits for its code; empty: none
+    waiting_until: datetime | None
 
 
 def get_mail(connection: Connection) -> Mail:
@@ -29,6 +32,11 @@ def get_mail(connection: Connection) -> Mail:
 def put_mail(connection: Connection, properties: Mapping[str, Any]) -> Mail:
     body = {"properties": dict(properties)}
     return _read(connection.call("PUT", _path(connection), BASCULE_VERSION, body=body).body)
+
+
+def confirm_mail(connection: Connection, code: str) -> Mail:
+    path = f"{_path(connection)}/confirm"
+    return _read(connection.call("POST", path, BASCULE_VERSION, body={"code": code}).body)
 
 
 def delete_mail(connection: Connection) -> bool:
@@ -47,6 +55,9 @@ def _read(data: Data) -> Mail:
         text(properties, "language", "en"),
         flag(properties, "asked"),
         flag(properties, "own"),
+        flag(properties, "ending"),
         text(properties, "previousAddress", ""),
         instant(properties, "previousUntil"),
+        text(properties, "waitingAddress", ""),
+        instant(properties, "waitingUntil"),
     )

@@ -96,7 +96,9 @@ CHAT_KINDS = (
     "AccessNotAllowed",
     "AccessLapsed",
     "AccessWithdrawn",
+    "AccessEscalated",
     "RulesLoosened",
+    "InstallationRestored",
     "GrantOpened",
     "GrantFailed",
 )
@@ -242,8 +244,10 @@ class Sink:
 
     @property
     def _usual_kinds(self) -> tuple[str, ...]:
-        if self.target.transport is Transport.PEOPLE:  # a requestor hears of an early end
-            return (*CHAT_KINDS, "GrantEnded")
+        if (
+            self.target.transport is Transport.PEOPLE
+        ):  # a requestor hears of an early end, and before the end
+            return (*CHAT_KINDS, "GrantEnded", "GrantEndsSoon")
         return CHAT_KINDS if self.form in CHATS else ()
 
     @property

@@ -31,6 +31,9 @@ SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not
 LEASE_SIZE, PORT_SIZE, SOURCE_SIZE = 160, 40, 46  # bytes at most of each in a state as JSON
 
 
+LONGEST_WARNING = timedelta(minutes=5)  # before the end; of a short one a tenth
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     id: str
@@ -63,6 +66,11 @@ class Grant:
     drain_for: timedelta | None = None  # how long connections may stay beyond its end; of ``drain``
     ends_with_group: str = ""  # the group whose membership's end is the grant's, by name
     is_emergency: bool = False  # never extended
+
+    @property
+    def warned_at(self) -> datetime:
+        """When its requestor is told that it ends soon."""
+        return self.ends_at - min(LONGEST_WARNING, (self.ends_at - self.started_at) / 10)
 
     @property
     def drained_at(self) -> datetime | None:

@@ -7,7 +7,7 @@ internationalised mailboxes are not taken) and 4.5.3.1 (lengths).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bascule.errors import InvalidInput
@@ -15,6 +15,10 @@ from bascule.sentences import sentence
 
 LONGEST_ADDRESS = 254
 OLD_ADDRESS_HEARS = timedelta(days=7)  # after a change (EDGES J11)
+CODE_LIFE = timedelta(hours=1)  # of the code that confirms an address
+MOST_TRIES = 5  # of one code
+MOST_CODES_AN_HOUR = 5  # that one person may ask for
+MOST_CODES_A_DAY = 5  # that go to one address, whoever asks
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _ADDRESS = re.compile(
     rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*"
@@ -31,6 +35,7 @@ class MailChoice:
     language: str  # of the texts: en, fr
     asked: bool  # of requests that wait for their approval
     own: bool  # of what becomes of their own requests
+    ending: bool = False  # that access of their own ends soon
     previous: str = ""  # the address before
     previous_until: datetime | None = None  # it hears too, until then
 
@@ -46,16 +51,28 @@ class MailChoice:
             return self
         # Of two changes within that time, the address before both hears on.
         until = self.previous_until
-        is_kept = until is not None and now < until
-        return MailChoice(
-            self.user_id,
-            address,
-            self.language,
-            self.asked,
-            self.own,
-            self.previous if is_kept else self.address,
-            until if is_kept else now + OLD_ADDRESS_HEARS,
+        is_kept = bool(self.previous) and until is not None and now < until
+        return replace(
+            self,
+            address=address,
+            previous=self.previous if is_kept else self.address,
+            previous_until=until if is_kept or not self.address else now + OLD_ADDRESS_HEARS,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """An address that somebody gave. It gets nothing but a code until they have given that code."""
+
+    user_id: str
+    address: str
+    asked_at: datetime
+    code_hash: str = ""  # empty: the code was not sent yet
+    tries: int = 0  # wrong ones
+
+    @property
+    def until(self) -> datetime:
+        return self.asked_at + CODE_LIFE
 
 
 def parse_mail_address(text: str, target: str = "") -> str:

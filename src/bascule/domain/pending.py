@@ -53,6 +53,10 @@ class Pending:
     is_to_ask: bool = False  # it goes on when they are asked again
     # Who could act as the program that asks, when it asked: they made it, or a credential of it.
     makers: frozenset[str] = frozenset()
+    escalated: tuple[int, ...] = ()  # stages of which others were asked too, and that is on record
+    escalates_at: datetime | None = (
+        None  # when others are asked next; None: nobody, or it is on record
+    )
 
     def named(self) -> tuple[Vote, ...]:
         """Yeses to what is asked for now."""
@@ -66,12 +70,21 @@ class Pending:
         return self.asked_since[stage] or now
 
     def asking(self, counted: Iterable[Vote], now: datetime) -> Pending:
-        """With the moment from which the stage is asked that these yeses led to."""
+        """With the moment from which the stage is asked that these yeses led to, and that of its escalation."""
         stage = self.asked(counted)
-        if stage is None or self.asked_since[stage] is not None:
-            return self
-        since = (*self.asked_since[:stage], now, *self.asked_since[stage + 1 :])
-        return replace(self, asked_since=since)
+        if stage is None:
+            return replace(self, escalates_at=None)
+        since = self.since(stage, now)
+        after = None if stage in self.escalated else self.stages[stage].stage.escalate_after
+        return replace(
+            self,
+            asked_since=(*self.asked_since[:stage], since, *self.asked_since[stage + 1 :]),
+            escalates_at=None if after is None else since + after,
+        )
+
+    def escalating(self, stage: int) -> Pending:
+        """With it noted that others were asked of this stage too."""
+        return replace(self, escalated=(*self.escalated, stage), escalates_at=None)
 
 
 def begin(
@@ -95,7 +108,7 @@ def begin(
         stages=tuple(stages),
         asked_since=(now, *(None for _ in stages[1:])),
         may_approve_own=may_approve_own,
-    )
+    ).asking((), now)
 
 
 def too_many() -> Problem:
@@ -128,6 +141,7 @@ def judged_again(
         stages=tuple(stages),
         asked_since=(now, *(None for _ in stages[1:])),
         may_approve_own=may_approve_own,
+        escalated=(),
     )
 
 

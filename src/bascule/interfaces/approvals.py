@@ -78,8 +78,12 @@ class ApprovalReads(Protocol):
         """Ids of requests that have waited as long as they may."""
         ...
 
+    def due_escalations(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        """Ids of requests of which others are asked from now on, which is not on record yet."""
+        ...
+
     def next_approval(self, now: datetime) -> datetime | None:
-        """When the first of either is due."""
+        """When the first of any of these is due."""
         ...
 
     def waiting_voted_by(self, principal_ids: Collection[str] | None) -> Sequence[str]:

@@ -33,13 +33,16 @@ _TITLES: Mapping[str, str] = {
     "AccessSelfApproved": msgid("Own request approved"),
     "AccessNotApproved": msgid("Denied"),
     "AccessNotAllowed": msgid("Not allowed any more"),
+    "AccessEscalated": msgid("Nobody decided so far: others are asked too"),
     "AccessLapsed": msgid("Nobody decided in time"),
     "AccessWithdrawn": msgid("Withdrawn"),
     "EmergencyAccess": msgid("Emergency access used"),
     "EmergencyReviewed": msgid("Emergency access reviewed"),
     "RulesLoosened": msgid("Rules of access loosened"),
     "GrantOpened": msgid("Port open"),
+    "GrantEndsSoon": msgid("Access ends soon"),
     "GrantFailed": msgid("Port did not open"),
+    "InstallationRestored": msgid("Installation restored from a backup"),
     "SinkTest": msgid("Test message"),
 }
 # Fields of events that say more than the request itself.
@@ -52,6 +55,8 @@ _FIELDS: Mapping[str, str] = {
     "what": msgid("What"),
     "asked": msgid("Asked"),
     "pending_until": msgid("Waits until"),
+    "asked_since": msgid("Asked since"),
+    "ends_at": msgid("Ends at"),
 }
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -21,25 +22,26 @@ from html import escape
 from typing import NamedTuple, Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.actions import POLICY_READ
+from bascule.domain.actions import POLICY_READ, REQUEST_APPROVE
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.chain import Link
 from bascule.domain.delivery import Target, Transport
 from bascule.domain.emergency import TOO_OLD
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.mail import MailChoice
+from bascule.domain.pending import Pending
 from bascule.domain.request import AccessRequest
-from bascule.domain.roles import Rights
+from bascule.domain.roles import Rights, roles_giving
 from bascule.domain.times import parse_instant
 from bascule.interfaces.delivery import Parcel
 from bascule.interfaces.mail import MailReads
-from bascule.services.approvers import ApproverReads, why_not
+from bascule.services.approvers import ApproverReads, entitled, why_not
 from bascule.services.chat import Said, said_of
-from bascule.services.rights import rights_of
+from bascule.services.rights import all_roles, rights_of
 from bascule.words import Words, msgid
 
 ASKS = frozenset(
-    {"AccessWaiting", "AccessApproved", "AccessSelfApproved"}
+    {"AccessWaiting", "AccessApproved", "AccessSelfApproved", "AccessEscalated"}
 )  # whoever may approve now
 TURNS = frozenset(  # the requestor
     {
@@ -54,9 +56,10 @@ TURNS = frozenset(  # the requestor
     }
 )
 OWNERS = frozenset({"EmergencyAccess"})  # owners of its machines, whatever mail they chose
-ALONE = frozenset(
-    {"AccessSelfApproved", "EmergencyAccess", "RulesLoosened"}
-)  # never put together (EDGES J11)
+ALONE = frozenset(  # never put together (EDGES J11)
+    {"AccessSelfApproved", "EmergencyAccess", "RulesLoosened", "InstallationRestored"}
+)
+ENDS_SOON = "GrantEndsSoon"  # the requestor, who chose it
 MOST_ALONE = 5  # messages of one look for one address
 _ASKED = msgid("Your approval is needed")
 _LINK = msgid("Open the request in Bascule")
@@ -113,17 +116,21 @@ def _messages(
 def _people(
     reader: MailEventReads, link: Link, request: AccessRequest | None, now: datetime
 ) -> list[_Letter]:
-    if request is None or link.record["kind"] not in ASKS | TURNS | OWNERS:
+    if request is None:
         return []
+    kind = link.record["kind"]
     letters: dict[str, _Letter] = {}
-    if _is_turn(link):
+    if _is_turn(link) or kind == ENDS_SOON:
         own = reader.mail_choice(request.requestor_id)
         user = reader.user(request.requestor_id)
-        if own is not None and own.own and user is not None and user.is_enabled:
-            letters |= _letters(own, now, is_asked=False)
-    if link.record["kind"] in ASKS and reader.asked_of(request.id):  # nobody where it is decided
-        for choice in reader.mail_choices():
-            if choice.asked and _may_approve(reader, choice, request, now):
+        if own is not None and user is not None and user.is_enabled:
+            is_wanted = _is_ahead(link, now) and own.ending if kind == ENDS_SOON else own.own
+            letters |= _letters(own, now, is_asked=False) if is_wanted else {}
+    pending = reader.pendings_of([request.id]).get(request.id) if kind in ASKS else None
+    if pending is not None and pending.decided_at is None:
+        roles = [each.id for each in roles_giving(REQUEST_APPROVE, all_roles(reader))]
+        for choice in reader.mail_choices_asked(request.id, roles, now):
+            if _is_told(reader, link, choice, request, pending, now):
                 letters |= _letters(choice, now, is_asked=True)
     if link.record["kind"] in OWNERS:
         for choice in reader.mail_choices():
@@ -139,6 +146,11 @@ def _is_owner(reader: MailEventReads, user_id: str, request: AccessRequest, now:
     return all(reach.covers(each.machine_id.key) for each in request.machines)
 
 
+def _is_ahead(link: Link, now: datetime) -> bool:
+    """A relay may have been away until the end."""
+    return now < parse_instant(link.record["data"]["ends_at"])
+
+
 def _letters(choice: MailChoice, now: datetime, *, is_asked: bool) -> dict[str, _Letter]:
     return {to: _Letter(to, choice.language, is_asked) for to in choice.addresses(now)}
 
@@ -152,15 +164,28 @@ def _is_turn(link: Link) -> bool:
     )
 
 
-def _may_approve(
-    reader: MailEventReads, choice: MailChoice, request: AccessRequest, now: datetime
+def _is_told(
+    reader: MailEventReads,
+    link: Link,
+    choice: MailChoice,
+    request: AccessRequest,
+    pending: Pending,
+    now: datetime,
 ) -> bool:
-    pending = reader.pendings_of([request.id]).get(request.id)
-    if pending is None:
-        return False
+    """May they approve it now; of an escalation, those who were not asked before it."""
     subject = Subject(choice.user_id, PrincipalKind.USER, "")
     refusal = why_not(reader, request, pending, subject, now)
-    return refusal is None or refusal.specific_code == TOO_OLD  # which is shown when they answer
+    if refusal is not None and refusal.specific_code != TOO_OLD:  # which is shown when they answer
+        return False
+    if link.record["kind"] != "AccessEscalated":
+        return True
+    place = link.record["data"]["stage"] - 1
+    if not 0 <= place < len(pending.stages):
+        return False  # it was judged anew since, and its stages are others
+    due = pending.stages[place]
+    before = replace(due, stage=replace(due.stage, escalate_after=None))
+    since = pending.since(place, now)
+    return entitled(reader, choice.user_id, before, since, now) is None
 
 
 def _message(
@@ -170,22 +195,28 @@ def _message(
     title = words(_ASKED if letter.is_asked else said.title)
     facts = [(words(label), text) for label, text in said.facts]
     url = portal + said.path if said.path else ""
+    about = dict(said.facts)
+    subject = ": ".join([title, *filter(None, [about.get("Opens"), about.get("For")])])
+    once = f"{link.record['id']} {letter.address} {is_digest}"
+    made = envelope(letter.address, sender, subject, parse_instant(link.record["at"]), once)
+    made.set_content("\n".join(_text_lines(title, facts, url, words)) + "\n")
+    made.add_alternative(
+        html_page(words, title, facts, url, words(_LINK), words(_FOOT)), subtype="html"
+    )
+    return made.as_bytes()
+
+
+def envelope(to: str, sender: str, subject: str, at: datetime, once: str) -> EmailMessage:
+    """A message without a body; of equal ``once`` it is the same message."""
     made = EmailMessage(policy=SMTP)
     made["From"] = Address("Bascule", addr_spec=sender)
-    made["To"] = Address(addr_spec=letter.address)
-    about = dict(said.facts)
-    made["Subject"] = ": ".join([title, *filter(None, [about.get("Opens"), about.get("For")])])[
-        :200
-    ]
-    made["Date"] = parse_instant(link.record["at"])
-    mark = hashlib.sha256(f"{link.record['id']} {letter.address} {is_digest}".encode()).hexdigest()[
-        :32
-    ]
+    made["To"] = Address(addr_spec=to)
+    made["Subject"] = subject[:200]
+    made["Date"] = at
+    mark = hashlib.sha256(once.encode()).hexdigest()[:32]
     made["Message-ID"] = f"<{mark}@{sender.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine answers
-    made.set_content("\n".join(_text_lines(title, facts, url, words)) + "\n")
-    made.add_alternative(_html(title, facts, url, words), subtype="html")
-    return made.as_bytes()
+    return made
 
 
 def _digest(letters: Sequence[tuple[Link, Said, _Letter]], sender: str, portal: str) -> bytes:
@@ -212,14 +243,17 @@ def _text_lines(
         yield from ["", f"{words(_LINK)}:", url, "", words(_FOOT)]
 
 
-def _html(title: str, facts: Iterable[tuple[str, str]], url: str, words: Words) -> str:
+def html_page(
+    words: Words, title: str, facts: Iterable[tuple[str, str]], url: str, link_text: str, foot: str
+) -> str:
+    """Facts in a table, then the one link; without ``url`` neither link nor foot."""
     rows = "".join(
         f"<tr><th align=left>{escape(label)}</th><td>{escape(text)}</td></tr>"
         for label, text in facts
     )
     link = ""
     if url:
-        link = f'<p><a href="{escape(url)}">{escape(words(_LINK))}</a></p><p>{escape(words(_FOOT))}</p>'
+        link = f'<p><a href="{escape(url)}">{escape(link_text)}</a></p><p>{escape(foot)}</p>'
     return (
         f'<!doctype html><html lang="{escape(words.language)}"><meta charset="utf-8">'
         f"<title>{escape(title)}</title><h1>{escape(title)}</h1><table>{rows}</table>{link}</html>"

@@ -40,7 +40,7 @@ from bascule.services.expired_memberships import end_memberships
 from bascule.services.given_up import give_up, next_answer
 from bascule.services.grants import GrantEndWrites, close, end_grants, withdraw
 from bascule.services.timeline import end_overdue
-from bascule.services.waiting import judge_waiting, lapse_waiting
+from bascule.services.waiting import escalate_waiting, judge_waiting, lapse_waiting
 
 
 class DueReads(ApprovalReads, ExposureReads, GrantReads, PrincipalReads, Protocol):
@@ -117,7 +117,7 @@ def end_due(tx: EndDueWrites, act: Act) -> int:
     return len(due)
 
 
-SWEEPS = (end_due, end_overdue, end_memberships, lapse_waiting, judge_waiting)
+SWEEPS = (end_due, end_overdue, end_memberships, lapse_waiting, judge_waiting, escalate_waiting)
 
 
 def _lose_patience(tx: EndDueWrites, act: Act, grant: Grant) -> None:

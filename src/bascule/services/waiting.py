@@ -14,11 +14,12 @@ from typing import Protocol
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.decide import Allowed, Denied, NeedsApproval
 from bascule.domain.due import may_approve_own
-from bascule.domain.facts.grants import AccessLapsed, AccessNotAllowed
+from bascule.domain.facts.grants import AccessEscalated, AccessLapsed, AccessNotAllowed
 from bascule.domain.lifecycle import RequestState
 from bascule.domain.pending import Denial, Pending, judged_again, opening_at
 from bascule.domain.request import AccessRequest, kept_reasons
 from bascule.domain.stages import Vote
+from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, NotFound, Problem
 from bascule.sentences import sentence
 from bascule.services.act import Act
@@ -299,3 +300,42 @@ def go_on_asked(tx: WaitingWrites, act: Act, request_id: str) -> None:
     found = find_waiting(tx, request_id)
     if found is not None and found[1].is_to_ask:
         reconsider(tx, act, *found, may_ask=True)
+
+
+def escalate_waiting(tx: WaitingWrites, act: Act) -> int:
+    """Record of what nobody answered in time that others are asked too, a bounded number; how many.
+
+    Each is judged anew before: nobody is asked of what is not allowed any more.
+    """
+    due = tx.due_escalations(act.now, MOST_AT_ONCE)
+    for request_id in due:
+        found = find_waiting(tx, request_id)
+        if found is not None:
+            _escalate(tx, act, reconsider(tx, act, *found))
+    return len(due)
+
+
+def _escalate(tx: WaitingWrites, act: Act, stands: Stands) -> None:
+    request, pending = stands.request, stands.pending
+    stage = pending.asked(stands.counted)
+    if not stands.waits:
+        return
+    if stage is None:  # all said yes, and a ticket system is asked first: nobody else is asked
+        tx.put_pending(request.requestor_id, replace(pending, escalates_at=None), ())
+        return
+    if pending.escalates_at is None or pending.escalates_at > act.now:
+        return  # it is another stage that is asked by now
+    noted = pending.escalating(stage)
+    tx.put_pending(request.requestor_id, noted, asked_rows(noted, stands.counted, act.now))
+    act.record(
+        tx,
+        AccessEscalated(
+            request.id,
+            str(request.policy_id),
+            machines_of(request),
+            request.requestor,
+            stage + 1,
+            format_utc(pending.since(stage, act.now)),
+        ),
+        request.policy_id,
+    )

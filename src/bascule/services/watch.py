@@ -32,6 +32,7 @@ from bascule.services.sweep import (
     note_silence,
     sweep,
 )
+from bascule.services.warnings import warn_round
 
 log = structlog.get_logger("bascule.server")
 
@@ -44,6 +45,7 @@ RECENT_ROUND = timedelta(minutes=1)
 FORMS_ROUND = timedelta(minutes=1)
 OWNERS_ROUND = timedelta(days=1)
 INVITES_ROUND = timedelta(hours=1)
+ENDING_ROUND = timedelta(seconds=2)
 RETRY = timedelta(seconds=5)  # of a part that failed
 
 
@@ -79,6 +81,7 @@ async def watch(services: Services) -> None:
         _Part("noting silent agents", note, SILENCE_ROUND, heard),
         _Part("forgetting requests", lambda: _recent_round(services), RECENT_ROUND, began),
         _Part("forgetting forms", lambda: _forget_forms(services), FORMS_ROUND, began),
+        _Part("warning before access ends", lambda: warn_round(services), ENDING_ROUND, began),
         _Part("warning of endings", lambda: warn_of_endings(services), OWNERS_ROUND, began),
     )
     if services.duties.is_shared:  # others cannot be invited

@@ -62,6 +62,12 @@ _OVER = (
     .where(t.IS_WAITING, t.approvals.c.pending_until <= bindparam("now"))
     .order_by(t.approvals.c.pending_until, t.approvals.c.request_id)
 )
+_ESCALATING = (
+    select(t.approvals.c.request_id)
+    .where(t.ESCALATES, t.approvals.c.escalates_at <= bindparam("now"))
+    .order_by(t.approvals.c.escalates_at, t.approvals.c.request_id)
+)
+_FIRST_ESCALATION = select(func.min(t.approvals.c.escalates_at).label("at")).where(t.ESCALATES)
 _FIRST_OVER = select(func.min(t.approvals.c.pending_until).label("at")).where(t.IS_WAITING)
 _ASKED = (
     select(t.approval_asked)
@@ -139,11 +145,15 @@ class ApprovalReads(GrantReads):
     def over_approvals(self, now: datetime, limit: int = 100) -> Sequence[str]:
         return [row.request_id for row in self._all(_OVER.limit(limit), {"now": now})]
 
+    def due_escalations(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        return [row.request_id for row in self._all(_ESCALATING.limit(limit), {"now": now})]
+
     def next_approval(self, now: datetime) -> datetime | None:
         if self._all(_DUE.limit(1)):
             return now
-        row = self._first(_FIRST_OVER)
-        return None if row is None else row.at
+        rows = [self._first(each) for each in (_FIRST_OVER, _FIRST_ESCALATION)]
+        found = [row.at for row in rows if row is not None and row.at is not None]
+        return min(found, default=None)
 
     def waiting_voted_by(self, principal_ids: Collection[str] | None) -> Sequence[str]:
         if principal_ids is None:
@@ -336,6 +346,8 @@ def _values(pending: Pending) -> Values:
         ],
         "is_to_ask": pending.is_to_ask,
         "makers": sorted(pending.makers),
+        "escalated": list(pending.escalated),
+        "escalates_at": pending.escalates_at,
     }
 
 
@@ -370,6 +382,8 @@ def _pending(row: Row[Any], votes: Sequence[Vote]) -> Pending:
         tickets=tuple(map(_answered, row.tickets)),
         is_to_ask=row.is_to_ask,
         makers=frozenset(row.makers),
+        escalated=tuple(row.escalated),
+        escalates_at=row.escalates_at,
     )
 
 

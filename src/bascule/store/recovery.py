@@ -14,6 +14,7 @@ from bascule.store import tables as t
 from bascule.store.rows import Rows
 from bascule.store.tables.invites import replica_invites
 from bascule.store.tables.kept_forms import kept_forms
+from bascule.store.tables.mail import mail_codes_asked, mail_unconfirmed
 from bascule.store.tables.providers import pending_sign_ins, provider_invitations
 from bascule.store.tables.replicas import replicas
 from bascule.store.tables.set_up import set_up_link
@@ -39,6 +40,8 @@ VOIDED = (
     provider_invitations,
     recovery_codes,
     set_up_link,
+    mail_unconfirmed,
+    mail_codes_asked,
     replica_invites,
     t.enrolments,
     replicas,

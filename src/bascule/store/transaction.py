@@ -63,6 +63,7 @@ class SqlReader(
     AskedReads,
     ApprovalReads,
     MakerReads,
+    MailReads,
     GrantReads,
     FleetReads,
     PublicPortReads,
@@ -81,7 +82,6 @@ class SqlReader(
     InviteReads,
     ReplicaReads,
     LineReads,
-    MailReads,
     MetricReads,
 ):
     """``interfaces.store.Reader`` on one connection."""
@@ -109,6 +109,7 @@ class SqlTransaction(
     AskedReads,
     ApprovalWrites,
     MakerWrites,
+    MailWrites,
     GrantWrites,
     FleetWrites,
     PublicPortWrites,
@@ -127,7 +128,6 @@ class SqlTransaction(
     InviteWrites,
     ReplicaWrites,
     LineWrites,
-    MailWrites,
     MetricReads,
 ):
     """``interfaces.store.Transaction`` on one connection; its owner begins and ends it."""

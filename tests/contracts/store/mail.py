@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.mail import MailChoice
@@ -10,12 +9,12 @@ from bascule.domain.principals import User
 from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import NOW, read, write
 
-ANN, BEN = "00000000-0000-4000-8000-0000000000a1", "00000000-0000-4000-8000-0000000000b1"
+ANN = "00000000-0000-4000-8000-0000000000a1"
 CHOICE = MailChoice(ANN, "ann@example.com", "fr", asked=True, own=False)
 
 
 class MailContract:
-    """Choices go with their users, and count only while those are enabled."""
+    """Choices go with their users. Whom a query finds is in tests/wire/test_told_in_time.py."""
 
     def test_a_choice_is_kept_changed_and_goes_with_its_user(self, store: Store) -> None:
         write(store, _people)
@@ -27,17 +26,15 @@ class MailContract:
         assert read(store, lambda r: r.mail_choice(ANN)) == moved
         assert moved.previous_until == NOW + timedelta(days=7)
         write(store, lambda tx: tx.delete_principal(ANN))
-        assert read(store, lambda r: r.mail_choices()) == []
+        assert read(store, lambda r: r.mail_choice(ANN)) is None
 
-    def test_who_is_disabled_hears_nothing(self, store: Store) -> None:
+    def test_nobody_is_found_where_nobody_is_asked(self, store: Store) -> None:
         write(store, _people)
         write(store, lambda tx: tx.put_mail_choice(CHOICE))
-        write(store, lambda tx: tx.put_mail_choice(replace(CHOICE, user_id=BEN)))
-        assert [each.user_id for each in read(store, lambda r: r.mail_choices())] == [ANN, BEN]
-        write(store, lambda tx: tx.put_user(User(BEN, "ben", "Ben", False, NOW)))
-        assert [each.user_id for each in read(store, lambda r: r.mail_choices())] == [ANN]
+        assert read(store, lambda r: r.mail_choices_asked("none", ["x"], NOW)) == []
+        assert read(store, lambda r: r.mail_choices_asked("none", [], NOW)) == []
+        assert read(store, lambda r: r.grants_to_warn_of(NOW)) == []
 
 
 def _people(tx: Transaction) -> None:
     tx.put_user(User(ANN, "ann", "Ann", True, NOW))
-    tx.put_user(User(BEN, "ben", "Ben", True, NOW))

@@ -138,6 +138,7 @@ PAGES = (
     Shown("access-programs", "/portal/access/programs"),
     Shown("access-providers", "/portal/access/providers"),
     Shown("account", "/portal/account"),
+    Shown("account-mail", "/portal/account/mail"),
     Shown("account-password", "/portal/account/password"),
     Shown("account-app", "/portal/account/totp"),
     Shown("welcome-ended", "/portal/welcome", person="", status=410),

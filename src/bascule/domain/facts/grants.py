@@ -187,6 +187,18 @@ class AccessNotAllowed(Fact):
     reasons: Texts
 
 
+@fact("Bascule.Access/accessRequests/escalate/action", "Ask others to approve too", Activity.OTHER)
+class AccessEscalated(Fact):
+    """Nobody met the stage in time: from now on others are asked as well."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    stage: Number  # from 1
+    asked_since: Text
+
+
 @fact("Bascule.Access/accessRequests/lapse/action", "Let access request lapse", Activity.UPDATE)
 class AccessLapsed(Fact):
     """Nobody decided in time."""
@@ -248,6 +260,17 @@ class GrantShortened(Fact):
     request_id: RequestId
     machine: MachineId
     previous_end: Text
+    ends_at: EndsAt
+
+
+@fact("Bascule.Access/grants/warn/action", "Warn before access ends", Activity.OTHER)
+class GrantEndsSoon(Fact):
+    """Its requestor chose to be told; nothing is recorded for those who did not."""
+
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    port: Port
     ends_at: EndsAt
 
 

@@ -75,6 +75,19 @@ class UserDeleted(Fact):
 
 
 @fact(
+    "Bascule.Identity/me/mail/confirm/action",
+    "Ask for a code that confirms a mail address",
+    Activity.OTHER,
+    is_call=True,
+)
+class MailCodeAsked(Fact):
+    """Nothing but that code goes to the address until it is given here."""
+
+    user: Text
+    address: Text
+
+
+@fact(
     "Bascule.Identity/me/mail/write",
     "Choose mail",
     Activity.UPDATE,
@@ -89,3 +102,4 @@ class MailChosen(Fact):
     previous_address: Text
     is_asked: Flag  # of what waits for them
     is_own: Flag  # of what becomes of their own requests
+    is_ending: Flag = False  # that access of theirs ends soon

@@ -18,6 +18,11 @@ TEXTS: Mapping[str, str] = {
     "notice.passkey_enrolled": msgid("The passkey is added."),
     "notice.factor_shown": msgid("Your second factor was shown again."),
     "notice.reviewed": msgid("You have reviewed this emergency access."),
+    "notice.mail_code_asked": msgid(
+        "Saved. A code is sent to the address; it gets mail once you have entered the code here."
+    ),
+    "notice.mail_confirmed": msgid("The address is confirmed."),
+    "notice.mail_off": msgid("You get no mail any more."),
     "notice.saved": msgid("Saved."),
     "notice.removed": msgid("Removed."),
     "notice.jit_page_saved": msgid(

@@ -12,6 +12,7 @@ from bascule.portal.pages import (
     access_roles,
     access_users,
     account,
+    account_mail,
     account_ways,
     activity,
     approvals,
@@ -46,6 +47,7 @@ from bascule.portal.pages import (
 MODULES: tuple[ModuleType, ...] = (
     overview,
     account,
+    account_mail,
     own_history,
     account_ways,
     second_factor,

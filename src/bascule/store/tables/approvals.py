@@ -27,6 +27,8 @@ approvals = Table(
     Column("tickets", Json, nullable=False),  # what ticket systems answered last
     Column("makers", Json, nullable=False),  # of the program that asked, then
     Column("is_to_ask", Boolean, nullable=False),  # it goes on when they are asked again
+    Column("escalated", Json, nullable=False),  # stages of which others were asked too
+    Column("escalates_at", Instant),  # null: nobody else will be asked, or that is on record
     Index(None, "denied_by"),
 )
 
@@ -44,6 +46,13 @@ Index(
     approvals.c.same,
     sqlite_where=IS_WAITING,
     postgresql_where=IS_WAITING,
+)
+ESCALATES = IS_WAITING & approvals.c.escalates_at.is_not(None)
+Index(
+    "ix_approvals_escalating",
+    approvals.c.escalates_at,
+    sqlite_where=ESCALATES,
+    postgresql_where=ESCALATES,
 )
 IS_DUE = approvals.c.is_due.is_(True)
 Index("ix_approvals_due", approvals.c.request_id, sqlite_where=IS_DUE, postgresql_where=IS_DUE)
