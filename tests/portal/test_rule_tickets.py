@@ -60,7 +60,7 @@ def test_a_system_is_set_its_secret_shown_once_and_a_rule_reads_it(house: House)
     assert olga.send(f"{PATH}/edit", rule | {"etag": etag(house)}).status_code == 303
     (kept,) = stored(house).rules
     assert kept.conditions.ticket_confirmed is False
-    assert "no ticket of it is confirmed" in text_of(olga.page(at(house)))
+    assert "no ticket of the request is confirmed" in text_of(olga.page(at(house)))
 
 
 def test_editing_a_rule_keeps_what_it_reads(house: House) -> None:

@@ -64,6 +64,7 @@ class Server:
             params={"api-version": "2026-11-01"},
             json=body,
             headers={"Authorization": f"Bearer {token}"},
+            timeout=START_SECONDS,
             verify=ssl.create_default_context(cafile=self.admin["ca_file"]),
         )
         assert answer.is_success, answer.text

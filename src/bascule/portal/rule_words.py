@@ -144,9 +144,9 @@ def _conditions(words: Words, rule: Rule, names: Names) -> Iterable[str]:
         yield words("it is for longer than {span}", span=words_of(want.longer_than))
     if want.ticket_confirmed is not None:
         text = (
-            msgid("its ticket is confirmed")
+            msgid("the ticket of the request is confirmed")
             if want.ticket_confirmed
-            else msgid("no ticket of it is confirmed")
+            else msgid("no ticket of the request is confirmed")
         )
         yield words(text)
     yield from _factor(words, want)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import check_tickets
 from bascule.domain.tickets import Answered, TicketCheck, not_asked, question, ticket_of
-from bascule.errors import InvalidInput, NotFound
+from bascule.errors import InvalidInput, NotFound, Problem, Unavailable
 from bascule.interfaces.policies import StoredPolicy
 from bascule.sentences import sentence
 from bascule.services.access_rules import check_names, is_same_place
@@ -23,7 +22,7 @@ from bascule.services.policies import (
     check_precondition,
 )
 from bascule.services.rules_written import stored_to_write, write_rules
-from bascule.services.tickets import TicketsNeeded
+from bascule.services.tickets import TicketDesk, TicketsNeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +40,22 @@ def put_ticket_check(
     subject: Subject,
     policy_id: ResourceId,
     draft: TicketDraft,
-    seal: Callable[[str], str],
+    desk: TicketDesk | None,
     precondition: Precondition = NO_PRECONDITION,
 ) -> tuple[StoredPolicy, str]:
     """The policy, and the secret that was made here; empty: none was.
 
-    Raises Forbidden, NotFound, InvalidInput with every problem, PreconditionFailed.
+    Raises Forbidden before anything else, NotFound, InvalidInput with every problem, PreconditionFailed.
     """
     stored = stored_to_write(tx, act, subject, policy_id)
     check_precondition(stored, precondition)
+    if desk is None:
+        raise Unavailable("This server asks no ticket system.")
     before = stored.policy.tickets
     check, made = draft.check, ""
     if before is None or not is_same_place(check, before) or draft.secret or draft.is_new_secret:
         made = "" if draft.secret else new_secret()
-        sealed, secret_id = seal(draft.secret or made), new_id()[:8]
+        sealed, secret_id = desk.seal(draft.secret or made), new_id()[:8]
     else:
         sealed, secret_id = before.sealed_secret, before.secret_id
     check = replace(check, secret_id=secret_id, sealed_secret=sealed)
@@ -63,6 +64,8 @@ def put_ticket_check(
         replace(each, target=str(each.target).replace("properties.bascule.tickets", "properties"))
         for each in (*check_tickets(policy), *check_names(tx, (), (), "properties", check.stages))
     ]
+    if not problems and (objection := desk.carrier.objection(check)):
+        problems.append(Problem("InvalidTicketUrl", objection, "properties.url"))
     if problems:
         raise InvalidInput.of(problems)
     return write_rules(tx, act, stored, policy), made

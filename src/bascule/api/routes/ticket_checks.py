@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute
-from bascule.api.caller import Caller
 from bascule.api.entries import decides
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import PolicyPath
@@ -19,14 +18,12 @@ from bascule.api.wire.rules import (
     ticket_check_json,
 )
 from bascule.domain.actions import POLICY_READ, RULES_WRITE
-from bascule.domain.tickets import Answered, TicketCheck
-from bascule.errors import InvalidInput, Unavailable
+from bascule.domain.tickets import Answered
 from bascule.interfaces.policies import StoredPolicy
 from bascule.interfaces.store import Transaction
 from bascule.services import ticket_checks
 from bascule.services.act import Act
 from bascule.services.ticket_checks import no_ticket_check
-from bascule.services.tickets import TicketDesk
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -51,13 +48,12 @@ async def put_ticket_check(
     conditions: WantedConditions,
 ) -> Response:
     """Add or replace it. The answer has the secret if the server made one, and no other has."""
-    desk, draft = desk_of(call), body.properties.draft()
-    require_reachable(desk, draft.check)
+    desk, draft = call.state.services.desk, body.properties.draft()
 
     def work(tx: Transaction, act: Act) -> tuple[StoredPolicy, str]:
         precondition = conditions.on(tx.policy(policy))
         return ticket_checks.put_ticket_check(
-            tx, act, call.subject, policy, draft, desk.seal, precondition
+            tx, act, call.subject, policy, draft, desk, precondition
         )
 
     return _answer(*await call.perform(work))
@@ -86,23 +82,6 @@ async def test_ticket_check(
         return ticket_checks.try_ticket(tx, act, call.subject, policy, body.ticket)
 
     return CompactJson(tested_json(await call.perform(work)))
-
-
-def desk_of(call: Caller) -> TicketDesk:
-    desk = call.state.services.desk
-    if desk is None:
-        raise Unavailable("This server asks no ticket system.")
-    return desk
-
-
-def require_reachable(desk: TicketDesk, check: TicketCheck) -> None:
-    """Raise InvalidInput where this server would not call it. A name is judged at each call."""
-    try:
-        objection = desk.carrier.objection(check)
-    except InvalidInput:
-        return  # the use case says why, with all other problems
-    if objection:
-        raise InvalidInput(objection, code="InvalidTicketUrl", target="properties.url")
 
 
 def _answer(stored: StoredPolicy, secret: str = "") -> Response:

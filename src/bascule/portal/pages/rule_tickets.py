@@ -11,7 +11,6 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from bascule.api.entries import decides
-from bascule.api.routes.ticket_checks import desk_of, require_reachable
 from bascule.domain.actions import POLICY_READ, RULES_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.stages import Approvers, Stage
@@ -51,15 +50,13 @@ async def save_tickets(visit: CurrentVisit) -> Response:
     form = visit.form
     policy = form.text("policy")
     try:
-        desk = desk_of(visit)
         found = await visit.read(lambda reader: find_policy(reader, visit, policy))
         draft = TicketDraft(_check(visit, found), is_new_secret=form.has("new_secret"))
-        require_reachable(desk, draft.check)
 
         def work(tx: Transaction, act: Act) -> str:
             wanted, precondition = wanted_policy(visit)
             _, secret = put_ticket_check(
-                tx, act, visit.subject, wanted, draft, desk.seal, precondition
+                tx, act, visit.subject, wanted, draft, visit.state.services.desk, precondition
             )
             return secret
 
@@ -114,7 +111,7 @@ async def _show(visit: Visit, policy: str, error: BasculeError | None = None) ->
     ]
     now_so = DENY if before is None or not before.stages else ROLE
     if before is not None and before.stages and before.stages != BY_ROLE:
-        options.append((KEEP, kept))
+        options.append((KEEP, t("As it is now: {stages}", stages=kept)))
         now_so = KEEP
     form = Form(
         t("Tickets of policy {policy}", policy=found.policy.id.name),
@@ -144,11 +141,10 @@ async def _show(visit: Visit, policy: str, error: BasculeError | None = None) ->
             ),
             Field(
                 "unavailable",
-                t(
-                    "Where the ticket system cannot be asked, a rule that denies unless a ticket is confirmed shall"
-                ),
+                t("If the ticket system cannot be asked"),
                 now_so,
                 "select",
+                hint=t("This is what a rule does that denies unless a ticket is confirmed."),
                 options=options,
             ),
             Field(
