@@ -92,6 +92,12 @@ class Person:
     def do(self, work: Callable[[], None]) -> None:
         self._queue.put(work)
 
+    def rest(self, seconds: float) -> None:
+        """Wait until what was asked of them so far is done."""
+        deadline = boottime() + seconds
+        while self._queue.unfinished_tasks and self.failure is None and boottime() < deadline:
+            time.sleep(0.02)
+
     def finish(self, seconds: float) -> bool:
         """Wait until all is done; False when it takes longer."""
         self._queue.put(None)
@@ -105,6 +111,7 @@ class Person:
             except BaseException as error:  # noqa: BLE001  # reason: told by whoever finishes
                 self.failure = error
                 return
+            self._queue.task_done()
 
 
 class Asker:

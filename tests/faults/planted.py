@@ -69,6 +69,7 @@ class Bug:
     sign: str = ""  # in a finding that is of this bug
     more: tuple[Change, ...] = ()
     is_on_replicas: bool = False
+    is_in_turn: bool = False
     is_last: bool = False  # what it wrote has other times: the lab is not used any more
 
     @property
@@ -199,13 +200,13 @@ PLANTED: dict[str, Bug] = {
         "since, now) is not None or True:\n        return True\n    user = reader",
         (
             (0.1, SetRules("web-1", "base", "two")),
-            (3.0, _ask(LONG)),
-            (5.0, Answer("erin", "alice")),
-            (6.5, TakeVoice("erin", is_disabled=False)),
-            (8.0, Answer("frank", "alice")),
-            (12.5, GiveVoice("erin")),
+            (0.3, _ask(LONG)),
+            (1.0, Answer("erin", "alice")),
+            (1.5, TakeVoice("erin", is_disabled=False)),
+            (2.0, Answer("frank", "alice")),
+            (7.0, GiveVoice("erin")),
         ),
-        13.0,
+        7.5,
         _UNCOVERED,
         (
             Change(
@@ -214,6 +215,7 @@ PLANTED: dict[str, Bug] = {
                 "each.digest == self.digest",
             ),
         ),
+        is_in_turn=True,
     ),
     "one's own yes counts": Bug(
         "services/approvers.py",
@@ -221,11 +223,12 @@ PLANTED: dict[str, Bug] = {
         'return None if is_person else "OwnRequest"',
         (
             (0.1, SetRules("web-1", "base", "one")),
-            (3.0, Ask(BOTH, "web-1", (KEEP_PORT,), "client", LONG)),
-            (5.0, Answer(BOTH, BOTH)),
+            (0.3, Ask(BOTH, "web-1", (KEEP_PORT,), "client", LONG)),
+            (1.0, Answer(BOTH, BOTH)),
         ),
-        9.0,
+        6.0,
         _UNCOVERED,
+        is_in_turn=True,
     ),
     "what waits opens": Bug(
         "services/waiting.py",
@@ -233,21 +236,21 @@ PLANTED: dict[str, Bug] = {
         "        if pending.asked(counted) is not None and not counted:\n",
         (
             (0.1, SetRules("web-1", "base", "two")),
-            (3.0, _ask(LONG)),
-            (5.0, Answer("erin", "alice")),  # with the first yes of two
+            (0.3, _ask(LONG)),
+            (1.0, Answer("erin", "alice")),  # with the first yes of two
         ),
-        9.0,
+        6.0,
         _UNCOVERED,
+        is_in_turn=True,
     ),
     "another policy's rules are forgotten": Bug(
-        "services/requests.py",
-        "        *_said_by(points),\n        approval,\n    )\n",
-        "        *_said_by(points),\n"
-        "        replace(approval, policies=[e for e in approval.policies if e.id == policy.id]),\n"
-        "    )\n",
-        ((0.1, SetGate("web-1", "one")), (3.0, _ask(LONG, port=KILL_PORT))),
-        7.0,
+        "domain/due.py",
+        "        if not own:\n",
+        "        if not own or policy.id != request.policy_id:\n",
+        ((0.1, SetGate("web-1", "one")), (0.3, _ask(LONG, port=KILL_PORT))),
+        6.0,
         _UNCOVERED,
+        is_in_turn=True,
     ),
     "a revocation leaves no event": Bug(
         "services/grants.py",
@@ -355,7 +358,7 @@ PLANTED: dict[str, Bug] = {
 
 def schedule_of(bug: Bug) -> Schedule:
     steps = tuple(Step(at, action) for at, action in bug.steps)
-    return Schedule(SEED, bug.seconds, steps, bug.is_on_replicas)
+    return Schedule(SEED, bug.seconds, steps, bug.is_on_replicas, bug.is_in_turn)
 
 
 def is_seen(world: World, name: str) -> Verdict:

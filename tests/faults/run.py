@@ -118,6 +118,9 @@ class Run:
         with self._people():
             for step in self._schedule.steps:
                 time.sleep(max(0.0, self.history.began + step.at - boottime()))
+                if self._schedule.is_in_turn:
+                    for thread in self._threads.values():
+                        thread.rest(FINISH)
                 self._do(step)
             time.sleep(max(0.0, self.history.began + self._schedule.seconds - boottime()))
             self._faults.heal()

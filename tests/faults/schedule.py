@@ -317,6 +317,7 @@ class Schedule:
     seconds: float
     steps: tuple[Step, ...]  # in the order of time
     is_on_replicas: bool = False
+    is_in_turn: bool = False  # each waits until all that was begun before is done
 
     def describe(self) -> str:
         return "\n".join(f"  {step.at:5.2f}  {step.action}" for step in self.steps)
