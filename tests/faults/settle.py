@@ -64,6 +64,7 @@ def hear_at_once(world: World, connection: Connection) -> list[str]:
             point = get_machine(connection, machine).point
             if point is not None and point.observed_generation == point.generation:
                 left.pop(0)
+                deadline = boottime() + STREAM_BACK  # for the next one
                 break
             time.sleep(0.03)
     return [f"{name} is told of changes by its polls alone" for name in left]
