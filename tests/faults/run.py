@@ -55,6 +55,7 @@ from tests.faults.sighting import read_sighting
 from tests.faults.world import WATCHERS, World
 
 ADMINISTRATOR = "administrator"
+BETWEEN = 0.5  # seconds: what follows each other so soon may have been either way round
 FINISH = 60.0  # seconds for the people to come to their end
 BASE: Rules = {port: sources for port, (sources, _) in RULES["base"].items()}
 
@@ -121,6 +122,7 @@ class Run:
                 if self._schedule.is_in_turn:
                     for thread in self._threads.values():
                         thread.rest(FINISH)
+                    time.sleep(BETWEEN)
                 self._do(step)
             time.sleep(max(0.0, self.history.began + self._schedule.seconds - boottime()))
             self._faults.heal()
