@@ -147,7 +147,7 @@ class Asker:
                 ports,
                 tag,
             )
-            record.request_id, record.waits = found.id, found.is_waiting
+            record.request_id, record.waits = found.id, found.is_pending
         except (RequestDenied, Forbidden, NotFound) as error:
             record.denied = error.code
         except AWAY:

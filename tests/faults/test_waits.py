@@ -74,7 +74,7 @@ def _taken(name: str, sent: float, answered: float) -> Trusted:
 
 
 def _request(state: str, *, waited: bool = True) -> AccessRequest:
-    waiting = Approval("d", AT, AT, None, None, None, (), None, False, False, False, "")
+    waiting = Approval("d", AT, AT, None, None, None, None, (), None, False, False, False, "")
     approval = waiting if waited else None
     return AccessRequest("r", "alice", "a", "tag", "", state, AT, None, (), (), approval)
 

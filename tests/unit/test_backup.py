@@ -44,6 +44,7 @@ KEPT = {
         "approval_asked",
         "approval_votes",
         "approvals",
+        "clock_starts",
         "makers",
         "reviews",
     ),  # what waits lapses by its use case

@@ -40,10 +40,15 @@ def test_what_lives_what_may_admit_and_what_is_over() -> None:
     """Only what is live is leased; what has ended may admit until it is read back closed."""
     assert {OPENING, OPEN} == LIVE
     assert {OPENING, OPEN, CLOSING} == UNSETTLED == {s for s in GrantState if STATES[s].may_admit}
-    assert {str(state) for state in REQUEST_UNSETTLED} == {"waiting", *map(str, UNSETTLED)}
+    assert {str(state) for state in REQUEST_UNSETTLED} == {
+        "waiting",
+        "scheduled",
+        *map(str, UNSETTLED),
+    }
     assert GRANT_BEGINNINGS == (OPENING,)
     assert REQUEST_BEGINNINGS == (
         RequestState.WAITING,
+        RequestState.SCHEDULED,
         RequestState.OPENING,
         RequestState.REFUSED,
     )
@@ -60,7 +65,7 @@ def test_a_refused_request_admits_nothing_and_goes_nowhere() -> None:
 def test_without_grants_a_request_neither_lives_nor_admits() -> None:
     """What is open or may be is told by grants alone; a state that has none must not claim it."""
     without = [STATES[state] for state in RequestState if not STATES[state].has_grants]
-    names = ["waiting", "refused", "denied", "lapsed", "withdrawn"]
+    names = ["waiting", "scheduled", "refused", "denied", "lapsed", "withdrawn"]
     assert [row.name for row in without] == names
     assert not any(row.is_live or row.may_admit or row.was_read_back for row in without)
     assert all(STATES[state].has_grants for state in GrantState)
@@ -113,16 +118,21 @@ def test_a_requests_moves_are_those_that_its_grants_can_make() -> None:
         for was in itertools.product(GrantState, repeat=count)
         for became in _moved(was)
     }
-    waiting = {(was, to) for was, to in REQUEST_TRANSITIONS if was is RequestState.WAITING}
+    pending = (RequestState.WAITING, RequestState.SCHEDULED)
+    waiting = {(was, to) for was, to in REQUEST_TRANSITIONS if was in pending}
     assert {(was, to) for was, to in found if was is not to} == REQUEST_TRANSITIONS - waiting
 
 
 def test_what_waits_opens_once_or_never() -> None:
     """And what was denied, lapsed or withdrawn never opens."""
-    ways = {to for was, to in REQUEST_TRANSITIONS if was is RequestState.WAITING}
+    pending = {RequestState.WAITING, RequestState.SCHEDULED}
     never = {RequestState.DENIED, RequestState.LAPSED, RequestState.WITHDRAWN}
-    assert ways == {RequestState.OPENING, *never}
-    assert not any(was in never or to is RequestState.WAITING for was, to in REQUEST_TRANSITIONS)
+    for state in pending:
+        ways = {to for was, to in REQUEST_TRANSITIONS if was is state}
+        assert ways == {RequestState.OPENING, *never, *pending} - {state}
+    back = {was for was, to in REQUEST_TRANSITIONS if to in pending}
+    assert back == pending
+    assert not any(was in never for was, _ in REQUEST_TRANSITIONS)
 
 
 def _moved(grants: tuple[GrantState, ...]) -> Iterator[tuple[GrantState, ...]]:

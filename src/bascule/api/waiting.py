@@ -52,7 +52,7 @@ async def wait_until_settled(
                 view = await _read(call, request_id)
             left = deadline - loop.time()
             is_settled = view is None or (
-                view.request.state is not RequestState.WAITING
+                view.request.state not in (RequestState.WAITING, RequestState.SCHEDULED)
                 and all(g.state not in unsettled for g in view.grants)
             )
             if is_settled or left <= 0 or hub.is_closing:

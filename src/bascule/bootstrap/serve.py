@@ -415,6 +415,7 @@ def _services(
         boot="" if store.clock is None else boot_id(),
         replica=replica,
         desk=TicketDesk(TicketCalls(settings.sink_networks), clock, sealer),
+        this_boot=boot_id(),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bascule.cli.find import short_id, summary
-from bascule.cli.spans import show_instant, show_minute, show_span
+from bascule.cli.spans import show_dated, show_instant, show_minute, show_span
 from bascule.client.access import AccessRequest
 from bascule.client.approval import Approval, Cause, Stage, Vote
 from bascule.domain.lifecycle import RequestState
@@ -40,8 +40,9 @@ def approvers_words(stage: Stage) -> str:
 
 def length_words(approval: Approval, now: datetime) -> str:
     """How long it asks for."""
+    up_to = f", up to {show_span(approval.up_to)} with its extensions" if approval.up_to else ""
     if approval.span is not None:
-        return f"for {show_span(approval.span)} from its opening"
+        return f"for {show_span(approval.span)} from its opening{up_to}"
     return f"until {show_instant(approval.ends_at, now)}" if approval.ends_at else ""
 
 
@@ -63,11 +64,27 @@ def _vote_words(vote: Vote) -> str:
     return vote.name + shorter + ("" if vote.counts else " (does not count any more)")
 
 
+def start_words(starts_at: datetime) -> str:
+    """In the local zone, with its name."""
+    return f"{show_dated(starts_at)} ({starts_at.astimezone().tzname()})"
+
+
+def scheduled_lines(request: AccessRequest) -> list[str]:
+    """For whoever asked: when it opens."""
+    at = start_words(request.starts_at) if request.starts_at is not None else "its start"
+    return [
+        f"{summary(request)} opens at {at} (request {short_id(request)}). It is not open.",
+        f"  it is judged again then; to take it back: bascule withdraw {short_id(request)}",
+    ]
+
+
 def waiting_lines(request: AccessRequest, now: datetime) -> list[str]:
     """For whoever asked: it opens nothing yet, who is asked, until when it waits."""
     lines = [
         f"{summary(request)} waits for approval (request {short_id(request)}). It is not open."
     ]
+    if request.starts_at is not None:
+        lines.append(f"  approved by then, it opens at {start_words(request.starts_at)}")
     if request.approval is not None:
         lines += [f"  {stage_words(each)}" for each in request.approval.stages]
         lines.append(
@@ -89,6 +106,8 @@ def fact_lines(request: AccessRequest, now: datetime) -> list[str]:
         ),
     ]
     approval = request.approval
+    if request.starts_at is not None:
+        lines.append(f"Start      {start_words(request.starts_at)}")
     if approval is not None:
         lines.append(f"Length     {length_words(approval, now)}")
     lines.append(f"Reason     {request.justification or '(none given)'}")
@@ -160,13 +179,20 @@ def list_rows(requests: Sequence[AccessRequest], now: datetime) -> list[list[str
             show_minute(each.approval.waiting_since if each.approval else each.started_at, now),
             each.requestor,
             summary(each),
-            length_words(each.approval, now) if each.approval else "",
+            _when_words(each, now),
             each.justification,
             standing_words(each),
             short_id(each) if each.is_waiting else each.id,
         ]
         for each in requests
     ]
+
+
+def _when_words(request: AccessRequest, now: datetime) -> str:
+    length = length_words(request.approval, now) if request.approval else ""
+    if request.starts_at is None:
+        return length
+    return f"{length}, at {show_minute(request.starts_at, now)}".removeprefix(", ")
 
 
 def standing_words(request: AccessRequest) -> str:
@@ -189,6 +215,11 @@ def undone(request: AccessRequest) -> BasculeError | None:
             return ApprovalDenied(f"{denial.name} denied {what}: {denial.reason}")
         why = " ".join(request.reasons) or "It was not allowed any more."
         return ApprovalDenied(f"{what} was denied when it was judged again: {why}")
+    if request.state == RequestState.LAPSED and request.reasons:
+        return ApprovalLapsed(
+            f"{what} was not opened at its start. {' '.join(request.reasons)}",
+            advice="To open it now, request access again.",
+        )
     if request.state == RequestState.LAPSED:
         return ApprovalLapsed(
             f"Nobody decided about {what} in time, so the request has ended. It opened nothing.",

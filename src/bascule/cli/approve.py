@@ -138,23 +138,28 @@ def deny(request: str, why: str, digest: str, is_sure: bool, output: str) -> Non
 @click.command(
     epilog="""\b
 Examples:
-  bascule withdraw              your only request that waits
+  bascule withdraw              your only request that waits or is scheduled
   bascule withdraw 3f2a91c0"""
 )
 @click.argument("request", required=False)
 @output_option
 def withdraw(request: str | None, output: str) -> None:
-    """Take back a request of yours that waits for approval.
+    """Take back a request of yours that waits for approval, or for its start.
 
-    REQUEST is an id or its first characters. Default: your only request that waits.
+    REQUEST is an id or its first characters. Default: your only such request.
     """
     with connect() as connection:
         if request is not None:
             found = find_waiting(connection, request)
         else:
-            mine = list_requests(connection, is_mine=True, state=RequestState.WAITING)
+            mine = [
+                each
+                for each in list_requests(connection, is_live=True, is_mine=True)
+                if each.is_pending
+            ]
             found = my_only_request(mine, "withdraw")
-        _waits(found)
+        if not found.is_pending:
+            raise _not_waiting(found)
         answer = access.revoke(connection, found.id, kill=False)
         if output == "json":
             emit_json(described(answer))
@@ -165,12 +170,16 @@ def withdraw(request: str | None, output: str) -> None:
 def _waits(request: AccessRequest) -> Approval:
     """Its approval; raises Conflict where it does not wait any more."""
     if not request.is_waiting or request.approval is None:
-        raise Conflict(
-            f"Request {short_id(request)} does not wait for approval: it is {request.state}.",
-            code="NotWaiting",
-            advice="To see what waits: bascule approvals --all",
-        )
+        raise _not_waiting(request)
     return request.approval
+
+
+def _not_waiting(request: AccessRequest) -> Conflict:
+    return Conflict(
+        f"Request {short_id(request)} does not wait for approval: it is {request.state}.",
+        code="NotWaiting",
+        advice="To see what waits: bascule approvals --all",
+    )
 
 
 def _print_facts(connection: Connection, request: AccessRequest) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bascule.cli.choose import choose
 from bascule.cli.reason import reason_for, span_for, tell_emergency
 from bascule.cli.show import SSH_PORT, unopened
+from bascule.cli.starts import own_source
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client import access
 from bascule.client.access import AccessRequest, PortRequest
@@ -27,14 +28,17 @@ def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) ->
     """
     name = rules.machine_id.name
     choice = choose(rules, [number], wish.policy_name)
-    span = wish.span or span_for(choice, is_emergency=wish.is_emergency)
-    asked = PortRequest(number, span, None, None)
+    default = span_for(choice, is_emergency=wish.is_emergency)
+    span = wish.span or min(default, wish.up_to or default)
+    source = None if wish.starts_at is None else own_source(connection)
+    asked = PortRequest(number, span, None, source, wish.up_to)
     why = reason_for(choice, name, wish.why, must=wish.is_emergency)
-    request_id, is_waiting = access.ask(
-        connection, choice.policy_id, rules.machine_id, [asked], why, is_emergency=wish.is_emergency
+    request_id, is_pending = access.ask(
+        *(connection, choice.policy_id, rules.machine_id, [asked], why, wish.starts_at),
+        is_emergency=wish.is_emergency,
     )
     tell_emergency(is_emergency=wish.is_emergency)
-    if is_waiting:
+    if is_pending:
         from bascule.cli.until_decided import until_decided  # noqa: PLC0415  # reason: most requests wait for nobody
 
         until_decided(connection, request_id)

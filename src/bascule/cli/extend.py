@@ -77,7 +77,7 @@ def _wanted(connection: Connection, request: str | None, machine: str | None) ->
         return find_request(connection, request)
     on = find_machine(connection, machine).id if machine is not None else None
     mine = live_requests(connection, on, is_mine=True)
-    return my_only_request([each for each in mine if not each.is_waiting], "extend")
+    return my_only_request([each for each in mine if not each.is_pending], "extend")
 
 
 def _default_span(connection: Connection, request: AccessRequest) -> timedelta:

@@ -115,13 +115,14 @@ def find_unreviewed(connection: Connection, wanted: str) -> AccessRequest:
 
 
 def find_waiting(connection: Connection, wanted: str) -> AccessRequest:
-    """A request by its id, or by the first characters of the id of one that waits for approval."""
+    """A request by its id, or by the first characters of the id of one that waits, for approval or its start."""
     if is_guid(wanted):
         return get_request(connection, wanted.lower())
     # Who is asked may read it for that alone, and does not find it among all.
     waiting = [
         *list_requests(connection, waits_for_me=True),
         *list_requests(connection, state=RequestState.WAITING),
+        *list_requests(connection, state=RequestState.SCHEDULED),
     ]
     known = {each.id: each for each in waiting}
     found = [each for each in known.values() if wanted and each.id.startswith(wanted.lower())]

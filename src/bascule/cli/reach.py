@@ -9,7 +9,7 @@ family that was granted (EDGES A22); where a gateway leads to the port, it is th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from bascule.cli.here import is_here
@@ -43,6 +43,8 @@ class Wish(NamedTuple):
     family: int = 0  # 4 or 6; 0 is either
     is_live_only: bool = False  # ask for nothing new
     is_emergency: bool = False  # if one has to be asked for
+    starts_at: datetime | None = None  # ask for something new that opens then
+    up_to: timedelta | None = None  # that is to be approved with it
 
 
 def reach(connection: Connection, machine: Located, wish: Wish) -> Way:
@@ -51,7 +53,9 @@ def reach(connection: Connection, machine: Located, wish: Wish) -> Way:
     Raises RequestDenied, EnforcementFailed, NotFound when no address fits.
     """
     mine = list_requests(connection, is_live=True, is_mine=True, machine=machine.id)
-    granted = _fitting(connection, mine, machine, wish.port or SSH_PORT, wish.family)
+    granted = None
+    if wish.starts_at is None:
+        granted = _fitting(connection, mine, machine, wish.port or SSH_PORT, wish.family)
     if granted is None:
         granted = _by_policies(connection, mine, machine, wish)
     return Way(door_to(machine.name, machine.addresses, granted, wish.family), granted)
@@ -68,7 +72,7 @@ def _by_policies(
     number = wish.port or ssh_port(rules)
     require_tcp(rules, number)
     granted = _fitting(connection, mine, machine, number, wish.family)
-    if granted is not None:
+    if granted is not None and wish.starts_at is None:
         return granted
     if wish.is_live_only:
         raise EnforcementFailed(f"{machine.name} port {number} is not open for you.")

@@ -15,6 +15,7 @@ from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.reason import reason_for, span_for, tell_emergency
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
+from bascule.cli.starts import check_reach, own_source, parse_start
 from bascule.cli.waiting import (
     OPEN_SECONDS,
     Working,
@@ -36,6 +37,8 @@ Examples:
   bascule request web-1
   bascule request web-1 -p 22 -p 5432 --for 30m --why "ticket 4711"
   bascule request web-1 --until 17:30 --from 198.51.100.0/24
+  bascule request web-1 --at 23:00 --for 2h --from 198.51.100.7
+  bascule request web-1 --for 30m --up-to 4h
   bascule request web-1 --no-wait -o json
   bascule request web-1 --emergency --why "the database is down\""""
 )
@@ -92,6 +95,19 @@ Examples:
     help="Without approval, for at most an hour, with the role Bascule Emergency Access, a second factor "
     "shown in the last 15 minutes, and --why. Owners are told at once; somebody else reviews it.",
 )
+@click.option(
+    "--at",
+    "start",
+    metavar="TIME",
+    default=None,
+    help="When to open it: 23:00, 2030-01-31T23:00. Does not wait for it.",
+)
+@click.option(
+    "--up-to",
+    type=SPAN,
+    metavar="DURATION",
+    help="Where approval is needed: extensions up to this are approved with it.",
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait until the port is open.")
 @output_option
 def request(
@@ -103,6 +119,8 @@ def request(
     why: str,
     policy_name: str,
     is_emergency: bool,
+    start: str | None,
+    up_to: timedelta | None,
     no_wait: bool,
     output: str,
 ) -> None:
@@ -114,25 +132,32 @@ def request(
 
     If the policy wants somebody's approval, the request waits, and so does this command; Ctrl-C ends only
     the command. Exit codes: 8 denied, 9 lapsed or withdrawn.
+
+    With --at it opens at that time: a duration counts from then, and your address of now is the source
+    unless you give another one. It is judged again then. A start is at most 30 days ahead.
     """
-    ends_at = _end(span, until)
+    starts_at = parse_start(start, SystemClock().now()) if start is not None else None
+    ends_at = _end(span, until, starts_at)
+    check_reach(span, up_to)
     with connect() as connection:
         found = find_machine(connection, machine)
         rules = get_machine_rules(connection, found.id)
         choice = choose(rules, ports, policy_name)
         if span is None and ends_at is None:
-            span = span_for(choice, is_emergency=is_emergency)
-        from_where = None if source == MY_ADDRESS else source
-        asked = [PortRequest(number, span, ends_at, from_where) for number in choice.ports]
+            default = span_for(choice, is_emergency=is_emergency)
+            span = min(default, up_to or default)
+        from_where = _source(connection, source, is_later=starts_at is not None)
+        asked = [PortRequest(number, span, ends_at, from_where, up_to) for number in choice.ports]
         why = reason_for(choice, found.name, why, must=is_emergency)
-        if rules.patience is not None:
+        if rules.patience is not None and starts_at is None:
             tell_patience(rules.patience)
-        request_id, is_waiting = ask(
-            connection, choice.policy_id, found.id, asked, why, is_emergency=is_emergency
+        request_id, is_pending = ask(
+            *(connection, choice.policy_id, found.id, asked, why, starts_at),
+            is_emergency=is_emergency,
         )
         tell_emergency(is_emergency=is_emergency)
-        if is_waiting:
-            if no_wait:
+        if is_pending:
+            if no_wait or starts_at is not None:
                 _print_waiting(connection, request_id, output)
                 return
             from bascule.cli.until_decided import until_decided  # noqa: PLC0415  # reason: most requests wait for nobody
@@ -155,8 +180,15 @@ def request(
             say(line)
 
 
+def _source(connection: Connection, source: str, *, is_later: bool) -> str | None:
+    """None: the address that the call comes from."""
+    if source != MY_ADDRESS:
+        return source
+    return own_source(connection) if is_later else None
+
+
 def _print_waiting(connection: Connection, request_id: str, output: str) -> None:
-    from bascule.cli.approval_words import waiting_lines  # noqa: PLC0415  # reason: as above
+    from bascule.cli.approval_words import scheduled_lines, waiting_lines  # noqa: PLC0415  # reason: as above
     from bascule.cli.approvals import described  # noqa: PLC0415  # reason: as above
 
     answer = get_request(connection, request_id)
@@ -164,7 +196,9 @@ def _print_waiting(connection: Connection, request_id: str, output: str) -> None
         emit_json(described(answer))
         return
     say(f"request {request_id}")
-    for line in waiting_lines(answer, connection.now()):
+    is_scheduled = answer.is_scheduled
+    lines = scheduled_lines(answer) if is_scheduled else waiting_lines(answer, connection.now())
+    for line in lines:
         note(line)
 
 
@@ -173,9 +207,9 @@ def _wait(connection: Connection, request_id: str) -> AccessRequest:
         return wait_until_open(connection, request_id)
 
 
-def _end(span: timedelta | None, until: str | None) -> datetime | None:
+def _end(span: timedelta | None, until: str | None, starts_at: datetime | None) -> datetime | None:
     if until is None:
         return None
     if span is not None:
         raise click.UsageError("Give --for or --until, not both.")
-    return parse_until(until, SystemClock().now(), "--until")
+    return parse_until(until, starts_at or SystemClock().now(), "--until")

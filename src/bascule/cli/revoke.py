@@ -140,8 +140,8 @@ def _targets(
 
 
 def _grants_on(request: AccessRequest, machine: ResourceId) -> tuple[str, ...] | None:
-    """Its live grants there; None where it waits for approval: that has no grants, and ends whole."""
-    if request.is_waiting:
+    """Its live grants there; None where it waits: that has no grants, and ends whole."""
+    if request.is_pending:
         return None
     return tuple(p.grant_id for host, p in request.ports() if host.id == machine and p.is_live)
 

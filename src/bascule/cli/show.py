@@ -27,6 +27,7 @@ def request_json(request: AccessRequest) -> dict[str, object]:
         **(_emergency_json(request) if request.is_emergency else {}),
         "policyId": request.policy_id,
         "startTimeUtc": format_utc(request.started_at),
+        **({"opensAt": format_utc(request.starts_at)} if request.starts_at else {}),
         "endTimeUtc": format_utc(request.ends_at) if request.ends_at else None,
         "machines": [
             {

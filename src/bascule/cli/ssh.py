@@ -67,6 +67,10 @@ Own options (all others are ssh's):
   --why TEXT       the reason; it is recorded; default BASCULE_WHY; otherwise
                    you are asked if a policy requires one
   --policy NAME    policy to use
+  --at TIME        open and connect then: 23:00, 2030-01-31T23:00;
+                   the command waits, or run it again
+  --up-to DURATION where approval is needed: extensions up to this are
+                   approved with it
   -p PORT          port; default 22, or the only one offered
   --emergency      without approval, for at most an hour, if one is needed;
                    needs --why and a second factor shown in the last 15
@@ -103,6 +107,12 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
         return 0
     if not line.machine:
         raise click.UsageError("Give a machine: bascule ssh MACHINE", ctx)
+    starts_at = None
+    if "at" in line.ours:
+        from bascule.cli.starts import parse_start  # noqa: PLC0415  # reason: most connect now
+        from bascule.clocks import SystemClock  # noqa: PLC0415  # reason: as above
+
+        starts_at = parse_start(line.ours["at"], SystemClock().now())
     wish = Wish(
         port=line.port,
         span=parse_span(line.ours["for"], "--for") if "for" in line.ours else None,
@@ -110,6 +120,8 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
         policy_name=line.ours.get("policy", ""),
         family=line.family,
         is_emergency="emergency" in line.ours,
+        starts_at=starts_at,
+        up_to=parse_span(line.ours["up-to"], "--up-to") if "up-to" in line.ours else None,
     )
     with connect() as connection:
         machine = find_located(connection, line.machine)

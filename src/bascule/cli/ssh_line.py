@@ -17,7 +17,7 @@ from bascule.errors import InvalidInput
 # What takes a value in ssh's getopt string "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
 WITH_VALUE = frozenset("bceilmopBDEFIJLOPQRSwW")
 OUR_FLAGS = frozenset({"--emergency"})
-OUR_OPTIONS = frozenset({"--for", "--why", "--policy", *OUR_FLAGS})
+OUR_OPTIONS = frozenset({"--for", "--why", "--policy", "--at", "--up-to", *OUR_FLAGS})
 
 _PORT_OPTION = re.compile(r"\s*port\s*[=\s]\s*\"?(\d{1,5})\"?\s*", re.IGNORECASE)
 _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\-]{0,255}\$?")

@@ -170,7 +170,8 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 
 def _render(picture: Picture, now: datetime) -> str:
-    parts = [_open_part(picture, now), _waiting_part(picture, now), _ways_part(picture)]
+    parts = [_open_part(picture, now), _scheduled_part(picture, now)]
+    parts += [_waiting_part(picture, now), _ways_part(picture)]
     parts.append(_unanswered_part(picture))
     parts.append(_ended_part(picture, now))
     parts.append(past_us_table(picture.machines))
@@ -243,6 +244,32 @@ def _waiting_part(picture: Picture, now: datetime) -> str:
 
     heads = ["WAITING SINCE", "FOR", "ASKED FOR", "LENGTH", "WHY", "STATE", "REQUEST"]
     return render_table(heads, list_rows(waiting, now))
+
+
+def _scheduled_part(picture: Picture, now: datetime) -> str:
+    """What opens later by itself."""
+    found = sorted(
+        (
+            (each.starts_at, each)
+            for each in picture.requests
+            if each.is_scheduled and each.starts_at
+        ),
+        key=lambda pair: (pair[0], pair[1].id),
+    )
+    rows = [
+        [
+            show_minute(starts_at, now),
+            show_span(starts_at - now),
+            each.requestor,
+            summary(each),
+            each.justification,
+            short_id(each),
+        ]
+        for starts_at, each in found
+    ]
+    return (
+        render_table(["OPENS AT", "IN", "FOR", "ASKED FOR", "WHY", "REQUEST"], rows) if rows else ""
+    )
 
 
 def _ways_part(picture: Picture) -> str:
@@ -351,7 +378,8 @@ def _needs_agent(machine: Machine) -> bool:
 def _json(picture: Picture, now: datetime) -> dict[str, object]:
     return {
         "at": format_utc(now),
-        "open": [request_json(each) for each in picture.requests if not each.is_waiting],
+        "open": [request_json(each) for each in picture.requests if not each.is_pending],
+        "scheduled": [request_json(each) for each in picture.requests if each.is_scheduled],
         "waiting": [request_json(each) for each in picture.requests if each.is_waiting],
         "closedInNoPolicy": [
             {"machine": str(each.id), "number": port.number, "protocol": port.protocol}

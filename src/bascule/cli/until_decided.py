@@ -1,4 +1,4 @@
-"""Waiting for people: what ``request`` and ``ssh`` do while a request waits for approval.
+"""Waiting for people and starts: what ``request`` and ``ssh`` do while a request waits.
 
 It goes on through a server that restarts, and ends with an error of its own for a no and for a
 request that lapsed. Whatever ends it early, the request goes on waiting.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bascule.cli.approval_words import stage_words, undone, waiting_lines
+from bascule.cli.approval_words import scheduled_lines, stage_words, undone, waiting_lines
 from bascule.cli.find import SHORT_ID
 from bascule.cli.printing import note
 from bascule.cli.waiting import Working
@@ -37,9 +37,14 @@ def until_decided(connection: Connection, request_id: str) -> AccessRequest:
         if request.is_waiting:
             for line in waiting_lines(request, connection.now()):
                 note(line)
-        while request.is_waiting:
+        is_told = False
+        while request.is_pending:
+            if request.is_scheduled and not is_told:
+                is_told = True
+                for line in scheduled_lines(request):
+                    note(line)
             before = _course(request)
-            with Working("waiting for approval"):
+            with Working("waiting for its start" if is_told else "waiting for approval"):
                 request = _look_again(connection, request_id)
             for line in _course(request):
                 if line not in before and request.is_waiting:
@@ -47,7 +52,8 @@ def until_decided(connection: Connection, request_id: str) -> AccessRequest:
     failure = undone(request)
     if failure is not None:
         raise failure
-    note(f"Approved (request {request_id[:SHORT_ID]}).")
+    if request.approval is not None:
+        note(f"Approved (request {request_id[:SHORT_ID]}).")
     return request
 
 
@@ -80,7 +86,7 @@ def _goes_on(request_id: str) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, BasculeError):
         note(
-            "The request goes on waiting, and opens when it is approved. To wait here again, run the "
-            f"same command; to take it back: bascule withdraw {request_id[:SHORT_ID]}"
+            "The request goes on waiting, and opens when it is approved and its start has come. To wait "
+            f"here again, run the same command; to take it back: bascule withdraw {request_id[:SHORT_ID]}"
         )
         raise

@@ -80,6 +80,7 @@ class GrantedPort(NamedTuple):
     gateways: tuple[str, ...] = ()  # in front of it
     unanswered: tuple[NoAnswer, ...] = ()
     ends_with_group: str = ""  # the group whose membership ends when the grant does
+    approved_until: datetime | None = None  # extensions until then need no new approval
 
     @property
     def row(self) -> Row:
@@ -125,6 +126,7 @@ class AccessRequest(NamedTuple):
     needs_review: bool = False  # emergency access that nobody has reviewed
     may_review: bool = False  # the caller may
     review: Review | None = None
+    starts_at: datetime | None = None  # when it is to open; None: as soon as it may
 
     def ports(self) -> list[tuple[GrantedMachine, GrantedPort]]:
         return [(machine, port) for machine in self.machines for port in machine.ports]
@@ -132,18 +134,27 @@ class AccessRequest(NamedTuple):
     @property
     def is_live(self) -> bool:
         """Is something open, or may it still open?"""
-        return self.is_waiting or any(port.is_live for _, port in self.ports())
+        return self.is_pending or any(port.is_live for _, port in self.ports())
 
     @property
     def is_waiting(self) -> bool:
         return self.state == RequestState.WAITING
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self.state == RequestState.SCHEDULED
+
+    @property
+    def is_pending(self) -> bool:
+        """Does it wait for people, or for its start?"""
+        return self.is_waiting or self.is_scheduled
 
 
 class Asked(NamedTuple):
     """A new request, or the one that waited already."""
 
     id: str
-    is_waiting: bool  # for approval; False: it is decided
+    is_pending: bool  # it waits for people, or for its start; False: it is decided
 
 
 class PortRequest(NamedTuple):
@@ -153,6 +164,7 @@ class PortRequest(NamedTuple):
     span: timedelta | None
     ends_at: datetime | None
     source: str | None  # None: the address that the call comes from
+    up_to: timedelta | None = None  # since the opening: what is approved with it
 
 
 def ask(
@@ -161,10 +173,11 @@ def ask(
     machine: ResourceId,
     ports: Sequence[PortRequest],
     justification: str = "",
+    starts_at: datetime | None = None,
     *,
     is_emergency: bool = False,
 ) -> Asked:
-    """Ask. Raises RequestDenied with every reason."""
+    """Ask; with a start each port has to name its source. Raises RequestDenied with every reason."""
     body: dict[str, object] = {
         "virtualMachines": [{"id": str(machine), "ports": [_asked_json(each) for each in ports]}]
     }
@@ -172,11 +185,14 @@ def ask(
         body["justification"] = justification
     if is_emergency:
         body["bascule"] = {"emergency": True}
+    if starts_at is not None:
+        body["bascule"] = {"startTimeUtc": format_utc(starts_at)}
     answer = connection.call(
         "POST", f"{policy}/initiate", SECURITY_VERSION, body=body, is_decided=True
     )
     ours = inner(answer.body, "bascule")
-    return Asked(text(ours, "requestId"), text(ours, "state", "") == RequestState.WAITING)
+    pending = (RequestState.WAITING, RequestState.SCHEDULED)
+    return Asked(text(ours, "requestId"), text(ours, "state", "") in pending)
 
 
 def initiate(
@@ -288,6 +304,8 @@ def _asked_json(port: PortRequest) -> dict[str, object]:
         body["endTimeUtc"] = format_utc(port.ends_at)
     if port.source is not None:
         body["allowedSourceAddressPrefix"] = port.source
+    if port.up_to is not None:
+        body["upTo"] = format_duration(port.up_to)
     return body
 
 
@@ -309,6 +327,7 @@ def read_request(data: Data) -> AccessRequest:
         needs_review=flag(properties, "needsReview"),
         may_review=flag(properties, "mayReview"),
         review=_read_review(inner(properties, "review")) if properties.get("review") else None,
+        starts_at=instant(inner(properties, "bascule"), "startTimeUtc"),
     )
 
 
@@ -358,6 +377,7 @@ def _read_port(data: Data) -> GrantedPort:
             for each in objects(ours, "unanswered")
         ),
         ends_with_group=text(ours, "endsWithMembershipOf", ""),
+        approved_until=instant(ours, "approvedUntil"),
     )
 
 

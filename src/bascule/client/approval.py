@@ -86,6 +86,7 @@ class Approval(NamedTuple):
     decided_at: datetime | None
     span: timedelta | None  # asked for; None: an end was asked for
     ends_at: datetime | None
+    up_to: timedelta | None  # asked for with its extensions; None: no longer
     stages: tuple[Stage, ...]
     denial: Denial | None  # None: nobody said no
     may_approve: bool
@@ -147,6 +148,7 @@ def read_approval(data: Data) -> Approval:
         decided_at=instant(data, "decidedAt"),
         span=_span(asks_for),
         ends_at=instant(asks_for, "endTimeUtc"),
+        up_to=_span(asks_for, "upTo"),
         stages=tuple(_read_stage(each) for each in objects(data, "stages")),
         denial=_read_denial(inner(data, "denial")) if denial else None,
         may_approve=flag(data, "mayApprove"),
@@ -163,8 +165,8 @@ def read_approval(data: Data) -> Approval:
     )
 
 
-def _span(data: Data) -> timedelta | None:
-    written = text(data, "duration", "")
+def _span(data: Data, name: str = "duration") -> timedelta | None:
+    written = text(data, name, "")
     return parse_duration(written) if written else None
 
 

@@ -136,7 +136,7 @@ def decide(
     reasons.extend(check_state(grants, live, superseded, told_beside))
     if reasons:
         return Denied(tuple(reasons))
-    allowed = Allowed(tuple(_last_of_each(grants)), superseded)
+    allowed = Allowed(tuple(_last_of_each(_reaching(grants, due))), superseded)
     return NeedsApproval(united(due), allowed) if due else allowed
 
 
@@ -149,6 +149,11 @@ def _superseded(live: Iterable[Grant], grants: Iterable[Grant]) -> Iterable[Gran
     for each in grants:
         asked_again.setdefault(each.opening, set()).update(each.port_keys)
     return (old for old in live if asked_again.get(old.opening, set()).issuperset(old.port_keys))
+
+
+def _reaching(grants: list[Grant], due: Collection[object]) -> list[Grant]:
+    """Where nothing is approved, no extension is approved with it."""
+    return grants if due else [replace(each, approved_until=None) for each in grants]
 
 
 def _last_of_each(grants: list[Grant]) -> Iterable[Grant]:
@@ -239,6 +244,16 @@ def _check_port(
                     port=port.number,
                     longest=_span(each.max_duration),
                     latest=format_utc(now + each.max_duration),
+                ),
+                replace(at, part=Part.END),
+            )
+        if port.up_to is not None and port.up_to > each.max_duration:
+            yield Problem(
+                "UpToTooLong",
+                sentence(
+                    "Port {port} may be open for at most {longest}, so it cannot be approved for longer.",
+                    port=port.number,
+                    longest=_span(each.max_duration),
                 ),
                 replace(at, part=Part.END),
             )
@@ -397,6 +412,7 @@ def _grant(
         is_source_list=port.is_source_list,
         drain_for=rule.drain_for,
         is_emergency=request.is_emergency,
+        approved_until=None if port.up_to is None else min(latest, now + port.up_to),
     )
 
 

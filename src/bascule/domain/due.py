@@ -182,7 +182,8 @@ def asked_as(
     now: datetime,
 ) -> Asked:
     """The port, as rules judge it."""
-    ends_at = min(port.ends_at, now + MAXIMUM_DURATION)  # what is longer is denied for that
+    latest = port.ends_at if port.up_to is None else max(port.ends_at, now + port.up_to)
+    ends_at = min(latest, now + MAXIMUM_DURATION)  # what is longer is denied for that
     held = None if approval.held is None else approval.held.get(machine.uid, ())
     return Asked(
         principal_id=request.requestor_id,

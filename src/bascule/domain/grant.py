@@ -66,6 +66,7 @@ class Grant:
     drain_for: timedelta | None = None  # how long connections may stay beyond its end; of ``drain``
     ends_with_group: str = ""  # the group whose membership's end is the grant's, by name
     is_emergency: bool = False  # never extended
+    approved_until: datetime | None = None  # extensions until then need no new approval (EDGES J8)
 
     @property
     def warned_at(self) -> datetime:

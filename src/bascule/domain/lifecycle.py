@@ -29,6 +29,7 @@ class GrantState(StrEnum):
 
 class RequestState(StrEnum):
     WAITING = "waiting"
+    SCHEDULED = "scheduled"
     OPENING = "opening"
     OPEN = "open"
     CLOSING = "closing"
@@ -111,6 +112,24 @@ _ROWS = (
         "clock",
         reason=StatusReason.USER_REQUESTED,
         request_next=(
+            RequestState.SCHEDULED,
+            RequestState.OPENING,
+            RequestState.DENIED,
+            RequestState.LAPSED,
+            RequestState.WITHDRAWN,
+        ),
+        has_grants=False,
+        is_beginning=True,
+    ),
+    Row(
+        "scheduled",
+        "for its start; it has no grant yet",
+        Status.INITIATING,
+        Tone.PLAIN,
+        "clock",
+        reason=StatusReason.USER_REQUESTED,
+        request_next=(
+            RequestState.WAITING,  # what was approved needs more approval now
             RequestState.OPENING,
             RequestState.DENIED,
             RequestState.LAPSED,
@@ -210,7 +229,7 @@ _ROWS = (
     ),
     Row(
         "lapsed",
-        "nobody decided in time; it has no grant",
+        "nobody decided in time, or its start was missed; it has no grant",
         Status.REVOKED,
         Tone.PLAIN,
         "clock",

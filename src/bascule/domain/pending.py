@@ -20,7 +20,9 @@ from bascule.domain.times import format_utc
 from bascule.errors import Problem
 from bascule.sentences import sentence
 
-MOST_WAITING = 20  # requests of one person
+MOST_WAITING = 20  # requests of one person, for approval or for their start
+LATEST = timedelta(minutes=5)  # after its start nothing is opened any more (EDGES J9)
+FURTHEST_START = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Pending:
     escalates_at: datetime | None = (
         None  # when others are asked next; None: nobody, or it is on record
     )
+    opens_at: datetime | None = None  # it waits for its start; None: for people, or no longer
 
     def named(self) -> tuple[Vote, ...]:
         """Yeses to what is asked for now."""
@@ -96,8 +99,10 @@ def begin(
     *,
     may_approve_own: bool,
 ) -> Pending:
-    """It waits for so long, or until an end passes that it asks for."""
+    """It waits for so long, or until an end passes that it asks for, or until its start."""
     fixed = [port.ends_at for port in _ports(request) if port.length is None]
+    if request.starts_at is not None:
+        fixed.append(request.starts_at)
     return Pending(
         request_id=request.id,
         digest=digest_of(request, machines, stages),
@@ -115,11 +120,28 @@ def too_many() -> Problem:
     return Problem(
         "TooManyWaiting",
         sentence(
-            "{most} of your requests wait for approval, which is the maximum. Withdraw one first, or "
-            "wait until one is decided.",
+            "{most} of your requests wait for approval or for their start, which is the maximum. "
+            "Withdraw one first, or wait until one is decided.",
             most=MOST_WAITING,
         ),
     )
+
+
+def scheduled(pending: Pending, starts_at: datetime) -> Pending:
+    """All that it needs is there: it waits for its start."""
+    return replace(pending, pending_until=starts_at + LATEST, opens_at=starts_at, escalates_at=None)
+
+
+def asked_again(
+    pending: Pending, pending_for: timedelta, starts_at: datetime, now: datetime
+) -> Pending:
+    """It was scheduled, and needs more approval than it has: it waits for people."""
+    return replace(pending, pending_until=min(now + pending_for, starts_at), opens_at=None)
+
+
+def opens_at(request: AccessRequest, now: datetime) -> datetime:
+    """When it would open if it was approved now."""
+    return now if request.starts_at is None else max(now, request.starts_at)
 
 
 def judged_again(
@@ -152,12 +174,16 @@ def opening_at(request: AccessRequest, votes: Iterable[Vote], now: datetime) -> 
     given = tuple(votes)
     latest = [now + each.longest for each in given if each.longest is not None]
     latest += [each.ends_at for each in given if each.ends_at is not None]
+    reach = min((each - now for each in latest), default=None)
 
     def moved(port: RequestedPort) -> RequestedPort:
         own = port.ends_at if port.length is None else now + port.length
         end = min([own, *latest])
         text = port.ends_at_text if end == port.ends_at else format_utc(end)
-        return replace(port, ends_at=end, ends_at_text=text)
+        up_to = port.up_to
+        if up_to is not None and reach is not None:
+            up_to = min(up_to, reach)
+        return replace(port, ends_at=end, ends_at_text=text, up_to=up_to)
 
     machines = tuple(
         replace(machine, ports=tuple(map(moved, machine.ports))) for machine in request.machines
@@ -172,6 +198,11 @@ def longest_of(request: AccessRequest) -> tuple[timedelta | None, datetime | Non
         max((port.length for port in ports if port.length is not None), default=None),
         max((port.ends_at for port in ports if port.length is None), default=None),
     )
+
+
+def reach_of(request: AccessRequest) -> timedelta | None:
+    """The longest that it asks approval for; None: it asks for no more than its length or end."""
+    return max((port.up_to for port in _ports(request) if port.up_to is not None), default=None)
 
 
 def digest_of(
@@ -193,6 +224,7 @@ def digest_of(
             ],
             "reason": request.justification,
             "stages": [_due(each) for each in stages],
+            **_start(request),
         }
     )
 
@@ -208,6 +240,7 @@ def same_of(request: AccessRequest) -> str:
                 for each in request.machines
             ],
             "reason": request.justification,
+            **_start(request),
         }
     )
 
@@ -229,8 +262,13 @@ def asked_json(request: AccessRequest, machines: Iterable[Machine]) -> str:
             for each in request.machines
             if each.machine_id in known
         ],
+        **_start(request),
     }
     return json.dumps(told, separators=(",", ":"), sort_keys=True)
+
+
+def _start(request: AccessRequest) -> Mapping[str, str]:
+    return {} if request.starts_at is None else {"start": format_utc(request.starts_at)}
 
 
 def _ports(request: AccessRequest) -> Iterable[RequestedPort]:
@@ -243,6 +281,7 @@ def _port(port: RequestedPort) -> Mapping[str, object]:
         "sources": sorted(map(str, port.sources)),
         "length": None if port.length is None else port.length.total_seconds(),
         "end": None if port.length is not None else format_utc(port.ends_at),
+        **({} if port.up_to is None else {"upTo": port.up_to.total_seconds()}),
     }
 
 

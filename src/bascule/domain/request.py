@@ -30,6 +30,7 @@ class RequestedPort:
     is_source_list: bool = False  # written as allowedSourceAddressPrefixes on the wire
     # Asked for as a length, which counts from the opening; None: as an end, which stays.
     length: timedelta | None = None
+    up_to: timedelta | None = None  # since the opening; extensions until then are approved with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,12 @@ class AccessRequest:
     state: RequestState = RequestState.OPENING
     reasons: tuple[Problem, ...] = ()  # why it was refused or denied; without targets
     left_out: int = 0  # machines that were asked for and are not kept
-    has_waited: bool = False  # for approval
+    has_waited: bool = False  # for approval, or for its start
     is_emergency: bool = False  # needs nobody's approval, and is reviewed afterwards
     factor_age: timedelta | None = (
         None  # of the second factor, when it was asked for; None: not known
     )
+    starts_at: datetime | None = None  # when it is to open; None: as soon as it may
 
     @property
     def is_refused(self) -> bool:

@@ -83,7 +83,19 @@ class ApprovalReads(Protocol):
         ...
 
     def next_approval(self, now: datetime) -> datetime | None:
-        """When the first of any of these is due."""
+        """When the first of any of these is due, or the first start."""
+        ...
+
+    def due_starts(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        """Ids of scheduled requests whose start has come, the earliest first."""
+        ...
+
+    def with_starts(self, limit: int = 100) -> Sequence[str]:
+        """Ids of requests with a start that wait, for approval or for it."""
+        ...
+
+    def clock_start(self, boot: str) -> datetime | None:
+        """When that boot of a server's host began by the wall clock, as noted; None: it was not."""
         ...
 
     def waiting_voted_by(self, principal_ids: Collection[str] | None) -> Sequence[str]:
@@ -133,6 +145,8 @@ class ApprovalWrites(ApprovalReads, Protocol):
     ) -> None:
         """Mark what waits for one of these machines, or of these requestors (None: of all)."""
         ...
+
+    def note_clock_start(self, boot: str, at: datetime) -> None: ...
 
 
 class MakerReads(Protocol):

@@ -137,6 +137,10 @@ def _seen(
         said.append(words("For {span} from the opening", span=words_of(view.length)))
     if view.ends_at is not None:
         said.append(words("Until {end}", end=format_utc(view.ends_at)))
+    if view.up_to is not None:
+        said.append(words("With its extensions up to {span}", span=words_of(view.up_to)))
+    if request.starts_at is not None:
+        said.append(words("At {start}", start=format_utc(request.starts_at)))
     if request.justification:
         said.append(words("Justification: {text}", text=request.justification))
     said += [words("Stage {n}: {who}", n=each.number, who=each.words) for each in stages]

@@ -74,6 +74,8 @@ class Act:
     denials: Denials = field(default_factory=Denials)  # of what policies refuse
     has_recorded: bool = False
     serving_since: datetime | None = None  # when the server of this act was started
+    boottime: float | None = None  # seconds since boot at ``now``; None: not read
+    boot: str = ""  # which boot those are of
     acknowledged: str | None = None  # digest of a point's report that was settled here
     is_noticed: bool = False  # something that pages show is new, though nothing goes on record
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
@@ -176,6 +178,7 @@ class Services:
     replica: Replica | None = None  # this server among those on its database; None: it is alone
     duties: Duties = field(default_factory=Duties)
     boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
+    this_boot: str = ""  # the same, also of a server that is alone
 
     number: InstallationNumber = field(default_factory=InstallationNumber)
     fitness: Fitness = field(default_factory=Fitness)
@@ -247,6 +250,8 @@ class Services:
                 serving_since=self.serving_since,
                 tickets=answers,
                 may_ask=may_ask,
+                boottime=self.clock.boottime(),
+                boot=self.this_boot,
             )
             acts.append(act)
             found = work(tx, act)

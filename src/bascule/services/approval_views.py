@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
-from bascule.domain.pending import Pending, longest_of
+from bascule.domain.pending import Pending, longest_of, reach_of
 from bascule.domain.request import AccessRequest
 from bascule.domain.stages import Approvers, DueStage, Vote
 from bascule.interfaces.approvals import ApprovalReads, MakerReads
@@ -66,6 +66,7 @@ class ApprovalView:
     pending: Pending
     length: timedelta | None  # the longest that is asked for as a length; None: none is
     ends_at: datetime | None  # the latest end that is asked for as one; None: none is
+    up_to: timedelta | None  # the longest that is asked for with its extensions; None: no longer
     stages: tuple[ShownStage, ...]
     may_approve: bool
     may_deny: bool
@@ -88,7 +89,7 @@ def view_approvals(
     return {
         each.id: _view(reader, each, known[each.id], subject, now, names)
         for each in wanted
-        if each.id in known
+        if each.id in known and known[each.id].stages  # it needed somebody
     }
 
 
@@ -148,7 +149,7 @@ def _view(
     now: datetime,
     names: _Names,
 ) -> ApprovalView:
-    waits = pending.decided_at is None
+    waits = pending.decided_at is None and pending.opens_at is None
     counted = counted_votes(reader, request, pending, now) if waits else pending.named()
     asked = pending.asked(counted) if waits else None
     length, ends_at = longest_of(request)
@@ -158,12 +159,14 @@ def _view(
         pending=pending,
         length=length,
         ends_at=ends_at,
+        up_to=reach_of(request),
         stages=tuple(_stages(pending, counted, asked, now, names)),
         may_approve=subject is not None and refusal is None,
         may_deny=waits_on
         and subject is not None
         and is_asked(reader, subject.principal_id, pending, now),
-        may_withdraw=waits_on
+        may_withdraw=pending.decided_at is None
+        and now < pending.pending_until
         and subject is not None
         and subject.principal_id == request.requestor_id,
         why_not="" if refusal is None else refusal.specific_code,

@@ -246,7 +246,8 @@ def why_not(
             code="OnlyPeopleApprove",
             advice="Sign in as yourself: bascule login.",
         )
-    if pending.decided_at is not None or pending.pending_until <= now:
+    is_over = pending.decided_at is not None or pending.pending_until <= now
+    if is_over or pending.opens_at is not None:
         return Conflict(
             "This request does not wait for approval any more.",
             code="NotWaiting",

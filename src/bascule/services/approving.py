@@ -16,7 +16,7 @@ from bascule.domain.facts.grants import (
     AccessWithdrawn,
 )
 from bascule.domain.lifecycle import RequestState
-from bascule.domain.pending import Denial, Pending, longest_of
+from bascule.domain.pending import Denial, Pending, longest_of, opens_at, reach_of
 from bascule.domain.request import LONGEST_REASON, AccessRequest
 from bascule.domain.stages import Vote
 from bascule.domain.times import format_duration, format_utc
@@ -176,17 +176,22 @@ def _judged_first(
 def _check_shorter(request: AccessRequest, yes: Yes, now: datetime) -> None:
     _check_length(yes.note, "note")
     length, end = longest_of(request)
-    ends = [each for each in (None if length is None else now + length, end) if each is not None]
+    opening = opens_at(request, now)
+    ends = [
+        each for each in (None if length is None else opening + length, end) if each is not None
+    ]
     latest = max(ends)
+    if (up_to := reach_of(request)) is not None:
+        latest = max(latest, opening + up_to)
     if yes.longest is not None and yes.ends_at is not None:
         raise InvalidInput(
             "Give either duration or endTimeUtc.", code="MutuallyExclusiveFields", target="duration"
         )
-    wanted = yes.ends_at if yes.longest is None else now + yes.longest
+    wanted = yes.ends_at if yes.longest is None else opening + yes.longest
     if wanted is None:
         return
     target = "endTimeUtc" if yes.longest is None else "duration"
-    if wanted < now + SHORTEST:
+    if wanted < opening + SHORTEST:
         raise InvalidInput(
             "At least a minute must be left. To say no, deny the request.",
             code="InvalidDuration",

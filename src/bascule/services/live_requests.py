@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.access import Subject
-from bascule.domain.decide import Denied, NeedsApproval, decide
+from bascule.domain.decide import Decision, Denied, NeedsApproval, decide
 from bascule.domain.facts.grants import GrantExtended
 from bascule.domain.grant import Grant, extend_to
 from bascule.domain.lifecycle import STATES, RequestState, StatusReason
-from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
+from bascule.domain.stages import Stage
 from bascule.domain.times import format_utc
 from bascule.errors import (
     Conflict,
@@ -62,7 +63,7 @@ def revoke(
 ) -> None:
     """End a request's live grants, or those named; with kill, cut what they admitted too.
 
-    One that waits for approval is withdrawn. One's own always, others' with REQUEST_REVOKE at each
+    One that waits, for approval or for its start, is withdrawn. One's own always, others' with REQUEST_REVOKE at each
     machine of them (EDGES B1). Killing reaches grants that ended already, however long ago, where
     the subject may ask or revoke.
     Raises NotFound, Forbidden, and Conflict when nothing of it is live and nothing is to be cut.
@@ -70,7 +71,7 @@ def revoke(
     request = tx.request(request_id)
     if request is not None:
         check_may_revoke(tx, act, subject, request)
-        if request.state is RequestState.WAITING:
+        if request.state in (RequestState.WAITING, RequestState.SCHEDULED):
             withdraw_waiting(tx, act, request)
             return
     grants = _grants_of(tx, request_id, grant_ids)
@@ -139,6 +140,7 @@ def extend(
 
     again = replace(request, machines=tuple(until_then(grant) for grant in live))
     ends = right_ends(tx, subject.principal_id, act.now, named)
+    passed = _passed_stages(tx, request)
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
     for grant in live:
@@ -149,7 +151,10 @@ def extend(
             factor_age=subject.factor_age(act.now),
         )
         approval = approval_of(
-            tx, request.requestor_id, tx.asked([grant.machine_id], act.now).machines.values(), act
+            tx,
+            request.requestor_id,
+            tx.asked([grant.machine_id], act.now).machines.values(),
+            act.now,
         )
         approval, _ = Tickets(again).answer(approval, asked, list(machines.values()), act)
         decision = decide(
@@ -160,6 +165,7 @@ def extend(
             cannot_drain=cannot_drain,
             approval=approval,
         )
+        decision = _approved_already(grant, ends_at, decision, passed)
         if isinstance(decision, NeedsApproval):
             reasons.append(_needs_approval(grant))
         elif isinstance(decision, Denied):
@@ -176,6 +182,26 @@ def extend(
     for grant, granted in agreed:
         _extend_one(tx, act, grant, granted)
     return None
+
+
+def _passed_stages(tx: ExtendWrites, request: AccessRequest) -> frozenset[Stage]:
+    """The stages that approved it; none where nobody had to."""
+    pending = tx.pendings_of([request.id]).get(request.id) if request.has_waited else None
+    return frozenset() if pending is None else frozenset(each.stage for each in pending.stages)
+
+
+def _approved_already(
+    grant: Grant, ends_at: datetime, decision: Decision, passed: frozenset[Stage]
+) -> Decision:
+    """Allowed where this end was approved with the request, by all who would have to approve it now."""
+    if (
+        isinstance(decision, NeedsApproval)
+        and grant.approved_until is not None
+        and ends_at <= grant.approved_until
+        and {each.stage for each in decision.stages} <= passed
+    ):
+        return decision.allowed
+    return decision
 
 
 def _needs_approval(grant: Grant) -> Problem:

@@ -23,7 +23,7 @@ from bascule.domain.facts.installation import (
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.restoration import MOST_REASON, MOST_TOLD, Restoration
 from bascule.domain.times import format_utc
-from bascule.errors import Conflict, NotFound
+from bascule.errors import Conflict, NotFound, Problem
 from bascule.interfaces.inventory import InventoryWrites
 from bascule.interfaces.record import ChainReads, EventFilter, EventReads, EventWrites
 from bascule.interfaces.recovery import RecoveryWrites
@@ -34,6 +34,7 @@ from bascule.services.seal import seal_all
 from bascule.services.tokens import rotate_signing_key
 from bascule.services.waiting import WaitingWrites, find_waiting, lapse
 
+RESTORED = Problem("Restored", "The record was restored from a backup.")
 TOTP_STEP = 30  # seconds (RFC 6238)
 _FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 STEPS_AHEAD = 1  # of a code that a clock which is fast may have been asked for
@@ -148,4 +149,4 @@ def _end_waiting(tx: RestoreWrites, act: Act) -> None:
         for found in waiting:
             if found is None:
                 raise Conflict("A request that waits has lost its policy or its approvals.")
-            lapse(tx, act, *found)
+            lapse(tx, act, *found, RESTORED if found[0].starts_at else None)

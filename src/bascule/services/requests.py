@@ -8,37 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
-from bascule.domain.decide import Allowed, Decision, Denied, NeedsApproval, decide
+from bascule.domain.decide import Allowed, Decision, Denied, decide
 from bascule.domain.desired import CUT_FOR
-from bascule.domain.due import NO_APPROVAL, Approval, may_approve_own
+from bascule.domain.due import NO_APPROVAL, Approval
 from bascule.domain.emergency import check_person
-from bascule.domain.facts.grants import AccessRequested, AccessWaiting, GrantCreated
+from bascule.domain.facts.grants import AccessRequested, GrantCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import RequestState, StatusReason
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.pending import MOST_WAITING, Pending, begin, too_many
+from bascule.domain.pending import Pending, opens_at
 from bascule.domain.points import first_patience
 from bascule.domain.policy import PENDING_FOR
-from bascule.domain.request import (
-    AccessRequest,
-    RequestedMachine,
-    refused,
-)
+from bascule.domain.request import AccessRequest, RequestedMachine, refused
 from bascule.domain.roles import Rights
 from bascule.domain.rules import GAP
-from bascule.domain.stages import DueStage
 from bascule.domain.tickets import Answered
 from bascule.domain.times import format_utc
-from bascule.errors import (
-    NotFound,
-    Part,
-    Place,
-)
+from bascule.errors import NotFound, Part, Place, Problem
 from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites, MakerReads
 from bascule.interfaces.asked import AskedMachine, AskedReads
 from bascule.interfaces.inventory import MachineReads
@@ -53,16 +44,17 @@ from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
-from bascule.services.approvers import asked_rows, makers_of_program
+from bascule.services.begin_waiting import Waiting, check_start
 from bascule.services.emergencies import record_emergency
 from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.hosts_said import said_by
+from bascule.services.leaps import ClockWrites
 from bascule.services.plans import require_plan
 from bascule.services.public_port_choices import Choices
 from bascule.services.public_ports_told import Through
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_know, needed_to_ask
-from bascule.services.right_ends import ended_in_time, right_ends
+from bascule.services.right_ends import RightEnd, ended_in_time, right_ends
 from bascule.services.rights import rights_of
 from bascule.services.ticket_answers import Tickets
 
@@ -88,6 +80,7 @@ class ApprovalJudgeReads(ApprovalReads, PrincipalReads, Protocol):
 class InitiateWrites(
     GrantEndWrites,
     ApprovalWrites,
+    ClockWrites,
     JudgeReads,
     MachineReads,
     MakerReads,
@@ -98,7 +91,6 @@ class InitiateWrites(
     """The same, to write a request and its grants."""
 
 
-MOST_SAID = 3  # of what asks for a stage
 MOST_REFUSED = 100  # refused requests kept of one requestor
 
 
@@ -121,6 +113,7 @@ class Judged:
     pending: Pending | None = None  # of what is to wait; None: nothing is, or it waits already
     tickets: tuple[Answered, ...] = ()  # by which it was judged
     is_to_ask: bool = False  # a ticket system's answer is missing, or too old to open by
+    is_put_off: bool = False  # it waits for people, or for its start: nothing opens now
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +144,17 @@ def initiate(
     *,
     request_id: str = "",
     is_emergency: bool = False,
+    starts_at: datetime | None = None,
 ) -> Initiated | Denied:
     """Decide on rows read here and write request, grants and events; or the denial.
 
     A denial is an answer, not an exception, so that its event is kept. Raises Forbidden
     unless the subject may ask for each machine named (EDGES B1), before anything is told of
-    policy or machines, and where the plan is off; NotFound when there is no such policy.
+    policy or machines, and where the plan is off; NotFound when there is no such policy;
+    InvalidInput for a start that is over, too far ahead, or not before an end.
     """
     asked = [PolicyRequest(wanted, machines, request_id, is_emergency)]
-    (answer,) = initiate_all(tx, act, asked, justification, subject)
+    (answer,) = initiate_all(tx, act, asked, justification, subject, starts_at)
     return answer.denied if isinstance(answer, Denial) else answer
 
 
@@ -169,22 +164,26 @@ def initiate_all(
     asked: Sequence[PolicyRequest],
     justification: str | None,
     subject: Subject,
+    starts_at: datetime | None = None,
 ) -> tuple[Initiated, ...] | tuple[Denial, ...]:
     """Initiate one request a policy, all of them or none; or every denial.
 
     Each is decided as if those before it were granted already; nothing is written before all
     are decided. Raises as ``initiate`` does.
     """
+    check_start(
+        starts_at, [port for each in asked for m in each.machines for port in m.ports], act.now
+    )
     rights = rights_of(tx, subject.principal_id, act.now)
     before, choices = Allowed((), ()), Choices(act.now)
     judged: list[Judged] = []
     waiting = Waiting(tx)
     for each in asked:
-        request = _request_of(act, each, justification, subject)
+        request = _request_of(act, each, justification, subject, starts_at)
         found = judge(tx, act, request, subject, rights, before, choices)
         found = waiting.admit(found, act)
         judged.append(found)
-        if isinstance(found.decision, Allowed):
+        if isinstance(found.decision, Allowed) and not found.is_put_off:
             before = Allowed(
                 (*before.grants, *found.decision.grants),
                 (*before.superseded, *found.decision.superseded),
@@ -201,14 +200,27 @@ def initiate_all(
         choices.write(tx, act, {each.machine_uid: each.machine_id for each in before.grants})
     return tuple(
         _write(tx, act, found.request, found.decision, mapped)
-        if isinstance(found.decision, Allowed)
-        else waiting.write(found, act)
+        if isinstance(found.decision, Allowed) and not found.is_put_off
+        else _put_off(tx, act, waiting, found)
         for found in judged
     )
 
 
+def _put_off(tx: InitiateWrites, act: Act, waiting: Waiting, found: Judged) -> Initiated:
+    """Nothing opens: it is kept, unless it waits already."""
+    if found.pending is not None:
+        waiting.write(found.request, found.pending)
+        _record_requested(tx, act, found.request)
+        waiting.record(act, found.request, found.pending)
+    return Initiated(found.request, ())
+
+
 def _request_of(
-    act: Act, asked: PolicyRequest, justification: str | None, subject: Subject
+    act: Act,
+    asked: PolicyRequest,
+    justification: str | None,
+    subject: Subject,
+    starts_at: datetime | None,
 ) -> AccessRequest:
     return AccessRequest(
         id=asked.request_id or new_id(),
@@ -220,6 +232,7 @@ def _request_of(
         machines=asked.machines,
         is_emergency=asked.is_emergency,
         factor_age=subject.factor_age(act.now),
+        starts_at=starts_at,
     )
 
 
@@ -235,7 +248,9 @@ def judge(
     is_approved: bool = False,
     tickets: Tickets | None = None,
 ) -> Judged:
-    """``before`` is what the same act will have granted and superseded by then, ``choices`` the public
+    """As of its opening, which is now or at its start; rights are those of now.
+
+    ``before`` is what the same act will have granted and superseded by then, ``choices`` the public
     ports that it will have given. ``is_approved``: it opens although it needs approval. ``tickets``:
     what ticket systems answered of it before.
 
@@ -259,15 +274,16 @@ def judge(
         )
     require_plan(tx, named)
     request = replace(request, policy_id=policy.id)
+    at = opens_at(request, act.now)
     known = tx.asked(named, act.now - CUT_FOR)
     found = {each.machine.uid: each for each in known.machines.values()}
     gone = {grant.id for grant in before.superseded}
     live = [
-        *(grant for grant in known.live if grant.id not in gone),
+        *(grant for grant in known.live if grant.id not in gone and _lives(grant, at, act.now)),
         *(g for g in before.grants if g.machine_uid in found and g.id not in gone),
     ]
     points = {uid: each.point for uid, each in found.items() if each.point is not None}
-    approval = approval_of(tx, request.requestor_id, found.values(), act)
+    approval = approval_of(tx, request.requestor_id, found.values(), at)
     machines = [each.machine for each in found.values()]
     approval, is_to_ask = (tickets or Tickets(request)).answer(approval, request, machines, act)
     answers = tuple(approval.tickets.values())
@@ -277,7 +293,7 @@ def judge(
         {machine_id: each.machine for machine_id, each in known.machines.items()},
         live,
         new_id,
-        act.now,
+        at,
         {uid: told_beside(each) for uid, each in found.items()},
         *said_by(points),
         approval,
@@ -292,6 +308,8 @@ def judge(
         return Judged(request, Denied(tuple(problems)), tickets=answers, is_to_ask=is_to_ask)
     needed = needed_to_ask(is_emergency=is_emergency)
     ends = right_ends(tx, subject.principal_id, act.now, named, needed)
+    if gone_before := _gone_before(at, ends):
+        return Judged(request, Denied(gone_before), tickets=answers, is_to_ask=is_to_ask)
     grants = tuple(ended_in_time(each, ends.get(each.machine_id)) for each in allowed.grants)
     allowed = _awaited(replace(allowed, grants=grants), points)
     return Judged(
@@ -305,89 +323,43 @@ def judge(
     )
 
 
+def _lives(grant: Grant, at: datetime, now: datetime) -> bool:
+    """Will it be there still at an opening in the future?"""
+    return at <= now or grant.ends_at > at
+
+
+def _gone_before(at: datetime, ends: Mapping[ResourceId, RightEnd]) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(
+            "RightEndsBeforeStart",
+            sentence(
+                "The membership of group {group}, which gives the right to {machine}, ends at {end}, "
+                "before the start.",
+                group=end.group,
+                machine=machine.name,
+                end=format_utc(end.at),
+            ),
+        )
+        for machine, end in ends.items()
+        if end.at <= at
+    )
+
+
 def approval_of(
-    tx: ApprovalJudgeReads, requestor_id: str, found: Iterable[AskedMachine], act: Act
+    tx: ApprovalJudgeReads, requestor_id: str, found: Iterable[AskedMachine], at: datetime
 ) -> Approval:
     """What rules are judged by; nothing is read where no policy has any."""
     concerned = [each.machine for each in found if each.has_approval]
     if not concerned:
         return NO_APPROVAL
     policies = tx.policies_judging([each.id for each in concerned])
-    groups = frozenset(each.group_id for each in tx.memberships_of(requestor_id, act.now))
+    groups = frozenset(each.group_id for each in tx.memberships_of(requestor_id, at))
     approval = Approval(policies, groups)
     since = approval.looks_back
     if since is None:
         return approval
-    held = tx.held_since(requestor_id, [each.uid for each in concerned], act.now - since - GAP)
+    held = tx.held_since(requestor_id, [each.uid for each in concerned], at - since - GAP)
     return replace(approval, held=held)
-
-
-class Waiting:
-    """Requests of one act that are to wait for approval."""
-
-    def __init__(self, tx: InitiateWrites) -> None:
-        self._tx = tx
-        self._new = 0
-
-    def admit(self, found: Judged, act: Act) -> Judged:
-        """It, or the one that waits for the same already, or why no more may wait."""
-        needs = found.decision
-        if not isinstance(needs, NeedsApproval):
-            return found
-        request = found.request
-        pending = begin(
-            replace(request, state=RequestState.WAITING, has_waited=True),
-            found.machines,
-            needs.stages,
-            found.pending_for,
-            act.now,
-            may_approve_own=may_approve_own(found.approval, needs.stages),
-        )
-        same = self._tx.waiting_same(request.requestor_id, pending.same)
-        known = self._tx.request(same) if same is not None else None
-        if known is not None:
-            return replace(found, request=known, pending=None)
-        waiting = self._tx.count_waiting(request.requestor_id, MOST_WAITING)
-        if waiting + self._new >= MOST_WAITING:
-            return Judged(request, Denied((too_many(),)))
-        self._new += 1
-        makers = makers_of_program(self._tx, request.requestor_id, act.now)
-        return replace(found, pending=replace(pending, tickets=found.tickets, makers=makers))
-
-    def write(self, found: Judged, act: Act) -> Initiated:
-        """Nothing opens: the request is kept with whom it waits for."""
-        tx, pending = self._tx, found.pending
-        if pending is None:  # it waits already
-            return Initiated(found.request, ())
-        request = replace(found.request, state=RequestState.WAITING, has_waited=True)
-        tx.add_request(request)
-        tx.put_pending(request.requestor_id, pending, asked_rows(pending, (), act.now))
-        _record_requested(tx, act, request)
-        act.record(
-            tx,
-            AccessWaiting(
-                request.id,
-                str(request.policy_id),
-                tuple(str(machine.machine_id) for machine in request.machines),
-                tuple(map(_said, pending.stages)),
-                format_utc(pending.pending_until),
-            ),
-            request.policy_id,
-        )
-        act.settled.add(request.id)
-        return Initiated(request, ())
-
-
-def _said(due: DueStage) -> str:
-    """What asks for a stage, as the record has it."""
-    named = dict.fromkeys(
-        f"rule {each.rule} of {each.policy_id}"
-        if each.rule
-        else f"port {each.number} of {each.machine_id} in {each.policy_id}"
-        for each in due.because
-    )
-    more = f" and {len(named) - MOST_SAID} more" if len(named) > MOST_SAID else ""
-    return f"{due.stage.needed}: {', '.join(list(named)[:MOST_SAID])}{more}"
 
 
 def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allowed:

@@ -39,6 +39,8 @@ from bascule.services.act import Act
 from bascule.services.expired_memberships import end_memberships
 from bascule.services.given_up import give_up, next_answer
 from bascule.services.grants import GrantEndWrites, close, end_grants, withdraw
+from bascule.services.leaps import ClockWrites
+from bascule.services.starts import start_scheduled
 from bascule.services.timeline import end_overdue
 from bascule.services.waiting import escalate_waiting, judge_waiting, lapse_waiting
 
@@ -64,6 +66,7 @@ class SweepWrites(
     ApprovalWrites,
     AskedReads,
     BindingReads,
+    ClockWrites,
     EventWrites,
     ExposureWrites,
     GenerationWrites,
@@ -117,7 +120,10 @@ def end_due(tx: EndDueWrites, act: Act) -> int:
     return len(due)
 
 
-SWEEPS = (end_due, end_overdue, end_memberships, lapse_waiting, judge_waiting, escalate_waiting)
+SWEEPS = (
+    *(end_due, end_overdue, end_memberships),
+    *(lapse_waiting, start_scheduled, judge_waiting, escalate_waiting),
+)
 
 
 def _lose_patience(tx: EndDueWrites, act: Act, grant: Grant) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bascule.domain.due import Approval, reading_tickets
 from bascule.domain.machine import Machine
-from bascule.domain.pending import asked_json
+from bascule.domain.pending import asked_json, opens_at
 from bascule.domain.request import AccessRequest
 from bascule.domain.tickets import Answered, Question, TicketAnswer, question, ticket_of
 from bascule.services.act import Act
@@ -34,7 +34,7 @@ class Tickets:
         missing: list[Question] = []
         known = {each.digest: each for each in self.before}
         told = ""
-        for policy in reading_tickets(approval, request, machines, act.now):
+        for policy in reading_tickets(approval, request, machines, opens_at(request, act.now)):
             check = policy.tickets
             ticket = None if check is None else ticket_of(check, self.asked.justification)
             if check is None or ticket is None:

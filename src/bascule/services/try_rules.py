@@ -76,15 +76,16 @@ def try_rules(
     kind = reader.principal_kind(principal_id)
     if kind is None:
         raise NotFound("There is no such user or service principal.", code="PrincipalNotFound")
-    act = Act(max(at or now, now))
-    request = AccessRequest(new_id(), policy, principal_id, "", justification, act.now, machines)
-    request = replace(request, factor_age=factor_age)
-    found = reader.asked([each.machine_id for each in machines], act.now).machines
-    approval = approval_of(reader, principal_id, found.values(), act)
+    act, opening = Act(now), max(at or now, now)
+    request = AccessRequest(new_id(), policy, principal_id, "", justification, opening, machines)
+    starts_at = None if opening == now else opening
+    request = replace(request, factor_age=factor_age, starts_at=starts_at)
+    found = reader.asked([each.machine_id for each in machines], now).machines
+    approval = approval_of(reader, principal_id, found.values(), opening)
     tickets = Tickets(request, assumed=ticket)
     machines_there = [each.machine for each in found.values()]
     approval, _ = tickets.answer(approval, request, machines_there, act)
-    rules = tuple(_rules(approval, request, list(found.values()), act.now))
+    rules = tuple(_rules(approval, request, list(found.values()), opening))
     subject = Subject(principal_id, kind, "")
     rights = rights_of(reader, principal_id, now)
     try:

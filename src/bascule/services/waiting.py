@@ -1,8 +1,9 @@
-"""A request that waits: judged anew, opened, denied, lapsed, withdrawn (EDGES J7, J8).
+"""A request that waits: judged anew, scheduled, opened, denied, lapsed, withdrawn (EDGES J7 to J9).
 
 Nothing opens by an approval: when the last one is in, the request is judged as if it was made at that
-moment by its requestor, by the policy and rights of then. It is judged anew at each answer, and when
-something changes that it depends on. Only what is not allowed denies it; a failure leaves it waiting.
+moment by its requestor, by the policy and rights of then; one with a start waits for that too. It is
+judged anew at each answer, and when something changes that it depends on. Only what is not allowed denies
+it; a failure leaves it waiting.
 """
 
 from __future__ import annotations
@@ -14,16 +15,31 @@ from typing import Protocol
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.decide import Allowed, Denied, NeedsApproval
 from bascule.domain.due import may_approve_own
-from bascule.domain.facts.grants import AccessEscalated, AccessLapsed, AccessNotAllowed
+from bascule.domain.facts.grants import (
+    AccessEscalated,
+    AccessLapsed,
+    AccessNotAllowed,
+    AccessStarted,
+    AccessStartMissed,
+)
 from bascule.domain.lifecycle import RequestState
-from bascule.domain.pending import Denial, Pending, judged_again, opening_at
+from bascule.domain.pending import (
+    Denial,
+    Pending,
+    asked_again,
+    judged_again,
+    opening_at,
+    opens_at,
+    scheduled,
+)
 from bascule.domain.request import AccessRequest, kept_reasons
 from bascule.domain.stages import Vote
 from bascule.domain.times import format_utc
-from bascule.errors import Forbidden, NotFound, Problem
+from bascule.errors import Conflict, Forbidden, NotFound, Problem
 from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.approvers import asked_rows, counted_votes
+from bascule.services.begin_waiting import record_scheduled
 from bascule.services.public_port_choices import Choices
 from bascule.services.requests import InitiateWrites, Judged, judge, record_begun
 from bascule.services.rights import rights_of
@@ -34,7 +50,10 @@ class WaitingWrites(InitiateWrites, Protocol):
     """Requests that wait, and all that an opening writes."""
 
 
-MOST_AT_ONCE = 100  # judged anew, or lapsed, by one sweep
+MOST_AT_ONCE = 100  # judged anew, opened, or lapsed, by one sweep
+LATE = Problem("StartMissed", "The server did not open it within five minutes of its start.")
+UNAPPROVED = Problem("NotApprovedByStart", "It was not approved by its start.")
+OVER = Problem("EndPassed", "Its end has passed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,7 @@ def find_waiting(tx: WaitingWrites, request_id: str) -> tuple[AccessRequest, Pen
 def reconsider(
     tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending, *, may_ask: bool = False
 ) -> Stands:
-    """Judge it anew, by its yeses so far: it opens, is denied, lapses, or waits on.
+    """Judge it anew, by its yeses so far: it opens, is scheduled, is denied, lapses, or waits on.
 
     Where a ticket system is to be asked first, it waits, and ``go_on_asked`` does this again; or
     TicketsNeeded is raised, if it ``may_ask``.
@@ -73,7 +92,7 @@ def reconsider(
     try:
         tickets = Tickets(request, pending.tickets, is_opening=False, may_ask=may_ask)
         judged = _judged(tx, act, request, pending, counted, tickets)
-    except (Forbidden, NotFound) as error:
+    except (Conflict, Forbidden, NotFound) as error:
         reasons = error.problems or (Problem(error.specific_code, error.message),)
         return _not_allowed(tx, act, request, pending, reasons)
     if judged.is_to_ask:
@@ -93,10 +112,18 @@ def reconsider(
         )
         counted = counted_votes(tx, request, pending, act.now)
         if pending.asked(counted) is not None:
+            if request.starts_at is not None and request.state is RequestState.SCHEDULED:
+                if request.starts_at <= act.now:
+                    return lapse(tx, act, request, pending, UNAPPROVED)
+                pending = asked_again(pending, judged.pending_for, request.starts_at, act.now)
+                tx.move_request(request.id, request.state, RequestState.WAITING)
+                request = replace(request, state=RequestState.WAITING)
             pending = pending.asking(counted, act.now)
             tx.put_pending(request.requestor_id, pending, asked_rows(pending, counted, act.now))
             act.settled.add(request.id)
             return Stands(request, pending, counted)
+    if opens_at(request, act.now) > act.now:
+        return _schedule(tx, act, request, pending, counted)
     return _open(tx, act, request, pending, counted, replace(tickets, is_opening=True))
 
 
@@ -107,6 +134,20 @@ def _ask_first(
     pending = replace(pending, is_to_ask=True)
     tx.put_pending(request.requestor_id, pending, asked_rows(pending, counted, act.now))
     act.is_to_ask = True
+    act.settled.add(request.id)
+    return Stands(request, pending, counted)
+
+
+def _schedule(
+    tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending, counted: tuple[Vote, ...]
+) -> Stands:
+    """Nothing opens before its start; then it is judged again."""
+    pending = scheduled(pending, opens_at(request, act.now))
+    tx.put_pending(request.requestor_id, pending, ())
+    if request.state is not RequestState.SCHEDULED:
+        tx.move_request(request.id, request.state, RequestState.SCHEDULED)
+        request = replace(request, state=RequestState.SCHEDULED)
+        record_scheduled(tx, act, request)
     act.settled.add(request.id)
     return Stands(request, pending, counted)
 
@@ -154,7 +195,7 @@ def _judge_at(
     return judge(
         tx,
         act,
-        opening_at(request, counted, act.now),
+        opening_at(request, counted, opens_at(request, act.now)),
         subject,
         rights,
         Allowed((), ()),
@@ -202,18 +243,49 @@ def _open(
     if choices.made:
         choices.write(tx, act, {each.machine_uid: each.machine_id for each in allowed.grants})
     grants = tuple(tx.open_request(request, allowed.grants))
+    if request.starts_at is not None:
+        act.record(
+            tx,
+            AccessStarted(
+                request.id,
+                str(request.policy_id),
+                machines_of(request),
+                request.requestor,
+                format_utc(request.starts_at),
+            ),
+            request.policy_id,
+        )
     record_begun(tx, act, request, allowed, grants)
     return _decided(tx, act, replace(request, state=RequestState.OPENING), pending, counted)
 
 
-def lapse(tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending) -> Stands:
-    tx.move_request(request.id, RequestState.WAITING, RequestState.LAPSED)
-    act.record(
-        tx,
-        AccessLapsed(request.id, str(request.policy_id), machines_of(request), request.requestor),
-        request.policy_id,
-    )
-    return _decided(tx, act, replace(request, state=RequestState.LAPSED), pending)
+def lapse(
+    tx: WaitingWrites,
+    act: Act,
+    request: AccessRequest,
+    pending: Pending,
+    why: Problem | None = None,
+) -> Stands:
+    """It never opens. ``why`` says why its start is missed; None: it is late."""
+    is_missed = request.state is RequestState.SCHEDULED or why is not None
+    why = why or LATE
+    at, machines, policy = request.starts_at, machines_of(request), str(request.policy_id)
+    missed: tuple[Problem, ...] = ()
+    if at is not None and is_missed:
+        missed = (why,)
+        act.record(
+            tx,
+            AccessStartMissed(
+                request.id, policy, machines, request.requestor, format_utc(at), why.message
+            ),
+            request.policy_id,
+        )
+    else:
+        lapsed_fact = AccessLapsed(request.id, policy, machines, request.requestor)
+        act.record(tx, lapsed_fact, request.policy_id)
+    tx.move_request(request.id, request.state, RequestState.LAPSED, missed)
+    lapsed = replace(request, state=RequestState.LAPSED, reasons=missed)
+    return _decided(tx, act, lapsed, pending)
 
 
 def _not_allowed(
@@ -225,9 +297,9 @@ def _not_allowed(
 ) -> Stands:
     """Denied by the policy or the rights of now; it lapses where only its end has passed."""
     if all(each.code == "EndTimePassed" for each in reasons):
-        return lapse(tx, act, request, pending)
+        return lapse(tx, act, request, pending, OVER if request.starts_at else None)
     kept = kept_reasons(reasons)
-    tx.move_request(request.id, RequestState.WAITING, RequestState.DENIED, kept)
+    tx.move_request(request.id, request.state, RequestState.DENIED, kept)
     act.record(
         tx,
         AccessNotAllowed(
@@ -253,7 +325,7 @@ def close_waiting(
 ) -> Stands:
     """Denied by a person, or withdrawn; its event is the caller's affair."""
     reasons = () if denial is None else kept_reasons([Problem("DeniedByApprover", denial.reason)])
-    tx.move_request(request.id, RequestState.WAITING, to, reasons)
+    tx.move_request(request.id, request.state, to, reasons)
     moved = replace(request, state=to, reasons=reasons)
     return _decided(tx, act, moved, replace(pending, denial=denial))
 
@@ -265,7 +337,7 @@ def _decided(
     pending: Pending,
     counted: tuple[Vote, ...] = (),
 ) -> Stands:
-    over = replace(pending, decided_at=act.now, is_to_ask=False)
+    over = replace(pending, decided_at=act.now, is_to_ask=False, opens_at=None)
     tx.put_pending(request.requestor_id, over, ())
     act.settled.add(request.id)
     return Stands(request, over, counted)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Row,
+    and_,
     bindparam,
     delete,
     func,
@@ -69,6 +70,20 @@ _ESCALATING = (
 )
 _FIRST_ESCALATION = select(func.min(t.approvals.c.escalates_at).label("at")).where(t.ESCALATES)
 _FIRST_OVER = select(func.min(t.approvals.c.pending_until).label("at")).where(t.IS_WAITING)
+# One that waits for a ticket system's answer goes on by that.
+_IS_STARTING = and_(t.approvals.c.opens_at.is_not(None), t.approvals.c.is_to_ask.is_(False))
+_STARTS = (
+    select(t.approvals.c.request_id)
+    .where(_IS_STARTING, t.approvals.c.opens_at <= bindparam("now"))
+    .order_by(t.approvals.c.opens_at, t.approvals.c.request_id)
+)
+_FIRST_START = select(func.min(t.approvals.c.opens_at).label("at")).where(_IS_STARTING)
+_WITH_STARTS = (
+    select(t.approvals.c.request_id)
+    .join(tables.requests, tables.requests.c.id == t.approvals.c.request_id)
+    .where(t.IS_WAITING, tables.requests.c.starts_at.is_not(None))
+    .order_by(t.approvals.c.request_id)
+)
 _ASKED = (
     select(t.approval_asked)
     .where(t.approval_asked.c.request_id == bindparam("wanted"))
@@ -151,9 +166,20 @@ class ApprovalReads(GrantReads):
     def next_approval(self, now: datetime) -> datetime | None:
         if self._all(_DUE.limit(1)):
             return now
-        rows = [self._first(each) for each in (_FIRST_OVER, _FIRST_ESCALATION)]
+        firsts = (_FIRST_OVER, _FIRST_ESCALATION, _FIRST_START)
+        rows = [self._first(each) for each in firsts]
         found = [row.at for row in rows if row is not None and row.at is not None]
         return min(found, default=None)
+
+    def due_starts(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        return [row.request_id for row in self._all(_STARTS.limit(limit), {"now": now})]
+
+    def with_starts(self, limit: int = 100) -> Sequence[str]:
+        return [row.request_id for row in self._all(_WITH_STARTS.limit(limit))]
+
+    def clock_start(self, boot: str) -> datetime | None:
+        row = self._first(select(t.clock_starts.c.at).where(t.clock_starts.c.boot == boot))
+        return None if row is None else row.at
 
     def waiting_voted_by(self, principal_ids: Collection[str] | None) -> Sequence[str]:
         if principal_ids is None:
@@ -290,6 +316,9 @@ class ApprovalWrites(ApprovalReads):
         for some in slices(sorted(set(request_ids))):
             self._mark(t.approvals.c.request_id.in_(some))
 
+    def note_clock_start(self, boot: str, at: datetime) -> None:
+        self._put(t.clock_starts, {"boot": boot}, {"at": at})
+
     def _mark(self, where: ColumnElement[bool]) -> None:
         self._run(update(t.approvals).where(t.IS_WAITING, where).values(is_due=True))
 
@@ -348,6 +377,7 @@ def _values(pending: Pending) -> Values:
         "makers": sorted(pending.makers),
         "escalated": list(pending.escalated),
         "escalates_at": pending.escalates_at,
+        "opens_at": pending.opens_at,
     }
 
 
@@ -384,6 +414,7 @@ def _pending(row: Row[Any], votes: Sequence[Vote]) -> Pending:
         makers=frozenset(row.makers),
         escalated=tuple(row.escalated),
         escalates_at=row.escalates_at,
+        opens_at=row.opens_at,
     )
 
 

@@ -319,6 +319,7 @@ def _values(grant: Grant) -> Values:
         "started_at": grant.started_at,
         "is_source_list": grant.is_source_list,
         "is_emergency": grant.is_emergency,
+        "approved_until": grant.approved_until,
         "previous_state": None,
         **_movable(grant),
     }
@@ -375,4 +376,5 @@ def grant_of_row(row: Row[Any]) -> Grant:
         drain_for=row.drain_for,
         ends_with_group=row.ends_with_group,
         is_emergency=row.is_emergency,
+        approved_until=row.approved_until,
     )

@@ -55,8 +55,11 @@ INSERT = t.requests.insert()
 # What was approved begins to open.
 OPEN = (
     update(t.requests)
-    .where(t.requests.c.id == bindparam("request"), t.is_request_in_state([RequestState.WAITING]))
-    .values(previous_state=str(RequestState.WAITING), state=str(RequestState.OPENING))
+    .where(
+        t.requests.c.id == bindparam("request"),
+        t.is_request_in_state([RequestState.WAITING, RequestState.SCHEDULED]),
+    )
+    .values(previous_state=t.requests.c.state, state=str(RequestState.OPENING))
 )
 _IS_REVIEWED = exists().where(reviews.c.request_id == t.requests.c.id)
 _IS_LIVE = t.is_request_in_state(REQUEST_LIVE)
@@ -219,6 +222,7 @@ def request_values(request: AccessRequest) -> dict[str, Any]:
         "has_waited": request.has_waited,
         "is_emergency": request.is_emergency,
         "factor_age": request.factor_age,
+        "starts_at": request.starts_at,
     }
 
 
@@ -237,6 +241,7 @@ def request_of_row(row: Row[Any]) -> AccessRequest:
         has_waited=row.has_waited,
         is_emergency=row.is_emergency,
         factor_age=row.factor_age,
+        starts_at=row.starts_at,
     )
 
 
@@ -251,6 +256,7 @@ def _machine_json(machine: RequestedMachine) -> dict[str, Any]:
                 "endsAtText": port.ends_at_text,
                 "isSourceList": port.is_source_list,
                 **({} if port.length is None else {"length": port.length // _MICROSECOND}),
+                **({} if port.up_to is None else {"upTo": port.up_to // _MICROSECOND}),
             }
             for port in machine.ports
         ],
@@ -268,6 +274,7 @@ def _requested_machine(held: dict[str, Any]) -> RequestedMachine:
                 ends_at_text=port["endsAtText"],
                 is_source_list=port["isSourceList"],
                 length=timedelta(microseconds=port["length"]) if "length" in port else None,
+                up_to=timedelta(microseconds=port["upTo"]) if "upTo" in port else None,
             )
             for port in held["ports"]
         ),

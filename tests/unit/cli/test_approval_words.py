@@ -30,6 +30,7 @@ def request(
         None,
         timedelta(hours=1),
         None,
+        None,
         (STAGE,),
         denial,
         False,

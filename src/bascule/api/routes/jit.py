@@ -22,7 +22,7 @@ from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_DELETE, POLIC
 from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope
-from bascule.errors import NotFound
+from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
 from bascule.services import policies, request_denials, requests
 from bascule.services.act import Act
@@ -148,15 +148,31 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
             )
         ]
     )
+    starts_at = body.starts_at
+    if starts_at is not None and body.is_emergency:
+        raise InvalidInput(
+            "Emergency access opens now. Leave out startTimeUtc, or emergency.",
+            code="MutuallyExclusiveFields",
+            target="bascule.startTimeUtc",
+        )
+    if starts_at is not None and body.needs_caller:
+        raise InvalidInput(
+            "A request with a start must name its sources: the address that it is asked from may be "
+            "another one by then.",
+            code="SourceRequired",
+            target="allowedSourceAddressPrefix",
+            advice="Give allowedSourceAddressPrefix for each port.",
+        )
     caller = (
         source_of_caller(call.subject.address, call.state.proxies) if body.needs_caller else None
     )
 
     def work(tx: Transaction, act: Act) -> RequestView | Denied:
-        machines = read_machines(body, caller, act.now)
+        machines = read_machines(body, caller, starts_at or act.now)
         answer = requests.initiate(
             *(tx, act, policy, machines, body.justification, call.subject),
             is_emergency=body.is_emergency,
+            starts_at=starts_at,
         )
         if isinstance(answer, Denied):
             return answer

@@ -46,6 +46,8 @@ def approval_json(view: ApprovalView) -> dict[str, Any]:
         asks_for["duration"] = format_duration(view.length)
     if view.ends_at is not None:
         asks_for["endTimeUtc"] = format_utc(view.ends_at)
+    if view.up_to is not None:
+        asks_for["upTo"] = format_duration(view.up_to)
     return {
         "digest": pending.digest,
         "waitingSince": format_utc(pending.waiting_since),

@@ -33,7 +33,8 @@ from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import STATES
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
-from bascule.domain.times import format_utc
+from bascule.domain.times import format_duration, format_utc
+from bascule.errors import InvalidInput
 from bascule.protocol.port_rules import sources_json
 from bascule.services.public_ports_told import Through
 from bascule.services.views import RequestView
@@ -75,6 +76,7 @@ class EndBody(Body):
 
 class InitiatePortBody(EndBody, Sources):
     number: PortNumber
+    up_to: Duration | None = None
 
 
 class InitiateMachineBody(Body):
@@ -86,6 +88,7 @@ class InitiateExtras(Body):
     """Of a request's ``bascule`` object."""
 
     emergency: Truth | None = None
+    start_time_utc: EndTime | None = None
 
 
 class InitiateBody(Body):
@@ -102,6 +105,11 @@ class InitiateBody(Body):
     @property
     def is_emergency(self) -> bool:
         return self.bascule is not None and bool(self.bascule.emergency)
+
+    @property
+    def starts_at(self) -> datetime | None:
+        start = None if self.bascule is None else self.bascule.start_time_utc
+        return None if start is None else start.at
 
     @property
     def needs_caller(self) -> bool:
@@ -129,7 +137,13 @@ def _read_port(
 ) -> RequestedPort:
     end = port.end(now)
     sources = port.sources or ((caller,) if caller is not None else ())
-    return RequestedPort(port.number, sources, end.at, end.text, port.is_source_list, port.duration)
+    if port.up_to is not None and now + port.up_to < end.at:
+        raise InvalidInput(
+            "upTo must not be shorter than what is asked for.", code="UpToTooShort", target="upTo"
+        )
+    return RequestedPort(
+        port.number, sources, end.at, end.text, port.is_source_list, port.duration, port.up_to
+    )
 
 
 def request_json(view: RequestView) -> dict[str, Any]:
@@ -141,6 +155,7 @@ def request_json(view: RequestView) -> dict[str, Any]:
             "resourceId": request_resource_id(view),
             **({"state": view.state} if view.request.has_waited else {}),
             **({"emergency": True} if view.request.is_emergency else {}),
+            **_start_json(view.request),
         },
     }
 
@@ -170,6 +185,8 @@ def access_request_json(view: RequestView) -> dict[str, Any]:
         properties["approval"] = approval_json(view.approval)
     if view.request.is_emergency:
         properties |= emergency_json(view)
+    if view.request.starts_at is not None:
+        properties["bascule"] = _start_json(view.request)
     if view.request.left_out:
         properties["machinesLeftOut"] = view.request.left_out
     return {
@@ -197,6 +214,10 @@ def emergency_json(view: RequestView) -> dict[str, Any]:
     }
 
 
+def _start_json(request: AccessRequest) -> dict[str, str]:
+    return {} if request.starts_at is None else {"startTimeUtc": format_utc(request.starts_at)}
+
+
 def _asked_json(request: AccessRequest) -> list[dict[str, Any]]:
     """What was asked for, of a request that has no grant, with Azure's words for its state."""
     row = STATES[request.state]
@@ -211,7 +232,7 @@ def _asked_json(request: AccessRequest) -> list[dict[str, Any]]:
                     **sources_json(port.sources, port.is_source_list),
                     "endTimeUtc": port.ends_at_text,
                     **told,
-                    "bascule": {"state": str(request.state)},
+                    "bascule": {"state": str(request.state), **_up_to_json(port)},
                 }
                 for port in machine.ports
             ],
@@ -219,6 +240,10 @@ def _asked_json(request: AccessRequest) -> list[dict[str, Any]]:
         }
         for machine in request.machines
     ]
+
+
+def _up_to_json(port: RequestedPort) -> dict[str, str]:
+    return {} if port.up_to is None else {"upTo": format_duration(port.up_to)}
 
 
 def request_resource_id(view: RequestView) -> str:
@@ -298,6 +323,8 @@ def _end_json(grant: Grant) -> dict[str, Any]:
         extra["drainsUntil"] = format_utc(grant.drained_at)
     if grant.ends_with_group:
         extra["endsWithMembershipOf"] = grant.ends_with_group
+    if grant.approved_until is not None:
+        extra["approvedUntil"] = format_utc(grant.approved_until)
     return extra
 
 

@@ -209,6 +209,45 @@ class AccessLapsed(Fact):
     requestor: Text
 
 
+@fact("Bascule.Access/accessRequests/schedule/action", "Schedule access request", Activity.UPDATE)
+class AccessScheduled(Fact):
+    """Nothing is open: it is to open at its start."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    starts_at: Text
+
+
+@fact("Bascule.Access/accessRequests/start/action", "Start access request", Activity.UPDATE)
+class AccessStarted(Fact):
+    """What was scheduled was judged again, and opens."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    starts_at: Text
+
+
+@fact(
+    "Bascule.Access/accessRequests/missStart/action",
+    "Miss start of access request",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+)
+class AccessStartMissed(Fact):
+    """What was scheduled lapsed: it never opens."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    starts_at: Text
+    why: Text
+
+
 @fact(
     "Bascule.Access/accessRequests/withdraw/action",
     "Withdraw access request",

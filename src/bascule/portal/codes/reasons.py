@@ -65,7 +65,14 @@ TEXTS: Mapping[str, str] = {
     "reason.DeniedByRule": msgid("A rule of a policy denies it."),
     "reason.DeniedByApprover": msgid("Somebody who was asked to approve it said no."),
     "reason.ApprovalRequired": msgid("To keep it open longer needs approval."),
-    "reason.TooManyWaiting": msgid("Too many of your requests wait for approval."),
+    "reason.TooManyWaiting": msgid("Too many of your requests wait for approval or their start."),
+    "reason.StartMissed": msgid("The server did not open it within five minutes of its start."),
+    "reason.NotApprovedByStart": msgid("It was not approved by its start."),
+    "reason.EndPassed": msgid("Its end has passed."),
+    "reason.ClockLeapt": msgid("The server’s clock jumped by more than a minute."),
+    "reason.Restored": msgid("The record was restored from a backup."),
+    "reason.RightEndsBeforeStart": msgid("The right to it ends before the start."),
+    "reason.UpToTooLong": msgid("The policy does not allow that much with extensions."),
     "reason.TooManyGrants": msgid("There are too many openings on this machine at the same time."),
     "reason.TooManyOpenings": msgid(
         "These are more sources than one machine takes at the same time."

@@ -138,6 +138,7 @@ TEXTS: Mapping[str, str] = {
     "grant.failed": msgid("Failed"),
     "grant.refused": msgid("Refused"),
     "grant.waiting": msgid("Waiting for approval"),
+    "grant.scheduled": msgid("Scheduled"),
     "grant.denied": msgid("Not approved"),
     "grant.lapsed": msgid("Lapsed"),
     "grant.withdrawn": msgid("Withdrawn"),

@@ -89,6 +89,7 @@ async def show_open(visit: CurrentVisit) -> Response:
     )
     refused = await visit.read(lambda reader: _refused(reader, visit))
     waiting = await visit.read(lambda reader: _waiting(reader, visit))
+    scheduled = await visit.read(lambda reader: _scheduled(reader, visit))
     sized = turn.first.said
     return visit.show(
         "open.html",
@@ -96,6 +97,7 @@ async def show_open(visit: CurrentVisit) -> Response:
         ended=ended,
         refused=refused,
         waiting=waiting,
+        scheduled=scheduled,
         wanted=wanted,
         by=wanted.order.value,
         size=turn.size,
@@ -116,6 +118,12 @@ def _refused(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
 
 def _waiting(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
     return _newest(reader, visit, RequestState.WAITING, None, MOST_WAITING)
+
+
+def _scheduled(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
+    """By their start."""
+    found = _newest(reader, visit, RequestState.SCHEDULED, None, MOST_WAITING)
+    return sorted(found, key=lambda each: (each.starts_at or each.started_at, each.id))
 
 
 def _newest(

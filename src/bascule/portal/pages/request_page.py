@@ -70,6 +70,10 @@ class Shown:
         return self.view.request.state is RequestState.WAITING
 
     @property
+    def is_scheduled(self) -> bool:
+        return self.view.request.state is RequestState.SCHEDULED
+
+    @property
     def machines(self) -> tuple[ResourceId, ...]:
         """Where it opened something, or asked to."""
         granted = tuple(grant.machine_id for grant in self.view.grants)

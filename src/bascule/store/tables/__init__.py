@@ -166,9 +166,10 @@ requests = Table(
     Column("state", String, nullable=False),  # the sum over its grants; a refused one has none
     Column("reasons", Json, nullable=False),  # why it was refused
     Column("left_out", Integer, nullable=False),  # machines asked for and not kept
-    Column("has_waited", Boolean, nullable=False),  # for approval
     Column("is_emergency", Boolean, nullable=False),
     Column("factor_age", Span),  # of the second factor, when it was asked for; null: not known
+    Column("has_waited", Boolean, nullable=False),  # for approval, or for its start
+    Column("starts_at", Instant),  # when it is to open; null: as soon as it may
     ForeignKeyConstraint(
         ["previous_state", "state"],
         [request_transitions.c.from_state, request_transitions.c.to_state],
@@ -231,6 +232,7 @@ grants = Table(
     Column("drained_at", Instant),  # when those end that may stay; null: none may
     Column("ends_with_group", String, nullable=False),  # empty: no membership's end is its own
     Column("is_emergency", Boolean, nullable=False),
+    Column("approved_until", Instant),  # with its extensions; null: none is approved
     Column("withdrawn", Json, nullable=False),  # why points in parallel hold it no longer, by uid
     ForeignKeyConstraint(
         ["previous_state", "state"],

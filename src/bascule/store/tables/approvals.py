@@ -22,7 +22,8 @@ approvals = Table(
     Column("may_approve_own", Boolean, nullable=False),
     Column("denial", Json),  # null: nobody denied it
     Column("denied_by", Key),  # who did; null: nobody
-    Column("decided_at", Instant),  # null: it waits
+    Column("decided_at", Instant),  # null: it waits, for people or for its start
+    Column("opens_at", Instant),  # its start, while it waits for that alone; else null
     Column("is_due", Boolean, nullable=False),  # to be judged anew
     Column("tickets", Json, nullable=False),  # what ticket systems answered last
     Column("makers", Json, nullable=False),  # of the program that asked, then
@@ -53,6 +54,12 @@ Index(
     approvals.c.escalates_at,
     sqlite_where=ESCALATES,
     postgresql_where=ESCALATES,
+)
+Index(
+    "ix_approvals_scheduled",
+    approvals.c.opens_at,
+    sqlite_where=approvals.c.opens_at.is_not(None),
+    postgresql_where=approvals.c.opens_at.is_not(None),
 )
 IS_DUE = approvals.c.is_due.is_(True)
 Index("ix_approvals_due", approvals.c.request_id, sqlite_where=IS_DUE, postgresql_where=IS_DUE)
@@ -99,6 +106,14 @@ approval_asked = Table(
     Column("since", Instant, primary_key=True),
     Index(None, "who", "kind", "since"),
     Index(None, "kind", "since", "request_id"),
+)
+
+# When a boot of a server's host began, by the wall clock: a leap of that shows.
+clock_starts = Table(
+    "clock_starts",
+    metadata,
+    Column("boot", String, primary_key=True),
+    Column("at", Instant, nullable=False),
 )
 
 # Who made a service principal, a credential or an account, or set a password of another.
