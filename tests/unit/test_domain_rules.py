@@ -20,6 +20,7 @@ from bascule.domain.rules import (
     Window,
     check_rule,
     check_rules,
+    has_tags,
     holds,
     holds_as_judged,
     is_zone,
@@ -243,6 +244,16 @@ def test_what_was_held_without_a_gap_of_an_hour_counts() -> None:
     assert span_with(start, end, [earlier]) == HOUR
     assert span_with(start, end, [(start - 2 * HOUR, start - HOUR)]) == HOUR
     assert span_with(start, end, [(start - HOUR, start + 5 * HOUR)]) == 2 * HOUR
+
+
+def test_the_tags_of_a_rule_alone() -> None:
+    want = Conditions(tags=(("env", "prod"),), ports=(1,))
+    deny, allow = Rule("a", Effect.DENY, want), Rule("b", Effect.ALLOW, want)
+    assert has_tags(deny, {"ENV": "PROD"})
+    assert has_tags(allow, {"Env": "prod"})
+    assert not has_tags(allow, {"env": "PROD"})
+    assert not has_tags(deny, {})
+    assert has_tags(Rule("c", Effect.DENY), {})
 
 
 def test_how_far_back_matters() -> None:
