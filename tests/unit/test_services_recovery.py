@@ -30,7 +30,10 @@ def world() -> Iterator[World]:
 
 def _restore(world: World, folder: Path) -> None:
     restoring = Restoring("host", datetime(2030, 1, 1, tzinfo=UTC), "a test", None)
-    rotate = lambda _: ("before", "after")  # noqa: E731  # reason: two words
+
+    async def rotate() -> None:
+        pass
+
     asyncio.run(settle_restored(world.services, RecordKey(folder), restoring, rotate))
 
 

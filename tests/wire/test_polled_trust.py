@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Poller:
 class Place:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server, self.data, self.folder = server, folder / "data", folder
+        self.pollers: list[Poller] = []
 
     def token(self, name: str, *, is_through: bool) -> str:
         machine = f"{self.server.group}/providers/Microsoft.Compute/virtualMachines/{name}"
@@ -84,7 +85,12 @@ class Place:
         state.mkdir()
         token = parse_token(self.token(name, is_through=bool(proxy_ca)))
         enrol(state, server, token, SystemClock(), proxy_ca=proxy_ca)
-        return Poller(state)
+        self.pollers.append(Poller(state))
+        return self.pollers[-1]
+
+    def close(self) -> None:
+        for each in self.pollers:
+            each.link.close()
 
     def rotate(self, *options: str, code: int = 0) -> str:
         command = [sys.executable, "-m", "bascule.bootstrap", "admin", "rotate-ca"]
@@ -113,8 +119,8 @@ class Place:
 
 @contextmanager
 def placed(folder: Path, *options: str) -> Iterator[Place]:
-    with running(folder, *options) as server:
-        yield Place(server, folder)
+    with running(folder, *options) as server, closing(Place(server, folder)) as place:
+        yield place
 
 
 def test_over_direct_tls_it_moves_and_stays_through_every_step(tmp_path: Path) -> None:

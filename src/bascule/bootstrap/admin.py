@@ -28,20 +28,24 @@ from bascule.bootstrap.health_command import check, support_bundle
 from bascule.bootstrap.install_server import install_server
 from bascule.bootstrap.options import DATA, database_options
 from bascule.bootstrap.replica_commands import replica
+from bascule.bootstrap.restored import restored
 from bascule.bootstrap.rotate_ca import rotate_ca
 from bascule.config import parse_database
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces.store import Transaction
 
 if TYPE_CHECKING:
+    from bascule.config import DatabaseSettings
     from bascule.services.act import Act, Services
 
 
 @contextmanager
-def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
+def services_of(
+    data: Path, *, is_stopped: bool, settings: DatabaseSettings | None = None
+) -> Iterator[Services]:
     """The use cases over an installation's database. With ``is_stopped``, the data directory is
     locked and no other server may have been seen; then the database is upgraded, if it is older.
-    Without it, the database is used as it is.
+    Without it, the database is used as it is. ``settings``: where it is now, unless where it was last.
     """
     from bascule.clocks import SystemClock, boot_id
     from bascule.services.act import Services
@@ -55,6 +59,8 @@ def services_of(data: Path, *, is_stopped: bool) -> Iterator[Services]:
         else:
             check_own(data)
         record = Record(data)
+        if record.is_shared and settings is not None:
+            record = Record(data, settings)
         if is_stopped and record.is_shared:
             _require_no_server(record)
         store = record.open(is_server=is_stopped)
@@ -92,6 +98,7 @@ admin.add_command(backup)
 admin.add_command(check)
 admin.add_command(support_bundle)
 admin.add_command(restore)
+admin.add_command(restored)
 admin.add_command(rotate_ca)
 
 

@@ -243,6 +243,7 @@ def _settle(staged: Path, manifest: Manifest, key: RecoveryKey | None, reason: s
     from bascule.services.act import Services
     from bascule.services.hub import Hub
     from bascule.services.recovery import Restoring, settle_restored
+    from bascule.services.tokens import rotate_signing_key
     from bascule.store.long_work import reading
     from bascule.store.open import open_store
     from bascule.store.transaction import SqlReader
@@ -273,7 +274,8 @@ def _settle(staged: Path, manifest: Manifest, key: RecoveryKey | None, reason: s
             socket.gethostname(), manifest.made_at, reason, None if key is None else key.sign
         )
 
-        rotate = partial(SigningKeys(staged).rotate, forget=True)
+        make = partial(SigningKeys(staged).rotate, forget=True)
+        rotate = partial(rotate_signing_key, services.perform, make, is_forgotten=True)
         return asyncio.run(settle_restored(services, RecordKey(staged), restoring, rotate))
     finally:
         store.close()

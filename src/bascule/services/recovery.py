@@ -9,7 +9,7 @@ What is not here: the files of a backup (``bootstrap``), keys and signatures (``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -31,7 +31,6 @@ from bascule.services.act import Act, Services
 from bascule.services.grants import end_drains, end_grants
 from bascule.services.record import Signer
 from bascule.services.seal import seal_all
-from bascule.services.tokens import rotate_signing_key
 from bascule.services.waiting import WaitingWrites, find_waiting, lapse
 
 RESTORED = Problem("Restored", "The record was restored from a backup.")
@@ -91,14 +90,14 @@ async def settle_restored(
     services: Services,
     signer: Signer,
     restoring: Restoring,
-    rotate: Callable[[datetime], tuple[str, str]],
+    rotate: Callable[[], Awaitable[object]],
 ) -> Restoration:
     """Change the record of a backup so that it can go on, before any server uses it.
 
-    ``rotate`` makes a new key that signs tokens, those of before verify nothing any more.
+    ``rotate`` makes a new key that signs tokens and puts that on record; those of before verify nothing any more.
     """
     old = await services.read(lambda reader: reader.chain_head())  # what is sealed after it is new
-    await rotate_signing_key(services.perform, rotate, is_forgotten=True)
+    await rotate()
     made = await services.perform(lambda tx, act: _void(tx, act, restoring, old))
     await seal_all(services, signer)
     new = await services.read(lambda reader: reader.chain_head())
