@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from bascule import portal
+from bascule.agent.enrolment import parse_token
+from bascule.api.origin import Proxies
 from bascule.domain.actions import (
     ENROLMENT_DELETE,
     ENROLMENT_WRITE,
@@ -192,6 +194,34 @@ def test_the_list_speaks_french(house: House, olga: Person) -> None:
 
 
 # -- enrolling
+
+
+@pytest.mark.parametrize("is_through", [True, False])
+def test_a_token_for_an_agent_behind_a_proxy(house: House, olga: Person, is_through: bool) -> None:
+    """EDGES I1: the token carries it, and nothing else does. An agent without it takes no other certificate."""
+    house.add_machine("web-1")
+    assert 'name="through"' in olga.page(ENROL)
+    chosen = house.machine("web-1")
+    fields = {"machine": chosen, **({"through": "1"} if is_through else {})}
+    made = olga.send(ENROL, fields)
+    assert made.status_code == 200, text_of(made.text)
+    assert parse_token(token_in(made.text)).is_through is is_through
+    assert ("add --proxy-ca FILE" in text_of(made.text)) is is_through
+    again = olga.send(f"{ENROL}/default/web-1", {"through": "1"})
+    assert parse_token(token_in(again.text)).is_through
+
+
+def test_without_a_proxy_there_is_no_choice_of_one(
+    house: House, olga: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add_machine("web-1")
+    monkeypatch.setattr(Proxies, "__bool__", lambda _: False)
+    assert 'name="through"' not in olga.page(ENROL)
+    chosen = house.machine("web-1")
+    refused = olga.send(ENROL, {"machine": chosen, "through": "1"})
+    assert refused.status_code == 409
+    assert "knows no proxy" in text_of(refused.text)
+    assert not _TOKEN.search(refused.text)
 
 
 def test_a_known_machine_is_chosen_and_its_command_shown_once(house: House, olga: Person) -> None:

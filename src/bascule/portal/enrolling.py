@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bascule.api.wire.fleet import install_command
+from bascule.api.wire.fleet import install_command, no_proxy
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
 from bascule.domain.ids import ResourceId, is_resource_group_name, machine_id, parse_name
 from bascule.domain.machine import EnforcementPoint, Machine, OnExpiry, OsType
@@ -166,6 +166,7 @@ class Command:
     bare: str  # on a Debian without Bascule; empty: the server hands out no packages
     token: str
     ends_at: datetime
+    is_through: bool  # a proxy that ends TLS
 
     def __repr__(self) -> str:
         return f"Command(ends_at={self.ends_at})"
@@ -183,14 +184,17 @@ def make_command(
     """A token for the machine's agent; ``replaces``: over one that is enrolled.
 
     ``draft``: the machine is added before. A form that is sent again gets the command that it
-    made (``portal.once``).
+    made (``portal.once``). Its field ``through``: the agent comes through a proxy that ends TLS (EDGES I1).
     """
+    is_through = visit.form.has("through")
+    if is_through and not visit.state.proxies:
+        raise no_proxy()
     secret, fingerprint = once.secret(visit), visit.state.ca_fingerprint_of(tx)
 
     trust_key = visit.state.trust_key.public_key
 
     def token_of(uid: str) -> str:
-        return new_enrolment_token(uid, fingerprint, trust_key, secret)
+        return new_enrolment_token(uid, fingerprint, trust_key, secret, is_through=is_through)
 
     def known_of(uid: str) -> str:
         return token_public(token_of(uid))
@@ -204,13 +208,13 @@ def make_command(
         add_machine(visit, tx, act, wanted, draft)
     check(tx, visit.subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(wanted))])
     if machine is not None and made is not None:
-        return Command(text, bare, token_of(machine.uid), made.expires_at)
+        return Command(text, bare, token_of(machine.uid), made.expires_at, is_through)
     enrolment, _, found = fleet.create_enrolment(
         *(tx, act, wanted, known_of, fleet.MAXIMUM_TOKEN_LIFE),
         replaces=replaces,
         enrolment_id=once.request_id(visit),
     )
-    return Command(text, bare, token_of(found.uid), enrolment.expires_at)
+    return Command(text, bare, token_of(found.uid), enrolment.expires_at, is_through)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ from bascule.api.wire.fleet import (
     ManagedBody,
     ReleasedBody,
     enrolment_json,
+    no_proxy,
     point_json,
 )
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import subscription_scope
-from bascule.errors import Conflict, NotFound
+from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token, new_secret
 from bascule.interfaces.store import Reader
 from bascule.protocol.signed import token_public
@@ -195,13 +196,7 @@ async def create_enrolment(
     wanted = body or EnrolmentBody()
     is_through = wanted.through_proxy or False
     if is_through and not call.state.proxies:
-        raise Conflict(
-            "This server knows no proxy through which an agent could come.",
-            code="NoProxy",
-            target="throughProxy",
-            advice="Name it: bascule serve --proxy ADDRESS. For an agent that calls the server itself, "
-            "omit --through-proxy.",
-        )
+        raise no_proxy()
     await call.state.read_keys()
     fingerprint, secret = call.state.ca_fingerprint, new_secret()
 

@@ -21,6 +21,7 @@ from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_duration, format_utc
 from bascule.domain.versions import is_older
 from bascule.domain.weaknesses import Weakness
+from bascule.errors import Conflict
 from bascule.interfaces.points import Enrolment
 from bascule.services.fleet import MAXIMUM_TOKEN_LIFE, is_online
 from bascule.services.gateways import is_way_heard, silent_gateways
@@ -198,6 +199,16 @@ def point_state(point: EnforcementPoint, now: datetime) -> str:
     if is_way_heard(point, now):
         return "partlyOnline"
     return "neverSeen" if point.last_contact_at is None else "offline"
+
+
+def no_proxy() -> Conflict:
+    return Conflict(
+        "This server knows no proxy through which an agent could come.",
+        code="NoProxy",
+        target="throughProxy",
+        advice="Name it: bascule serve --proxy ADDRESS. For an agent that calls the server itself, "
+        "omit --through-proxy.",
+    )
 
 
 def install_command(server: str, *, replaces: bool) -> str:
