@@ -237,7 +237,14 @@ def test_completion_of_commands_and_machines(cli: Cli) -> None:
     assert complete(["ssh", "-p"], "") == [], "a port"
     assert complete(["ssh", "web-1"], "d") == [], "what is called there is not ours to know"
     assert complete(["ssh", "web-1", "--"], "d") == []
-    assert complete(["ssh"], "--") == ["--at", "--for", "--policy", "--up-to", "--why"]
+    assert complete(["ssh"], "--") == [
+        "--at",
+        "--emergency",
+        "--for",
+        "--policy",
+        "--up-to",
+        "--why",
+    ]
     assert complete(["ssh"], "--f") == ["--for"]
     cli.config.unlink()
     assert complete(["ssh"], "w") == []
