@@ -125,6 +125,7 @@ class Offers:
     machines: tuple[MachineOffer, ...]  # by policy, then as they were named
     without: tuple[ResourceId, ...]  # that no policy names
     problems: tuple[Problem, ...]  # why nothing can be asked of some
+    has_approval: bool = False  # may people have to approve?
 
     @property
     def policies(self) -> tuple[ResourceId, ...]:
@@ -228,7 +229,10 @@ def read_offers(
     made.sort(key=lambda each: (each.policy_id.key, named.index(each.machine.id)))
     offered = {each.machine.id for each in made}
     return Offers(
-        tuple(made), tuple(each for each in known if each not in offered), tuple(problems)
+        tuple(made),
+        tuple(each for each in known if each not in offered),
+        tuple(problems),
+        bool(reader.policies_judging(list(known))),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bascule.domain.breadth import wide_ones
 from bascule.domain.ids import ResourceId
@@ -27,7 +27,8 @@ from bascule.portal.offers import (
     PortOffer,
 )
 from bascule.portal.problems import reasons_of
-from bascule.portal.spans import parse_span, show_span
+from bascule.portal.spans import parse_span, show_span, words_of
+from bascule.portal.starts import parse_start, read_start
 from bascule.sentences import sentence
 from bascule.services.requests import Denial, PolicyRequest
 
@@ -66,6 +67,7 @@ class Wanted:
     keys: Mapping[ResourceId, tuple[tuple[Key, ...], ...]] = field(default_factory=dict)
     wide: tuple[tuple[Key, tuple[AddressPrefix, ...]], ...] = ()  # to be warned of
     complaints: tuple[Complaint, ...] = ()
+    starts_at: datetime | None = None  # None: now
 
 
 def first_filled(offers: Offers, mine: MyAddress, numbers: frozenset[int]) -> Mapping[Key, Filled]:
@@ -124,6 +126,12 @@ def read_wanted(
     """Parse all that is switched on and collect what is wrong with it."""
     on = [(key, each) for key, each in filled.items() if each.is_on]
     complaints = list(_check_whole(form, on, mine))
+    starts_at, up_to = None, None
+    try:
+        starts_at = parse_start(read_start(form), now)
+        up_to = parse_span(text, "upTo") if (text := form.text("up_to")) else None
+    except InvalidInput as error:
+        complaints += whole(error)
     ports: dict[Key, RequestedPort] = {}
     for key, each in on:
         sources, wrong = _sources(each, mine, proved)
@@ -133,16 +141,27 @@ def read_wanted(
         except InvalidInput as error:
             complaints += [Complaint(problem, key) for problem in reasons_of(error)]
             continue
-        ends_at = now + span
+        if up_to is not None and up_to < span:
+            complaints.append(Complaint(_too_short(up_to), key))
+        ends_at = (starts_at or now) + span
         ports[key] = RequestedPort(
             *(key[2], sources, ends_at, format_utc(ends_at)),
             is_source_list=len(sources) > 1,
             length=span,  # counts from an approval, where one is needed
+            up_to=up_to,
         )
     if complaints:
         return Wanted(complaints=tuple(complaints))
     wide = ((key, wide_ones(port.sources)) for key, port in ports.items())
-    return _grouped(ports, tuple(each for each in wide if each[1]))
+    grouped = _grouped(ports, tuple(each for each in wide if each[1]))
+    return replace(grouped, starts_at=starts_at)
+
+
+def _too_short(up_to: timedelta) -> Problem:
+    return Problem(
+        "UpToTooShort",
+        sentence("With its extensions it ends earlier, after {span}.", span=words_of(up_to)),
+    )
 
 
 def _check_whole(

@@ -123,6 +123,9 @@ TEXTS: Mapping[str, str] = {
     "request.extend.not.others": msgid("Only the person who made a request can extend it."),
     "request.extend.not.rights": msgid("You may not request access to these machines any more."),
     "request.extend.not.policy": msgid("The policy does not offer these ports any more."),
+    "request.extend.not.approved": msgid(
+        "It is open for as long as was approved with its extensions. To keep it open longer, request access again."
+    ),
     "request.extend.not.longest": msgid(
         "It is already open for as long as the policy and the host allow ({span} from now); it "
         "can be extended a little later."

@@ -8,6 +8,8 @@ from bascule.words import msgid
 
 TEXTS: Mapping[str, str] = {
     "way.MomentToCome": msgid("Exposure can be shown for now and for the past."),
+    "way.InvalidStart": msgid("Correct the start, or leave both fields empty to open now."),
+    "way.UpToTooShort": msgid("Choose a shorter time, or more with extensions."),
     "way.InvalidDateTime": msgid("Choose a day and a time in the field."),
     "way.AddressChanged": msgid("Check the new address, then send the form again."),
     "way.OfferChanged": msgid("Check what is offered now, then request again."),

@@ -38,6 +38,7 @@ from bascule.portal.offers import (
 )
 from bascule.portal.request_form import Complaint, Filled, Key, Wanted
 from bascule.portal.spans import parse_span, words_of
+from bascule.portal.starts import read_start
 from bascule.services import requests
 from bascule.services.act import Act
 from bascule.services.requests import Denial, Initiated
@@ -54,8 +55,10 @@ _OF_SOURCE = frozenset(
     }
 )
 _OF_TIME = frozenset(
-    {"DurationTooLong", "LongerThanHostAdmits", "InvalidDuration", "EndTimePassed"}
+    {"DurationTooLong", "LongerThanHostAdmits", "InvalidDuration", "EndTimePassed", "UpToTooShort"}
 )
+_OF_START = frozenset({"InvalidStart", "StartPassed", "StartTooFar", "EndBeforeStart"})
+_OF_UP_TO = frozenset({"UpToTooShort", "UpToTooLong"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _initiate(
     ids = [each.request_id for each in asked]
     if all(tx.request(each) is not None for each in ids):
         return ids
-    answers = requests.initiate_all(tx, act, asked, why, visit.subject)
+    answers = requests.initiate_all(tx, act, asked, why, visit.subject, wanted.starts_at)
     return [each.request.id if isinstance(each, Initiated) else each for each in answers]
 
 
@@ -164,6 +167,12 @@ def _show(
         wide=wide,
         justification=visit.form.text("justification"),
         justified=_justified(offers),
+        start=read_start(visit.form),
+        wrong_start=not _OF_START.isdisjoint(each.problem.code for each in complaints),
+        up_to=visit.form.text("up_to"),
+        wrong_up_to=any(
+            each.problem.code in _OF_UP_TO or each.problem.target == "upTo" for each in complaints
+        ),
         wrong_why=any(each.problem.code.startswith("Justification") for each in complaints),
         minutes_of=_minutes,
         minutes_filled=_minutes_filled,

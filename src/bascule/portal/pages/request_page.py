@@ -315,7 +315,18 @@ def _extension(
     longest += [each.max_duration for each in guards if each.max_duration is not None]
     if visit.now + min(longest) <= max(grant.ends_at for grant in live):
         return "longest", min(longest)
+    approved = [grant.approved_until for grant in live if grant.approved_until is not None]
+    if approved:
+        longest.append(_approved_span(min(approved) - visit.now))
+    if visit.now + min(longest) <= max(grant.ends_at for grant in live):
+        return "approved", nothing
     return "", min(longest)
+
+
+def _approved_span(left: timedelta) -> timedelta:
+    """What is offered of it: a little less, for it counts from the moment at which the form is sent."""
+    step = timedelta(minutes=5)
+    return max(left - timedelta(minutes=1), timedelta()) // step * step
 
 
 def back(visit: Visit, request_id: str) -> str:
