@@ -11,6 +11,7 @@
     # The names with Bascule in them are the same functions, for use beside Az.Security.
     FunctionsToExport    = @(
         'Approve-BasculeAccessRequest'
+        'Confirm-BasculeEmergencyAccess'
         'Connect-Bascule'
         'Deny-BasculeAccessRequest'
         'Disconnect-Bascule'

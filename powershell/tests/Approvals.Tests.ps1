@@ -16,15 +16,6 @@ BeforeAll {
         Start-AzJitNetworkAccessPolicy -ResourceId "$PolicyRoot/approvals" -VirtualMachine $machine -Justification $Why -ErrorAction Stop
     }
 
-    # Signs in with a code that the world's approver reads from a file.
-    function Connect-TestPerson {
-        Connect-Bascule -Endpoint $World.endpoint -CaFile $World.ca_file -ErrorAction Stop 6>&1 | ForEach-Object -Process {
-            if ([string] $_ -match 'enter the code (\S+?)\.$') {
-                Set-Content -Path $World.device_code_file -Value $Matches[1]
-            }
-        }
-    }
-
     function Set-TestRule {
         param([string] $User)
         InModuleScope -ModuleName Bascule -Parameters @{ User = $User; Policy = "$PolicyRoot/approvals" } -ScriptBlock {
@@ -84,6 +75,25 @@ Describe 'A request that waits for a person' -Skip:(-not $isLab) {
         $opened.Approval.Stages[0].ApprovedBy | Should -Be $person
         Wait-Until -That { Test-LabReach -From $World.client } | Should -BeTrue
         Test-LabReach -From $World.stranger | Should -BeFalse
+        $null = $opened | Stop-BasculeAccessRequest -Confirm:$false
+    }
+
+    It 'is approved with extensions up to a length that its approver is shown, and opens for what was asked' {
+        $machine = @{ id = $World.machine.id; ports = @{ number = 22; allowedSourceAddressPrefix = $World.client_address } }
+        $asking = @{ ResourceId = "$PolicyRoot/approvals"; VirtualMachine = $machine; Duration = '5m'; Justification = 'long' }
+        $asked = Start-AzJitNetworkAccessPolicy @asking -UpTo (New-TimeSpan -Hours 1) -ErrorAction Stop
+        Connect-TestPerson
+        $mine = Get-BasculeAccessRequest -WaitingForMe
+        $mine.Approval.AsksForDuration | Should -Be (New-TimeSpan -Minutes 5)
+        $mine.Approval.AsksForUpTo | Should -Be (New-TimeSpan -Hours 1)
+        InModuleScope -ModuleName Bascule -Parameters @{ Request = $mine } -ScriptBlock {
+            Format-BasculeWaitingRequest -Request $Request
+        } | Should -BeLike '*, for PT5M, with extensions up to PT1H: long'
+        $null = $mine | Approve-BasculeAccessRequest -Confirm:$false -ErrorAction Stop
+        Connect-TestAdmin
+        $opened = Wait-BasculeAccessRequest -Id $asked.RequestId -ErrorAction Stop
+        ($opened.EndTimeUtc - [datetime]::UtcNow).TotalMinutes | Should -BeLessThan 5.1 -Because 'it opens for what was asked'
+        [math]::Round(($opened.Ports[0].ApprovedUntil - [datetime]::UtcNow).TotalMinutes) | Should -BeIn 59, 60
         $null = $opened | Stop-BasculeAccessRequest -Confirm:$false
     }
 

@@ -16,6 +16,8 @@ Describe 'the examples of <_>' -ForEach @(
         # These tests call over the loopback, which is nobody's address.
         $source = @{ '@{ number = 22 }' = "@{ number = 22; allowedSourceAddressPrefix = '$($World.client_address)' }" }
         Invoke-TestExample -Name $_ -Replace $source | Should -BeGreaterOrEqual 1
+        Get-BasculeAccessRequest -Live -ErrorAction Ignore | Where-Object -FilterScript { $_.State -eq 'scheduled' } |
+            Stop-BasculeAccessRequest -Confirm:$false | Out-Null
     }
 }
 

@@ -22,6 +22,15 @@ function Connect-TestBroken {
         -ApplicationId 'anybody' -ClientSecret (Get-TestSecret) -ErrorAction Stop
 }
 
+# Signs in with a code that the world's approver reads from a file.
+function Connect-TestPerson {
+    Connect-Bascule -Endpoint $World.endpoint -CaFile $World.ca_file -ErrorAction Stop 6>&1 | ForEach-Object -Process {
+        if ([string] $_ -match 'enter the code (\S+?)\.$') {
+            Set-Content -Path $World.device_code_file -Value $Matches[1]
+        }
+    }
+}
+
 # A policy for the one machine, under a name of the test's own.
 function New-TestPolicy {
     param([string] $Name, [string] $Maximum = 'PT3H', [int] $Port = 22)

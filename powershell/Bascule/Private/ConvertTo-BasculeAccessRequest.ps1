@@ -28,22 +28,30 @@ function ConvertTo-BasculeAccessRequest {
             }
         )
         $approval = Get-BasculeProperty -InputObject $properties -Name 'approval'
+        $start = Get-BasculeProperty -InputObject (Get-BasculeProperty -InputObject $properties -Name 'bascule') -Name 'startTimeUtc'
+        $review = Get-BasculeProperty -InputObject $properties -Name 'review'
         $end = Get-BasculeProperty -InputObject $properties -Name 'endTimeUtc'
         $justification = [string] (Get-BasculeProperty -InputObject $properties -Name 'justification')
         [pscustomobject]@{
-            PSTypeName    = 'Bascule.AccessRequest'
-            RequestId     = [string] $Data.name
-            State         = [string] $properties.state
-            Requestor     = Protect-BasculeText -Text ([string] $properties.requestor)
-            RequestorId   = [string] $properties.requestorId
-            Justification = Protect-BasculeText -Text $justification
-            StartTimeUtc  = ConvertFrom-BasculeInstant -Text $properties.startTimeUtc
-            EndTimeUtc    = $(if ($end) { ConvertFrom-BasculeInstant -Text $end })
-            Reasons       = $reasons  # why it was refused or denied
-            Approval      = $(if ($approval) { ConvertTo-BasculeApproval -Data $approval })  # $null: it never waited
-            Ports         = $ports
-            PolicyId      = [string] $properties.policyId
-            Id            = [string] $Data.id
+            PSTypeName            = 'Bascule.AccessRequest'
+            RequestId             = [string] $Data.name
+            State                 = [string] $properties.state
+            Requestor             = Protect-BasculeText -Text ([string] $properties.requestor)
+            RequestorId           = [string] $properties.requestorId
+            Justification         = Protect-BasculeText -Text $justification
+            StartTimeUtc          = ConvertFrom-BasculeInstant -Text $properties.startTimeUtc
+            EndTimeUtc            = $(if ($end) { ConvertFrom-BasculeInstant -Text $end })
+            ScheduledStartTimeUtc = $(if ($start) { ConvertFrom-BasculeInstant -Text $start })  # $null: as soon as it might open
+            Reasons               = $reasons  # why it was refused or denied
+            Approval              = $(if ($approval) { ConvertTo-BasculeApproval -Data $approval })  # $null: it never waited
+            IsEmergency           = [bool] (Get-BasculeProperty -InputObject $properties -Name 'emergency')
+            NeedsReview           = [bool] (Get-BasculeProperty -InputObject $properties -Name 'needsReview')
+            MayReview             = [bool] (Get-BasculeProperty -InputObject $properties -Name 'mayReview')
+            ReviewedBy            = $(if ($review) { Protect-BasculeText -Text ([string] $review.displayName) })
+            ReviewNote            = $(if ($review) { Protect-BasculeText -Text ([string] $review.note) })
+            Ports                 = $ports
+            PolicyId              = [string] $properties.policyId
+            Id                    = [string] $Data.id
         }
     }
 }

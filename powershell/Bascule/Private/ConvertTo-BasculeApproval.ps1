@@ -31,10 +31,17 @@ function ConvertTo-BasculeApproval {
             }
         }
     )
+    $asked = Get-BasculeProperty -InputObject $Data -Name 'asksFor'
+    $span = Get-BasculeProperty -InputObject $asked -Name 'duration'
+    $end = Get-BasculeProperty -InputObject $asked -Name 'endTimeUtc'
+    $longest = Get-BasculeProperty -InputObject $asked -Name 'upTo'
     $denial = Get-BasculeProperty -InputObject $Data -Name 'denial'
     [pscustomobject]@{
         PSTypeName      = 'Bascule.Approval'
         PendingUntilUtc = ConvertFrom-BasculeInstant -Text $Data.pendingUntil
+        AsksForDuration = $(if ($span) { [System.Xml.XmlConvert]::ToTimeSpan($span) })  # from its opening
+        AsksForUpTo     = $(if ($longest) { [System.Xml.XmlConvert]::ToTimeSpan($longest) })  # its extensions, until then
+        AsksForEndUtc   = $(if ($end) { ConvertFrom-BasculeInstant -Text $end })
         Stages          = $stages
         DeniedBy        = $(if ($denial) { Protect-BasculeText -Text ([string] $denial.displayName) })
         DenialReason    = $(if ($denial) { Protect-BasculeText -Text ([string] $denial.reason) })

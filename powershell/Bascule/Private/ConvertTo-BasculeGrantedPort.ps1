@@ -17,6 +17,7 @@ function ConvertTo-BasculeGrantedPort {
     }
     $silent = Get-BasculeProperty -InputObject $extras -Name 'notConfirmedSince'
     $stay = Get-BasculeProperty -InputObject $extras -Name 'drainsUntil'
+    $approved = Get-BasculeProperty -InputObject $extras -Name 'approvedUntil'
     $public = @(
         foreach ($each in @(Get-BasculeProperty -InputObject $extras -Name 'publicPorts')) {
             if ($each) {
@@ -46,6 +47,7 @@ function ConvertTo-BasculeGrantedPort {
         SessionsAlive     = Get-BasculeProperty -InputObject $extras -Name 'sessionsAlive'  # $null: not told
         NotConfirmedSince = $(if ($silent) { ConvertFrom-BasculeInstant -Text $silent })
         DrainsUntil       = $(if ($stay) { ConvertFrom-BasculeInstant -Text $stay })  # $null: connections do not stay beyond the end
+        ApprovedUntil     = $(if ($approved) { ConvertFrom-BasculeInstant -Text $approved })  # extensions until then need no new approval
         Failure           = Protect-BasculeText -Text (Get-BasculeProperty -InputObject $extras -Name 'failure')
         MachineId         = $MachineId
         GrantId           = [string] (Get-BasculeProperty -InputObject $extras -Name 'grantId')

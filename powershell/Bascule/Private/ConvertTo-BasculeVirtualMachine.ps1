@@ -12,7 +12,8 @@ function ConvertTo-BasculeVirtualMachine {
     param(
         [Parameter(Mandatory)] [AllowEmptyCollection()] [AllowNull()] [object[]] $VirtualMachine,
         [Parameter(Mandatory)] [ValidateSet('Policy', 'Initiate')] [string] $For,
-        [string] $Duration = ''  # ISO 8601; for ports that name no end
+        [string] $Duration = '',  # ISO 8601; for ports that name no end
+        [string] $UpTo = ''  # ISO 8601; for ports that name none
     )
     $ErrorActionPreference = 'Stop'
     $known = @{
@@ -23,7 +24,7 @@ function ConvertTo-BasculeVirtualMachine {
         }
         Initiate = @{
             Machine = 'id', 'ports'
-            Port    = 'number', 'endTimeUtc', 'duration', 'allowedSourceAddressPrefix', 'allowedSourceAddressPrefixes'
+            Port    = 'number', 'endTimeUtc', 'duration', 'upTo', 'allowedSourceAddressPrefix', 'allowedSourceAddressPrefixes'
         }
     }[$For]
     $problems = New-Object -TypeName System.Collections.Generic.List[string]
@@ -37,6 +38,9 @@ function ConvertTo-BasculeVirtualMachine {
                     $port = Select-BasculeField -InputObject $given[$p] -Known $known.Port -Where "$where.ports[$p]" -Problem $problems
                     if ($Duration -and -not $port.Contains('endTimeUtc') -and -not $port.Contains('duration')) {
                         $port['duration'] = $Duration
+                    }
+                    if ($UpTo -and -not $port.Contains('upTo')) {
+                        $port['upTo'] = $UpTo
                     }
                     Format-BasculePort -Port $port
                 }

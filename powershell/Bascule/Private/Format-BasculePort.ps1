@@ -27,7 +27,7 @@ function Format-BasculePort {
             }
             'allowedSourceAddressPrefixes' { $Port[$name] = [string[]] $values }
             'endTimeUtc' { $Port[$name] = ConvertTo-BasculeInstant -Instant $values[0] }
-            { $_ -in 'duration', 'maxRequestAccessDuration' } {
+            { $_ -in 'duration', 'upTo', 'maxRequestAccessDuration' } {
                 $Port[$name] = ConvertTo-BasculeDuration -Duration $values[0]
             }
             'protocol' { $Port[$name] = [string] $values[0] }

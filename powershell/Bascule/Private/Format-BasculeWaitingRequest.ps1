@@ -1,7 +1,7 @@
 function Format-BasculeWaitingRequest {
     <#
     .SYNOPSIS
-    Whose request it is, which ports from where, and why, for whoever is asked to confirm an answer.
+    Whose request it is, which ports from where, when, for how long, and why, for whoever is asked to confirm an answer.
     #>
     [CmdletBinding()]
     [OutputType([string])]
@@ -14,5 +14,15 @@ function Format-BasculeWaitingRequest {
         }
     )
     $why = if ($Request.Justification) { ": $($Request.Justification)" } else { '' }
-    'request {0} of {1} for {2}{3}' -f $Request.RequestId, $Request.Requestor, ($ports -join '; '), $why
+    $time = if ($Request.ScheduledStartTimeUtc) { ', to open at {0:yyyy-MM-dd HH:mm:ss} UTC' -f $Request.ScheduledStartTimeUtc } else { '' }
+    if ($Request.Approval -and $Request.Approval.AsksForDuration) {
+        $time += ", for $(ConvertTo-BasculeDuration -Duration $Request.Approval.AsksForDuration)"
+    }
+    if ($Request.Approval -and $Request.Approval.AsksForEndUtc) {
+        $time += ', until {0:yyyy-MM-dd HH:mm:ss} UTC' -f $Request.Approval.AsksForEndUtc
+    }
+    if ($Request.Approval -and $Request.Approval.AsksForUpTo) {
+        $time += ", with extensions up to $(ConvertTo-BasculeDuration -Duration $Request.Approval.AsksForUpTo)"
+    }
+    'request {0} of {1} for {2}{3}{4}' -f $Request.RequestId, $Request.Requestor, ($ports -join '; '), $time, $why
 }

@@ -19,13 +19,17 @@ function New-BasculeUnopenedError {
                     "$name did not open: $why"
                 }
                 'opening' { "$name was not reported open in time" }
+                'scheduled' { "$name opens at $('{0:yyyy-MM-dd HH:mm:ss}' -f $Request.ScheduledStartTimeUtc) UTC" }
                 'waiting' { "$name still waits for approval" }
                 'denied' {
                     $by = if ($Request.Approval -and $Request.Approval.DeniedBy) { " by $($Request.Approval.DeniedBy)" } else { '' }
                     $why = if ($by) { $Request.Approval.DenialReason } else { $Request.Reasons -join ' ' }
                     "$name was denied${by}: $why"
                 }
-                'lapsed' { "nobody decided about $name in time" }
+                'lapsed' {
+                    if ($Request.Reasons) { "the request for $name lapsed: $($Request.Reasons -join ' ')" }
+                    else { "nobody decided about $name in time" }
+                }
                 'withdrawn' { "the request for $name was withdrawn" }
                 default { "$name is $($port.State): $($port.StatusReason)" }
             }
@@ -34,7 +38,7 @@ function New-BasculeUnopenedError {
     if ($reasons.Count -eq 0) {
         return
     }
-    $isLate = [bool] ($Request.Ports.State | Where-Object -FilterScript { $_ -in 'opening', 'waiting' })
+    $isLate = [bool] ($Request.Ports.State | Where-Object -FilterScript { $_ -in 'opening', 'waiting', 'scheduled' })
     $category = if ($isLate) { 'OperationTimeout' } else { 'ResourceUnavailable' }
     $code = switch ($Request.State) {
         'denied' { 'ApprovalDenied' }

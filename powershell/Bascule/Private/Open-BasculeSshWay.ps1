@@ -12,6 +12,8 @@ function Open-BasculeSshWay {
         [object] $Duration = $null,
         [string] $Justification = '',
         [string] $Policy = '',
+        [object] $UpTo = $null,
+        [bool] $IsEmergency = $false,
         [Parameter(Mandatory)] [System.Management.Automation.PSCmdlet] $Cmdlet  # asks before it acts
     )
     $ErrorActionPreference = 'Stop'
@@ -25,6 +27,8 @@ function Open-BasculeSshWay {
             ) -Target $Machine -Advice 'Write the user before the machine: admin@web-1.')
     }
     $span = if ($null -ne $Duration) { ConvertTo-BasculeDuration -Duration $Duration } else { '' }
+    $longest = if ($null -ne $UpTo) { ConvertTo-BasculeDuration -Duration $UpTo } else { '' }
+    $null = Get-BasculeRequestExtra -IsEmergency $IsEmergency -Justification $Justification  # refuses one without a reason
     $found = Find-BasculeMachine -Name $Machine.Substring($at + 1)
     if ($found.name -cnotmatch '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z') {  # it goes into a command (EDGES A18)
         throw (New-BasculeErrorRecord -Code 'InvalidMachineName' -Category InvalidData -Message (
@@ -44,10 +48,11 @@ function Open-BasculeSshWay {
         if (-not $span) {
             $span = ConvertTo-BasculeDuration -Duration $choice.Duration
         }
-        if (-not $Cmdlet.ShouldProcess($found.name, "Request port $($choice.Port) for $span")) {
+        if (-not $Cmdlet.ShouldProcess($found.name, "Request $(if ($IsEmergency) { 'emergency access to ' })port $($choice.Port) for $span")) {
             return
         }
         $asked = @{ Machine = $found; Choice = $choice; Duration = $span; Justification = $Justification }
+        $asked += @{ UpTo = $longest; IsEmergency = $IsEmergency }
         $grant = Request-BasculePort @asked
     }
     $door = Get-BasculeDoor -Grant $grant -Family $line.Family

@@ -9,11 +9,19 @@ function Request-BasculePort {
         [Parameter(Mandatory)] [object] $Machine,
         [Parameter(Mandatory)] [psobject] $Choice,  # of Select-BasculePolicy
         [Parameter(Mandatory)] [string] $Duration,
-        [string] $Justification = ''
+        [string] $Justification = '',
+        [string] $UpTo = '',  # ISO 8601
+        [bool] $IsEmergency = $false
     )
     $ErrorActionPreference = 'Stop'
-    $body = @{
-        virtualMachines = @(@{ id = $Machine.id; ports = @(@{ number = $Choice.Port; duration = $Duration }) })
+    $port = @{ number = $Choice.Port; duration = $Duration }
+    if ($UpTo) {
+        $port['upTo'] = $UpTo
+    }
+    $body = @{ virtualMachines = @(@{ id = $Machine.id; ports = @($port) }) }
+    $extra = Get-BasculeRequestExtra -IsEmergency $IsEmergency -Justification $Justification
+    if ($extra.Count) {
+        $body['bascule'] = $extra
     }
     if ($Justification) {
         $body['justification'] = $Justification

@@ -20,9 +20,10 @@ function Resolve-BasculeRequestId {
                 "'$(Protect-BasculeText -Text $Id)' is not the id of a request."
             ) -Target $Id -Advice 'Take it from Get-BasculeAccessRequest: the whole RequestId, or its first characters.')
     }
-    # Who is asked to approve may read it for that alone, and does not find it among the live ones.
+    # Who is asked to approve may read it for that alone, and does not find it among the live ones;
+    # emergency access is reviewed after its end, too.
     $found = @(
-        foreach ($filter in 'live eq true', "waitingFor eq 'me'") {
+        foreach ($filter in 'live eq true', "waitingFor eq 'me'", 'needsReview eq true') {
             $call = @{ Method = 'GET'; Path = Get-BasculeRequestCollection; Query = @{ '$filter' = $filter } }
             Invoke-BasculeApi @call -AllPages | Where-Object -FilterScript { $_.name.StartsWith($name) }
         }

@@ -18,6 +18,11 @@ function Enter-BasculeSSH {
     Default: an hour, or the policy's maximum if that is shorter.
     .PARAMETER Justification
     The reason; it is recorded.
+    .PARAMETER UpTo
+    Ask approval for extensions up to this long after the opening, too: PT4H, 4h, '04:00:00' or a TimeSpan.
+    .PARAMETER Emergency
+    If access has to be requested: open without approval, for at most an hour. Needs -Justification, a role
+    for it, and a second factor of the last 15 minutes. Somebody else reviews it.
     .PARAMETER Policy
     Policy to use. Default: the one that allows the longest duration.
     .PARAMETER ArgumentList
@@ -34,6 +39,10 @@ function Enter-BasculeSSH {
     Enter-BasculeSSH -Machine web-1 -WhatIf
 
     Shows what would be requested and started.
+    .EXAMPLE
+    Enter-BasculeSSH -Machine web-1 -Emergency -Justification 'the database is down' -WhatIf
+
+    Shows what emergency access would be requested, if none is open.
     .LINK
     Get-BasculeAccessRequest
     #>
@@ -43,6 +52,8 @@ function Enter-BasculeSSH {
         [ValidateRange(1, 65535)] [int] $Port,
         [ValidateNotNull()] [object] $Duration,
         [ValidateLength(0, 1024)] [string] $Justification = '',
+        [ValidateNotNull()] [object] $UpTo,
+        [switch] $Emergency,
         [string] $Policy = '',
         [Parameter(ValueFromRemainingArguments)] [AllowEmptyCollection()] [string[]] $ArgumentList = @()
     )
@@ -50,7 +61,8 @@ function Enter-BasculeSSH {
     $way = $null
     try {
         $wish = @{ Machine = $Machine; ArgumentList = $ArgumentList; Justification = $Justification; Policy = $Policy }
-        foreach ($name in 'Port', 'Duration') {
+        $wish['IsEmergency'] = [bool] $Emergency
+        foreach ($name in 'Port', 'Duration', 'UpTo') {
             if ($PSBoundParameters.ContainsKey($name)) {
                 $wish[$name] = $PSBoundParameters[$name]
             }

@@ -9,7 +9,9 @@ function Get-BasculeAccessRequest {
     State is the state in which the machine's firewall was last read back: opening, open,
     notConfirmed (open, but its agent is silent), failed, closing, endedNotConfirmed (ended more
     than a minute ago, and its agent is silent) or closed. A request that needs somebody's approval is
-    waiting, and then opening, denied, lapsed or withdrawn; Approval says for whom it waits. Times are UTC.
+    waiting, and then opening, denied, lapsed or withdrawn; Approval says for whom it waits. One with a
+    start is scheduled until then; ScheduledStartTimeUtc is its start. IsEmergency: it opened without
+    approval; NeedsReview: and nobody has reviewed it. Times are UTC.
     .PARAMETER Id
     A request's id. For a live request its first characters are enough.
     .PARAMETER Machine
@@ -17,9 +19,11 @@ function Get-BasculeAccessRequest {
     .PARAMETER Requestor
     Only requests by this principal: me, or a name or id.
     .PARAMETER Live
-    Only requests that are waiting, opening, open or closing now.
+    Only requests that are waiting, scheduled, opening, open or closing now.
     .PARAMETER WaitingForMe
     Only requests that wait for your approval.
+    .PARAMETER NeedsReview
+    Only emergency access that nobody has reviewed.
     .EXAMPLE
     Get-BasculeAccessRequest -Live
 
@@ -36,8 +40,14 @@ function Get-BasculeAccessRequest {
     Get-BasculeAccessRequest -Live | Where-Object { $_.EndTimeUtc -gt [datetime]::UtcNow.AddHours(8) } | Stop-BasculeAccessRequest
 
     Ends access that would stay open for more than eight further hours.
+    .EXAMPLE
+    Get-BasculeAccessRequest -NeedsReview | Select-Object -Property RequestId, Requestor, Justification, MayReview
+
+    Emergency access that nobody has reviewed, and whether you may.
     .LINK
     Approve-BasculeAccessRequest
+    .LINK
+    Confirm-BasculeEmergencyAccess
     .LINK
     Stop-BasculeAccessRequest
     .LINK
@@ -51,7 +61,8 @@ function Get-BasculeAccessRequest {
         [Parameter(ParameterSetName = 'List')] [ValidateNotNullOrEmpty()] [string] $Machine,
         [Parameter(ParameterSetName = 'List')] [ValidateNotNullOrEmpty()] [string] $Requestor,
         [Parameter(ParameterSetName = 'List')] [switch] $Live,
-        [Parameter(ParameterSetName = 'List')] [switch] $WaitingForMe
+        [Parameter(ParameterSetName = 'List')] [switch] $WaitingForMe,
+        [Parameter(ParameterSetName = 'List')] [switch] $NeedsReview
     )
     begin {
         Import-CallerPreference -Cmdlet $PSCmdlet
@@ -75,6 +86,9 @@ function Get-BasculeAccessRequest {
             }
             if ($WaitingForMe) {
                 $clauses += "waitingFor eq 'me'"
+            }
+            if ($NeedsReview) {
+                $clauses += 'needsReview eq true'
             }
             if ($Machine) {
                 $clauses += "machine eq '{0}'" -f (Find-BasculeMachine -Name $Machine).id

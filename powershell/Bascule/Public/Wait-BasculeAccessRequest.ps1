@@ -4,8 +4,8 @@ function Wait-BasculeAccessRequest {
     Waits until access requests are confirmed open, or confirmed closed, and returns them.
     .DESCRIPTION
     Open means that the machine's firewall was read back open. A request that fails, is denied, or takes
-    too long, is an error and is not returned. One that waits for approval is waited for as well; give it
-    time by -TimeoutSeconds.
+    too long, is an error and is not returned. One that waits for approval or for its start is waited for as
+    well; give it time by -TimeoutSeconds.
     .PARAMETER Id
     A request's id, or requests from Start-AzJitNetworkAccessPolicy or Get-BasculeAccessRequest.
     .PARAMETER Until
@@ -36,7 +36,7 @@ function Wait-BasculeAccessRequest {
     )
     begin {
         Import-CallerPreference -Cmdlet $PSCmdlet
-        $states = if ($Until -eq 'Open') { @('waiting', 'opening') } else { @('waiting', 'opening', 'open', 'notConfirmed', 'closing', 'endedNotConfirmed') }
+        $states = if ($Until -eq 'Open') { @('waiting', 'scheduled', 'opening') } else { @('waiting', 'scheduled', 'opening', 'open', 'notConfirmed', 'closing', 'endedNotConfirmed') }
     }
     process {
         foreach ($each in $Id) {
