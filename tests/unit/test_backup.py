@@ -47,7 +47,8 @@ KEPT = {
         "clock_starts",
         "makers",
         "reviews",
-    ),  # what waits lapses by its use case
+        "runs",
+    ),  # what waits lapses, and what a run used is closed, by its use case
     *("access_stamp", "agents", "bindings", "checkpoints", "closed_ports", "credentials", "duties"),
     *("event_counts", "event_places", "event_seals", "events", "exposure_history"),
     *("exposure_spans", "exposure_steps", "external_identities", "grant_transitions", "grants"),

@@ -16,6 +16,7 @@ from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import Grant
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.policy import MachineRules
+from bascule.domain.runs import Run
 from bascule.errors import InvalidInput
 from bascule.interfaces.store import Transaction
 from bascule.services import live_requests, machines, sweep
@@ -99,6 +100,19 @@ def test_a_revocation_ends_it_at_once(world: World) -> None:
     assert world.grant(grant).drained_at is None
     pass_time(world, TEN + 1)
     assert left(world) == []
+
+
+def test_the_end_of_the_last_run_begins_it(world: World) -> None:
+    """Of ``bascule ssh --close``: nobody new is let in, and connections stay for the port's time."""
+    world.put(draining(world))
+    grant = opened(world)
+    run = Run(grant.request_id, grant.id, grant.requestor_id, world.clock.wall)
+    world.do(lambda tx, _: tx.put_run(run))
+    world.do(sweep.sweep)
+    assert not told(world).leases
+    assert left(world) == [STAY.total_seconds()]
+    ended = world.grant(grant)
+    assert (ended.reason, ended.cut_at, ended.ends_at) == ("Expired", None, grant.ends_at)
 
 
 def test_connections_that_stay_are_cut_when_somebody_says_so(world: World) -> None:

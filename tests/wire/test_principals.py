@@ -50,6 +50,10 @@ WITHOUT_ACTION = {  # what is the caller's own
     "/subscriptions/{subscription_id}/providers/Bascule.Audit/ownEvents",
     "/subscriptions/{subscription_id}/providers/Bascule.Access/approvalCounts/default",
     *(
+        f"/subscriptions/{{subscription_id}}/providers/Bascule.Access/accessRequests/{{request_id}}/{each}"
+        for each in ("runs/{run_id}", "keep")
+    ),
+    *(
         f"/subscriptions/{{subscription_id}}/providers/Bascule.Identity/me/{each}"
         for each in (
             *("factors", "proof", "password", "totp", "totp/confirm", "totp/remove"),
@@ -89,6 +93,7 @@ def filled(house: House, path: str, uid: str) -> str:
         policy="default",
         machine="web-1",
         request_id="11111111-2222-3333-4444-555555555555",
+        run_id="11111111-2222-3333-4444-555555555555",
         sink="siem",
         provider="corp",
         uid=uid,

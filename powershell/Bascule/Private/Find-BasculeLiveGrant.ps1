@@ -3,7 +3,8 @@ function Find-BasculeLiveGrant {
     .SYNOPSIS
     The longest of my grants that lets this host in to a machine's port for half a minute yet.
     .NOTES
-    This host is the address that the server sees, or another one that can be bound here.
+    This host is the address that the server sees, or another one that can be bound here. What a run of
+    bascule ssh --close opened does not count, because the end of that run closes it: a new request takes its place.
     #>
     [CmdletBinding()]
     [OutputType('Bascule.GrantedPort')]
@@ -14,7 +15,8 @@ function Find-BasculeLiveGrant {
     )
     $ErrorActionPreference = 'Stop'
     $query = @{ '$filter' = "live eq true and machine eq '$MachineId' and requestor eq 'me'" }
-    $mine = @(Invoke-BasculeApi -Method GET -Path (Get-BasculeRequestCollection) -Query $query -AllPages)
+    $mine = @(Invoke-BasculeApi -Method GET -Path (Get-BasculeRequestCollection) -Query $query -AllPages |
+            Where-Object -FilterScript { -not (Get-BasculeProperty -InputObject $_.properties -Name 'closesUnused') })
     if ($mine.Count -eq 0) {
         return
     }

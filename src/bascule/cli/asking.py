@@ -35,6 +35,7 @@ def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) ->
     why = reason_for(choice, name, wish.why, must=wish.is_emergency)
     request_id, is_pending = access.ask(
         *(connection, choice.policy_id, rules.machine_id, [asked], why, wish.starts_at),
+        run_id=wish.run_id,
         is_emergency=wish.is_emergency,
     )
     tell_emergency(is_emergency=wish.is_emergency)

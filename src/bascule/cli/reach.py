@@ -18,12 +18,13 @@ from bascule.client.access import AccessRequest, GrantedPort, list_requests
 from bascule.client.located import Located
 from bascule.domain.net import Address, AddressPrefix, is_within
 from bascule.domain.ways_in import Door
-from bascule.errors import EnforcementFailed, InvalidInput
+from bascule.errors import Conflict, EnforcementFailed, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
 
 LEAST_LEFT = timedelta(seconds=30)
+_TRIES = 3  # where what is found is closed before it can be used
 
 
 class Way(NamedTuple):
@@ -31,6 +32,8 @@ class Way(NamedTuple):
 
     door: Door
     port: GrantedPort
+    request_id: str
+    is_closed_by_run: bool = False  # by the end of the wished run, if it is the last
 
 
 class Wish(NamedTuple):
@@ -45,6 +48,7 @@ class Wish(NamedTuple):
     is_emergency: bool = False  # if one has to be asked for
     starts_at: datetime | None = None  # ask for something new that opens then
     up_to: timedelta | None = None  # that is to be approved with it
+    run_id: str = ""  # whose end closes what it opens (``ssh_close``); empty: nothing does
 
 
 def reach(connection: Connection, machine: Located, wish: Wish) -> Way:
@@ -52,18 +56,42 @@ def reach(connection: Connection, machine: Located, wish: Wish) -> Way:
 
     Raises RequestDenied, EnforcementFailed, NotFound when no address fits.
     """
-    mine = list_requests(connection, is_live=True, is_mine=True, machine=machine.id)
-    granted = None
-    if wish.starts_at is None:
-        granted = _fitting(connection, mine, machine, wish.port or SSH_PORT, wish.family)
-    if granted is None:
-        granted = _by_policies(connection, mine, machine, wish)
-    return Way(door_to(machine.name, machine.addresses, granted, wish.family), granted)
+    for _ in range(_TRIES):
+        mine = list_requests(connection, is_live=True, is_mine=True, machine=machine.id)
+        found = None
+        if wish.starts_at is None:
+            found = _fitting(connection, mine, machine, wish.port or SSH_PORT, wish.family)
+        request, granted = found or _by_policies(connection, mine, machine, wish)
+        is_closed_by_run = bool(wish.run_id)
+        if request in mine:
+            if request.closes_unused and not _use(connection, request, wish.run_id):
+                continue  # it was closed meanwhile
+            is_closed_by_run = is_closed_by_run and request.closes_unused
+        door = door_to(machine.name, machine.addresses, granted, wish.family)
+        return Way(door, granted, request.id, is_closed_by_run)
+    raise EnforcementFailed(f"Access to {machine.name} was closed as soon as it was found.")
+
+
+def _use(connection: Connection, request: AccessRequest, run_id: str) -> bool:
+    """Use what a run of ``bascule ssh --close`` opened, by such a run or so that none closes it (EDGES J14).
+
+    False: it is over.
+    """
+    from bascule.client import runs  # noqa: PLC0415  # reason: what no run opened needs none of it
+
+    try:
+        if run_id:
+            runs.put_run(connection, request.id, run_id)
+        else:
+            runs.keep(connection, request.id)
+    except (Conflict, NotFound):
+        return False
+    return True
 
 
 def _by_policies(
     connection: Connection, mine: Sequence[AccessRequest], machine: Located, wish: Wish
-) -> GrantedPort:
+) -> tuple[AccessRequest, GrantedPort]:
     """The port that policies offer: granted already, or asked for."""
     from bascule.cli.asking import ask, require_tcp, ssh_port  # noqa: PLC0415  # reason: slow to load, a live grant needs none of it
     from bascule.client.policies import get_machine_rules  # noqa: PLC0415  # reason: as above
@@ -71,13 +99,13 @@ def _by_policies(
     rules = get_machine_rules(connection, machine.id)
     number = wish.port or ssh_port(rules)
     require_tcp(rules, number)
-    granted = _fitting(connection, mine, machine, number, wish.family)
-    if granted is not None and wish.starts_at is None:
-        return granted
+    found = _fitting(connection, mine, machine, number, wish.family)
+    if found is not None and wish.starts_at is None:
+        return found
     if wish.is_live_only:
         raise EnforcementFailed(f"{machine.name} port {number} is not open for you.")
     answer = ask(connection, rules, number, wish)
-    return next(port for port in _ports_of([answer], machine) if port.protocol != "UDP")
+    return next(each for each in _ports_of([answer], machine) if each[1].protocol != "UDP")
 
 
 def _fitting(
@@ -86,22 +114,26 @@ def _fitting(
     machine: Located,
     number: int,
     family: int,
-) -> GrantedPort | None:
+) -> tuple[AccessRequest, GrantedPort] | None:
     """A grant of mine that lets this host in for a while yet; the longest."""
     fitting = [
-        port
-        for port in _ports_of(mine, machine)
+        (request, port)
+        for request, port in _ports_of(mine, machine)
         if port.number == number
         and port.row.was_read_back
         and port.protocol != "UDP"
         and port.ends_at - connection.now() >= LEAST_LEFT
         and _covers(port.sources, connection.caller, family)
     ]
-    return max(fitting, key=lambda port: port.ends_at, default=None)
+    return max(fitting, key=lambda each: each[1].ends_at, default=None)
 
 
-def _ports_of(requests: Iterable[AccessRequest], machine: Located) -> Iterable[GrantedPort]:
-    return (port for each in requests for host, port in each.ports() if host.id == machine.id)
+def _ports_of(
+    requests: Iterable[AccessRequest], machine: Located
+) -> Iterable[tuple[AccessRequest, GrantedPort]]:
+    return (
+        (each, port) for each in requests for host, port in each.ports() if host.id == machine.id
+    )
 
 
 def _covers(sources: Iterable[str], caller: Address | None, family: int) -> bool:

@@ -11,11 +11,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from bascule.cli.connect import connect
-from bascule.cli.find import find_located
-from bascule.cli.reach import Wish, reach
+from bascule.cli.find import SHORT_ID, find_located
+from bascule.cli.printing import note
+from bascule.cli.reach import Way, Wish, reach
 from bascule.cli.show import SSH_PORT
 from bascule.cli.spans import parse_span
 from bascule.cli.ssh_line import OUR_OPTIONS, SshLine, parse_ssh_line
+from bascule.client.located import Located
 from bascule.domain.ids import parse_name
 from bascule.domain.ways_in import Door
 from bascule.errors import ConfigurationError, InvalidInput
@@ -71,6 +73,8 @@ Own options (all others are ssh's):
                    the command waits, or run it again
   --up-to DURATION where approval is needed: extensions up to this are
                    approved with it
+  --close          close the access when ssh ends, if it was opened for this;
+                   default if BASCULE_SSH_CLOSE is 1 (not: --no-close)
   -p PORT          port; default 22, or the only one offered
   --emergency      without approval, for at most an hour, if one is needed;
                    needs --why and a second factor shown in the last 15
@@ -83,7 +87,8 @@ Examples:
   bascule ssh admin@web-1 -- systemctl status nginx
   bascule ssh web-1 -L 8080:localhost:80 -N
   bascule ssh --why "ticket 4711" web-1
-  bascule ssh --emergency --why "the database is down" db-1""",
+  bascule ssh --emergency --why "the database is down" db-1
+  bascule ssh --close web-1""",
 )
 @click.argument(
     "arguments",
@@ -122,12 +127,15 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
         is_emergency="emergency" in line.ours,
         starts_at=starts_at,
         up_to=parse_span(line.ours["up-to"], "--up-to") if "up-to" in line.ours else None,
+        run_id=_run_of(line),
     )
     with connect() as connection:
         machine = find_located(connection, line.machine)
         way = reach(connection, machine, wish)
         now = connection.now()
     command = ssh_command(line, way.door, machine.name)
+    if wish.run_id:
+        _close_after(way, wish, machine)
     if sys.stderr.isatty():
         from bascule.cli.ssh_warning import warn_before_end  # noqa: PLC0415  # reason: at a terminal alone
 
@@ -137,6 +145,27 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
     from bascule.cli.ssh_behind import run_and_tell  # noqa: PLC0415  # reason: most machines are behind no gateway
 
     return run_and_tell(command, machine, way.port)
+
+
+def _run_of(line: SshLine) -> str:
+    """The new run's id; empty: its end closes nothing."""
+    if not (line.ours.keys() & {"close", "no-close"} or os.environ.get("BASCULE_SSH_CLOSE")):
+        return ""
+    from bascule.cli.ssh_close import is_wanted, new_run  # noqa: PLC0415  # reason: for --close alone
+
+    return new_run() if is_wanted(line.ours) else ""
+
+
+def _close_after(way: Way, wish: Wish, machine: Located) -> None:
+    if not way.is_closed_by_run:
+        note(
+            f"--close: {machine.name} port {way.port.number} was open before, and stays open until its "
+            f"time is over. To close it: bascule revoke {way.request_id[:SHORT_ID]}"
+        )
+        return
+    from bascule.cli.ssh_close import close_after  # noqa: PLC0415  # reason: for --close alone
+
+    close_after(way.request_id, wish.run_id)
 
 
 def ssh_command(line: SshLine, way: Door, name: str) -> list[str]:

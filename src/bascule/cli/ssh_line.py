@@ -16,8 +16,8 @@ from bascule.errors import InvalidInput
 
 # What takes a value in ssh's getopt string "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
 WITH_VALUE = frozenset("bceilmopBDEFIJLOPQRSwW")
-OUR_FLAGS = frozenset({"--emergency"})
-OUR_OPTIONS = frozenset({"--for", "--why", "--policy", "--at", "--up-to", *OUR_FLAGS})
+FLAGS = frozenset({"--close", "--no-close", "--emergency"})
+OUR_OPTIONS = frozenset({"--for", "--why", "--policy", "--at", "--up-to"}) | FLAGS
 
 _PORT_OPTION = re.compile(r"\s*port\s*[=\s]\s*\"?(\d{1,5})\"?\s*", re.IGNORECASE)
 _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\-]{0,255}\$?")
@@ -32,7 +32,9 @@ class SshLine:
     port: int | None = None
     options: list[str] = field(default_factory=list)  # for ssh, the port taken out
     command: list[str] = field(default_factory=list)
-    ours: dict[str, str] = field(default_factory=dict)  # OUR_OPTIONS without the dashes
+    ours: dict[str, str] = field(
+        default_factory=dict
+    )  # OUR_OPTIONS without the dashes; a flag is there, empty
     family: int = 0  # 4 or 6 when -4 or -6 was given
     is_help: bool = False
 
@@ -74,10 +76,9 @@ def _take_ours(line: SshLine, word: str, words: list[str]) -> None:
             f"bascule ssh has no option {name[:60]}.",
             advice="See bascule ssh --help. A command for the machine goes after --.",
         )
-    if name in OUR_FLAGS:
+    if name in FLAGS:
         if separator:
             raise InvalidInput(f"Option {name} takes no value.")
-        value = "yes"
     elif not separator:
         value = _value_of(name, words)
     line.ours[name.removeprefix("--")] = value

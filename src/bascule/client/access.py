@@ -127,6 +127,7 @@ class AccessRequest(NamedTuple):
     may_review: bool = False  # the caller may
     review: Review | None = None
     starts_at: datetime | None = None  # when it is to open; None: as soon as it may
+    closes_unused: bool = False  # when the last bascule ssh --close ends that uses it
 
     def ports(self) -> list[tuple[GrantedMachine, GrantedPort]]:
         return [(machine, port) for machine in self.machines for port in machine.ports]
@@ -176,17 +177,23 @@ def ask(
     starts_at: datetime | None = None,
     *,
     is_emergency: bool = False,
+    run_id: str = "",
 ) -> Asked:
-    """Ask; with a start each port has to name its source. Raises RequestDenied with every reason."""
+    """Ask; with a start each port has to name its source. ``run_id``: the run whose end closes it
+    (``client.runs``). Raises RequestDenied with every reason.
+    """
     body: dict[str, object] = {
         "virtualMachines": [{"id": str(machine), "ports": [_asked_json(each) for each in ports]}]
     }
     if justification:
         body["justification"] = justification
-    if is_emergency:
-        body["bascule"] = {"emergency": True}
+    own: dict[str, object] = {"emergency": True} if is_emergency else {}
     if starts_at is not None:
-        body["bascule"] = {"startTimeUtc": format_utc(starts_at)}
+        own["startTimeUtc"] = format_utc(starts_at)
+    if run_id:
+        own["run"] = run_id
+    if own:
+        body["bascule"] = own
     answer = connection.call(
         "POST", f"{policy}/initiate", SECURITY_VERSION, body=body, is_decided=True
     )
@@ -328,6 +335,7 @@ def read_request(data: Data) -> AccessRequest:
         may_review=flag(properties, "mayReview"),
         review=_read_review(inner(properties, "review")) if properties.get("review") else None,
         starts_at=instant(inner(properties, "bascule"), "startTimeUtc"),
+        closes_unused=properties.get("closesUnused") is True,
     )
 
 

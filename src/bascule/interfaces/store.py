@@ -67,6 +67,7 @@ from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.retention import RetentionReads, RetentionWrites
 from bascule.interfaces.reviews import ReviewReads, ReviewWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
+from bascule.interfaces.runs import RunReads, RunWrites
 from bascule.interfaces.set_up import SetUpReads, SetUpWrites
 from bascule.interfaces.settling import SettlingReads
 from bascule.interfaces.sign_in import SignInReads, SignInWrites
@@ -114,6 +115,7 @@ class Reader(
     DutyReads,
     EndingReads,
     RetentionReads,
+    RunReads,
     ActivityReads,
     ExposureReads,
     KnockReads,
@@ -161,6 +163,7 @@ class Transaction(
     DutyWrites,
     EndingWrites,
     RetentionWrites,
+    RunWrites,
     ExposureWrites,
     KnockWrites,
     KeptFormWrites,

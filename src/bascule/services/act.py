@@ -34,6 +34,7 @@ from bascule.interfaces.store import Reader, Store, Transaction, Unsettled, reco
 from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
 from bascule.services.duties import Duties
+from bascule.services.heartbeats import Heartbeats
 from bascule.services.hub import Hub
 from bascule.services.meters import Meters, Span
 from bascule.services.tickets import TicketDesk, TicketsNeeded
@@ -175,6 +176,7 @@ class Services:
     verified: Verified = field(default_factory=Verified)
     serving_since: datetime | None = None  # when this server was started
     contacts: Contacts = field(default_factory=Contacts)  # of points, not stored yet
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)  # of runs, not stored yet
     replica: Replica | None = None  # this server among those on its database; None: it is alone
     duties: Duties = field(default_factory=Duties)
     boot: str = ""  # which boot the clock counts from; empty: no other server's is compared
@@ -316,6 +318,17 @@ class Services:
                 self.contacts.give_back(heard[start:])
                 raise
         self.contacts.note_stored(self.clock.boottime())
+
+    async def store_heartbeats(self) -> None:
+        """Store what was heard of runs; what cannot be stored now is stored by the next call."""
+        heard = self.heartbeats.take()
+        if not heard:
+            return
+        try:
+            await self.perform(lambda tx, _: tx.hear_runs(heard), may_wait=True)
+        except BaseException:
+            self.heartbeats.give_back(heard)
+            raise
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         return await self.store.read(work)

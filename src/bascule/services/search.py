@@ -29,6 +29,7 @@ from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventReads
 from bascule.interfaces.requests import RequestReads
 from bascule.interfaces.reviews import ReviewReads
+from bascule.interfaces.runs import RunReads
 from bascule.services.approval_views import ApprovalViewReads
 from bascule.services.request_rights import sight_of
 from bascule.services.views import RequestView, view_requests
@@ -46,6 +47,7 @@ class SearchReads(
     PublicPortReads,
     RequestReads,
     ReviewReads,
+    RunReads,
     Protocol,
 ):
     """All that is found by name."""

@@ -35,17 +35,19 @@ from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.interfaces.requests import RequestWrites
 from bascule.interfaces.roles import RoleReads
+from bascule.interfaces.runs import RunReads, RunWrites
 from bascule.services.act import Act
 from bascule.services.expired_memberships import end_memberships
 from bascule.services.given_up import give_up, next_answer
 from bascule.services.grants import GrantEndWrites, close, end_grants, withdraw
 from bascule.services.leaps import ClockWrites
+from bascule.services.runs import close_unused
 from bascule.services.starts import start_scheduled
 from bascule.services.timeline import end_overdue
 from bascule.services.waiting import escalate_waiting, judge_waiting, lapse_waiting
 
 
-class DueReads(ApprovalReads, ExposureReads, GrantReads, PrincipalReads, Protocol):
+class DueReads(ApprovalReads, ExposureReads, GrantReads, PrincipalReads, RunReads, Protocol):
     """When the next thing is due."""
 
 
@@ -81,6 +83,7 @@ class SweepWrites(
     PublicPortWrites,
     RequestWrites,
     RoleReads,
+    RunWrites,
     Protocol,
 ):
     """All that a sweep ends, settles and notes."""
@@ -93,6 +96,7 @@ def next_due(tx: DueReads, now: datetime) -> datetime | None:
         tx.next_membership_end(),
         tx.next_overdue(),
         tx.next_approval(now),
+        tx.next_run_end(now),
     )
     return min((each for each in found if each is not None), default=None)
 
@@ -121,7 +125,7 @@ def end_due(tx: EndDueWrites, act: Act) -> int:
 
 
 SWEEPS = (
-    *(end_due, end_overdue, end_memberships),
+    *(end_due, close_unused, end_overdue, end_memberships),
     *(lapse_waiting, start_scheduled, judge_waiting, escalate_waiting),
 )
 

@@ -21,6 +21,7 @@ from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.lifecycle import (
     ENDED_NOT_CONFIRMED,
     NOT_CONFIRMED,
+    REQUEST_UNSETTLED,
     STATES,
     GrantState,
     worst,
@@ -41,6 +42,7 @@ from bascule.interfaces.public_ports import PublicPortReads
 from bascule.interfaces.record import EventFilter, EventReads
 from bascule.interfaces.requests import RequestReads
 from bascule.interfaces.reviews import ReviewReads
+from bascule.interfaces.runs import RunReads
 from bascule.sentences import Sentence
 from bascule.services.approval_views import ApprovalView, ApprovalViewReads, view_approvals
 from bascule.services.claims import ClaimReads, claimed_ports
@@ -76,6 +78,7 @@ class RequestViewReads(
     PublicPortReads,
     RequestReads,
     ReviewReads,
+    RunReads,
     Protocol,
 ):
     """What is shown of requests and policies."""
@@ -145,6 +148,7 @@ class RequestView:
     approval: ApprovalView | None = None  # of one that waits or waited, where it was looked up
     review: Review | None = None  # of emergency access, where somebody has reviewed it
     may_review: bool = False  # the caller may
+    closes_unused: bool = False  # with the last run that uses it; where it was looked up
 
     def public_ports(self, grant: Grant) -> Sequence[Through]:
         """Those that lead its sources to it now, the one to name first."""
@@ -358,13 +362,18 @@ def view_requests(
     requests: Sequence[AccessRequest],
     now: datetime,
     subject: Subject | None = None,
+    *,
+    tells_runs: bool = False,
 ) -> tuple[RequestView, ...]:
     """Pictures of several requests, in their order, without those whose grants cannot be read.
 
-    With ``subject``, who looks, of those that wait or waited whom they wait for.
+    With ``subject``, who looks, of those that wait or waited whom they wait for. With ``tells_runs``, of
+    the subject's own whether runs close them.
     """
     approvals = view_approvals(reader, requests, subject, now) if subject is not None else {}
     reviews = view_reviews(reader, requests, subject, now)
+    mine = [each.id for each in requests if tells_runs and _may_have_runs(each, subject)]
+    closing = reader.requests_with_runs(mine) if mine else frozenset()
     grants: dict[str, list[Grant]] = {}
     for grant in reader.grants_of([request.id for request in requests]):
         grants.setdefault(grant.request_id, []).append(grant)
@@ -386,10 +395,17 @@ def view_requests(
             names=names,
             approval=approvals.get(request.id),
             **reviews.get(request.id, NO_REVIEW)._asdict(),
+            closes_unused=request.id in closing,
         )
         for request in requests
         if request.id in grants or not STATES[request.state].has_grants
     )
+
+
+def _may_have_runs(request: AccessRequest, subject: Subject | None) -> bool:
+    if subject is None:
+        return False
+    return request.requestor_id == subject.principal_id and request.state in REQUEST_UNSETTLED
 
 
 def view_request(

@@ -33,9 +33,11 @@ from bascule.domain.pending import (
     scheduled,
 )
 from bascule.domain.request import AccessRequest, kept_reasons
+from bascule.domain.runs import BOUND
 from bascule.domain.stages import Vote
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, NotFound, Problem
+from bascule.interfaces.runs import RunWrites
 from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.approvers import asked_rows, counted_votes
@@ -46,7 +48,7 @@ from bascule.services.rights import rights_of
 from bascule.services.ticket_answers import Tickets
 
 
-class WaitingWrites(InitiateWrites, Protocol):
+class WaitingWrites(InitiateWrites, RunWrites, Protocol):
     """Requests that wait, and all that an opening writes."""
 
 
@@ -339,6 +341,7 @@ def _decided(
 ) -> Stands:
     over = replace(pending, decided_at=act.now, is_to_ask=False, opens_at=None)
     tx.put_pending(request.requestor_id, over, ())
+    tx.begin_runs(request.id, act.now + BOUND)
     act.settled.add(request.id)
     return Stands(request, over, counted)
 

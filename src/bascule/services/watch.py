@@ -78,6 +78,7 @@ async def watch(services: Services) -> None:
     knocks = partial(services.on_duty, SWEEPING, forget_old_knocks, 0)
     parts: tuple[_Part, ...] = (
         _Part("storing contacts", services.store_contacts, CONTACTS_ROUND, began),
+        _Part("storing heartbeats", services.store_heartbeats, CONTACTS_ROUND, began),
         _Part("closing orphaned grants", orphans, SILENCE_ROUND, heard),
         _Part("forgetting knocks", knocks, SILENCE_ROUND, heard),
         _Part("noting silent agents", note, SILENCE_ROUND, heard),

@@ -36,6 +36,7 @@ from bascule.store.requests import RequestReads, RequestWrites
 from bascule.store.retention import RetentionReads, RetentionWrites
 from bascule.store.reviews import ReviewReads, ReviewWrites
 from bascule.store.roles import RoleReads, RoleWrites
+from bascule.store.runs import RunReads, RunWrites
 from bascule.store.set_up import SetUpReads, SetUpWrites
 from bascule.store.settling import SettlingReads
 from bascule.store.sign_in import SignInReads, SignInWrites
@@ -75,6 +76,7 @@ class SqlReader(
     DutyReads,
     EndingReads,
     RetentionReads,
+    RunReads,
     ExposureReads,
     KnockReads,
     KeptFormReads,
@@ -121,6 +123,7 @@ class SqlTransaction(
     DutyWrites,
     EndingWrites,
     RetentionWrites,
+    RunWrites,
     ExposureWrites,
     KnockWrites,
     KeptFormWrites,

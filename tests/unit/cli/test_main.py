@@ -238,12 +238,7 @@ def test_completion_of_commands_and_machines(cli: Cli) -> None:
     assert complete(["ssh", "web-1"], "d") == [], "what is called there is not ours to know"
     assert complete(["ssh", "web-1", "--"], "d") == []
     assert complete(["ssh"], "--") == [
-        "--at",
-        "--emergency",
-        "--for",
-        "--policy",
-        "--up-to",
-        "--why",
+        *("--at", "--close", "--emergency", "--for", "--no-close", "--policy", "--up-to", "--why"),
     ]
     assert complete(["ssh"], "--f") == ["--for"]
     cli.config.unlink()

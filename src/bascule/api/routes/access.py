@@ -129,7 +129,8 @@ async def list_requests(
             is_shown,
             lambda request: (request.started_at, request.id),
         )
-        return sifted, view_requests(reader, sifted.shown, now, call.subject)
+        shown = view_requests(reader, sifted.shown, now, call.subject, tells_runs=True)
+        return sifted, shown
 
     sifted, views = await call.read(read)
     value = [access_request_json(view) for view in views]

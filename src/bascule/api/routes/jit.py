@@ -24,7 +24,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope
 from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
-from bascule.services import policies, request_denials, requests
+from bascule.services import policies, request_denials, requests, runs
 from bascule.services.act import Act
 from bascule.services.request_rights import Sight, sight_of
 from bascule.services.rights import Needed, denial
@@ -176,6 +176,7 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
         )
         if isinstance(answer, Denied):
             return answer
+        runs.begin(tx, act, answer.request, body.run_id)
         return RequestView(answer.request, answer.grants, {}, {}, act.now, mapped=answer.mapped)
 
     answer = await call.perform(work)

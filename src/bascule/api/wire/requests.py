@@ -89,6 +89,7 @@ class InitiateExtras(Body):
 
     emergency: Truth | None = None
     start_time_utc: EndTime | None = None
+    run: Guid | None = None  # of bascule ssh --close (EDGES J14)
 
 
 class InitiateBody(Body):
@@ -110,6 +111,11 @@ class InitiateBody(Body):
     def starts_at(self) -> datetime | None:
         start = None if self.bascule is None else self.bascule.start_time_utc
         return None if start is None else start.at
+
+    @property
+    def run_id(self) -> str:
+        """The run that uses it, and whose end closes it; empty: none."""
+        return (self.bascule.run or "").lower() if self.bascule is not None else ""
 
     @property
     def needs_caller(self) -> bool:
@@ -187,6 +193,8 @@ def access_request_json(view: RequestView) -> dict[str, Any]:
         properties |= emergency_json(view)
     if view.request.starts_at is not None:
         properties["bascule"] = _start_json(view.request)
+    if view.closes_unused:
+        properties["closesUnused"] = True
     if view.request.left_out:
         properties["machinesLeftOut"] = view.request.left_out
     return {

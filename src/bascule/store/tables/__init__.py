@@ -61,6 +61,7 @@ from bascule.store.tables import public_ports as public_ports
 from bascule.store.tables import replicas as replicas
 from bascule.store.tables import retention as retention
 from bascule.store.tables import reviews as reviews
+from bascule.store.tables import runs as runs
 from bascule.store.tables import set_up as set_up
 from bascule.store.tables import sign_in as sign_in
 from bascule.store.tables import tokens as tokens
