@@ -29,7 +29,7 @@ Describe 'the face' {
                 ResourceGroupLevelResource = 'Kind Location Name ResourceGroupName VirtualMachine'
             }
         }
-        @{ name = 'Start-AzJitNetworkAccessPolicy'; default = 'ResourceGroupLevelResource'; ours = 'Justification', 'Duration'; sets = @{
+        @{ name = 'Start-AzJitNetworkAccessPolicy'; default = 'ResourceGroupLevelResource'; ours = 'Justification', 'Duration', 'At', 'UpTo', 'Emergency'; sets = @{
                 ResourceGroupLevelResource = 'Location Name ResourceGroupName VirtualMachine'
                 ResourceId                 = 'ResourceId VirtualMachine'
                 InputObject                = 'InputObject'
