@@ -12,6 +12,7 @@ from bascule import errors
 from bascule.domain.actions import DISPLAY
 from bascule.domain.builtin_roles import ACCESS_APPROVER as APPROVER
 from bascule.domain.builtin_roles import BUILTIN_ROLES, OWNER
+from bascule.domain.builtin_roles import EMERGENCY_ACCESS as EMERGENCY
 from bascule.errors import BasculeError, Problem
 from bascule.portal.codes import TEXTS
 from bascule.portal.look import environment, timed
@@ -115,7 +116,8 @@ def test_a_way_out_is_said_once() -> None:
 
 def test_actions_are_described_in_french(house: House) -> None:
     olga = owner(house)  # data actions stand on the page of the role that has them
-    pages = [olga.page(f"/portal/access/roles/{e.id}", language="fr") for e in (OWNER, APPROVER)]
+    roles = (OWNER, APPROVER, EMERGENCY)
+    pages = [olga.page(f"/portal/access/roles/{each.id}", language="fr") for each in roles]
     page = " ".join(map(text_of, pages))
     for english in DISPLAY.values():
         assert " ".join(Words("fr").pgettext("action", english).split()) in page

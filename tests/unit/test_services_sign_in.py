@@ -358,7 +358,9 @@ def test_a_code_after_the_password_and_each_once(people: People) -> None:
     code = people.code(app)
     signed_in = people.totp(accepted, code)
     assert signed_in == SignedIn(
-        people.anna, (Method.PASSWORD, Method.ONE_TIME_PASSWORD, Method.SEVERAL)
+        people.anna,
+        (Method.PASSWORD, Method.ONE_TIME_PASSWORD, Method.SEVERAL),
+        factor_at=people.clock.wall,
     )
     assert len(people.events("SignInSucceeded")) == 1
     refused(people.totp(people.accepted(), code), Refusal.WRONG)  # seen over the shoulder
@@ -455,7 +457,9 @@ def test_a_passkey_alone(people: People) -> None:
     ceremony = people.ask_key(None)
     assert ceremony.options.get("allowCredentials", []) == []  # tells nobody who has which
     signed_in = people.show_key(None, ceremony.ticket, device.get(ceremony.options))
-    assert signed_in == SignedIn(people.anna, (Method.KEY, Method.SEVERAL))
+    assert signed_in == SignedIn(
+        people.anna, (Method.KEY, Method.SEVERAL), factor_at=people.clock.wall
+    )
     (event,) = people.events("SignInSucceeded")
     assert event.actor.principal_id == people.anna.id
 

@@ -57,12 +57,17 @@ DENIAL_CODES = frozenset(  # what a decision answers; a test holds the two toget
         "PublicPortHeldBack",
         "PublicPortNotGiven",
         "PublicPortTaken",
+        "RightEndsBeforeStart",
         "SourceNotAdmittedByHost",
         "SourceNotAllowed",
         "StateTooLarge",
+        "TicketNotConfirmed",
+        "TicketRequired",
+        "TicketSystemUnavailable",
         "TooManyGrants",
         "TooManyOpenings",
         "TooManyWaiting",
+        "UpToTooLong",
     }
 )
 

@@ -10,6 +10,7 @@ import pytest
 import bascule.domain.decide
 import bascule.domain.due
 import bascule.domain.limits
+import bascule.domain.pending
 import bascule.domain.public_ports
 import bascule.services.live_requests
 import bascule.services.requests
@@ -100,6 +101,7 @@ def test_denial_codes_are_those_of_the_decision() -> None:
         bascule.domain.public_ports,
         bascule.services.live_requests,
         bascule.services.requests,
+        bascule.domain.pending,
     )
     source = "".join(Path(str(each.__file__)).read_text() for each in decisions)
     told = set(re.findall(r'(?:Problem|Refused)\(\s*"(\w+)"', source))
