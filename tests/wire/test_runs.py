@@ -13,6 +13,7 @@ import pytest
 from bascule.domain.access import PrincipalKind
 from bascule.domain.facts.grants import GrantEnded
 from bascule.domain.runs import BOUND, MOST_RUNS
+from bascule.domain.times import format_utc
 from bascule.interfaces.record import EventFilter
 from bascule.services import runs
 from bascule.services.sweep import next_due
@@ -284,14 +285,14 @@ def office(house: House) -> Office:
     return made
 
 
-def waiting(office: Office, run: str) -> str:
+def waiting(office: Office, run: str, **own: str) -> str:
     port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.7"}
     body: dict[str, Any] = {
         "virtualMachines": [{"id": office.house.machine("web-1"), "ports": [port]}],
         "justification": "ticket",
     }
     if run:
-        body["bascule"] = {"run": run}
+        body["bascule"] = {"run": run, **own}
     made = office.alice.call("POST", f"{office.house.policy()}/initiate", body, JIT)
     assert made.status_code == 202, made.text
     return str(made.json()["bascule"]["requestId"])
@@ -322,8 +323,39 @@ def test_another_who_waits_for_the_same_without_close_keeps_it(office: Office) -
     assert office.house.see(lambda reader: reader.runs_of(request)) == []
 
 
-def test_whoever_waits_again_takes_the_place_of_the_run_before(office: Office) -> None:
-    request, again = waiting(office, new()), new()
-    assert waiting(office, again) == request
-    (run,) = office.house.see(lambda reader: reader.runs_of(request))
-    assert (run.id, run.until) == (again, None)
+def test_two_that_wait_for_the_same_both_use_it(office: Office) -> None:
+    """The end of one closes nothing that the other is about to use."""
+    first, second = new(), new()
+    request = waiting(office, first)
+    assert waiting(office, second) == request
+    held = office.house.see(lambda reader: reader.runs_of(request))
+    assert {(each.id, each.until) for each in held} == {(first, None), (second, None)}
+    assert office.approve(request, office.bob).status_code == 200
+    run = f"{office.path(request)}/runs"
+    assert office.alice.call("DELETE", f"{run}/{first}").status_code == 204
+    (grant,) = office.grants(request)
+    assert grant.is_live
+    assert office.alice.call("DELETE", f"{run}/{second}").status_code == 204
+    (grant,) = office.grants(request)
+    assert not grant.is_live
+
+
+def test_what_opens_at_its_start_with_nobody_there_is_closed(house: House) -> None:
+    """Its run may have ended long before, and was not heard since."""
+    office = Office(house)
+    office.put()
+    house.sweep()  # it notes the clock
+    start = format_utc(house.clock.now() + timedelta(hours=1))
+    request = waiting(office, new(), startTimeUtc=start)
+    assert office.state(request) == "scheduled"
+    office.pass_time(3599)
+    house.sweep()
+    assert len(house.see(lambda reader: reader.runs_of(request))) == 1
+    office.pass_time(1)
+    house.sweep()
+    (grant,) = office.grants(request)
+    assert grant.is_live
+    office.pass_time(BEYOND)
+    house.sweep()
+    (grant,) = office.grants(request)
+    assert not grant.is_live

@@ -19,7 +19,9 @@ class Run:
     request_id: str
     id: str
     principal_id: str  # whose run it is
-    until: datetime | None  # when it counts as ended; None: its request waits for approval
+    until: (
+        datetime | None
+    )  # when it counts as ended; None: its request waits, for approval or its start
 
 
 def counted_until(until: datetime, now: datetime, serving_since: datetime | None) -> datetime:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from bascule.domain.access import Subject
-from bascule.domain.facts.grants import AccessWaiting
+from bascule.domain.facts.grants import AccessScheduled, AccessWaiting
 from bascule.domain.lifecycle import STATES, RequestState, StatusReason
 from bascule.domain.request import AccessRequest
 from bascule.domain.runs import BOUND, MOST_RUNS, Run, counted_until
@@ -43,14 +43,16 @@ class LeaveWrites(RunEndWrites, RequestReads, Protocol):
 def begin(tx: RunUseWrites, act: Act, request: AccessRequest, run_id: str) -> None:
     """With the request itself, or the same one that waits already; empty: no run closes it.
 
-    While it waits, its runs do not end.
+    While it waits, for approval or for its start, its runs do not end.
     """
-    begun = {each.request_id for each in act.facts if isinstance(each, AccessWaiting)}
+    begun = {
+        each.request_id for each in act.facts if isinstance(each, AccessWaiting | AccessScheduled)
+    }
     if _is_waiting(request) and request.id not in begun:
-        known = tx.runs_of(request.id)
-        tx.remove_runs(request.id)
-        if not known:  # somebody waits for it whose end closes nothing
+        if not tx.runs_of(request.id):  # somebody waits for it whose end closes nothing
             return
+        if not run_id:
+            tx.remove_runs(request.id)
     if run_id:
         _put(tx, _run(request, run_id, act))
 
@@ -102,7 +104,7 @@ def _close_if_last(tx: RunEndWrites, act: Act, request_id: str, cause: str) -> N
 
 
 def _is_waiting(request: AccessRequest) -> bool:
-    return request.state is RequestState.WAITING
+    return request.state in (RequestState.WAITING, RequestState.SCHEDULED)
 
 
 def _run(request: AccessRequest, run_id: str, act: Act) -> Run:
