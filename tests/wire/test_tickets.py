@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
+from bascule.domain.times import format_utc
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.tickets import CallFailed
 from bascule.services.asking_again import ask_once
@@ -526,3 +528,29 @@ def test_try_rules_takes_an_answer_and_asks_nobody(office: TicketOffice) -> None
         answer = office.house.call("POST", path, {**body, "ticket": ticket})
         assert answer.json()["outcome"] == expected, answer.text
     assert office.system.asked == []
+
+
+@pytest.mark.parametrize("leap", [0, 120, -7200])
+def test_a_start_is_not_opened_by_a_clock_that_jumped_while_its_ticket_was_asked(
+    office: TicketOffice, leap: int
+) -> None:
+    """EDGES J9, J12: the step after the answer looks at the clock too."""
+    house = office.house
+    house.sweep()  # it notes the clock
+    start = format_utc(house.clock.now() + timedelta(hours=1))
+    port = {"number": 22, "duration": "PT30M", "allowedSourceAddressPrefix": "203.0.113.9"}
+    body = {
+        "virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}],
+        "justification": "CHG0012",
+        "bascule": {"startTimeUtc": start},
+    }
+    answer = office.alice.call("POST", f"{house.policy()}/initiate", body, JIT)
+    assert outcome(answer) == "scheduled"
+    request = str(answer.json()["bascule"]["requestId"])
+    office.pass_time(3600)
+    house.sweep()
+    assert office.grants(request) == []  # its ticket is to be asked again first
+    house.clock.wall += timedelta(seconds=leap)
+    ask_again(office)
+    assert len(office.grants(request)) == (0 if leap else 1)
+    assert office.state(request) == ("lapsed" if leap else "opening")
