@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
+from bascule.domain.builtin_roles import EMERGENCY_ACCESS
 from bascule.domain.times import format_utc
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.tickets import CallFailed
@@ -554,3 +555,26 @@ def test_a_start_is_not_opened_by_a_clock_that_jumped_while_its_ticket_was_asked
     ask_again(office)
     assert len(office.grants(request)) == (0 if leap else 1)
     assert office.state(request) == ("lapsed" if leap else "opening")
+
+
+@pytest.mark.parametrize(
+    ("why", "says", "is_opened"),
+    [
+        ("CHG0012", echo("yes"), True),
+        ("CHG0012", lambda _: CallFailed("It was not reached."), True),
+        ("CHG0012", echo("no", "closed"), False),
+        ("the database is down", echo("yes"), False),
+    ],
+)
+def test_an_emergency_is_stopped_by_a_judged_no_and_not_by_a_system_that_is_away(
+    office: TicketOffice, why: str, says: Any, is_opened: bool
+) -> None:
+    """EDGES J10: whoever names no ticket has none confirmed, which was judged too."""
+    house = office.house
+    erin = Human(house, "erin").show_factor()
+    give(house, erin.id, EMERGENCY_ACCESS.id, house.subscription, "User")
+    office.system.says = says
+    answer = office.ask(erin, why=why, emergency=True)
+    assert (answer.status_code == 202) is is_opened, answer.text
+    if not is_opened:
+        assert code_of(answer) == "DeniedByRule"

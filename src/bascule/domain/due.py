@@ -37,9 +37,8 @@ class Approval:
 
     policies: Sequence[Policy] = ()  # with rules or approvals, that name a machine of the request
     groups: frozenset[str] | None = frozenset()  # of who asks; None: not known
-    held: Held | None = field(
-        default_factory=dict
-    )  # by who asks, on these machines; None: not known
+    # By who asks, on these machines; None: not known.
+    held: Held | None = field(default_factory=dict)
     tickets: Mapping[str, Answered] = field(default_factory=dict)  # by policy, in key form
 
     @property
