@@ -109,6 +109,8 @@ def _denied_emergency(
             for rule in policy.rules:
                 if rule.effect is Effect.DENY and holds_as_judged(rule, asked):
                     yield _denied(policy, rule, machine, port, at)
+                    if rule.conditions.ticket_confirmed is False:
+                        yield _no_ticket(policy, request, approval.tickets.get(policy.id.key))
 
 
 def holding(policy: Policy, asked: Asked) -> Iterable[Rule]:
