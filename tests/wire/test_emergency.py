@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from bascule.domain.delivery import Form, Sink, parse_target
 from bascule.domain.facts.grants import EmergencyAccess
 from bascule.domain.facts.kind import Severity
 from bascule.domain.mail import MailChoice
+from bascule.domain.times import format_utc
 from bascule.services.mail import mail_parcel
 from tests.unit.test_services_chat import link_of
 from tests.wire.approval_world import Human, Office, code_of, stage, users
@@ -424,3 +426,19 @@ def test_a_strangers_review_tells_nothing(office: Office) -> None:
     assert answer.status_code == 403
     assert listed(office.dave) == [request]  # may read it
     assert counted(office.dave) == 0
+
+
+def test_it_is_not_scheduled(office: Office) -> None:
+    """An hour without approval, put off to a time that suits (EDGES J10)."""
+    house = office.house
+    office.put(stage(users(office.bob)))
+    port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "203.0.113.9"}
+    start = format_utc(house.clock.now() + timedelta(hours=1))
+    body = {
+        "virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}],
+        "justification": WHY,
+        "bascule": {"emergency": True, "startTimeUtc": start},
+    }
+    answer = erin(office).call("POST", f"{house.policy()}/initiate", body, JIT)
+    assert (answer.status_code, code_of(answer)) == (400, "MutuallyExclusiveFields")
+    assert office.leases() == []

@@ -51,7 +51,7 @@ def parse_start(filled: FilledStart, now: datetime) -> datetime | None:
         at = _instant(filled)
     except (ValueError, OverflowError):
         raise _unclear(sentence("This is not a day and a time.")) from None
-    check_start(at, (), now)
+    check_start(at, (), now, is_emergency=False)
     return at
 
 

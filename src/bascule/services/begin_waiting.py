@@ -34,10 +34,18 @@ class BeginWrites(ApprovalWrites, ClockWrites, EventWrites, ProgramReads, Reques
     """Requests that wait, and who is asked."""
 
 
-def check_start(starts_at: datetime | None, ports: Iterable[RequestedPort], now: datetime) -> None:
-    """Raise InvalidInput for a start that is over, too far ahead, or not before an end."""
+def check_start(
+    starts_at: datetime | None, ports: Iterable[RequestedPort], now: datetime, *, is_emergency: bool
+) -> None:
+    """Raise InvalidInput for a start that is over, too far ahead, not before an end, or of an emergency."""
     if starts_at is None:
         return
+    if is_emergency:
+        raise InvalidInput(
+            "Emergency access opens now. Leave out startTimeUtc, or emergency.",
+            code="MutuallyExclusiveFields",
+            target="bascule.startTimeUtc",
+        )
     if starts_at <= now:
         raise InvalidInput(
             sentence(

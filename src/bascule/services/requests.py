@@ -172,7 +172,10 @@ def initiate_all(
     are decided. Raises as ``initiate`` does.
     """
     check_start(
-        starts_at, [port for each in asked for m in each.machines for port in m.ports], act.now
+        starts_at,
+        [port for each in asked for m in each.machines for port in m.ports],
+        act.now,
+        is_emergency=any(each.is_emergency for each in asked),
     )
     rights = rights_of(tx, subject.principal_id, act.now)
     before, choices = Allowed((), ()), Choices(act.now)

@@ -149,12 +149,6 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
         ]
     )
     starts_at = body.starts_at
-    if starts_at is not None and body.is_emergency:
-        raise InvalidInput(
-            "Emergency access opens now. Leave out startTimeUtc, or emergency.",
-            code="MutuallyExclusiveFields",
-            target="bascule.startTimeUtc",
-        )
     if starts_at is not None and body.needs_caller:
         raise InvalidInput(
             "A request with a start must name its sources: the address that it is asked from may be "
