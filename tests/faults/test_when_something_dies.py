@@ -565,18 +565,21 @@ def test_first_start_killed_anywhere_goes_on(world: SmallWorld) -> None:
     """EDGES A26: one installation's first start, killed as each of its files appears."""
     names = ("ca.key", "ca.pem", "server.pem", "bascule.db", "bascule.db-wal", "admin.json")
     came = 0
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, -10)  # on a busy machine, too, this looks before more comes
     for name in names:
         file = world.data / name
         if file.exists():
             continue  # it came before the kill that was meant for the one before it
         came += 1
         server = world.start_server(is_awaited=False)
-        os.setpriority(os.PRIO_PROCESS, server.pid, 10)  # on a busy machine, too, this looks sooner
+        os.setpriority(os.PRIO_PROCESS, server.pid, 10)
         deadline = time.monotonic() + 60
         while not file.exists():
             assert time.monotonic() < deadline, f"{name} does not come: {world.logs()}"
             time.sleep(0.001)
         server.kill()
+    os.setpriority(os.PRIO_PROCESS, 0, own)
     assert came > len(names) // 2
     world.start_server()
     assert world.is_served()
