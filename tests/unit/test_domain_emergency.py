@@ -16,6 +16,7 @@ from bascule.domain.ids import policy_id
 from bascule.domain.pending import MOST_WAITING, too_many
 from bascule.domain.rules import Conditions, Effect, Rule
 from bascule.domain.stages import Approvers, Stage
+from bascule.domain.tickets import TicketCheck
 from bascule.errors import Forbidden
 from tests.samples import HOUR, NOW, POLICY_ID, WEB, asked, ids, machine, policy, request, rule
 
@@ -87,6 +88,16 @@ def test_a_deny_that_was_judged_and_one_that_could_not_be() -> None:
     held = replace(policy(rule()), rules=(staff,))
     assert codes(judged(approval=Approval((held,), groups=None))) == []
     assert codes(judged(approval=Approval((held,), frozenset({"staff"})))) == ["DeniedByRule"]
+
+
+def test_a_deny_without_a_confirmed_ticket_says_which_ticket_is_missing() -> None:
+    changes = Rule("changes", Effect.DENY, Conditions(ticket_confirmed=False))
+    held = replace(
+        policy(rule()),
+        rules=(changes,),
+        tickets=TicketCheck(r"CHG\d{7}", "https://tickets.example/", sealed_secret="x"),
+    )
+    assert codes(judged(approval=Approval((held,)))) == ["DeniedByRule", "TicketRequired"]
 
 
 def test_a_policy_that_names_another_port_denies_nothing() -> None:

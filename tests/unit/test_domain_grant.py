@@ -11,6 +11,7 @@ import pytest
 
 from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.grant import (
+    LONGEST_WARNING,
     Grant,
     confirm_closed,
     confirm_open,
@@ -169,3 +170,12 @@ def test_an_end_is_believed_a_minute_after_the_leases_own() -> None:
     assert is_believed_over(closing, late)
     assert not is_believed_over(closing, late - timedelta(microseconds=1))
     assert not is_believed_over(replace(some, state=GrantState.OPEN), late)
+
+
+@pytest.mark.parametrize(
+    ("length", "before"),
+    [(HOUR / 6, HOUR / 60), (HOUR, LONGEST_WARNING), (9 * HOUR, LONGEST_WARNING)],
+)
+def test_its_requestor_is_told_before_it_ends(length: timedelta, before: timedelta) -> None:
+    """A tenth of its length before its end, at most five minutes before."""
+    assert grant(span=length).warned_at == NOW + length - before

@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bascule.domain.mail import OLD_ADDRESS_HEARS, MailChoice, parse_mail_address
+from bascule.domain.mail import (
+    CODE_LIFE,
+    OLD_ADDRESS_HEARS,
+    MailChoice,
+    Unconfirmed,
+    parse_mail_address,
+)
 from bascule.errors import InvalidInput
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -42,6 +48,10 @@ def test_the_same_address_again_changes_nothing() -> None:
     moved = BEN.moved("new@example.com", NOW)
     assert moved.moved("new@example.com", NOW + timedelta(days=1)) == moved
     assert BEN.addresses(NOW) == ("ben@example.com",)
+
+
+def test_a_code_is_good_for_an_hour() -> None:
+    assert Unconfirmed("ben", "ben@example.com", NOW).until == NOW + CODE_LIFE
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,18 @@ from bascule.domain.decide import Allowed, Denied, NeedsApproval, decide
 from bascule.domain.due import Approval, may_approve_own
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.pending import (
+    LATEST,
     Pending,
+    asked_again,
     begin,
     digest_of,
     judged_again,
     longest_of,
     opening_at,
+    opens_at,
+    reach_of,
     same_of,
+    scheduled,
 )
 from bascule.domain.policy import Policy, check_policy
 from bascule.domain.request import AccessRequest
@@ -234,3 +239,94 @@ def test_a_policy_is_checked_with_its_rules() -> None:
 def test_a_rule_that_takes_the_place_of_others_keeps_their_approvals() -> None:
     merged = rule().with_additions_of([OWN, replace(OWN, approval=(CAROL, BOB))])
     assert merged.approval == (BOB, CAROL)
+
+
+STEP = timedelta(microseconds=1)
+PATIENT = replace(BOB, escalate_after=HOUR, escalate_to=CAROL.approvers)
+
+
+def test_others_are_asked_once_when_a_stage_has_waited_so_long() -> None:
+    pending = waiting(None, PATIENT, DAVE)
+    assert pending.escalates_at == NOW + HOUR
+    noted = pending.escalating(0)
+    assert (noted.escalated, noted.escalates_at) == ((0,), None)
+    assert noted.asking((), NOW + 2 * HOUR).escalates_at is None  # never twice
+    met = pending.asking([vote("bob")], NOW)
+    assert met.escalates_at is None  # the stage that is asked now escalates to nobody
+    late = waiting(None, DAVE, PATIENT).asking([vote("dave")], NOW + HOUR)
+    assert late.escalates_at == NOW + 2 * HOUR  # since that stage was asked
+
+
+def test_what_is_other_than_before_is_asked_and_escalated_anew() -> None:
+    noted = waiting(None, PATIENT).escalating(0)
+    again = judged_again(
+        noted, request(LENGTH), [machine()], due(DAVE), NOW + HOUR, may_approve_own=False
+    )
+    assert again.escalated == ()
+
+
+def test_it_waits_until_its_start_at_the_latest() -> None:
+    soon = replace(request(LENGTH), starts_at=NOW + HOUR)
+    assert waiting(soon).pending_until == NOW + HOUR
+    late = replace(request(LENGTH), starts_at=NOW + timedelta(days=2))
+    assert waiting(late).pending_until == NOW + timedelta(days=1)
+
+
+def test_a_start_is_opened_for_five_minutes_and_may_need_people_again() -> None:
+    start = NOW + 3 * HOUR
+    ready = scheduled(waiting(None, PATIENT), start)
+    assert (ready.opens_at, ready.escalates_at) == (start, None)
+    assert ready.pending_until == start + LATEST
+    again = asked_again(ready, HOUR, start, NOW)
+    assert (again.opens_at, again.pending_until) == (None, NOW + HOUR)
+    assert asked_again(ready, 9 * HOUR, start, NOW).pending_until == start
+
+
+def test_it_opens_now_and_never_before_its_start() -> None:
+    one = request(LENGTH)
+    assert opens_at(one, NOW) == NOW
+    early = replace(one, starts_at=NOW + HOUR)
+    assert (opens_at(early, NOW), opens_at(early, NOW + 2 * HOUR)) == (NOW + HOUR, NOW + 2 * HOUR)
+
+
+def test_a_start_has_a_digest_of_its_own() -> None:
+    one, stages = request(LENGTH), due(BOB)
+    known = digest_of(one, [machine()], stages)
+    for other in (replace(one, starts_at=NOW + HOUR), request(replace(LENGTH, up_to=2 * HOUR))):
+        assert digest_of(other, [machine()], stages) != known
+        assert same_of(other) != same_of(one)
+
+
+def test_how_far_it_may_be_extended_is_shortened_by_approvers_too() -> None:
+    wide = request(replace(LENGTH, up_to=3 * HOUR))
+    assert (reach_of(wide), reach_of(request(LENGTH))) == (3 * HOUR, None)
+    (port,) = opening_at(wide, (), NOW).machines[0].ports
+    assert port.up_to == 3 * HOUR
+    (port,) = opening_at(wide, [vote("bob", longest=2 * HOUR)], NOW).machines[0].ports
+    assert (port.ends_at, port.up_to) == (NOW + HOUR, 2 * HOUR)
+    then = NOW + HOUR
+    (port,) = opening_at(wide, [vote("bob", ends_at=then + HOUR / 2)], then).machines[0].ports
+    assert (port.ends_at, port.up_to) == (then + HOUR / 2, HOUR / 2)
+
+
+@pytest.mark.parametrize(
+    ("up_to", "expected"), [(3 * HOUR, []), (3 * HOUR + STEP, ["UpToTooLong"])]
+)
+def test_nothing_is_approved_for_longer_than_the_port_may_be_open(
+    up_to: timedelta, expected: list[str]
+) -> None:
+    own = policy(OWN)
+    found = decide(
+        own,
+        request(replace(LENGTH, up_to=up_to)),
+        {WEB: machine()},
+        [],
+        ids(),
+        NOW,
+        approval=Approval((own,)),
+    )
+    reasons = found.reasons if isinstance(found, Denied) else ()
+    assert [each.code for each in reasons] == expected
+    if not expected:
+        assert isinstance(found, NeedsApproval)
+        assert [each.approved_until for each in found.allowed.grants] == [NOW + up_to]
