@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -30,6 +30,7 @@ from bascule.errors import BasculeError, Forbidden, NotFound, Problem
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import look
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.pages.news import named
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span, words_of
 from bascule.portal.waiting import Recent, Waiting, recent_access, waiting_of, what_changed
@@ -72,6 +73,17 @@ class Shown:
     @property
     def is_scheduled(self) -> bool:
         return self.view.request.state is RequestState.SCHEDULED
+
+    @property
+    def ends_next(self) -> datetime | None:
+        return min((grant.ends_at for grant in self.live), default=None)
+
+    @property
+    def warns_at(self) -> datetime | None:
+        """When its requestor is warned of the end; None: never."""
+        if not self.is_own:
+            return None
+        return min((grant.warned_at for grant in self.live), default=None)
 
     @property
     def machines(self) -> tuple[ResourceId, ...]:
@@ -214,6 +226,7 @@ async def show_page(
         "request.html",
         status,
         shown=shown,
+        named_live=_named_live(shown),
         reasons=reasons,
         user=user,
         is_user_wrong=bool(user) and not is_user(user),
@@ -226,6 +239,12 @@ async def show_page(
         show_span=show_span,
         words_of=words_of,
     )
+
+
+def _named_live(shown: Sequence[Shown]) -> str:
+    """What is open, for the title beside the time that is left; empty: nothing."""
+    live = [grant for each in shown for grant in each.live]
+    return named([f"{grant.machine_id.name}:{grant.number}" for grant in live])
 
 
 def _readable(reader: Reader, visit: Visit, request_id: str) -> RequestView:

@@ -28,7 +28,7 @@
   const isOpen = () => source?.readyState === EventSource.OPEN;
 
   function show(kind, of) {
-    document.dispatchEvent(new CustomEvent("bascule:stream", { detail: { kind, mark: of } }));
+    document.dispatchEvent(new CustomEvent("bascule:stream", { detail: { kind, mark: of, isLeading: isLeading() } }));
   }
 
   function say(kind) {

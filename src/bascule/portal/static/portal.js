@@ -63,17 +63,43 @@ function showTimes(root = document) {
 }
 
 // What is left of the access that the page is about, in the tab's title; marked in the last five minutes.
+// Other pages have there what ends next of one's own, in those minutes, where the browser tells it (news.js).
+const SOON = 300_000;
+let ends = [];
+let titled = ""; // what stands before the page's own title
+
+function showEnds(found) {
+  ends = found;
+  showTitle();
+}
+
 function showTitle() {
+  const bare = titled && document.title.startsWith(titled) ? document.title.slice(titled.length) : document.title;
   const each = document.querySelector('[data-in-title] time[data-form="left"]');
-  const left = each ? Date.parse(each.dateTime) - now() : 0;
-  const bare = document.title.replace(/^(\u26a0 )?[0-9:]+ · /, "");
-  const title = left > 0 ? `${left < 300_000 ? "\u26a0 " : ""}${span(left)} · ${bare}` : bare;
-  if (document.title !== title) document.title = title;
+  let left = each ? Date.parse(each.dateTime) - now() : 0;
+  let name = "";
+  if (!each) {
+    const lefts = ends.map((end) => [Date.parse(end.at) - now(), ` ${end.name}`]);
+    [left, name] = lefts.filter(([of]) => of > 0 && of < SOON).sort(([of], [other]) => of - other)[0] ?? [0, ""];
+  }
+  titled = left > 0 ? `${left < SOON ? "\u26a0 " : ""}${span(left)}${name} · ` : "";
+  if (document.title !== titled + bare) document.title = titled + bare;
+}
+
+// A part that changes by itself at a moment (data-fresh-at) is fetched then, again if it came too early.
+let freshenedAt = 0;
+
+function freshen() {
+  const isDue = [...all("[data-live][data-fresh-at]")].some((each) => Date.parse(each.dataset.freshAt) <= now());
+  if (!isDue || performance.now() - freshenedAt < 5000) return;
+  freshenedAt = performance.now();
+  refresh();
 }
 
 setInterval(() => {
   all('time[data-form="left"], time[data-form="relative"]').forEach(showTime);
   showTitle();
+  freshen();
 }, 1000);
 
 // -- live parts ------------------------------------------------------------------------------
