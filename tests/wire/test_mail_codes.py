@@ -152,6 +152,17 @@ def test_nobodys_mailbox_is_flooded(house: House) -> None:
     assert give(house, people[0], "victim@home.example").status_code == 200
 
 
+def test_nobody_uses_up_the_codes_of_anothers_address(house: House) -> None:
+    """In every hour of the day."""
+    eve, anna = add_user(house, "eve@example.com").id, add_user(house).id
+    given = []
+    for _ in range(6):
+        given.append(give(house, eve, "anna@home.example").status_code)
+        wait(house, 3601)
+    assert given == [200] * 3 + [429] * 3
+    assert give(house, anna, "anna@home.example").status_code == 200
+
+
 def test_ones_user_name_needs_no_code(house: House) -> None:
     """An administrator gave it, or the verified claim of a provider; nobody changes their own."""
     anna = add_user(house, "anna@example.com").id

@@ -19,6 +19,7 @@ CODE_LIFE = timedelta(hours=1)  # of the code that confirms an address
 MOST_TRIES = 5  # of one code
 MOST_CODES_AN_HOUR = 5  # that one person may ask for
 MOST_CODES_A_DAY = 5  # that go to one address, whoever asks
+MOST_CODES_A_DAY_OF_ONE = 3  # of those, that one person may ask for: nobody uses up another's
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _ADDRESS = re.compile(
     rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*"

@@ -37,7 +37,7 @@ class MailReads(Protocol):
         ...
 
     def codes_asked(self, since: datetime, *, user_id: str = "", address: str = "") -> int:
-        """How many codes one person asked for after it, or any person for one folded address."""
+        """How many codes were asked for after it: by this person, for this folded address, or by anybody for any."""
         ...
 
 

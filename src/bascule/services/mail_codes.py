@@ -24,6 +24,7 @@ from bascule.domain.facts.users import MailChosen, MailCodeAsked
 from bascule.domain.mail import (
     CODE_LIFE,
     MOST_CODES_A_DAY,
+    MOST_CODES_A_DAY_OF_ONE,
     MOST_CODES_AN_HOUR,
     MOST_TRIES,
     MailChoice,
@@ -82,6 +83,16 @@ def ask_code(tx: CodeWrites, act: Act, subject: Subject, address: str) -> Unconf
             ),
             code="TooManyMailCodes",
             retry_after=int(HOUR.total_seconds()),
+        )
+    own = tx.codes_asked(act.now - DAY, user_id=user_id, address=folded)
+    if own >= MOST_CODES_A_DAY_OF_ONE:
+        raise TooManyRequests(
+            sentence(
+                "You have asked for {most} codes for this address within a day. Use the last one, or wait a day.",
+                most=MOST_CODES_A_DAY_OF_ONE,
+            ),
+            code="TooManyMailCodes",
+            retry_after=int(DAY.total_seconds()),
         )
     if tx.codes_asked(act.now - DAY, address=folded) >= MOST_CODES_A_DAY:
         raise TooManyRequests(

@@ -104,8 +104,10 @@ class MailReads(GrantReads):
         return None if row is None else _unconfirmed(row)
 
     def codes_asked(self, since: datetime, *, user_id: str = "", address: str = "") -> int:
-        of = codes.c.user_id == user_id if user_id else codes.c.address == address
-        row = self._first(select(func.count().label("many")).where(of, codes.c.at > since))
+        of = [codes.c.at > since]
+        of += [codes.c.user_id == user_id] if user_id else []
+        of += [codes.c.address == address] if address else []
+        row = self._first(select(func.count().label("many")).where(*of))
         return 0 if row is None else int(row.many)
 
 
