@@ -25,10 +25,19 @@ from bascule.domain.pending import (
     same_of,
     scheduled,
 )
-from bascule.domain.policy import Policy, check_policy
+from bascule.domain.policy import Policy, RuleProtocol, check_policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.rules import Conditions, Effect, Rule, Span
-from bascule.domain.stages import Approvers, Because, DueStage, Stage, Vote, united
+from bascule.domain.stages import (
+    Approvers,
+    Because,
+    DueStage,
+    Stage,
+    Vote,
+    covers,
+    met,
+    united,
+)
 from bascule.domain.times import format_utc
 from tests.samples import HOUR, NOW, WEB, asked, ids, machine, policy, request, rule
 
@@ -287,6 +296,45 @@ def test_it_opens_now_and_never_before_its_start() -> None:
     assert opens_at(one, NOW) == NOW
     early = replace(one, starts_at=NOW + HOUR)
     assert (opens_at(early, NOW), opens_at(early, NOW + 2 * HOUR)) == (NOW + HOUR, NOW + 2 * HOUR)
+
+
+def test_what_is_not_tcp_alone_has_a_digest_of_its_own() -> None:
+    one, stages = request(LENGTH), due(BOB)
+    opened = [(machine().uid, 22, "*"), (machine().uid, 53, "UDP")]
+    given = [digest_of(one, [machine()], stages, some) for some in ((), opened[:1], opened)]
+    assert len(set(given)) == 3
+    assert digest_of(one, [machine()], stages, opened[::-1]) == given[-1]
+
+
+@pytest.mark.parametrize(("protocol", "is_told"), [("TCP", False), ("UDP", True), ("*", True)])
+def test_what_is_opened_beyond_tcp_is_told(protocol: RuleProtocol, is_told: bool) -> None:
+    of = policy(rule(protocol=RuleProtocol(protocol)))
+    decision = judged(of, of)
+    assert isinstance(decision, Allowed)
+    assert decision.beyond_tcp == (((machine().uid, 22, protocol),) if is_told else ())
+
+
+def test_a_stage_is_met_by_all_its_yeses() -> None:
+    stages = due(BOB, replace(CAROL, needed=2))
+    assert met(stages, ()) == []
+    assert met(stages, [vote("carol", 1), vote("dave", 1)]) == [stages[1]]
+    assert met(stages, [vote("bob"), vote("carol", 1)]) == [stages[0]]
+
+
+def test_who_agreed_by_a_role_agreed_at_those_machines() -> None:
+    """People who are named are the same everywhere."""
+    role = Stage(Approvers(by_role=True))
+    later = replace(BOB, escalate_after=HOUR, escalate_to=Approvers(by_role=True))
+    here, there = WHY, replace(WHY, machine_id="another")
+    for stage, is_same_elsewhere in ((BOB, True), (role, False), (later, False)):
+        one, other = DueStage(stage, (here,)), DueStage(stage, (there,))
+        both = DueStage(stage, (here, there))
+        assert covers([one], one)
+        assert covers([both], one)
+        assert covers([other], one) is is_same_elsewhere
+        assert covers([one], both) is is_same_elsewhere
+        assert not covers([DueStage(DAVE, (here,))], one)
+    assert not covers([], DueStage(BOB, (here,)))
 
 
 def test_a_start_has_a_digest_of_its_own() -> None:

@@ -224,7 +224,7 @@ def test_another_digest_decides_nothing(office: Office) -> None:
     assert (office.state(one), office.state(other)) == ("waiting", "waiting")
 
 
-def test_reading_decides_nothing_and_crafted_stages_are_ignored(office: Office) -> None:
+def test_reading_decides_nothing_and_crafted_stages_are_refused(office: Office) -> None:
     """A mail scanner follows links; a form names another stage."""
     office.put(stage(users(office.carol)), stage(users(office.bob)))
     request = office.waiting()
@@ -234,6 +234,8 @@ def test_reading_decides_nothing_and_crafted_stages_are_ignored(office: Office) 
         assert answer.status_code in (404, 405)
     body = {"digest": digest, "stage": 2, "number": 2, "stages": []}
     answer = office.bob.call("POST", f"{office.path(request)}/approve", body)
+    assert answer.status_code == 400
+    answer = office.bob.call("POST", f"{office.path(request)}/approve", {"digest": digest})
     assert answer.status_code in (403, 404)
     assert office.state(request) == "waiting"
 

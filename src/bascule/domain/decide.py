@@ -28,7 +28,15 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.limits import check_limits, check_state
 from bascule.domain.machine import Machine, Unable, unable_words
 from bascule.domain.net import PortKey, is_within
-from bascule.domain.policy import Policy, PortRule, cannot_drain_words, drains, missing_for
+from bascule.domain.pending import Opened
+from bascule.domain.policy import (
+    Policy,
+    PortRule,
+    RuleProtocol,
+    cannot_drain_words,
+    drains,
+    missing_for,
+)
 from bascule.domain.request import (
     MAXIMUM_JUSTIFICATION,
     AccessRequest,
@@ -48,6 +56,15 @@ MOST_NAMED = 10  # sources or ports in one sentence
 class Allowed:
     grants: tuple[Grant, ...]
     superseded: tuple[Grant, ...]  # live grants whose place the new ones take
+
+    @property
+    def beyond_tcp(self) -> tuple[Opened, ...]:
+        """What is opened that is not TCP alone."""
+        return tuple(
+            (each.machine_uid, each.number, str(each.protocol))
+            for each in self.grants
+            if each.protocol is not RuleProtocol.TCP
+        )
 
 
 @dataclass(frozen=True, slots=True)

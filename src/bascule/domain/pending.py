@@ -23,6 +23,7 @@ from bascule.sentences import sentence
 MOST_WAITING = 20  # requests of one person, for approval or for their start
 LATEST = timedelta(minutes=5)  # after its start nothing is opened any more (EDGES J9)
 FURTHEST_START = timedelta(days=30)
+Opened = tuple[str, int, str]  # a machine's uid, a port's number, and its rule's protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def begin(
     now: datetime,
     *,
     may_approve_own: bool,
+    beyond_tcp: Sequence[Opened] = (),
 ) -> Pending:
     """It waits for so long, or until an end passes that it asks for, or until its start."""
     fixed = [port.ends_at for port in _ports(request) if port.length is None]
@@ -105,7 +107,7 @@ def begin(
         fixed.append(request.starts_at)
     return Pending(
         request_id=request.id,
-        digest=digest_of(request, machines, stages),
+        digest=digest_of(request, machines, stages, beyond_tcp),
         same=same_of(request),
         waiting_since=now,
         pending_until=min([now + pending_for, *fixed]),
@@ -152,9 +154,10 @@ def judged_again(
     now: datetime,
     *,
     may_approve_own: bool,
+    beyond_tcp: Sequence[Opened] = (),
 ) -> Pending:
     """With the stages that are due now; unchanged where nothing of it is other than before."""
-    digest = digest_of(request, machines, stages)
+    digest = digest_of(request, machines, stages, beyond_tcp)
     if digest == pending.digest:
         return replace(pending, stages=tuple(stages), may_approve_own=may_approve_own)
     return replace(
@@ -206,9 +209,14 @@ def reach_of(request: AccessRequest) -> timedelta | None:
 
 
 def digest_of(
-    request: AccessRequest, machines: Iterable[Machine], stages: Sequence[DueStage]
+    request: AccessRequest,
+    machines: Iterable[Machine],
+    stages: Sequence[DueStage],
+    beyond_tcp: Sequence[Opened] = (),
 ) -> str:
-    """SHA-256 in hex of what an approval approves (EDGES J6)."""
+    """SHA-256 in hex of what an approval approves (EDGES J6). ``beyond_tcp``: what the policy opens
+    there that is not TCP alone.
+    """
     known = {each.id: each for each in machines}
     return _hash(
         {
@@ -224,6 +232,7 @@ def digest_of(
             ],
             "reason": request.justification,
             "stages": [_due(each) for each in stages],
+            **({"beyondTcp": sorted(beyond_tcp)} if beyond_tcp else {}),
             **_start(request),
         }
     )

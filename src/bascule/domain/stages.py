@@ -101,6 +101,21 @@ def first_unmet(stages: Sequence[DueStage], counted: Iterable[Vote]) -> int | No
     return next((n for n, due in enumerate(stages) if given[n] < due.stage.needed), None)
 
 
+def met(stages: Sequence[DueStage], counted: Iterable[Vote]) -> Sequence[DueStage]:
+    """Those that have all the yeses that they need, by these that count."""
+    given = Counter(vote.stage for vote in counted)
+    return [due for n, due in enumerate(stages) if given[n] >= due.stage.needed]
+
+
+def covers(passed: Iterable[DueStage], due: DueStage) -> bool:
+    """Did the same people agree already? By a role they are the same at the same machines alone."""
+    by_role = due.stage.approvers.by_role or due.stage.escalate_to.by_role
+    return any(
+        each.stage == due.stage and (not by_role or {*due.machine_ids} <= {*each.machine_ids})
+        for each in passed
+    )
+
+
 def asked_at(stage: Stage, since: datetime, now: datetime) -> tuple[Approvers, ...]:
     """Who is asked of a stage that has been asked since then."""
     if stage.escalate_after is None or now < since + stage.escalate_after:

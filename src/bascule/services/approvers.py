@@ -7,7 +7,7 @@ membership ran out at its own end still counts; from whom it was taken does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -173,26 +173,47 @@ def dependence(
     ``at`` is when they said yes.
     """
     requestor = request.requestor_id
+    makers = pending.makers | makers_of_program(reader, requestor, now)
     if principal_id == requestor:
         is_person = reader.principal_kind(requestor) is PrincipalKind.USER
         return None if pending.may_approve_own and is_person else "OwnRequest"
-    if principal_id in pending.makers | makers_of_program(reader, requestor, now):
+    if principal_id in makers:
         return "NotIndependent"
-    for _, maker, set_at, is_first in reader.makers_of(Made.PASSWORD, [principal_id]):
-        if maker == requestor and not is_first and set_at > at - SET_LATELY:
-            return "NotIndependent"  # the requestor could sign in as them
-    beside = {each.principal_id: each.at for each in others if each.principal_id != principal_id}
-    for known, _, set_at, is_first in (
-        each
-        for each in reader.makers_of(Made.PASSWORD, [requestor, *beside])
-        if each[1] == principal_id
-    ):
-        if known == requestor:
-            if set_at > min(at, pending.waiting_since) - SET_LATELY:
-                return "NotIndependent"
-        elif not is_first and set_at > min(at, beside[known]) - SET_LATELY:
-            return "NotIndependent"
+    asking = {requestor, *makers}
+    lately = at - SET_LATELY
+    if asking & _could_be(reader, _set_since(reader, {principal_id: lately}), lately):
+        return "NotIndependent"  # who asks could sign in as them
+    asked = min(at, pending.waiting_since) - SET_LATELY
+    beside = {
+        each.principal_id: min(at, each.at) - SET_LATELY
+        for each in others
+        if each.principal_id != principal_id
+    }
+    first = _set_since(reader, dict.fromkeys(asking, asked), with_first=True)
+    others_too = _set_since(reader, beside)
+    if principal_id in _could_be(reader, first | others_too, min([asked, *beside.values()])):
+        return "NotIndependent"  # they could sign in as who asks, or as another approver
     return None
+
+
+def _set_since(
+    reader: MakerReads, since: Mapping[str, datetime], *, with_first: bool = False
+) -> frozenset[str]:
+    """Who set the password of one of these after the moment beside it."""
+    return frozenset(
+        maker
+        for known, maker, at, is_first in reader.makers_of(Made.PASSWORD, since)
+        if at > since[known] and (with_first or not is_first)
+    )
+
+
+def _could_be(reader: MakerReads, makers: frozenset[str], since: datetime) -> frozenset[str]:
+    """These, and who set the password of one of them, and of one of those in turn."""
+    found, new = makers, makers
+    while new:
+        new = _set_since(reader, dict.fromkeys(new, since)) - found
+        found |= new
+    return found
 
 
 def makers_of_program(reader: ProgramReads, principal_id: str, now: datetime) -> frozenset[str]:

@@ -86,6 +86,7 @@ class Waiting:
         if isinstance(decision, Allowed) and request.starts_at is None:
             return found
         stages = decision.stages if isinstance(decision, NeedsApproval) else ()
+        allowed = decision if isinstance(decision, Allowed) else decision.allowed
         state = RequestState.WAITING if stages else RequestState.SCHEDULED
         request = replace(request, state=state, has_waited=True)
         pending = begin(
@@ -95,6 +96,7 @@ class Waiting:
             found.pending_for,
             act.now,
             may_approve_own=may_approve_own(found.approval, stages),
+            beyond_tcp=allowed.beyond_tcp,
         )
         if not stages and request.starts_at is not None:
             pending = scheduled(pending, request.starts_at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
@@ -17,7 +17,7 @@ from bascule.domain.facts.grants import GrantExtended
 from bascule.domain.grant import Grant, extend_to
 from bascule.domain.lifecycle import STATES, RequestState, StatusReason
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
-from bascule.domain.stages import Stage
+from bascule.domain.stages import DueStage, covers, met
 from bascule.domain.times import format_utc
 from bascule.errors import (
     Conflict,
@@ -99,13 +99,14 @@ def extend(
     ends_at: datetime,
     ends_at_text: str,
     subject: Subject,
+    length: timedelta | None = None,
 ) -> Denied | None:
     """Move the end of every live grant of a request, decided like a new request; or the denial.
 
     Only the requestor may extend, and only where they may still ask. All grants are decided
     before any is moved. The new end is at most now + the rule's maximum, and not earlier than the present
-    one of any of them. Raises NotFound, Forbidden, and Conflict when nothing is live, or when
-    an end would come earlier.
+    one of any of them. ``length``: the end was given as so long from now, which a ticket's answer is bound to.
+    Raises NotFound, Forbidden, and Conflict when nothing is live, or when an end would come earlier.
     """
     request = tx.request(request_id)
     if request is not None and request.requestor_id != subject.principal_id:
@@ -135,7 +136,7 @@ def extend(
     guards, unable, knows, cannot_drain = said_by_hosts(tx, [grant.machine_uid for grant in live])
 
     def until_then(grant: Grant) -> RequestedMachine:
-        port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text)
+        port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text, length=length)
         return RequestedMachine(grant.machine_id, (port,))
 
     again = replace(request, machines=tuple(until_then(grant) for grant in live))
@@ -184,21 +185,21 @@ def extend(
     return None
 
 
-def _passed_stages(tx: ExtendWrites, request: AccessRequest) -> frozenset[Stage]:
+def _passed_stages(tx: ExtendWrites, request: AccessRequest) -> Sequence[DueStage]:
     """The stages that approved it; none where nobody had to."""
     pending = tx.pendings_of([request.id]).get(request.id) if request.has_waited else None
-    return frozenset() if pending is None else frozenset(each.stage for each in pending.stages)
+    return () if pending is None else met(pending.stages, pending.named())
 
 
 def _approved_already(
-    grant: Grant, ends_at: datetime, decision: Decision, passed: frozenset[Stage]
+    grant: Grant, ends_at: datetime, decision: Decision, passed: Sequence[DueStage]
 ) -> Decision:
     """Allowed where this end was approved with the request, by all who would have to approve it now."""
     if (
         isinstance(decision, NeedsApproval)
         and grant.approved_until is not None
         and ends_at <= grant.approved_until
-        and {each.stage for each in decision.stages} <= passed
+        and all(covers(passed, each) for each in decision.stages)
     ):
         return decision.allowed
     return decision

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bascule.domain.due import Approval, reading_tickets
 from bascule.domain.machine import Machine
 from bascule.domain.pending import asked_json, opens_at
-from bascule.domain.request import AccessRequest
+from bascule.domain.request import MAXIMUM_JUSTIFICATION, AccessRequest
 from bascule.domain.tickets import Answered, Question, TicketAnswer, question, ticket_of
 from bascule.services.act import Act
 from bascule.services.tickets import TicketsNeeded
@@ -30,6 +30,8 @@ class Tickets:
         self, approval: Approval, request: AccessRequest, machines: Sequence[Machine], act: Act
     ) -> tuple[Approval, bool]:
         """With the answers that count; is one missing? Raises TicketsNeeded where it may be asked for."""
+        if len(self.asked.justification or "") > MAXIMUM_JUSTIFICATION:
+            return approval, False  # it is refused for that: nobody is sent it
         found: dict[str, Answered] = {}
         missing: list[Question] = []
         known = {each.digest: each for each in self.before}

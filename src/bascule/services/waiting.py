@@ -34,7 +34,7 @@ from bascule.domain.pending import (
 )
 from bascule.domain.request import AccessRequest, kept_reasons
 from bascule.domain.runs import BOUND
-from bascule.domain.stages import Vote
+from bascule.domain.stages import Vote, covers, met
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, NotFound, Problem
 from bascule.interfaces.runs import RunWrites
@@ -111,6 +111,7 @@ def reconsider(
             decision.stages,
             act.now,
             may_approve_own=may_approve_own(judged.approval, decision.stages),
+            beyond_tcp=decision.allowed.beyond_tcp,
         )
         counted = counted_votes(tx, request, pending, act.now)
         if pending.asked(counted) is not None:
@@ -234,8 +235,8 @@ def _open(
     if isinstance(decision, Denied):
         return _not_allowed(tx, act, request, pending, decision.reasons)
     if isinstance(decision, NeedsApproval) and _shortens(counted):
-        passed = {each.stage for each in pending.stages}
-        if not {each.stage for each in decision.stages} <= passed:
+        passed = met(pending.stages, counted)
+        if not all(covers(passed, each) for each in decision.stages):
             shorter = sentence(
                 "Shortened, it needs the approval of others. Ask for the shorter time."
             )

@@ -235,7 +235,9 @@ async def extend(call: CurrentCall, request_id: str, body: ExtendBody) -> Respon
 
     def work(tx: Transaction, act: Act) -> tuple[RequestView | None, Denied | None]:
         end = body.end(act.now)
-        denied = live_requests.extend(tx, act, request_id.lower(), end.at, end.text, call.subject)
+        denied = live_requests.extend(
+            tx, act, request_id.lower(), end.at, end.text, call.subject, body.duration
+        )
         return view_request(tx, request_id.lower(), act.now, call.subject), denied
 
     view, denied = await call.perform(work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from bascule.api.wire.fields import Body, Duration, EndTime, LongText, Text
+from bascule.api.wire.fields import Duration, EndTime, LongText, StrictBody, Text
 from bascule.domain.stages import Because
 from bascule.domain.tickets import Answered
 from bascule.domain.times import format_duration, format_utc
@@ -19,7 +19,7 @@ from bascule.services.approval_views import (
 from bascule.services.approving import Yes
 
 
-class ApproveBody(Body):
+class ApproveBody(StrictBody):
     digest: Text
     duration: Duration | None = None
     end_time_utc: EndTime | None = None
@@ -30,11 +30,11 @@ class ApproveBody(Body):
         return Yes(self.digest, self.duration, None if end is None else end.at, self.note or "")
 
 
-class ReviewBody(Body):
+class ReviewBody(StrictBody):
     note: LongText
 
 
-class DenyBody(Body):
+class DenyBody(StrictBody):
     digest: Text
     reason: LongText
 

@@ -43,6 +43,12 @@ class Body(BaseModel):
         return field in self.model_fields_set
 
 
+class StrictBody(Body):
+    """One whose unknown fields are refused: one that is misspelt could be what narrows it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
 class Instant(NamedTuple):
     """An instant with the caller's own spelling, which is echoed (CONTRACT 1.6.7)."""
 

@@ -25,6 +25,7 @@ from bascule.api.wire.fields import (
     LongText,
     MachineId,
     PortNumber,
+    StrictBody,
     Truth,
     refuse,
 )
@@ -84,7 +85,7 @@ class InitiateMachineBody(Body):
     ports: list[InitiatePortBody] = Field(max_length=MOST_PORTS)
 
 
-class InitiateExtras(Body):
+class InitiateExtras(StrictBody):
     """Of a request's ``bascule`` object."""
 
     emergency: Truth | None = None

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from bascule.api.wire.fields import (
     Body,
@@ -22,6 +21,7 @@ from bascule.api.wire.fields import (
     LongText,
     PortNumber,
     Prefix,
+    StrictBody,
     Text,
     Truth,
     field_of,
@@ -100,12 +100,6 @@ Secret = Annotated[str, *field_of(_secret, "string")]
 Clock = Annotated[int, *field_of(_clock, "string", examples=["08:30"])]
 Day = Annotated[int, *field_of(_day, "string", enum=list(DAYS))]
 RuleEffect = Annotated[Effect, *field_of(_effect, "string", enum=list(Effect))]
-
-
-class StrictBody(Body):
-    """Unknown fields are refused."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
 class ApproversBody(StrictBody):

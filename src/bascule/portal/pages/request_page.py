@@ -138,7 +138,7 @@ async def extend(visit: CurrentVisit, request_id: str) -> Response:
             _readable(tx, visit, request_id)
             ends_at = act.now + span
             return live_requests.extend(
-                tx, act, request_id.lower(), ends_at, format_utc(ends_at), visit.subject
+                tx, act, request_id.lower(), ends_at, format_utc(ends_at), visit.subject, span
             )
 
         denied = await visit.perform(work)
