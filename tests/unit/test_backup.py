@@ -54,7 +54,7 @@ KEPT = {
     *("exposure_spans", "exposure_steps", "external_identities", "grant_transitions", "grants"),
     *("groups", "held_rules", "identity_providers", "installation", "knock_hours", "knocks"),
     *("known_networks", "listed_machines", "machine_generations", "machines", "mail_choices"),
-    "warned_grants",
+    *("warned_grants", "warned_starts"),
     "memberships",
     *("passkeys", "passwords", "plans", "point_lines", "policies", "policy_generations"),
     *("policy_machines", "policy_ports", "public_ports", "recent_window", "record_clock"),

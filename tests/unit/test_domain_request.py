@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from bascule.domain.lifecycle import RequestState
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import (
     LONGEST_REASON,
+    LONGEST_WARNING,
     MAXIMUM_JUSTIFICATION,
     MOST_KEPT,
     MOST_REASONS,
@@ -48,3 +52,21 @@ def test_a_large_one_is_cut() -> None:
     assert {len(p.sources) for m in kept.machines for p in m.ports} == {MOST_KEPT}
     assert len(kept.justification or "") == MAXIMUM_JUSTIFICATION
     assert [len(each.message) for each in kept.reasons] == [LONGEST_REASON] * MOST_REASONS
+
+
+@pytest.mark.parametrize(
+    ("ahead", "before"),
+    [(timedelta(hours=9), LONGEST_WARNING), (timedelta(minutes=20), timedelta(minutes=2))],
+)
+def test_a_start_is_near_five_minutes_or_a_tenth_before_it_and_not_at_it(
+    ahead: timedelta, before: timedelta
+) -> None:
+    waits = request(asked(22))
+    at = waits.started_at + ahead
+    waits = replace(waits, state=RequestState.SCHEDULED, starts_at=at)
+    moment = timedelta(microseconds=1)
+    near = [at - before - moment, at - before, at - moment, at]
+    assert [waits.is_starting_soon(each) for each in near] == [False, True, True, False]
+    for other in set(RequestState) - {RequestState.SCHEDULED}:
+        assert not replace(waits, state=other).is_starting_soon(at - moment)
+    assert not replace(waits, starts_at=None).is_starting_soon(at - moment)

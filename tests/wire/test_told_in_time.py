@@ -12,17 +12,37 @@ import pytest
 
 from bascule.domain.delivery import Form, Sink, parse_target
 from bascule.domain.mail import MailChoice
+from bascule.domain.times import format_utc
+from bascule.errors import BasculeError
 from bascule.services import mail
+from bascule.services.act import Act
 from bascule.services.mail import mail_parcel
 from bascule.services.seal import seal_all
-from bascule.services.warnings import warn_requestors
+from bascule.services.warnings import warn_of_starts, warn_requestors, warn_round
 from tests.wire.approval_world import Human, Office, stage, users
-from tests.wire.house import House
+from tests.wire.house import JIT, House
 
 
 @pytest.fixture
 def office(house: House) -> Office:
     return Office(house)
+
+
+STARTS_SOON = "AccessStartsSoon"
+
+
+def scheduled_for(office: Office, minutes: int) -> str:
+    """The id of a request of Alice's that opens in so many minutes."""
+    office.put()
+    start = format_utc(office.house.clock.now() + timedelta(minutes=minutes))
+    port = {"number": 22, "duration": "PT30M", "allowedSourceAddressPrefix": "203.0.113.9"}
+    body = {
+        "virtualMachines": [{"id": office.house.machine("web-1"), "ports": [port]}],
+        "bascule": {"startTimeUtc": start},
+    }
+    answer = office.alice.call("POST", f"{office.house.policy('default')}/initiate", body, JIT)
+    assert answer.json()["bascule"]["state"] == "scheduled", answer.text
+    return str(answer.json()["bascule"]["requestId"])
 
 
 def wants_mail(office: Office, *people: Human, **more: Any) -> None:
@@ -198,3 +218,79 @@ def test_nothing_is_recorded_for_those_who_did_not_choose_it(office: Office) -> 
     wants_mail(office, office.alice, ending=True, address="")
     assert office.house.do(warn_requestors) == 0, "they want no mail any more"
     assert events(office, "GrantEndsSoon") == []
+
+
+@pytest.mark.parametrize(("minutes", "before"), [(180, 300), (20, 120)])
+def test_a_start_is_told_once_five_minutes_before_or_a_tenth(
+    office: Office, minutes: int, before: int
+) -> None:
+    """To its requestor, where they chose it; and in any case on record, for chats."""
+    wants_mail(office, office.alice, ending=True)
+    wants_mail(office, office.bob, office.carol, ending=True)
+    request = scheduled_for(office, minutes)
+    office.pass_time(minutes * 60 - before - 1)
+    assert office.house.do(warn_of_starts) == 0
+    office.pass_time(1)
+    assert office.house.do(warn_of_starts) == 1
+    assert office.house.do(warn_of_starts) == 0, "once"
+    (told,) = events(office, STARTS_SOON)
+    assert told.record["data"]["request_id"] == request
+    assert heard(office, STARTS_SOON) == ["alice"]
+    wants_mail(office, office.alice)
+    assert heard(office, STARTS_SOON) == [], "not chosen"
+    wants_mail(office, office.alice, ending=True)
+    office.pass_time(before)
+    assert heard(office, STARTS_SOON) == [], "a relay was away: it is over"
+    assert office.house.do(warn_of_starts) == 0
+
+
+def test_of_a_start_that_will_not_come_nobody_is_told(office: Office) -> None:
+    """Withdrawn before or after the event; about to be judged anew; or not allowed any more."""
+    wants_mail(office, office.alice, ending=True)
+    withdrawn = scheduled_for(office, 60)
+    assert office.alice.call("POST", f"{office.path(withdrawn)}/revoke").status_code < 300
+    office.pass_time(3400)
+    assert office.house.do(warn_of_starts) == 0
+    late = scheduled_for(office, 60)
+    office.pass_time(3400)
+    assert office.house.do(warn_of_starts) == 1
+    assert heard(office, STARTS_SOON) == ["alice"]
+    assert office.alice.call("POST", f"{office.path(late)}/revoke").status_code < 300
+    assert heard(office, STARTS_SOON) == [], "withdrawn since"
+    doubtful = scheduled_for(office, 60)
+    office.pass_time(3400)
+    office.put(
+        stage(users(office.bob)),
+        rules=[{"name": "never", "effect": "deny", "conditions": {"ports": [22]}}],
+    )
+    assert office.house.do(warn_of_starts) == 0, doubtful
+    office.house.sweep()
+    assert office.house.do(warn_of_starts) == 0
+    assert len(events(office, STARTS_SOON)) == 1
+
+
+def test_two_rounds_at_once_tell_a_start_once(office: Office) -> None:
+    """Two servers, or the one before and the one after a restart."""
+    scheduled_for(office, 60)
+    office.pass_time(3400)
+
+    async def both() -> None:
+        services = office.house.services
+        await asyncio.gather(warn_round(services), warn_round(services))
+        await warn_round(services)
+
+    asyncio.run(both())
+    assert len(events(office, STARTS_SOON)) == 1
+
+
+def test_who_read_before_another_told_cannot_tell_again(office: Office) -> None:
+    """The mark and the event are one transaction, and there is one mark of a request."""
+    request = scheduled_for(office, 60)
+    office.pass_time(3400)
+    office.house.do(warn_of_starts)
+
+    def again(tx: Any, _: Act) -> None:
+        tx.note_start_warned(request)
+
+    with pytest.raises(BasculeError):
+        office.house.do(again)

@@ -27,7 +27,9 @@ Examples:
 @click.option("--asked/--no-asked", default=None, help="Of requests that wait for your approval.")
 @click.option("--own/--no-own", default=None, help="Of what becomes of your own requests.")
 @click.option(
-    "--ending/--no-ending", default=None, help="That access of your own ends soon (5 minutes)."
+    "--ending/--no-ending",
+    default=None,
+    help="That access of your own starts or ends soon (5 minutes).",
 )
 @click.option("--language", type=click.Choice(["en", "fr"]), help="Language of the texts.")
 @click.option("--off", is_flag=True, help="Want no mail.")
@@ -97,5 +99,5 @@ def mail(
 def _of(found: api.Mail) -> str:
     wanted = ["requests that wait for you"] if found.asked else []
     wanted += ["your own requests"] if found.own else []
-    wanted += ["the end of your access"] if found.ending else []
+    wanted += ["the start and the end of your access"] if found.ending else []
     return " and ".join(wanted) or "nothing"

@@ -97,6 +97,7 @@ CHAT_KINDS = (
     "AccessLapsed",
     "AccessWithdrawn",
     "AccessEscalated",
+    "AccessStartsSoon",
     "RulesLoosened",
     "InstallationRestored",
     "GrantOpened",

@@ -36,7 +36,7 @@ class MailChoice:
     language: str  # of the texts: en, fr
     asked: bool  # of requests that wait for their approval
     own: bool  # of what becomes of their own requests
-    ending: bool = False  # that access of their own ends soon
+    ending: bool = False  # that access of their own starts or ends soon
     previous: str = ""  # the address before
     previous_until: datetime | None = None  # it hears too, until then
 

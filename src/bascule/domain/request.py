@@ -15,6 +15,7 @@ from bascule.domain.lifecycle import RequestState
 from bascule.domain.net import AddressPrefix
 from bascule.errors import Problem
 
+LONGEST_WARNING = timedelta(minutes=5)  # before a start; of a near one a tenth
 MAXIMUM_JUSTIFICATION = 1024  # characters
 MOST_REASONS = 20  # of one refusal, kept and answered
 LONGEST_REASON = 500  # characters kept
@@ -63,6 +64,13 @@ class AccessRequest:
         None  # of the second factor, when it was asked for; None: not known
     )
     starts_at: datetime | None = None  # when it is to open; None: as soon as it may
+
+    def is_starting_soon(self, now: datetime) -> bool:
+        """Is it scheduled, and so near its start that its requestor is told? At the start it is over."""
+        at = self.starts_at
+        if at is None or self.state is not RequestState.SCHEDULED:
+            return False
+        return at - min(LONGEST_WARNING, (at - self.started_at) / 10) <= now < at
 
     @property
     def is_refused(self) -> bool:

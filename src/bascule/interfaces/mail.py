@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bascule.domain.grant import Grant
 from bascule.domain.mail import MailChoice, Unconfirmed
+from bascule.domain.request import AccessRequest
 
 
 class MailReads(Protocol):
@@ -28,6 +29,10 @@ class MailReads(Protocol):
 
     def grants_to_warn_of(self, now: datetime, limit: int = 100) -> Sequence[Grant]:
         """Open ones that end soon, whose requestor wants to hear of that and was not told of that end."""
+        ...
+
+    def requests_to_warn_of(self, now: datetime, limit: int = 100) -> Sequence[AccessRequest]:
+        """Scheduled ones that start soon, of which nobody was told that yet; none that is to be judged anew."""
         ...
 
     def unconfirmed(self, user_id: str) -> Unconfirmed | None: ...
@@ -56,4 +61,8 @@ class MailWrites(MailReads, Protocol):
 
     def note_warned(self, grant: Grant) -> None:
         """Its requestor was told of its end as it is now."""
+        ...
+
+    def note_start_warned(self, request_id: str) -> None:
+        """It was told of it that it starts soon; for the first time, or the transaction fails."""
         ...

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from bascule.domain.chain import Link
@@ -39,6 +40,7 @@ _TITLES: Mapping[str, str] = {
     "EmergencyAccess": msgid("Emergency access used"),
     "EmergencyReviewed": msgid("Emergency access reviewed"),
     "RulesLoosened": msgid("Rules of access loosened"),
+    "AccessStartsSoon": msgid("Access starts soon"),
     "GrantOpened": msgid("Port open"),
     "GrantEndsSoon": msgid("Access ends soon"),
     "GrantFailed": msgid("Port did not open"),
@@ -56,8 +58,12 @@ _FIELDS: Mapping[str, str] = {
     "asked": msgid("Asked"),
     "pending_until": msgid("Waits until"),
     "asked_since": msgid("Asked since"),
+    "starts_at": msgid("Starts at"),
     "ends_at": msgid("Ends at"),
 }
+
+
+STARTS_SOON = "AccessStartsSoon"
 
 
 class Said(NamedTuple):
@@ -86,6 +92,14 @@ def said_of(link: Link, request: AccessRequest | None) -> Said:
     title = _TITLES.get(record["kind"]) or kind_of_record(record).display
     path = f"/portal/requests/{request.id}" if request is not None else ""
     return Said(title, tuple((label, one_line(text)) for label, text in facts), path)
+
+
+def is_over(link: Link, request: AccessRequest | None, now: datetime) -> bool:
+    """Is it no longer true, and of no use? A start that was withdrawn, lapsed, or has come: a receiver may
+    have been away until then.
+    """
+    is_start = link.record["kind"] == STARTS_SOON
+    return is_start and (request is None or not request.is_starting_soon(now))
 
 
 def chat_parcel(link: Link, request: AccessRequest | None, form: Form, portal: str) -> Parcel:

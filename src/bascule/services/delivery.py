@@ -51,7 +51,7 @@ from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.record import ChainReads, EventWrites
 from bascule.services.act import Act, Services, new_id
-from bascule.services.chat import chat_parcel
+from bascule.services.chat import chat_parcel, is_over
 from bascule.services.cloudevents import webhook_parcel
 from bascule.services.duties import DELIVERING
 from bascule.services.mail import MailEventReads, mail_parcel
@@ -150,7 +150,7 @@ def next_step(
         return Step(sink, progress, Stretch(through), None)
     stretch = Stretch(through, wanted[-1].position, len(wanted))
     parcel = _parcel(reader, sink, wanted, now, way)
-    return Step(sink, progress, stretch, parcel if parcel.messages else None)  # nobody wants mail
+    return Step(sink, progress, stretch, parcel if parcel.messages else None)  # nobody wants it
 
 
 def _wanted(
@@ -195,6 +195,8 @@ def _parcel(
     if sink.form in CHATS:  # one a call: batches are refused
         wanted = str(links[0].record["data"].get("request_id", ""))
         request = reader.request(wanted) if wanted else None
+        if is_over(links[0], request, now):
+            return Parcel(())
         return chat_parcel(links[0], request, sink.form, way.portal)
     if sink.target.kind is SinkKind.WEBHOOK:
         secrets = reader.sink_secrets(sink.id)

@@ -36,7 +36,7 @@ from bascule.domain.times import parse_instant
 from bascule.interfaces.delivery import Parcel
 from bascule.interfaces.mail import MailReads
 from bascule.services.approvers import ApproverReads, entitled, why_not
-from bascule.services.chat import Said, said_of
+from bascule.services.chat import STARTS_SOON, Said, is_over, said_of
 from bascule.services.rights import all_roles, rights_of
 from bascule.words import Words, msgid
 
@@ -59,7 +59,7 @@ OWNERS = frozenset({"EmergencyAccess"})  # owners of its machines, whatever mail
 ALONE = frozenset(  # never put together (EDGES J11)
     {"AccessSelfApproved", "EmergencyAccess", "RulesLoosened", "InstallationRestored"}
 )
-ENDS_SOON = "GrantEndsSoon"  # the requestor, who chose it
+SOON = frozenset({"GrantEndsSoon", STARTS_SOON})  # the requestor, who chose it
 MOST_ALONE = 5  # messages of one look for one address
 _ASKED = msgid("Your approval is needed")
 _LINK = msgid("Open the request in Bascule")
@@ -89,6 +89,8 @@ def mail_parcel(
     for link in links:
         wanted = str(link.record["data"].get("request_id", ""))
         request = reader.request(wanted) if wanted else None
+        if is_over(link, request, now):
+            continue
         letters = (
             [_Letter(target.path, "en", is_asked=False)]
             if target.transport is Transport.MAILTO
@@ -120,11 +122,11 @@ def _people(
         return []
     kind = link.record["kind"]
     letters: dict[str, _Letter] = {}
-    if _is_turn(link) or kind == ENDS_SOON:
+    if _is_turn(link) or kind in SOON:
         own = reader.mail_choice(request.requestor_id)
         user = reader.user(request.requestor_id)
         if own is not None and user is not None and user.is_enabled:
-            is_wanted = _is_ahead(link, now) and own.ending if kind == ENDS_SOON else own.own
+            is_wanted = _is_ahead(link, now) and own.ending if kind in SOON else own.own
             letters |= _letters(own, now, is_asked=False) if is_wanted else {}
     pending = reader.pendings_of([request.id]).get(request.id) if kind in ASKS else None
     if pending is not None and pending.decided_at is None:
@@ -147,8 +149,9 @@ def _is_owner(reader: MailEventReads, user_id: str, request: AccessRequest, now:
 
 
 def _is_ahead(link: Link, now: datetime) -> bool:
-    """A relay may have been away until the end."""
-    return now < parse_instant(link.record["data"]["ends_at"])
+    """A relay may have been away until the end. Of a start, see ``is_over``."""
+    ends_at = link.record["data"].get("ends_at")
+    return ends_at is None or now < parse_instant(ends_at)
 
 
 def _letters(choice: MailChoice, now: datetime, *, is_asked: bool) -> dict[str, _Letter]:

@@ -12,15 +12,20 @@ from sqlalchemy import Row, bindparam, delete, func, or_, select
 from bascule.domain.grant import LONGEST_WARNING, Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.mail import MailChoice, Unconfirmed
+from bascule.domain.request import LONGEST_WARNING as LONGEST_BEFORE_START
+from bascule.domain.request import AccessRequest
 from bascule.interfaces.approvals import AskedBy
 from bascule.store import tables
 from bascule.store.grants import GrantReads
+from bascule.store.requests import request_of_row
 from bascule.store.tables import access
 from bascule.store.tables.approvals import approval_asked as asked
+from bascule.store.tables.approvals import approvals as waiting
 from bascule.store.tables.mail import mail_choices as t
 from bascule.store.tables.mail import mail_codes_asked as codes
 from bascule.store.tables.mail import mail_unconfirmed as unconfirmed
 from bascule.store.tables.mail import warned_grants as warned
+from bascule.store.tables.mail import warned_starts
 
 _ENABLED = (
     select(t)
@@ -70,6 +75,20 @@ _ENDING = (
     .order_by(_grants.ends_at, _grants.sequence)
 )
 
+_STARTING = (
+    select(tables.requests)
+    .join(waiting, waiting.c.request_id == tables.requests.c.id)
+    .outerjoin(warned_starts, warned_starts.c.request_id == waiting.c.request_id)
+    .where(
+        waiting.c.opens_at > _NOW,
+        waiting.c.opens_at <= bindparam("until", type_=waiting.c.opens_at.type),
+        waiting.c.is_due.is_(False),  # it is judged anew first, and may lapse
+        waiting.c.is_to_ask.is_(False),
+        warned_starts.c.request_id.is_(None),
+    )
+    .order_by(waiting.c.opens_at, waiting.c.request_id)
+)
+
 
 class MailReads(GrantReads):
     __slots__ = ()
@@ -91,6 +110,11 @@ class MailReads(GrantReads):
         near = {"now": now, "until": now + LONGEST_WARNING}
         found = [grant for _, grant in self._grants(_ENDING, near)]
         return [grant for grant in found if grant.warned_at <= now][:limit]
+
+    def requests_to_warn_of(self, now: datetime, limit: int = 100) -> Sequence[AccessRequest]:
+        near = {"now": now, "until": now + LONGEST_BEFORE_START}
+        found = [request_of_row(row) for row in self._all(_STARTING, near)]
+        return [request for request in found if request.is_starting_soon(now)][:limit]
 
     def unconfirmed(self, user_id: str) -> Unconfirmed | None:
         row = self._first(select(unconfirmed).where(unconfirmed.c.user_id == user_id))
@@ -133,6 +157,9 @@ class MailWrites(MailReads):
 
     def note_warned(self, grant: Grant) -> None:
         self._put(warned, {"grant_id": grant.id}, {"ends_at": grant.ends_at})
+
+    def note_start_warned(self, request_id: str) -> None:
+        self._run(warned_starts.insert(), {"request_id": request_id})
 
 
 def _choice(row: Row[Any]) -> MailChoice:

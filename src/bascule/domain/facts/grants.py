@@ -220,6 +220,21 @@ class AccessScheduled(Fact):
     starts_at: Text
 
 
+@fact(
+    "Bascule.Access/accessRequests/warn/action",
+    "Warn before access request starts",
+    Activity.OTHER,
+)
+class AccessStartsSoon(Fact):
+    """What is scheduled opens within minutes, unless it is refused then. Recorded once of each request."""
+
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    requestor: Text
+    starts_at: Text
+
+
 @fact("Bascule.Access/accessRequests/start/action", "Start access request", Activity.UPDATE)
 class AccessStarted(Fact):
     """What was scheduled was judged again, and opens."""

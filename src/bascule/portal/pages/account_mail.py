@@ -25,7 +25,7 @@ LONGEST_CODE = 20
 WISHES = (
     ("asked", msgid("Requests that wait for my approval")),
     ("own", msgid("What becomes of my own requests")),
-    ("ending", msgid("That access of mine ends soon")),
+    ("ending", msgid("That access of mine starts or ends soon")),
 )
 
 

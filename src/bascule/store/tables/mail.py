@@ -29,6 +29,13 @@ warned_grants = Table(
     Column("ends_at", Instant, nullable=False),
 )
 
+# Of which scheduled requests it was told that they start soon.
+warned_starts = Table(
+    "warned_starts",
+    metadata,
+    Column("request_id", Key, ForeignKey("requests.id", ondelete="CASCADE"), primary_key=True),
+)
+
 # Addresses that people gave and did not confirm yet.
 mail_unconfirmed = Table(
     "mail_unconfirmed",
