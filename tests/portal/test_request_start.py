@@ -12,7 +12,7 @@ from bascule.domain.ids import is_guid
 from bascule.domain.request import AccessRequest
 from tests.portal.asking import ask, filled, form_path, guard, live, put_policy
 from tests.portal.visiting import Person, owner, text_of
-from tests.wire.house import CALLER, House, port_rule
+from tests.wire.house import CALLER, JIT, House, port_rule
 
 # Is an address the server's own? It is asked of the kernel, by binding to it.
 pytestmark = pytest.mark.sockets
@@ -224,3 +224,53 @@ def test_an_extension_offers_what_was_approved(house: House, olga: Person) -> No
     shown = olga.page(f"/portal/requests/{request_id}")
     assert "as was approved with its extensions" in text_of(shown)
     assert f'action="{path}"' not in shown
+
+
+# -- the lists ---------------------------------------------------------------------------
+
+
+def test_what_is_scheduled_is_listed_by_day_and_start(house: House, olga: Person) -> None:
+    tab = "/portal/approvals?tab=scheduled"
+    assert "Nothing is scheduled" in text_of(olga.page(tab))
+    assert "Rien n’est programmé" in text_of(olga.page(tab, language="fr"))
+    starts = [("2030-01-03", "07:00"), ("2030-01-02", "23:59"), ("2030-01-02", "00:00")]
+    asked = [ask(olga, house, **later(day, time)) for day, time in starts]
+    for page in (tab, "/portal/open"):
+        html = olga.page(page)
+        body = re.search(r"<tbody data-by-day>.*?</tbody>", html, re.DOTALL)
+        assert body
+        rows = [
+            text_of(each)[:5] if 'class="day"' not in each else text_of(each)
+            for each in re.findall(r"<tr.*?</tr>", body[0], re.DOTALL)
+        ]
+        assert rows == ["2030-01-02", "00:00", "23:59", "2030-01-03", "07:00"]
+        assert "Days and times are in the time zone UTC ." in text_of(html)
+        assert all(f'id="scheduled-{each}"' in html for each in asked)
+    assert live(house) == []
+
+
+def test_what_is_scheduled_is_listed_to_whoever_may_see_it(house: House, olga: Person) -> None:
+    request_id = ask(olga, house, **later(), justification="a secret reason")
+    nora = Person(house, "nora@example.com")
+    html = nora.page("/portal/approvals?tab=scheduled")
+    assert request_id not in html
+    assert "a secret reason" not in html
+    assert request_id in owner(house, "other@example.com").page("/portal/approvals?tab=scheduled")
+
+
+def test_extensions_that_nobody_approved_are_said_to_have_changed_nothing(
+    house: House, olga: Person
+) -> None:
+    request_id = initiated(house, upTo="PT1H")
+    assert "Nobody had to approve this" in text_of(olga.page(f"/portal/requests/{request_id}"))
+    plain = initiated(house)
+    assert "Nobody had to approve this" not in text_of(olga.page(f"/portal/requests/{plain}"))
+
+
+def initiated(house: House, **port: str) -> str:
+    """By the program that set the house up, for ten minutes."""
+    asked = {"number": 22, "allowedSourceAddressPrefix": "192.0.2.7", "duration": "PT10M", **port}
+    body = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [asked]}]}
+    answer = house.call("POST", f"{house.policy()}/initiate", body, JIT)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["bascule"]["requestId"])

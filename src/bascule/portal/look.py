@@ -188,13 +188,13 @@ def icon(name: str, label: str = "") -> Markup:
     )
 
 
-_FORMS = {"date": "%Y-%m-%d", "time": "%H:%M", "second": "%Y-%m-%d %H:%M:%S"}
+_FORMS = {"date": "%Y-%m-%d", "day": "%Y-%m-%d", "time": "%H:%M", "second": "%Y-%m-%d %H:%M:%S"}
 
 
 def at(instant: datetime | None, form: str = "datetime") -> Markup:
     """An instant: UTC as it comes, the viewer's zone once the script has run, UTC on hover.
 
-    ``form`` is datetime, second, date, time or relative.
+    ``form`` is datetime, second, date, day, time or relative.
     """
     if instant is None:
         return Markup("<span class=none>—</span>")

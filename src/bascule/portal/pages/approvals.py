@@ -1,4 +1,5 @@
-"""Approvals: requests that wait for the visitor, their own that wait or waited, and what they decided.
+"""Approvals: requests that wait for the visitor, their own that wait or waited, what they decided, and what
+is to open later, as far as they may see it.
 
 All of it is the visitor's own affair, so that it takes no right: who is asked, asked for it, or has
 answered may see it. Answers are given on the request's own page (``request_answers``).
@@ -23,6 +24,7 @@ from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces.store import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.pages.open_now import scheduled_seen
 from bascule.portal.spans import words_of
 from bascule.services.approvers import approver_of
 from bascule.services.emergencies import may_review
@@ -38,6 +40,7 @@ LOOKED_AT_ONCE, MOST_LOOKED_AT = 200, 1000  # of one's own requests, to find tho
 TABS = (
     ("waiting", msgid("Waiting for me")),
     ("mine", msgid("Mine")),
+    ("scheduled", msgid("Scheduled")),
     ("decided", msgid("Decided by me")),
     ("emergencies", msgid("Emergencies")),
 )
@@ -72,6 +75,9 @@ async def show_approvals(visit: CurrentVisit) -> Response:
     tab = given if given in [name for name, _ in TABS] else "waiting"
     if tab == "emergencies":
         return await _show_emergencies(visit)
+    if tab == "scheduled":
+        found = await visit.read(lambda reader: scheduled_seen(reader, visit))
+        return visit.show("scheduled.html", requests=found, tabs_shown=_tabs(visit, tab))
     after = _place(query.get("after", ""))
     rows, is_more = await visit.read(lambda reader: _rows(reader, visit, tab, after))
     last = rows[-1].request if rows and is_more else None

@@ -45,6 +45,7 @@ LOOKED_AT_ONCE, MOST_LOOKED_AT = 400, 2000  # grants, to find those
 LONGEST_TEXT = 200
 REFUSED_FOR, MOST_REFUSED = timedelta(days=7), 10  # requests that the page lists
 MOST_WAITING = 20
+MOST_SCHEDULED = 200  # that are looked at, to list the next ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ async def show_open(visit: CurrentVisit) -> Response:
     )
     refused = await visit.read(lambda reader: _refused(reader, visit))
     waiting = await visit.read(lambda reader: _waiting(reader, visit))
-    scheduled = await visit.read(lambda reader: _scheduled(reader, visit))
+    scheduled = await visit.read(lambda reader: scheduled_seen(reader, visit))
     sized = turn.first.said
     return visit.show(
         "open.html",
@@ -97,7 +98,7 @@ async def show_open(visit: CurrentVisit) -> Response:
         ended=ended,
         refused=refused,
         waiting=waiting,
-        scheduled=scheduled,
+        scheduled=scheduled[:MOST_WAITING],
         wanted=wanted,
         by=wanted.order.value,
         size=turn.size,
@@ -120,9 +121,9 @@ def _waiting(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
     return _newest(reader, visit, RequestState.WAITING, None, MOST_WAITING)
 
 
-def _scheduled(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
-    """By their start."""
-    found = _newest(reader, visit, RequestState.SCHEDULED, None, MOST_WAITING)
+def scheduled_seen(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
+    """Those that the visitor may see, by their start."""
+    found = _newest(reader, visit, RequestState.SCHEDULED, None, MOST_SCHEDULED)
     return sorted(found, key=lambda each: (each.starts_at or each.started_at, each.id))
 
 

@@ -75,6 +75,12 @@ class Shown:
         return self.view.request.state is RequestState.SCHEDULED
 
     @property
+    def asked_in_vain(self) -> bool:
+        """Were extensions to be approved with it, and nobody had to approve it?"""
+        asked = any(port.up_to for each in self.view.request.machines for port in each.ports)
+        return asked and all(grant.approved_until is None for grant in self.live)
+
+    @property
     def ends_next(self) -> datetime | None:
         return min((grant.ends_at for grant in self.live), default=None)
 

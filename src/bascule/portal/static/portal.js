@@ -22,6 +22,7 @@ const forms = {
   datetime: { dateStyle: "medium", timeStyle: "short" },
   second: { dateStyle: "medium", timeStyle: "medium" },
   date: { dateStyle: "medium" },
+  day: { dateStyle: "full" },
   time: { timeStyle: "short" },
 };
 
@@ -53,7 +54,26 @@ function showTime(each) {
   if (each.textContent !== text) each.textContent = text;
 }
 
+// A list by day comes in UTC's days: a heading stands before the first row of each of the viewer's.
+function showDays(list) {
+  const headings = [...all("tr.day", list)];
+  if (!headings.length) return;
+  let before = "";
+  for (const each of [...list.rows].filter((row) => !row.matches(".day"))) {
+    const { dateTime } = each.querySelector("time");
+    const day = new Date(dateTime).toDateString();
+    if (day === before) continue;
+    before = day;
+    const heading = headings[0].cloneNode(true);
+    heading.querySelector("time").dateTime = dateTime;
+    heading.querySelector("time").title = "";
+    each.before(heading);
+  }
+  for (const each of headings) each.remove();
+}
+
 function showTimes(root = document) {
+  all("tbody[data-by-day]", root).forEach(showDays);
   all("time[data-form]", root).forEach(showTime);
   for (const each of all("[data-zone]", root)) {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
