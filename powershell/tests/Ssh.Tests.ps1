@@ -181,6 +181,59 @@ Describe 'Enter-BasculeSSH' {
         @(Get-BasculeAccessRequest).Count | Should -Be $before
     }
 
+    It 'refuses a start that is none, or of an emergency, before anything is asked' {
+        $before = @(Get-BasculeAccessRequest -Live).Count
+        & $caughtBy { Enter-BasculeSSH -Machine web-1 -At 'tomorrow' -ErrorAction Stop } | Should -BeExactly 'InvalidStart'
+        & $caughtBy {
+            Enter-BasculeSSH -Machine web-1 -At ([datetime]::UtcNow.AddHours(1)) -Emergency -Justification 'x' -ErrorAction Stop
+        } | Should -BeExactly 'EmergencyHasNoStart'
+        @(Get-BasculeAccessRequest -Live).Count | Should -Be $before
+    }
+
+    It 'asks for a start with its own address, waits for it, and takes nothing that is open now' -Skip:(-not (Get-Command -Name ssh -ErrorAction Ignore)) {
+        $at = [datetime]::SpecifyKind('2030-01-31T23:00:00', 'Utc')
+        $script:sent = $null
+        $script:waited = @()
+        Mock -ModuleName Bascule -CommandName Find-BasculeLiveGrant -MockWith { throw 'what is open now may be over then' }
+        Mock -ModuleName Bascule -CommandName Find-BasculeMachine -MockWith { [pscustomobject]@{ id = '/x/web-1'; name = 'web-1' } }
+        Mock -ModuleName Bascule -CommandName Select-BasculePolicy -MockWith {
+            [pscustomobject]@{ PolicyId = '/x/policy'; Port = 22; Duration = New-TimeSpan -Hours 1 }
+        }
+        Mock -ModuleName Bascule -CommandName Invoke-BasculeApi -ParameterFilter { $Path -like '*/providers/Bascule.Identity/me' } -MockWith {
+            [pscustomobject]@{ properties = [pscustomobject]@{ address = '192.0.2.7' } }
+        }
+        Mock -ModuleName Bascule -CommandName Invoke-BasculeApi -ParameterFilter { $Path -like '*/initiate' } -MockWith {
+            $script:sent = $Body
+            [pscustomobject]@{ bascule = [pscustomobject]@{ requestId = 'r1'; state = 'scheduled' } }
+        }
+        Mock -ModuleName Bascule -CommandName Wait-BasculeRequestState -MockWith {
+            $script:waited += , @($While)
+            $port = [pscustomobject]@{
+                Machine = 'web-1'; Number = 22; Protocol = 'TCP'; State = 'open'; Sources = @('192.0.2.7')
+                Addresses = @('192.0.2.1'); PublicPorts = @(); ApprovedUntil = $null
+            }
+            [pscustomobject]@{ RequestId = 'r1'; State = 'open'; Ports = @($port); Approval = $null; Reasons = @() }
+        }
+        $way = InModuleScope -ModuleName Bascule -Parameters @{ At = $at; Cmdlet = $null } -ScriptBlock {
+            function Open-TestWay {
+                [CmdletBinding(SupportsShouldProcess)] param([object] $At)
+                Open-BasculeSshWay -Machine web-1 -At $At -UpTo '2h' -Cmdlet $PSCmdlet
+            }
+            Open-TestWay -At $At -WarningVariable said -WarningAction SilentlyContinue
+            $script:saidThen = @($said)
+        }
+        $port = $sent.virtualMachines[0].ports[0]
+        $sent.bascule.startTimeUtc | Should -BeExactly '2030-01-31T23:00:00.0000000Z'
+        $port.allowedSourceAddressPrefix | Should -BeExactly '192.0.2.7'
+        $port.duration | Should -Not -BeNullOrEmpty
+        $waited[0] | Should -Be @('waiting', 'scheduled')
+        $waited[1] | Should -Be @('opening')
+        $way.Words[-1] | Should -BeExactly '192.0.2.1'
+        $said = InModuleScope -ModuleName Bascule -ScriptBlock { $script:saidThen }
+        "$($said[0])" | Should -Match 'waits for its start.*2030-01-31T23:00.*Stop-BasculeAccessRequest'
+        "$($said[1])" | Should -Match 'Nobody had to approve this, so -UpTo changed nothing'
+    }
+
     It 'puts no name into a command that the server made up' {
         Mock -ModuleName Bascule -CommandName Find-BasculeMachine -MockWith {
             [pscustomobject]@{ id = $World.machine.id; name = 'web-1 -oProxyCommand=x' }

@@ -60,6 +60,25 @@ Describe 'The start' {
     }
 }
 
+Describe 'A warning that -UpTo changed nothing' {
+    It 'with <UpTo>, for <Duration>, approved until <Approved>: <Said>' -ForEach @(
+        @{ UpTo = ''; Duration = 'PT1H'; Approved = @($null); Said = '' }
+        @{ UpTo = 'PT2H'; Duration = 'PT1H'; Approved = @($null, $null); Said = 'Nobody had to approve this*' }
+        @{ UpTo = 'PT2H'; Duration = 'PT1H'; Approved = @($null, [datetime]::UtcNow); Said = '' }
+        @{ UpTo = 'PT1H'; Duration = 'PT60M'; Approved = @(, [datetime]::UtcNow); Said = '-UpTo is no longer than the duration*' }
+        @{ UpTo = 'PT1H'; Duration = ''; Approved = @(, [datetime]::UtcNow); Said = '' }
+        @{ UpTo = 'PT1H'; Duration = 'PT1H'; Approved = @(); Said = '' }
+    ) {
+        $given = @{ UpTo = $UpTo; Duration = $Duration; Approved = $Approved }
+        $warned = InModuleScope -ModuleName Bascule -Parameters $given -ScriptBlock {
+            $ports = @($Approved | ForEach-Object -Process { [pscustomobject]@{ ApprovedUntil = $_ } })
+            if ($Approved.Count -eq 0) { $ports = @() }
+            Write-BasculeReachWarning -UpTo $UpTo -Duration $Duration -Port $ports 3>&1
+        }
+        if ($Said) { [string] $warned | Should -BeLike $Said } else { $warned | Should -BeNullOrEmpty }
+    }
+}
+
 Describe 'Emergency access as the server shows it' {
     It 'says whether it needs a review, and who reviewed it' {
         $wire = @{
@@ -135,6 +154,11 @@ Describe 'Asking' -Skip:(-not $isLab) {
         Test-LabReach -From $World.client | Should -BeFalse
         Wait-BasculeAccessRequest -Id $asked.RequestId -ErrorVariable failed -ErrorAction SilentlyContinue
         $failed[0].FullyQualifiedErrorId | Should -BeLike 'ApprovalLapsed*'
+    }
+
+    It 'for extensions that nobody has to approve is warned of' {
+        $said = Start-TestAccess -More @{ UpTo = '1h' } 3>&1 | Where-Object -FilterScript { $_ -is [System.Management.Automation.WarningRecord] }
+        [string] $said | Should -BeLike 'Nobody had to approve this, so -UpTo changed nothing*'
     }
 
     It 'is refused: <Code>' -ForEach @(

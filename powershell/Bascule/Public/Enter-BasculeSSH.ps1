@@ -20,6 +20,10 @@ function Enter-BasculeSSH {
     The reason; it is recorded.
     .PARAMETER UpTo
     Ask approval for extensions up to this long after the opening, too: PT4H, 4h, '04:00:00' or a TimeSpan.
+    .PARAMETER At
+    Request access that opens then, wait for it, and connect: a DateTime (time of this host, unless it is
+    UTC), a DateTimeOffset or ISO 8601. Its source is this host's address of now. Ctrl-C ends only
+    the waiting: the request stands, and the same command waits for it again.
     .PARAMETER Emergency
     If access has to be requested: open without approval, for at most an hour. Needs -Justification, a role
     for it, and a second factor of the last 15 minutes. Somebody else reviews it.
@@ -43,6 +47,10 @@ function Enter-BasculeSSH {
     Enter-BasculeSSH -Machine web-1 -Emergency -Justification 'the database is down' -WhatIf
 
     Shows what emergency access would be requested, if none is open.
+    .EXAMPLE
+    Enter-BasculeSSH -Machine web-1 -At '2030-01-31T23:00' -WhatIf
+
+    Shows what would be requested for that time.
     .LINK
     Get-BasculeAccessRequest
     #>
@@ -53,6 +61,7 @@ function Enter-BasculeSSH {
         [ValidateNotNull()] [object] $Duration,
         [ValidateLength(0, 1024)] [string] $Justification = '',
         [ValidateNotNull()] [object] $UpTo,
+        [ValidateNotNullOrEmpty()] [object] $At,
         [switch] $Emergency,
         [string] $Policy = '',
         [Parameter(ValueFromRemainingArguments)] [AllowEmptyCollection()] [string[]] $ArgumentList = @()
@@ -62,7 +71,7 @@ function Enter-BasculeSSH {
     try {
         $wish = @{ Machine = $Machine; ArgumentList = $ArgumentList; Justification = $Justification; Policy = $Policy }
         $wish['IsEmergency'] = [bool] $Emergency
-        foreach ($name in 'Port', 'Duration', 'UpTo') {
+        foreach ($name in 'Port', 'Duration', 'UpTo', 'At') {
             if ($PSBoundParameters.ContainsKey($name)) {
                 $wish[$name] = $PSBoundParameters[$name]
             }

@@ -129,10 +129,17 @@ function Start-AzJitNetworkAccessPolicy {
             if (-not $PSCmdlet.ShouldProcess($path, 'Start access')) {
                 return
             }
-            $request = ConvertTo-BasculeRequest -Data (Invoke-BasculeApi -Method POST -Path "$path/initiate" -Body $body)
+            $answer = Invoke-BasculeApi -Method POST -Path "$path/initiate" -Body $body
+            $request = ConvertTo-BasculeRequest -Data $answer
         } catch {
             $PSCmdlet.WriteError($_)
             return
+        }
+        if ($longest -and (Get-BasculeProperty -InputObject $answer.bascule -Name 'state') -notin 'waiting', 'scheduled') {
+            $ports = @($answer.virtualMachines | ForEach-Object -Process { $_.ports } | ForEach-Object -Process {
+                    [pscustomobject]@{ ApprovedUntil = Get-BasculeProperty -InputObject $_.bascule -Name 'approvedUntil' }
+                })
+            Write-BasculeReachWarning -UpTo $longest -Duration $span -Port $ports
         }
         $request
     }

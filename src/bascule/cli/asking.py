@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bascule.cli.choose import choose
 from bascule.cli.reason import reason_for, span_for, tell_emergency
 from bascule.cli.show import SSH_PORT, unopened
-from bascule.cli.starts import own_source
+from bascule.cli.starts import own_source, tell_reach
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client import access
 from bascule.client.access import AccessRequest, PortRequest
@@ -49,6 +49,7 @@ def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) ->
     failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))
     if failure is not None:
         raise failure
+    tell_reach(answer, span, wish.up_to)
     return answer
 
 

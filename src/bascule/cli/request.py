@@ -15,7 +15,7 @@ from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.reason import reason_for, span_for, tell_emergency
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
-from bascule.cli.starts import check_reach, own_source, parse_start
+from bascule.cli.starts import check_reach, own_source, parse_start, tell_reach
 from bascule.cli.waiting import (
     OPEN_SECONDS,
     Working,
@@ -170,6 +170,7 @@ def request(
         failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))
         if failure is not None and not no_wait:
             raise failure
+        tell_reach(answer, span, up_to)
         if output == "json":
             return
         if failure is not None:

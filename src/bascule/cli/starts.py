@@ -6,10 +6,12 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bascule.cli.printing import note
 from bascule.cli.spans import parse_until
 from bascule.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from bascule.client.access import AccessRequest
     from bascule.client.connection import Connection
 
 _ZONED = re.compile(r"([zZ]|[+-]\d{2}:?\d{2})$")
@@ -55,6 +57,17 @@ def own_source(connection: Connection) -> str:
             "With --at the source must be known.", advice="Give it with --from ADDRESS."
         )
     return str(connection.caller)
+
+
+def tell_reach(answer: AccessRequest, span: timedelta | None, up_to: timedelta | None) -> None:
+    """On standard error, where --up-to changed nothing."""
+    ports = [port for _, port in answer.ports()]
+    if up_to is None or not ports:
+        return
+    if all(port.approved_until is None for port in ports):
+        note("Nobody had to approve this, so --up-to changed nothing; extend it as usual.")
+    elif span is not None and up_to <= span:
+        note("--up-to is no longer than the duration, so it changed nothing.")
 
 
 def check_reach(span: timedelta | None, up_to: timedelta | None) -> None:

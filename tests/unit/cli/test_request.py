@@ -236,6 +236,40 @@ def test_silent_agent_is_not_called_open(
     assert "is open" not in result.out
 
 
+NOBODY = "Nobody had to approve this, so --up-to changed nothing; extend it as usual.\n"
+NO_LONGER = "--up-to is no longer than the duration, so it changed nothing.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "approved", "said"),
+    [
+        (("--for", "30m"), "", ""),
+        (("--for", "30m", "--up-to", "2h"), "", NOBODY),
+        (("--for", "30m", "--up-to", "2h"), "2030-01-01T14:00:00Z", ""),
+        (("--for", "30m", "--up-to", "30m"), "2030-01-01T12:30:00Z", NO_LONGER),
+        (("--for", "30m", "--up-to", "30m"), "", NOBODY),
+        (("--up-to", "30m"), "2030-01-01T12:30:00Z", NO_LONGER),  # the length is cut to it
+        (("--for", "30m", "--up-to", "2h", "--no-wait"), "", NOBODY),
+    ],
+)
+def test_where_up_to_changed_nothing_a_line_says_so(
+    cli: Cli, server: FakeServer, web: str, words: tuple[str, ...], approved: str, said: str
+) -> None:
+    if approved:
+        server.behind = {"approvedUntil": approved}
+    result = cli("request", "web-1", *words)
+    assert result.code == 0, result.err
+    assert result.err.replace(no_wait_note(result.err), "") == said
+    in_json = cli("request", "web-1", *words, "-o", "json")
+    assert json.loads(in_json.out)["machines"]
+    assert in_json.err == said
+
+
+def no_wait_note(err: str) -> str:
+    """The line that --no-wait says anyway."""
+    return next((line for line in err.splitlines(True) if line.startswith("Requested (")), "")
+
+
 def test_no_wait_prints_the_request(cli: Cli, server: FakeServer, web: str) -> None:
     result = cli("request", "web-1", "--no-wait")
     assert result.code == 0
