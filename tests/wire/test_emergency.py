@@ -14,7 +14,10 @@ from bascule.domain.facts.grants import EmergencyAccess
 from bascule.domain.facts.kind import Severity
 from bascule.domain.mail import MailChoice
 from bascule.domain.times import format_utc
+from bascule.interfaces.store import Transaction
+from bascule.services.act import Act
 from bascule.services.mail import mail_parcel
+from bascule.services.makers import Made
 from tests.unit.test_services_chat import link_of
 from tests.wire.approval_world import Human, Office, code_of, stage, users
 from tests.wire.house import BASCULE, JIT, House, port_rule
@@ -386,6 +389,22 @@ def test_nobody_reviews_their_own(office: Office) -> None:
     assert (answer.status_code, code_of(answer)) == (403, "OwnEmergency")
     assert counted(erin(office)) == 0
     assert office.see(request, erin(office))["needsReview"] is True
+
+
+def test_nor_as_somebody_whose_password_they_set(office: Office) -> None:
+    """For a day; others may."""
+    office.put()
+    request = opened(office)
+
+    def note(tx: Transaction, act: Act) -> None:
+        tx.note_maker(Made.PASSWORD, office.carol.id, erin(office).id, act.now)
+
+    office.house.do(note)
+    answer = review(office, request, office.carol)
+    assert (answer.status_code, code_of(answer)) == (403, "NotIndependent")
+    assert office.see(request, erin(office))["needsReview"] is True
+    office.pass_time(86_401)
+    assert review(office, request, office.carol).status_code == 200
 
 
 def test_a_program_reviews_nothing(office: Office) -> None:

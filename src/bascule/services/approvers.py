@@ -180,9 +180,8 @@ def dependence(
     if principal_id in makers:
         return "NotIndependent"
     asking = {requestor, *makers}
-    lately = at - SET_LATELY
-    if asking & _could_be(reader, _set_since(reader, {principal_id: lately}), lately):
-        return "NotIndependent"  # who asks could sign in as them
+    if any(could_sign_in_as(reader, each, principal_id, at) for each in asking):
+        return "NotIndependent"
     asked = min(at, pending.waiting_since) - SET_LATELY
     beside = {
         each.principal_id: min(at, each.at) - SET_LATELY
@@ -194,6 +193,12 @@ def dependence(
     if principal_id in _could_be(reader, first | others_too, min([asked, *beside.values()])):
         return "NotIndependent"  # they could sign in as who asks, or as another approver
     return None
+
+
+def could_sign_in_as(reader: MakerReads, other: str, principal_id: str, now: datetime) -> bool:
+    """Could the other one sign in as this person, by a password that they set within a day?"""
+    lately = now - SET_LATELY
+    return other in _could_be(reader, _set_since(reader, {principal_id: lately}), lately)
 
 
 def _set_since(

@@ -15,11 +15,13 @@ from bascule.domain.grant import Grant
 from bascule.domain.request import LONGEST_REASON, AccessRequest
 from bascule.domain.roles import NO_RIGHTS, Rights
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound
+from bascule.interfaces.approvals import MakerReads
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.requests import RequestReads
 from bascule.interfaces.reviews import ReviewReads, ReviewWrites
 from bascule.sentences import sentence
 from bascule.services.act import Act
+from bascule.services.approvers import could_sign_in_as
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import RightsReads, rights_of
 
@@ -31,7 +33,7 @@ class UnreviewedReads(RequestReads, ReviewReads, RightsReads, Protocol):
     """Emergency access, its reviews, and who may review it."""
 
 
-class ReviewActWrites(UnreviewedReads, EventWrites, ReviewWrites, Protocol):
+class ReviewActWrites(UnreviewedReads, EventWrites, MakerReads, ReviewWrites, Protocol):
     """The same, to review it."""
 
 
@@ -137,6 +139,12 @@ def review(
         )
     if problem := review_problem(request.requestor_id, subject):
         raise problem
+    if could_sign_in_as(tx, request.requestor_id, subject.principal_id, act.now):
+        raise Forbidden(
+            "Whoever used this emergency access set your password within the last day. Somebody else has "
+            "to review it.",
+            code="NotIndependent",
+        )
     if not has_right:
         raise Forbidden(
             "You may not review this emergency access.",
