@@ -24,8 +24,8 @@ from bascule.client.policies import put_machine_rules
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, policy_id
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from bench.listener import PROGRAM as LISTENER
 from bench.peers import Ready
 from bench.probe import Target

@@ -43,8 +43,8 @@ from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.ids import ResourceId, policy_id
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import Conflict, ServerUnreachable, Unavailable
 from bench.standing import CHECKOUT, Broken

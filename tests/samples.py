@@ -12,8 +12,14 @@ from datetime import UTC, datetime, timedelta
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import Machine, OnExpiry, OsType
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_address
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import (
+    AddressPrefix,
+    PortKey,
+    RuleProtocol,
+    TransportProtocol,
+    parse_address,
+)
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 

@@ -12,11 +12,12 @@ from ipaddress import IPv4Network, IPv6Network
 from hypothesis import strategies as st
 
 from bascule.domain.desired import Cut, DesiredState, Lease, Opening, OpeningKey, RuleSet
+from bascule.domain.durations import MAXIMUM_DURATION, MINIMUM_DURATION
 from bascule.domain.held import Held, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, RuleProtocol, TransportProtocol
 from bascule.domain.plan import TOLERANCE
-from bascule.domain.policy import MAXIMUM_DURATION, MINIMUM_DURATION, PortRule, RuleProtocol
+from bascule.domain.policy import PortRule
 
 V4_BASE = int(IPv4Network("192.0.2.0/24").network_address)
 V6_BASE = int(IPv6Network("2001:db8::/64").network_address)

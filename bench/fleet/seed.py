@@ -18,8 +18,8 @@ from typing import Any
 
 from bascule.domain.ids import machine_id, policy_id
 from bascule.domain.machine import EnforcementPoint, Machine, OsType
-from bascule.domain.net import AddressPrefix, parse_address
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol, parse_address
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.services.act import Act
 from bascule.services.policies import write_policy
 from bascule.services.timeline import machine_came

@@ -33,8 +33,8 @@ from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.errors import BasculeError, ServerUnreachable
 from bascule.lab.fdstore import FdStore, listen_environment, parse_notice
 from tests.e2e.lab_world import until

@@ -24,8 +24,8 @@ from bascule.client.versions import SECURITY_VERSION
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.errors import (
     BasculeError,
     Conflict,

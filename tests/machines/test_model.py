@@ -37,7 +37,7 @@ from bascule.domain.grant import Grant, confirm_open, cut_to, end, extend_to
 from bascule.domain.held import Held, forget_ended, hold, not_let_go_yet, rule_set
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import PortKey, is_within
+from bascule.domain.net import PortKey, RuleProtocol, is_within
 from bascule.domain.plan import (
     ClosePort,
     DropOpening,
@@ -48,7 +48,7 @@ from bascule.domain.plan import (
     ReleasePort,
     plan,
 )
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol, closed_union
+from bascule.domain.policy import MachineRules, Policy, PortRule, closed_union
 from bascule.domain.times import format_utc
 from tests.samples import NOW, POLICY_ID, TCP, WEB, asked, ids, machine, prefixes, request
 

@@ -15,8 +15,8 @@ from bascule.api.context import AppState
 from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix, parse_address
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol, parse_address
+from bascule.domain.policy import PortRule
 from bascule.interfaces.store import Transaction
 from bascule.services.act import Act, ServerPlace
 from bascule.words import Words

@@ -11,8 +11,7 @@ import pytest
 
 from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
 from bascule.domain.lifecycle import STATES, GrantState, RequestState
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
 from bascule.domain.ways_in import Door, is_user
 from bascule.portal.codes import TEXTS
 from bascule.portal.ways_in import rdp_file, way_in

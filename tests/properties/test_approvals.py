@@ -20,8 +20,8 @@ import pytest
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import CONTRIBUTOR
 from bascule.domain.lifecycle import STATES, RequestState
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.principals import Group, Membership, User
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.roles import RoleAssignment

@@ -22,8 +22,8 @@ import pytest
 from bascule.domain.builtin_roles import CONTRIBUTOR
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import Machine, OnExpiry
-from bascule.domain.net import AddressPrefix, is_within
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol, is_within
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc

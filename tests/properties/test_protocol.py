@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.plain import clean
-from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import decode, encode, schema_of
 from bascule.protocol.enrolment import Enrol, Enrolled, base64url

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bascule.domain.desired import LONGEST_CUT, STALE_AFTER, Cut, DesiredState, Lease
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.held import Held, hold
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.told import counted_from_before
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.state import State

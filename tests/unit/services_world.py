@@ -12,8 +12,8 @@ from bascule.domain.builtin_roles import OWNER
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import Machine, OnExpiry
-from bascule.domain.net import AddressPrefix, parse_address
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol, parse_address
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.principals import ServicePrincipal
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.roles import RoleAssignment, RoleDefinition

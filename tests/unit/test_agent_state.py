@@ -12,9 +12,9 @@ import pytest
 
 from bascule.agent.state import StateRefused, read_state
 from bascule.domain.desired import CUT_FOR, LONGEST_CUT, Cut, DesiredState, Lease
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.protocol.codec import encode
 from bascule.protocol.shape import MILLISECOND
 from bascule.protocol.state import State

@@ -16,8 +16,8 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import OnExpiry, Unable
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.drivers.nftables.layout import MAX_GRANTS

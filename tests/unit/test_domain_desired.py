@@ -24,6 +24,7 @@ from bascule.domain.desired import (
     RuleSet,
     desired_state,
 )
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.grant import Grant
 from bascule.domain.held import (
     REMEMBER_ENDED,
@@ -40,7 +41,6 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, PortKey
 from bascule.domain.points import LONGEST_PATIENCE
-from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.told import counted_from_before
 from tests.samples import (
     ALICE_HOST,

@@ -37,7 +37,7 @@ from bascule.domain.held import (
 from bascule.domain.holding import ends, ends_earlier, keep_named, none_let_go_yet, only_closed
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.net import AddressPrefix, PortKey, RuleProtocol
 from bascule.domain.plan import (
     DropDrain,
     Observed,
@@ -46,7 +46,7 @@ from bascule.domain.plan import (
     closing_halves,
     plan,
 )
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.domain.told import counted_from_before, known_part
 from tests.samples import (
     ALICE_HOST,

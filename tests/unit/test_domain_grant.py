@@ -23,8 +23,7 @@ from bascule.domain.grant import (
     move,
 )
 from bascule.domain.lifecycle import GRANT_TRANSITIONS, GrantState, Status, StatusReason
-from bascule.domain.net import PortKey
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import PortKey, RuleProtocol
 from bascule.errors import Conflict
 from tests.samples import BOB_HOST, HOUR, NOW, TCP, UDP, grant, prefixes
 

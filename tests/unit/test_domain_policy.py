@@ -12,11 +12,10 @@ import pytest
 from bascule.api.wire.places import path_of_target
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import PortKey
+from bascule.domain.net import PortKey, RuleProtocol
 from bascule.domain.policy import (
     MachineRules,
     Policy,
-    RuleProtocol,
     check_policy,
     closed_union,
     drains,

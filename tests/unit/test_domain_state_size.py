@@ -18,8 +18,7 @@ from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.limits import MAXIMUM_LIVE_PER_MACHINE, MAXIMUM_STATE
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import AddressPrefix, PortKey, RuleProtocol, TransportProtocol
 from bascule.domain.retention import LONGEST_FLOOR
 from bascule.protocol.codec import encode
 from bascule.protocol.state import RecordMark, State

@@ -16,8 +16,8 @@ from bascule.domain.facts.grants import SessionsCut
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, Status, StatusReason
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.policy import Policy, RuleProtocol
+from bascule.domain.net import AddressPrefix, PortKey, RuleProtocol, TransportProtocol
+from bascule.domain.policy import Policy
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import (

@@ -10,8 +10,7 @@ from bascule.domain.decide import Denied
 from bascule.domain.desired import DesiredState
 from bascule.domain.features import BASELINE, KNOWN, Feature, version_for
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
-from bascule.domain.net import PortKey, TransportProtocol
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import PortKey, RuleProtocol, TransportProtocol
 from bascule.domain.weaknesses import AGENT_TOO_OLD
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import decode, encode

@@ -17,8 +17,15 @@ from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, Machine
-from bascule.domain.net import Address, AddressPrefix, PortKey, PublicPort, PublicPorts
-from bascule.domain.policy import MachineRules, RuleProtocol
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
+    PortKey,
+    PublicPort,
+    PublicPorts,
+    RuleProtocol,
+)
+from bascule.domain.policy import MachineRules
 from bascule.domain.public_ports import HELD_BACK
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc

@@ -18,8 +18,7 @@ from bascule.domain.facts.enrolments import RouteTrusted
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import Machine
-from bascule.domain.net import Address, AddressPrefix, PublicPort
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import Address, AddressPrefix, PublicPort, RuleProtocol
 from bascule.domain.weaknesses import ANSWERS_BY_ANOTHER, ROUTE_ELSEWHERE, UNANSWERED, Weakness
 from bascule.errors import Forbidden
 from bascule.interfaces.record import EventFilter

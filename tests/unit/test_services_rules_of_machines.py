@@ -18,10 +18,11 @@ from bascule.domain.net import (
     Address,
     AddressPrefix,
     PortKey,
+    RuleProtocol,
     TransportProtocol,
     parse_address,
 )
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.domain.weaknesses import SERVER_PORT_CLOSED, SOCKETS_KEPT, Weakness
 from bascule.errors import InvalidInput, NotFound, PreconditionFailed
 from bascule.interfaces.record import EventFilter

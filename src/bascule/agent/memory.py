@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from bascule.domain.desired import LONGEST_DRAIN
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.grant import opening_count
 from bascule.domain.held import Held, HeldBehind, HeldLease
 from bascule.domain.holding import everywhere, only_closed
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, PublicPort, TransportProtocol
-from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
 from bascule.interfaces.clock import Clock

@@ -35,17 +35,16 @@ from bascule.client.policies import (
     preview_removal,
     put_machine_rules,
 )
-from bascule.domain.ids import parse_name
-from bascule.domain.machine import OnExpiry
-from bascule.domain.net import Address, AddressPrefix
-from bascule.domain.policy import (
+from bascule.domain.durations import (
     MAXIMUM_DRAIN,
     MAXIMUM_DURATION,
     MINIMUM_DRAIN,
     MINIMUM_DURATION,
-    PortRule,
-    RuleProtocol,
 )
+from bascule.domain.ids import parse_name
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import Address, AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.protocol.rules import read_stages
 
 DEFAULT_POLICY = "default"

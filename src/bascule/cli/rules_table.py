@@ -9,8 +9,8 @@ from bascule.cli.rule_words import stages_words
 from bascule.cli.spans import show_span
 from bascule.client.policies import MachineRules
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import PublicPort
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import PublicPort, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.protocol.port_rules import flat_rule_json
 from bascule.protocol.rules import stages_json
 

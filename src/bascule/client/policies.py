@@ -22,8 +22,8 @@ from bascule.client.reading import Data, flag, inner, member, number, objects, r
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix, PublicPort, parse_address
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, PublicPort, RuleProtocol, parse_address
+from bascule.domain.policy import PortRule
 from bascule.domain.times import parse_duration
 from bascule.protocol.port_rules import rule_json
 from bascule.protocol.rules import read_stages

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.bindings import InFront, Whereabouts
+from bascule.domain.durations import MAXIMUM_DRAIN, MAXIMUM_DURATION
 from bascule.domain.grant import Grant, due_at, opening_count, told_size
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
@@ -20,7 +21,6 @@ from bascule.domain.net import (
     Network,
     PortKey,
 )
-from bascule.domain.policy import MAXIMUM_DRAIN, MAXIMUM_DURATION
 
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
 CUT_FOR = timedelta(minutes=2)  # how long a cut source is looked up (EDGES A24)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.machine import Machine
-from bascule.domain.policy import MAXIMUM_DURATION, Policy, PortRule
+from bascule.domain.policy import Policy, PortRule
 from bascule.domain.request import AccessRequest, RequestedPort
 from bascule.domain.rules import (
     Asked,

@@ -20,9 +20,8 @@ from bascule.domain.lifecycle import (
     StatusReason,
 )
 from bascule.domain.machine import OnExpiry, failure_words
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, RuleProtocol, TransportProtocol
 from bascule.domain.points import LONGEST_PATIENCE, PATIENCE, PointKind
-from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict
 from bascule.sentences import Sentence, sentence
 

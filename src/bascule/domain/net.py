@@ -45,6 +45,20 @@ class TransportProtocol(StrEnum):
     UDP = "UDP"
 
 
+class RuleProtocol(StrEnum):
+    """The protocol of a port rule; ``*`` is TCP and UDP."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+    ALL = "*"
+
+    @property
+    def transports(self) -> tuple[TransportProtocol, ...]:
+        if self is RuleProtocol.ALL:
+            return (TransportProtocol.TCP, TransportProtocol.UDP)
+        return (TransportProtocol(self.value),)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PortKey:
     """One transport protocol and port number: what a firewall can close."""

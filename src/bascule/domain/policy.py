@@ -12,38 +12,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 
+from bascule.domain.durations import (
+    MAXIMUM_DRAIN,
+    MAXIMUM_DURATION,
+    MINIMUM_DRAIN,
+    MINIMUM_DURATION,
+)
 from bascule.domain.features import Feature, needs
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import Address, AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.net import Address, AddressPrefix, PortKey, RuleProtocol, TransportProtocol
 from bascule.domain.rules import Rule, check_rules
 from bascule.domain.stages import Stage, check_stages
 from bascule.domain.tickets import TicketCheck, check_ticket_check
 from bascule.errors import Part, Place, Problem
 from bascule.sentences import Sentence, sentence
 
-MINIMUM_DURATION = timedelta(minutes=5)  # inclusive
-MAXIMUM_DURATION = timedelta(days=1)  # inclusive
 DEFAULT_DURATION = timedelta(hours=3)  # the portal's recommendation
-MINIMUM_DRAIN, MAXIMUM_DRAIN = timedelta(seconds=1), timedelta(hours=8)  # both inclusive
 PENDING_FOR = timedelta(days=1)  # unless a policy says otherwise
 MINIMUM_PENDING, MAXIMUM_PENDING = timedelta(minutes=5), timedelta(days=7)  # both inclusive
-
-
-class RuleProtocol(StrEnum):
-    """The protocol of a port rule; ``*`` is TCP and UDP."""
-
-    TCP = "TCP"
-    UDP = "UDP"
-    ALL = "*"
-
-    @property
-    def transports(self) -> tuple[TransportProtocol, ...]:
-        if self is RuleProtocol.ALL:
-            return (TransportProtocol.TCP, TransportProtocol.UDP)
-        return (TransportProtocol(self.value),)
 
 
 @dataclass(frozen=True, slots=True)

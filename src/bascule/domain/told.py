@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.desired import LONGEST_CUT, LONGEST_DRAIN, DesiredState
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.features import KNOWN, Feature, needs
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.domain.policy import MAXIMUM_DURATION
 
 
 def known_part(state: DesiredState, knows: frozenset[Feature]) -> DesiredState:

@@ -26,8 +26,8 @@ from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.classify import MANAGED_TAG, UNMANAGED
 from bascule.domain.ids import ResourceId
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.errors import BasculeError, ServerUnreachable, Unavailable
 from bascule.lab.folder import LabFolder
 from bascule.lab.people import plant_people

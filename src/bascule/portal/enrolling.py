@@ -14,8 +14,8 @@ from bascule.api.wire.fleet import install_command, no_proxy
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
 from bascule.domain.ids import ResourceId, is_resource_group_name, machine_id, parse_name
 from bascule.domain.machine import EnforcementPoint, Machine, OnExpiry, OsType
-from bascule.domain.net import Address, AddressPrefix, parse_address
-from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
+from bascule.domain.net import Address, AddressPrefix, RuleProtocol, parse_address
+from bascule.domain.policy import DEFAULT_DURATION, PortRule
 from bascule.domain.scopes import group_scope, resource_scope
 from bascule.errors import BasculeError, Conflict, InvalidInput, NotFound, Problem
 from bascule.identity.secrets import new_enrolment_token

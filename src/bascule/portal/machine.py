@@ -21,8 +21,8 @@ from bascule.domain.actions import (
 )
 from bascule.domain.ids import ResourceId, is_resource_group_name, machine_id, parse_name
 from bascule.domain.machine import Machine, OsType
-from bascule.domain.net import AddressPrefix, PortKey
-from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, PortKey, RuleProtocol
+from bascule.domain.policy import DEFAULT_DURATION, PortRule
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
 from bascule.interfaces.store import Reader

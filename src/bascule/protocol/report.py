@@ -13,12 +13,12 @@ from typing import Annotated
 
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import HOST, Capabilities
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.features import KNOWN
 from bascule.domain.knocks import Knock
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address
-from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.protocol.shape import LENIENT, SKIP, Crop, Most
 from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE, MOST_IN_FRONT, Knows

@@ -21,13 +21,13 @@ from bascule.domain.desired import (
     Drain,
     Lease,
 )
+from bascule.domain.durations import MAXIMUM_DRAIN, MAXIMUM_DURATION
 from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import opening_count
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import Address, AddressPrefix, PortKey, PublicPort, parse_address
-from bascule.domain.policy import MAXIMUM_DRAIN, MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import describe

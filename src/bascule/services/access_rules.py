@@ -17,7 +17,8 @@ from bascule.domain.event import Actor
 from bascule.domain.facts.policies import RulesChanged, RulesLoosened
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol, approval_of
+from bascule.domain.net import RuleProtocol
+from bascule.domain.policy import MachineRules, Policy, PortRule, approval_of
 from bascule.domain.principals import Group
 from bascule.domain.rules import Effect, Rule, has_tags
 from bascule.domain.scopes import resource_scope

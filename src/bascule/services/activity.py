@@ -21,7 +21,7 @@ from bascule.domain.facts.service_principals import ServicePrincipalDeleted
 from bascule.domain.facts.users import UserDeleted
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid, is_name, machine_id, parse_name
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import RuleProtocol
 from bascule.domain.proof import Verdict
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach

@@ -11,7 +11,8 @@ from dataclasses import replace
 from bascule.domain.access import Subject
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.machine import Machine
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import RuleProtocol
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.errors import PreconditionFailed
 from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.sentences import sentence

@@ -13,18 +13,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from bascule.domain.durations import MAXIMUM_DURATION
 from bascule.domain.features import KNOWN, too_old_words
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
-from bascule.domain.net import Address, AddressPrefix, TransportProtocol, parse_address
-from bascule.domain.policy import (
-    MAXIMUM_DURATION,
-    MachineRules,
-    PortRule,
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
     RuleProtocol,
-    cannot_drain_words,
-    drains,
-    missing_for,
+    TransportProtocol,
+    parse_address,
 )
+from bascule.domain.policy import MachineRules, PortRule, cannot_drain_words, drains, missing_for
 from bascule.domain.weaknesses import SERVER_PORT_CLOSED, Weakness
 from bascule.errors import InvalidInput, Part, Place, Problem
 from bascule.interfaces.points import PointReads

@@ -19,15 +19,8 @@ from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine, Unable, unable_words
-from bascule.domain.net import is_within
-from bascule.domain.policy import (
-    MachineRules,
-    Policy,
-    PortRule,
-    RuleProtocol,
-    check_policy,
-    strictest,
-)
+from bascule.domain.net import RuleProtocol, is_within
+from bascule.domain.policy import MachineRules, Policy, PortRule, check_policy, strictest
 from bascule.domain.scopes import resource_scope
 from bascule.errors import InvalidInput, Part, Place, PreconditionFailed, Problem
 from bascule.interfaces.approvals import ApprovalWrites

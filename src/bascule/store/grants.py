@@ -18,8 +18,8 @@ from sqlalchemy import Row, Select, bindparam, exists, func, select, update
 from bascule.domain.grant import Grant, is_set_back, waits_until
 from bascule.domain.lifecycle import GrantState, StatusReason, request_state
 from bascule.domain.machine import OnExpiry
+from bascule.domain.net import RuleProtocol
 from bascule.domain.points import LONGEST_PATIENCE
-from bascule.domain.policy import RuleProtocol
 from bascule.domain.request import AccessRequest
 from bascule.errors import Conflict, NotFound
 from bascule.store import tables as t

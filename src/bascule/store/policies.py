@@ -15,7 +15,8 @@ from sqlalchemy import BindParameter, Row, Select, bindparam, delete, select
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import RuleProtocol
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.roles import Reach
 from bascule.interfaces.policies import StoredPolicy
 from bascule.protocol.rules import (

@@ -19,9 +19,9 @@ from bascule.domain.facts.grants import GrantCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import EnforcementPoint, Machine, OnExpiry, OsType
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import AddressPrefix, RuleProtocol
 from bascule.domain.points import PATIENCE, PointKind
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.domain.weaknesses import Weakness

@@ -26,8 +26,8 @@ from bascule.client.tokens import Credentials
 from bascule.client.versions import BASCULE_VERSION
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from tests.e2e.lab_world import LabWorld
 
 PATIENCE = 20_000  # milliseconds for what a page is to show, on a machine that others use too

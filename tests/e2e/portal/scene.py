@@ -21,8 +21,8 @@ from bascule.clocks import SystemClock
 from bascule.domain.builtin_roles import OWNER, READER
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from bascule.domain.roles import RoleDefinition
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import RequestDenied

@@ -15,8 +15,8 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Browser, StorageState, expect
 
-from bascule.domain.net import AddressPrefix
-from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol
+from bascule.domain.policy import PortRule
 from tests.e2e.lab_world import until
 from tests.e2e.portal.portal_world import LANGUAGES, SSH, World
 from tests.e2e.portal.steps import Steps, following

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from bascule.api.wire.fields import Body, PortNumber, Protocol
 from bascule.api.wire.requests import MOST_PORTS, EndBody
-from bascule.domain.net import PortKey
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import PortKey, RuleProtocol
 
 
 class ExtendBody(EndBody):

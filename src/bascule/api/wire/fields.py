@@ -19,8 +19,13 @@ from pydantic_core import PydanticCustomError
 
 from bascule.domain.ids import ResourceId, is_guid
 from bascule.domain.machine import OnExpiry, OsType
-from bascule.domain.net import Address, AddressPrefix, parse_address, parse_port_number
-from bascule.domain.policy import RuleProtocol
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
+    RuleProtocol,
+    parse_address,
+    parse_port_number,
+)
 from bascule.domain.times import format_utc, parse_duration, parse_instant
 from bascule.errors import InvalidInput
 

@@ -31,8 +31,8 @@ from bascule.api.wire.rules import ApprovalBody, PolicyExtras, read_stages
 from bascule.api.wire.sources import Sources
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import Address, AddressPrefix
-from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.net import Address, AddressPrefix, RuleProtocol
+from bascule.domain.policy import MachineRules, Policy, PortRule
 from bascule.domain.weaknesses import Shadow
 from bascule.errors import Problem
 from bascule.protocol.port_rules import rule_json

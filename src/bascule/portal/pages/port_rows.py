@@ -14,8 +14,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix, parse_address, parse_port_number
-from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
+from bascule.domain.net import AddressPrefix, RuleProtocol, parse_address, parse_port_number
+from bascule.domain.policy import DEFAULT_DURATION, PortRule
 from bascule.domain.times import format_duration, parse_duration
 from bascule.errors import BasculeError, InvalidInput, Part, Place, Problem
 from bascule.portal.forms import Form
