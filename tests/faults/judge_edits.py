@@ -5,6 +5,7 @@ A part of ``judge``.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -22,6 +23,21 @@ def _is_deleted_later(model: Model, enrolled: Edited) -> bool:
     return any(each.kind == "delete" for each in edits[edits.index(enrolled) :])
 
 
+def _repeats(model: Model, edit: Edited) -> int:
+    """How often it may have been done once more: tries whose answer was lost.
+
+    The client repeats a call by itself whose connection broke, which counts as no other try.
+    """
+    answered = math.inf if edit.answered is None else edit.answered
+    is_interrupted = any(
+        each.machines == MACHINES
+        and each.begun <= answered
+        and edit.sent <= (each.healed or math.inf)
+        for each in model.history.disturbed
+    )
+    return edit.lost + is_interrupted
+
+
 def _policy_events(model: Model) -> tuple[Counter[str], Counter[str]]:
     """How many changes of policies there are, and how many more there may be."""
     wanted: Counter[str] = Counter()
@@ -36,7 +52,7 @@ def _policy_events(model: Model) -> tuple[Counter[str], Counter[str]]:
                 changed = len(naming) if edit.kind in ("remove", "delete") else 0
                 naming = naming if not changed else set()
             wanted["PolicyChanged"] += changed
-            maybe["PolicyChanged"] += edit.lost * changed
+            maybe["PolicyChanged"] += _repeats(model, edit) * changed
     return wanted, maybe
 
 
@@ -49,13 +65,13 @@ def judge_edits(model: Model, record: Record) -> Iterable[str]:
             released = named if edit.kind == "remove" else edit.rules
             if edit.kind in ("remove", "release"):
                 wanted["PortReleased"] += len(released)
-                maybe["PortReleased"] += edit.lost * len(released)
+                maybe["PortReleased"] += _repeats(model, edit) * len(released)
             if edit.kind in _ONCE:
                 is_sure = edit.kind != "enrol" or not _is_deleted_later(model, edit)
                 (wanted if is_sure else maybe)[_ONCE[edit.kind]] += 1
             if edit.kind == "enrol":
                 wanted["EnrolmentCreated"] += 1
-                maybe["EnrolmentCreated"] += edit.lost
+                maybe["EnrolmentCreated"] += _repeats(model, edit)
             if edit.kind in ("set", "remove", "delete"):
                 named = set(edit.rules)
     for kind in (

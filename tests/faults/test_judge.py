@@ -18,6 +18,7 @@ from bascule.domain.ids import ResourceId
 from tests.faults import judge, record
 from tests.faults.faults import Faults
 from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, Ruled, boottime
+from tests.faults.judge_edits import judge_edits
 from tests.faults.model import Beginning, Model
 from tests.faults.record import Fact, Record, read_record
 from tests.faults.schedule import (
@@ -376,3 +377,22 @@ def test_a_line_of_a_turned_clock_is_of_the_moment_at_which_it_was_written(
     line = json.dumps({"timestamp": wall.isoformat(), "event": "rules are in place"})
 
     assert said_at(line) == pytest.approx(SystemClock().boottime() - ago, abs=1.0)
+
+
+def test_an_edit_that_its_server_interrupted_may_have_been_done_twice() -> None:
+    """The client repeats a call whose connection broke, by itself."""
+
+    def found(*disturbed: Disturbed, times: int = 2) -> list[str]:
+        edits = [Edited("set", "web-1", {KEEP_PORT: ("*",)}, 2.0, 6.0)]
+        history = History(1, 0.0, edited=edits, disturbed=list(disturbed))
+        facts = tuple(_fact(3.0, "PolicyChanged") for _ in range(times))
+        model = Model(history, {each: Beginning({}, frozenset()) for each in MACHINES})
+        return list(judge_edits(model, Record({}, facts, 0.0)))
+
+    killed = Disturbed(MACHINES, "kill server", 2.1, 2.1)
+    assert not found(times=1)
+    assert found(), "nothing interrupted it"
+    assert not found(killed)
+    assert found(killed, times=3)
+    assert found(replace(killed, begun=6.1, healed=6.2)), "it was answered before"
+    assert found(replace(killed, machines=("web-1",))), "it was no server"

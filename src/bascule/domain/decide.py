@@ -27,12 +27,11 @@ from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.limits import check_limits, check_state
 from bascule.domain.machine import Machine, Unable, unable_words
-from bascule.domain.net import PortKey, is_within
+from bascule.domain.net import PortKey, RuleProtocol, is_within
 from bascule.domain.pending import Opened
 from bascule.domain.policy import (
     Policy,
     PortRule,
-    RuleProtocol,
     cannot_drain_words,
     drains,
     missing_for,
