@@ -17,6 +17,7 @@ from bascule.agent import commands, install
 from bascule.agent.install import UNIT_NAME, owned_meanwhile, stopped_unit
 from bascule.agent.run import lock_state
 from bascule.agent.service_manager import ServiceManager
+from bascule.agent.warn_units import WARN_SERVICE, WARN_SOCKET
 from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.errors import (
     AuthenticationFailed,
@@ -25,7 +26,7 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
-from bascule.interfaces.driver import Condition, HostFirewall, Keeper
+from bascule.interfaces.driver import Condition, HostFirewall, Keeper, UnitNeeds
 from tests.unit.client.test_connection import Site
 from tests.unit.test_agent_start import Host, Watched
 
@@ -112,7 +113,52 @@ def test_an_uninstalled_service_leaves_no_socket_with_systemd(
 ) -> None:
     (tmp_path / UNIT_NAME).touch()
     install.remove_unit(tmp_path)
-    assert systemd.acts() == ["disable", "reset-failed", "clean", "daemon-reload"]
+    assert systemd.acts() == ["disable", "reset-failed", "clean", "stop", "daemon-reload"]
+
+
+def test_the_units_for_warnings_come_and_go_with_the_agents(
+    systemd: Systemd, tmp_path: Path
+) -> None:
+    units = tmp_path / "units"
+    units.mkdir()
+    said = install.install_unit(units, "[Unit]\n")
+    assert said == f"Wrote {units / UNIT_NAME}"
+    names = {UNIT_NAME, WARN_SOCKET, WARN_SERVICE}
+    assert {path.name for path in units.iterdir()} == names
+    assert "agent warn\n" in (units / WARN_SERVICE).read_text()
+    said_all = install.remove_unit(units)
+    assert {f"deleted {units / name}" for name in names} <= set(said_all)
+    assert not list(units.iterdir())
+
+
+def test_the_packages_units_are_hidden_by_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units, packaged = tmp_path / "units", tmp_path / "packaged"
+    units.mkdir()
+    packaged.mkdir()
+    monkeypatch.setattr(install, "PACKAGED_UNIT", packaged / UNIT_NAME)
+    texts = {UNIT_NAME: "[Unit]\n", **install.further_units(install.program())}
+    for name, text in texts.items():
+        (packaged / name).write_text(text)
+        (units / name).write_text("of before")
+    assert str(packaged / UNIT_NAME) in install.install_unit(units, "[Unit]\n")
+    assert not list(units.iterdir())
+
+
+def test_the_agent_gains_no_capability_by_warnings() -> None:
+    """EDGES J13: only the service of its own may look at processes, and it may do nothing else."""
+    agent = install.unit_text(
+        ("bascule",), Path("/var/lib/bascule-agent"), UnitNeeds()
+    ).splitlines()
+    assert "CapabilityBoundingSet=" in agent
+    assert not any("tty" in line or "PTRACE" in line for line in agent)
+    assert f"Wants=network-pre.target {WARN_SOCKET}" in agent
+    service = install.further_units(("bascule",))[WARN_SERVICE].splitlines()
+    assert "CapabilityBoundingSet=CAP_SYS_PTRACE" in service
+    assert "SupplementaryGroups=tty" in service
+    assert "SystemCallFilter=~@privileged @resources @debug" in service
+    assert "SocketMode=0600" in install.further_units(("bascule",))[WARN_SOCKET].splitlines()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tree import AGENT, CLI, ROOT, SERVER
 
-from bascule.agent.install import PROGRAM, unit_text
+from bascule.agent.install import PROGRAM, further_units, unit_text
 from bascule.bootstrap.handed_out import BROUGHT
 from bascule.bootstrap.server_unit import ACCOUNT_LINE, OPTIONS, OPTIONS_FILE, UNIT_NAME
 from bascule.bootstrap.server_unit import unit_text as server_unit_text
@@ -79,7 +79,9 @@ def place(package: str, folder: Path) -> None:
         _write(folder / "usr/bin/bascule", (FILES / "bascule").read_text())
     if package == AGENT:
         unit = unit_text((PROGRAM,), DEFAULT_STATE, NftablesHost.needs.unit)
-        _write(folder / "usr/lib/systemd/system/bascule-agent.service", unit)
+        units = {"bascule-agent.service": unit, **further_units((PROGRAM,))}
+        for name, text in units.items():
+            _write(folder / "usr/lib/systemd/system" / name, text)
     if package == SERVER:
         for target, text in (
             (f"usr/lib/systemd/system/{UNIT_NAME}", server_unit_text((PROGRAM,))),

@@ -20,6 +20,7 @@ from bascule.agent.accept_command import accept_server
 from bascule.agent.open_commands import close_command, open_command
 from bascule.agent.options import control_at, control_option, guard_option, show, state_option
 from bascule.agent.token_source import ask_token, offered_token, proxy_ca_option, token_option
+from bascule.agent.warn_command import warn_command
 from bascule.client.endpoint import parse_endpoint
 from bascule.client.host_agent import (
     control_path,
@@ -52,6 +53,7 @@ def agent() -> None:
 agent.add_command(open_command)
 agent.add_command(close_command)
 agent.add_command(accept_server)
+agent.add_command(warn_command)
 
 
 @agent.command()

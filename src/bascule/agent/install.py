@@ -16,6 +16,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bascule.agent.warn_units import (
+    VARIABLE,
+    WARN_PATH,
+    WARN_SERVICE,
+    WARN_SOCKET,
+    warn_units,
+)
 from bascule.client.host_agent import DEFAULT_STATE
 from bascule.errors import ConfigurationError, EnforcementFailed
 from bascule.interfaces.driver import HostParts, Keeper, UnitNeeds
@@ -38,13 +45,14 @@ Description=Bascule agent: keeps management ports closed, opens them on request
 {documentation}DefaultDependencies=no
 After={after}
 Before=network-pre.target shutdown.target
-Wants=network-pre.target
+Wants=network-pre.target {warn_socket}
 Conflicts=shutdown.target
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 NotifyAccess=main
+Environment={warn_variable}={warn_path}
 {before}ExecStart={command}
 ExecStartPost=+-/bin/sh -c "test -e {mark} || rm -f {rule_file}"
 Restart=on-failure
@@ -112,6 +120,9 @@ def unit_text(program: Sequence[str], state: Path, needs: UnitNeeds) -> str:
     stored = needs.stored_descriptors
     return _UNIT.format(
         command=command,
+        warn_socket=WARN_SOCKET,
+        warn_variable=VARIABLE,
+        warn_path=WARN_PATH,
         before=_before(needs),
         mark=KEEP_MARK,
         rule_file=RULE_FILE,
@@ -189,19 +200,33 @@ def _no_program(name: str, why: str) -> ConfigurationError:
     )
 
 
+def further_units(program: Sequence[str]) -> dict[str, str]:
+    """The units beside the agent's, by name; the agent's wants what of them is to run."""
+    return warn_units(" ".join(map(_quote, program)))
+
+
 def install_unit(folder: Path, text: str) -> str:
-    """Write the unit file, unless the package brought the same; returns what was done."""
-    path = folder / UNIT_NAME
+    """Write the unit files, unless the package brought the same; returns what was done."""
+    for name, further in further_units(program()).items():
+        _write_unit(folder, name, further)
+    if _write_unit(folder, UNIT_NAME, text):
+        return f"Wrote {folder / UNIT_NAME}"
+    return f"The service is the package's: {PACKAGED_UNIT}"
+
+
+def _write_unit(folder: Path, name: str, text: str) -> bool:
+    """False: the package's is the same, and ours is gone, which would hide it."""
+    path, packaged = folder / name, PACKAGED_UNIT.with_name(name)
     try:
-        if PACKAGED_UNIT.exists() and PACKAGED_UNIT.read_text() == text:
-            path.unlink(missing_ok=True)  # it would hide the package's
-            return f"The service is the package's: {PACKAGED_UNIT}"
+        if packaged.exists() and packaged.read_text() == text:
+            path.unlink(missing_ok=True)
+            return False
         path.write_text(text)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}.", advice="Run this as root."
         ) from error
-    return f"Wrote {path}"
+    return True
 
 
 def is_systemd_running() -> bool:
@@ -319,16 +344,19 @@ def owned_meanwhile(parts: HostParts, keeper: Keeper, say: Callable[[str], None]
 
 def remove_unit(folder: Path) -> list[str]:
     """Stop and disable the unit, and delete what we wrote of it; returns a sentence for each thing done."""
-    path = folder / UNIT_NAME
-    is_written = path.exists()
-    if not is_written and not PACKAGED_UNIT.exists():
+    ours = (UNIT_NAME, WARN_SOCKET, WARN_SERVICE)
+    written = [folder / name for name in ours if (folder / name).exists()]
+    if not written and not PACKAGED_UNIT.exists():
         return []
     said = []
     if is_systemd_running():
-        systemctl("disable", "--now", UNIT_NAME)
-        forget_stored()
-        said.append(f"stopped and disabled {UNIT_NAME}")
-    if is_written:
+        if folder / UNIT_NAME in written or PACKAGED_UNIT.exists():
+            systemctl("disable", "--now", UNIT_NAME)
+            forget_stored()
+            said.append(f"stopped and disabled {UNIT_NAME}")
+        with contextlib.suppress(ConfigurationError):  # an older installation has none
+            systemctl("stop", WARN_SOCKET, WARN_SERVICE)
+    for path in written:
         path.unlink()
         said.append(f"deleted {path}")
     if is_systemd_running():

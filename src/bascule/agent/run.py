@@ -45,6 +45,7 @@ from bascule.agent.textfile import Textfile, Told
 from bascule.agent.timetable import LONGEST_RETRY, SHORTEST_RETRY
 from bascule.agent.token_source import ask_token, offered_token
 from bascule.agent.trusted import Trusted
+from bascule.agent.warning import warner_from_environment
 from bascule.agent.witness import Witness
 from bascule.domain.holding import firewall_rules
 from bascule.domain.net import port_order
@@ -135,11 +136,15 @@ class AgentProcess:
             loop.stop()
         listener = ControlSocket(self._paths.control, handler_for(loop, self._uninstall))
         metrics = self._metrics_of(loop)
+        warner = warner_from_environment(lambda: self._reconciler.held, self._clock)
+        if warner is not None:
+            warner.start()
         try:
             loop.run()
         finally:
-            if metrics is not None:
-                metrics.stop()
+            for each in (metrics, warner):
+                if each is not None:
+                    each.stop()
             listener.close()
             self._paths.control.unlink(missing_ok=True)
             link.close()

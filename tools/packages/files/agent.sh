@@ -13,6 +13,7 @@ before_removal() {
     if is_booted; then
         was=$(systemctl is-enabled $agent 2>/dev/null) || true
         systemctl disable --now --quiet $agent || not_removed
+        systemctl stop bascule-agent-warn.socket bascule-agent-warn.service 2>/dev/null || true
     fi
     # Once more: an agent that was started in between may have closed more, or deleted the file.
     /usr/bin/bascule agent keep-closed || not_removed
