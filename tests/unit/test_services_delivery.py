@@ -17,6 +17,7 @@ from bascule.domain.chain import Link
 from bascule.domain.delivery import (
     REFUSALS,
     Answer,
+    Form,
     Outcome,
     Progress,
     Sink,
@@ -29,6 +30,7 @@ from bascule.domain.facts.delivery import SinkSkipped
 from bascule.domain.facts.fact import Unknown
 from bascule.domain.facts.kinds import FACTS
 from bascule.domain.facts.machines import PortClosed
+from bascule.domain.facts.policies import RulesLoosened
 from bascule.domain.facts.record import RecordBroken
 from bascule.errors import Conflict, InvalidInput, NotFound, Unavailable
 from bascule.interfaces.delivery import Parcel
@@ -614,3 +616,56 @@ def test_a_link_is_a_link() -> None:
     made = message("RecordGap", "id", 7, {}, NOW)
     assert isinstance(made, Link)
     assert made.hash == ""
+
+
+def test_a_chat_is_sent_a_few_messages_a_minute_and_the_rest_as_one(world: World) -> None:
+    """What waits is not lost by a restart, and waits for nothing behind what may not be delayed."""
+    add(world, "chat", form=Form.SLACK, kinds=("PortClosed",))
+    said: list[str] = []
+    came = asyncio.Event()
+
+    class Chat(Receiver):
+        async def carry(self, sink: Sink, parcel: Parcel) -> Outcome:
+            (body,) = parcel.messages
+            came.set()
+            said.append(json.loads(body)["text"].partition(":")[0].partition(".")[0])
+            return Outcome(Answer.TAKEN)
+
+    chat = Chat()
+    record(world, 30)
+
+    async def go() -> None:
+        task = asyncio.create_task(deliver(world.services, WayOut(chat, "h"), lambda: 0.5))
+
+        async def until(many: int) -> None:
+            async with asyncio.timeout(20):
+                while len(said) < many:
+                    came.clear()
+                    await came.wait()
+
+        try:
+            await until(1)
+            assert said == ["30 events"]
+            for many in range(2, 6):
+                await asyncio.to_thread(record, world, 1)
+                await until(many)
+            await asyncio.to_thread(record, world, 3)
+            await asyncio.sleep(0.1)
+            assert len(said) == 5, "there is no room"
+            assert progress(world, "chat").position < head(world), "and nothing is taken"
+
+            def loosen(tx: Any, act: Any) -> None:
+                act.record(tx, RulesLoosened("policy", ("port 22",)))
+
+            await asyncio.to_thread(world.do, loosen)
+            await asyncio.to_thread(record, world, 1)
+            await until(7)
+            await asyncio.sleep(0.1)
+            assert said[5:] == ["3 events", "Rules of access loosened"], "the last one waits again"
+            world.clock.pass_time(60)
+            await until(8)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(go())

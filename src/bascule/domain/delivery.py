@@ -84,7 +84,10 @@ FORMS: Mapping[SinkKind, tuple[Form, ...]] = {  # the first is the usual one
     SinkKind.MAIL: (Form.MAIL,),
 }
 CHATS = frozenset({Form.SLACK, Form.TEAMS, Form.MAIL})  # people read them
-NEVER_MUTED = frozenset({"EmergencyAccess"})  # whatever a sink is limited to (EDGES J11)
+# Sent whatever a sink is limited to, at once, and never in one message with others (EDGES J11).
+NEVER_MUTED = frozenset(
+    {"AccessSelfApproved", "EmergencyAccess", "RulesLoosened", "InstallationRestored"}
+)
 # What people are told where its owner names no kinds: what people must do, and what became of it.
 CHAT_KINDS = (
     "EmergencyAccess",

@@ -64,6 +64,7 @@ _FIELDS: Mapping[str, str] = {
 
 
 STARTS_SOON = "AccessStartsSoon"
+JSON = {"content-type": "application/json; charset=utf-8"}
 
 
 class Said(NamedTuple):
@@ -108,23 +109,20 @@ def chat_parcel(link: Link, request: AccessRequest | None, form: Form, portal: s
     url = portal + said.path if said.path else ""
     body = slack_body(said, url) if form is Form.SLACK else teams_body(said, url)
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return Parcel((content,), {"content-type": "application/json; charset=utf-8"})
+    return Parcel((content,), JSON)
 
 
 def slack_body(said: Said, url: str) -> dict[str, Any]:
     """Block Kit, with the whole as one text for notifications."""
     first = f"{said.title}: " + ", ".join(text for _, text in said.facts[:3])
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(said.title)},
-        *(
-            {"type": "section", "fields": [_plain(label), _plain(text)]}
-            for label, text in said.facts
-        ),
+        {"type": "header", "text": plain(said.title)},
+        *({"type": "section", "fields": [plain(label), plain(text)]} for label, text in said.facts),
     ]
     if url:
-        link = {"type": "mrkdwn", "text": f"<{_entities(url)}|Open the request in Bascule>"}
+        link = {"type": "mrkdwn", "text": f"<{entities(url)}|Open the request in Bascule>"}
         blocks.append({"type": "context", "elements": [link]})
-    return {"text": _entities(first), "blocks": blocks}
+    return {"text": entities(first), "blocks": blocks}
 
 
 def teams_body(said: Said, url: str) -> dict[str, Any]:
@@ -141,16 +139,20 @@ def teams_body(said: Said, url: str) -> dict[str, Any]:
         for label, text in said.facts
     ]
     title = {"type": "TextRun", "text": said.title, "weight": "bolder", "size": "large"}
+    actions = [{"type": "Action.OpenUrl", "title": "Open the request in Bascule", "url": url}]
+    return card_of([{"type": "RichTextBlock", "inlines": [title]}, *rows], actions if url else [])
+
+
+def card_of(body: Sequence[Mapping[str, Any]], actions: Sequence[Any] = ()) -> dict[str, Any]:
+    """An Adaptive Card in its envelope."""
     card: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
-        "body": [{"type": "RichTextBlock", "inlines": [title]}, *rows],
+        "body": list(body),
     }
-    if url:
-        card["actions"] = [
-            {"type": "Action.OpenUrl", "title": "Open the request in Bascule", "url": url}
-        ]
+    if actions:
+        card["actions"] = list(actions)
     attachment = {
         "contentType": "application/vnd.microsoft.card.adaptive",
         "contentUrl": None,
@@ -184,9 +186,11 @@ def _value(value: object) -> str:
     return str(value)
 
 
-def _plain(text: str) -> dict[str, Any]:
+def plain(text: str) -> dict[str, Any]:
+    """A text of Slack that is shown as it is."""
     return {"type": "plain_text", "text": text, "emoji": False}
 
 
-def _entities(text: str) -> str:
+def entities(text: str) -> str:
+    """A text in Slack's mrkdwn that is no markup of a link or a mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -27,7 +27,6 @@ import structlog
 
 from bascule.domain.chain import Link, canonical
 from bascule.domain.delivery import (
-    CHATS,
     Answer,
     Form,
     Outcome,
@@ -44,6 +43,7 @@ from bascule.domain.facts.delivery import SinkDisabled, SinkParked, SinkSkipped
 from bascule.domain.facts.fact import Fact
 from bascule.domain.grant import Grant
 from bascule.domain.proof import link_line
+from bascule.domain.request import AccessRequest
 from bascule.errors import BasculeError, Unavailable
 from bascule.interfaces.delivery import Carrier, DeliveryReads, DeliveryWrites, Parcel
 from bascule.interfaces.duties import DutyWrites
@@ -51,7 +51,8 @@ from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.record import ChainReads, EventWrites
 from bascule.services.act import Act, Services, new_id
-from bascule.services.chat import chat_parcel, is_over
+from bascule.services.chat import is_over
+from bascule.services.chat_batches import BATCHED, Pace, batch_parcel, count_now
 from bascule.services.cloudevents import webhook_parcel
 from bascule.services.duties import DELIVERING
 from bascule.services.mail import MailEventReads, mail_parcel
@@ -122,9 +123,14 @@ class Step:
 
 
 def next_step(
-    reader: ParcelReads, wanted_id: str, ahead: Progress | None, now: datetime, way: WayOut
+    reader: ParcelReads,
+    wanted_id: str,
+    ahead: Progress | None,
+    now: datetime,
+    way: WayOut,
+    sent: int = 0,
 ) -> Step | None:
-    """None when the sink is gone, or is not active.
+    """None when the sink is gone, or is not active. ``sent`` are a chat's messages of the last minute.
 
     ``ahead`` is how far it got beyond what is noted; it counts as long as nobody else moved
     the sink meanwhile.
@@ -138,16 +144,24 @@ def next_step(
     begin = reader.chain_begin()
     if progress.position < begin.position:
         return _gap_step(reader, sink, progress, begin.position, DELETED, now, way)
-    most = sink.batch if sink.target.kind is SinkKind.WEBHOOK else PAGE
+    is_chat = sink.form in BATCHED
+    most = PAGE if is_chat else sink.batch if sink.target.kind is SinkKind.WEBHOOK else PAGE
     links = reader.chain(progress.position, PAGE if sink.is_filtered else most)
     if links and not has_form(links[0].record):  # would the sink want it? That cannot be known
         near = reader.chain(progress.position, PAGE)
         *_, last = takewhile(lambda link: not has_form(link.record), near)
         return _gap_step(reader, sink, progress, last.position, DAMAGED, now, way)
+    is_all = len(links) < PAGE
     links = list(takewhile(lambda link: has_form(link.record), links))
     wanted, through = _wanted(sink, progress, links, most)
     if not wanted:
         return Step(sink, progress, Stretch(through), None)
+    if is_chat:
+        is_all = is_all and through == links[-1].position
+        wanted = wanted[: count_now(wanted, sent, progress.alone_until, is_all=is_all)]
+        through = wanted[-1].position if wanted else progress.position
+        if not wanted:
+            return Step(sink, progress, Stretch(through), None)
     stretch = Stretch(through, wanted[-1].position, len(wanted))
     parcel = _parcel(reader, sink, wanted, now, way)
     return Step(sink, progress, stretch, parcel if parcel.messages else None)  # nobody wants it
@@ -192,12 +206,10 @@ def _parcel(
 ) -> Parcel:
     if sink.form is Form.MAIL:
         return mail_parcel(reader, sink.target, links, way.mail_from, way.portal, now)
-    if sink.form in CHATS:  # one a call: batches are refused
-        wanted = str(links[0].record["data"].get("request_id", ""))
-        request = reader.request(wanted) if wanted else None
-        if is_over(links[0], request, now):
-            return Parcel(())
-        return chat_parcel(links[0], request, sink.form, way.portal)
+    if sink.form in BATCHED:
+        found = [(link, _request_of(reader, link)) for link in links]
+        told = [each for each in found if not is_over(*each, now)]
+        return batch_parcel(told, sink.form, way.portal) if told else Parcel(())
     if sink.target.kind is SinkKind.WEBHOOK:
         secrets = reader.sink_secrets(sink.id)
         keys = secrets.valid(now) if secrets is not None else ()
@@ -210,6 +222,11 @@ def _parcel(
     if sink.target.kind is SinkKind.FILE:
         return Parcel(tuple(_json_line(link, grants) for link in links))
     return Parcel(tuple(syslog_message(link, grants, sink.form, way.host) for link in links))
+
+
+def _request_of(reader: ParcelReads, link: Link) -> AccessRequest | None:
+    wanted = str(link.record["data"].get("request_id", ""))
+    return reader.request(wanted) if wanted else None
 
 
 def _json_line(link: Link, grants: dict[str, Grant]) -> bytes:
@@ -311,6 +328,7 @@ class _Worker:
         self._noted: Progress | None = None  # as the store has it
         self._ahead: Progress | None = None  # delivered, and not noted yet
         self._noted_at = 0.0
+        self._pace = Pace()
 
     async def run(self) -> None:
         try:
@@ -374,11 +392,13 @@ class _Worker:
         stored = reader.sink_progress(self._sink_id)
         if stored != self._noted:  # an operator, or another replica
             self._noted, self._ahead = stored, None
-        return next_step(reader, self._sink_id, self._ahead, now, self._way_out)
+        sent = self._pace.sent(self._services.clock.boottime())
+        return next_step(reader, self._sink_id, self._ahead, now, self._way_out, sent)
 
     async def _settle(self, step: Step, outcome: Outcome) -> None:
         now = self._services.clock.now()
         if outcome.answer is Answer.TAKEN:
+            self._pace.note(self._services.clock.boottime())
             self._ahead = advance(step.progress, step.stretch, now)
             if step.gap is None:
                 await self._note_if_due()

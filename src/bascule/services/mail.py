@@ -25,7 +25,7 @@ from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import POLICY_READ, REQUEST_APPROVE
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.chain import Link
-from bascule.domain.delivery import Target, Transport
+from bascule.domain.delivery import NEVER_MUTED, Target, Transport
 from bascule.domain.emergency import TOO_OLD
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.mail import MailChoice
@@ -56,9 +56,7 @@ TURNS = frozenset(  # the requestor
     }
 )
 OWNERS = frozenset({"EmergencyAccess"})  # owners of its machines, whatever mail they chose
-ALONE = frozenset(  # never put together (EDGES J11)
-    {"AccessSelfApproved", "EmergencyAccess", "RulesLoosened", "InstallationRestored"}
-)
+ALONE = NEVER_MUTED  # never put together (EDGES J11)
 SOON = frozenset({"GrantEndsSoon", STARTS_SOON})  # the requestor, who chose it
 MOST_ALONE = 5  # messages of one look for one address
 _ASKED = msgid("Your approval is needed")
