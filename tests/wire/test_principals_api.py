@@ -29,6 +29,7 @@ from bascule.domain.builtin_roles import (
     SECURITY_ADMIN,
     USER_ACCESS_ADMINISTRATOR,
 )
+from bascule.domain.principals import Credential, CredentialKind
 from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope
 from bascule.domain.times import format_utc
@@ -705,3 +706,19 @@ def test_the_graph_tells_nobody_of_others(people: Directory) -> None:
     for kind, principal_id in hidden:
         assert client.get(f"/graph/v1.0/{kind}/{principal_id}").status_code == 404, kind
     assert client.get("/graph/v1.0/me").json()["id"] == nobody
+
+
+def test_access_ends_with_the_secret_by_which_it_was_asked_for(people: Directory) -> None:
+    """The token says which secret it came of (EDGES J9)."""
+    house = people.house
+    robot, secret = people.service("robot", SECURITY_ADMIN)
+    end = house.clock.wall + timedelta(minutes=20)
+    short = Credential(
+        NOBODY, robot, CredentialKind.SECRET, sha256_hex("short"), "", house.clock.wall, end
+    )
+    house.do(lambda tx, _: tx.put_credential(short))
+    for by, is_cut in ((secret, False), ("short", True)):
+        path = people.open_port(people.as_service(robot, by))
+        (port,) = people.ask("GET", path).json()["properties"]["virtualMachines"][0]["ports"]
+        assert (port["endTimeUtc"] == format_utc(end)) is is_cut
+        assert port["bascule"].get("endsWithCredential") == (NOBODY if is_cut else None)

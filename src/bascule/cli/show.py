@@ -71,6 +71,7 @@ def _port_json(port: GrantedPort) -> Mapping[str, object]:
         "sessionsAlive": port.sessions_alive,
         "drainsUntil": format_utc(port.drains_until) if port.drains_until else None,
         "endsWithMembershipOf": port.ends_with_group or None,
+        "endsWithCredential": port.ends_with_credential or None,
         "notConfirmedSince": format_utc(port.not_confirmed_since)
         if port.not_confirmed_since
         else None,
@@ -113,6 +114,11 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
             lines.append(
                 "  that is when the membership of group "
                 f"{port.ends_with_group} ends, which gives the right to it"
+            )
+        if port.ends_with_credential:
+            lines.append(
+                "  that is when the secret or certificate "
+                f"{port.ends_with_credential} ends, by which it was asked for"
             )
         if port.drains_until:
             lines.append(

@@ -80,6 +80,7 @@ class GrantedPort(NamedTuple):
     gateways: tuple[str, ...] = ()  # in front of it
     unanswered: tuple[NoAnswer, ...] = ()
     ends_with_group: str = ""  # the group whose membership ends when the grant does
+    ends_with_credential: str = ""  # the id of the program's one that ends when the grant does
     approved_until: datetime | None = None  # extensions until then need no new approval
 
     @property
@@ -385,6 +386,7 @@ def _read_port(data: Data) -> GrantedPort:
             for each in objects(ours, "unanswered")
         ),
         ends_with_group=text(ours, "endsWithMembershipOf", ""),
+        ends_with_credential=text(ours, "endsWithCredential", ""),
         approved_until=instant(ours, "approvedUntil"),
     )
 

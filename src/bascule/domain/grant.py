@@ -64,6 +64,7 @@ class Grant:
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     drain_for: timedelta | None = None  # how long connections may stay beyond its end; of ``drain``
     ends_with_group: str = ""  # the group whose membership's end is the grant's, by name
+    ends_with_credential: str = ""  # the program's own one whose end is the grant's, by its id
     is_emergency: bool = False  # never extended
     approved_until: datetime | None = None  # extensions until then need no new approval (EDGES J8)
 
@@ -222,7 +223,13 @@ def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
     """Shorten a live grant; an end that is not earlier changes nothing."""
     if ends_at >= grant.ends_at:
         return grant
-    return replace(grant, ends_at=ends_at, ends_at_text=ends_at_text, ends_with_group="")
+    return replace(
+        grant,
+        ends_at=ends_at,
+        ends_at_text=ends_at_text,
+        ends_with_group="",
+        ends_with_credential="",
+    )
 
 
 def extend_to(grant: Grant, granted: Grant) -> Grant:
@@ -245,5 +252,6 @@ def extend_to(grant: Grant, granted: Grant) -> Grant:
         ends_at=granted.ends_at,
         ends_at_text=granted.ends_at_text,
         ends_with_group=granted.ends_with_group,
+        ends_with_credential=granted.ends_with_credential,
         extension=grant.extension + 1,
     )

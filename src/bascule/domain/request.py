@@ -64,6 +64,7 @@ class AccessRequest:
         None  # of the second factor, when it was asked for; None: not known
     )
     starts_at: datetime | None = None  # when it is to open; None: as soon as it may
+    credential_id: str = ""  # of the secret or certificate by which a program asked (EDGES J9)
 
     def is_starting_soon(self, now: datetime) -> bool:
         """Is it scheduled, and so near its start that its requestor is told? At the start it is over."""

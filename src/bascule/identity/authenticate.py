@@ -8,8 +8,9 @@ What is not here: the OAuth wire (``api.oauth``), what a Subject may do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.machine import EnforcementPoint, Machine
@@ -20,6 +21,7 @@ from bascule.identity.tokens import AccessToken
 from bascule.interfaces.callers import CallerReads
 
 SCHEME = "Bearer"
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Principal:
     # Short names of the secrets, keys or epochs that prove it now, never any of themselves.
     proofs: frozenset[str]
     factor_at: datetime | None = None  # of a person: of the sign-in that the token came of
+    credentials: Mapping[str, str] = field(default_factory=dict)  # ids of a program's, by proof
 
 
 def agent_of(machine: Machine, point: EnforcementPoint) -> Principal:
@@ -64,8 +67,13 @@ def _find_service(reader: CallerReads, principal_id: str, now: datetime) -> Prin
     if known is None or not known[0].is_enabled:
         return None
     service, credentials = known
-    proofs = frozenset(name_of_proof(each.proof) for each in credentials if each.holds_at(now))
-    return Principal(service.id, PrincipalKind.SERVICE, service.display_name, proofs)
+    holding = [each for each in credentials if each.holds_at(now)]
+    # Of a certificate that was added twice, the one that ends first counts.
+    holding.sort(key=lambda each: each.expires_at or _NEVER, reverse=True)
+    ids = {name_of_proof(each.proof): each.key_id for each in holding}
+    return Principal(
+        service.id, PrincipalKind.SERVICE, service.display_name, frozenset(ids), credentials=ids
+    )
 
 
 def _find_user(
@@ -112,7 +120,12 @@ def subject_of(token: AccessToken, principal: Principal | None, address: str) ->
             advice="Sign in again; if that fails, ask an administrator for new credentials.",
         )
     return Subject(
-        principal.id, principal.kind, principal.name, address, factor_at=principal.factor_at
+        principal.id,
+        principal.kind,
+        principal.name,
+        address,
+        factor_at=principal.factor_at,
+        credential_id=principal.credentials.get(token.credential, ""),
     )
 
 

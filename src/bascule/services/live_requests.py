@@ -37,7 +37,7 @@ from bascule.services.plans import PlanScopeReads, require_plan
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_revoke, what_may_be_cut
 from bascule.services.requests import approval_of
-from bascule.services.right_ends import ended_in_time, right_ends
+from bascule.services.right_ends import ended_in_time, known_ends
 from bascule.services.rights import rights_of
 from bascule.services.ticket_answers import Tickets
 from bascule.services.timeline import lengthened
@@ -140,7 +140,7 @@ def extend(
         return RequestedMachine(grant.machine_id, (port,))
 
     again = replace(request, machines=tuple(until_then(grant) for grant in live))
-    ends = right_ends(tx, subject.principal_id, act.now, named)
+    ends = known_ends(tx, subject, act.now, named)
     passed = _passed_stages(tx, request)
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
@@ -178,6 +178,7 @@ def extend(
         denied = Denied(tuple(dict.fromkeys(reasons)))
         record_denied(tx, act, again, denied)
         return denied
+    _check_credential_lasts(agreed)
     _check_later(agreed)
     _check_right_lasts(agreed)
     for grant, granted in agreed:
@@ -249,6 +250,28 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
             advice="Give a later end. To end access early: bascule revoke.",
             problems=earlier,
         )
+
+
+def _check_credential_lasts(agreed: Sequence[tuple[Grant, Grant]]) -> None:
+    """The credential that asks for more may end before what another was given."""
+    is_longer = any(granted.ends_at > grant.ends_at for grant, granted in agreed)
+    for grant, granted in agreed:
+        is_late = grant.ends_at > granted.ends_at
+        if granted.ends_with_credential and (is_late or not is_longer):
+            raise Conflict(
+                sentence(
+                    "Port {port} of {machine} is granted until {until} already. The secret or "
+                    "certificate {credential} by which this is asked for ends at {end}.",
+                    port=grant.number,
+                    machine=grant.machine_id.name,
+                    until=grant.ends_at_text,
+                    credential=granted.ends_with_credential,
+                    end=granted.ends_at_text,
+                ),
+                code="EndsWithCredential",
+                target=Place(Part.END),
+                advice="Ask with one that ends later: bascule sp add-secret.",
+            )
 
 
 def _check_right_lasts(agreed: Sequence[tuple[Grant, Grant]]) -> None:

@@ -54,7 +54,7 @@ from bascule.services.public_port_choices import Choices
 from bascule.services.public_ports_told import Through
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_know, needed_to_ask
-from bascule.services.right_ends import RightEnd, ended_in_time, right_ends
+from bascule.services.right_ends import RightEnd, ended_in_time, known_ends
 from bascule.services.rights import rights_of
 from bascule.services.ticket_answers import Tickets
 
@@ -236,6 +236,7 @@ def _request_of(
         is_emergency=asked.is_emergency,
         factor_age=subject.factor_age(act.now),
         starts_at=starts_at,
+        credential_id=subject.credential_id,
     )
 
 
@@ -310,7 +311,7 @@ def judge(
     if problems:
         return Judged(request, Denied(tuple(problems)), tickets=answers, is_to_ask=is_to_ask)
     needed = needed_to_ask(is_emergency=is_emergency)
-    ends = right_ends(tx, subject.principal_id, act.now, named, needed)
+    ends = known_ends(tx, subject, act.now, named, needed)
     if gone_before := _gone_before(at, ends):
         return Judged(request, Denied(gone_before), tickets=answers, is_to_ask=is_to_ask)
     grants = tuple(ended_in_time(each, ends.get(each.machine_id)) for each in allowed.grants)
@@ -340,6 +341,13 @@ def _gone_before(at: datetime, ends: Mapping[ResourceId, RightEnd]) -> tuple[Pro
                 "before the start.",
                 group=end.group,
                 machine=machine.name,
+                end=format_utc(end.at),
+            )
+            if end.group
+            else sentence(
+                "The secret or certificate {credential} by which this is asked for ends at {end}, "
+                "before the start.",
+                credential=end.credential,
                 end=format_utc(end.at),
             ),
         )

@@ -1,30 +1,79 @@
-"""When the right to a machine ends because a membership does (EDGES J9).
+"""When the right to a machine ends because a membership does, or a program's own secret or
+certificate (EDGES J9).
 
-Somebody gave the membership that end, so it is known in advance: no grant that rests on it is
+Somebody gave it that end, so it is known in advance: no grant that rests on it is
 given for longer, and the host ends it without being told. What is not here: taking away what
 is over (``expired_memberships``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bascule.domain.access import Subject
 from bascule.domain.grant import Grant, cut_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_utc
+from bascule.errors import Forbidden
+from bascule.interfaces.principals import PrincipalReads
+from bascule.sentences import sentence
 from bascule.services.request_rights import NEEDED_TO_ASK
 from bascule.services.rights import RightsReads, rights_by, stated_ends
 
 
 @dataclass(frozen=True, slots=True)
 class RightEnd:
-    """The first moment at which the right is no longer held, and the group that gave it."""
+    """The first moment at which the right is no longer held, and what gave it until then."""
 
     at: datetime
-    group: str  # its name
+    group: str = ""  # the name of the group whose membership ends; empty: the credential does
+    credential: str = ""  # the id of the program's secret or certificate
+
+
+def known_ends(
+    reader: RightsReads,
+    subject: Subject,
+    now: datetime,
+    machines: Collection[ResourceId],
+    needed: Sequence[str] = NEEDED_TO_ASK,
+) -> Mapping[ResourceId, RightEnd]:
+    """As ``right_ends``, and when the credential ends by which a program asked; the earlier counts.
+
+    Raises Forbidden where that credential was removed or has expired.
+    """
+    found = dict(right_ends(reader, subject.principal_id, now, machines, needed))
+    own = _credential_end(reader, subject, now)
+    if own is not None:
+        for machine in machines:
+            if machine not in found or own.at < found[machine].at:
+                found[machine] = own
+    return found
+
+
+def _credential_end(reader: PrincipalReads, subject: Subject, now: datetime) -> RightEnd | None:
+    """None: people and agents have none, and the first administrator's has no end."""
+    if not subject.credential_id:
+        return None
+    credential = reader.credential(subject.credential_id)
+    if (
+        credential is None
+        or credential.principal_id != subject.principal_id
+        or not credential.holds_at(now)
+    ):
+        raise Forbidden(
+            sentence(
+                "The secret or certificate by which {program} asked was removed or has expired.",
+                program=subject.name,
+            ),
+            code="CredentialOver",
+            advice="Ask again with one that is valid.",
+        )
+    if credential.expires_at is None:
+        return None
+    return RightEnd(credential.expires_at, credential=credential.key_id)
 
 
 def right_ends(
@@ -73,4 +122,4 @@ def ended_in_time(grant: Grant, end: RightEnd | None) -> Grant:
     if end is None or grant.ends_at <= end.at:
         return grant
     shorter = cut_to(grant, end.at, format_utc(end.at))
-    return replace(shorter, ends_with_group=end.group)
+    return replace(shorter, ends_with_group=end.group, ends_with_credential=end.credential)

@@ -215,7 +215,9 @@ def _requestor(tx: WaitingWrites, request: AccessRequest) -> Subject:
             sentence("{requestor} is not known here any more.", requestor=request.requestor),
             code="RequestorNotFound",
         )
-    return Subject(request.requestor_id, kind, request.requestor)
+    return Subject(
+        request.requestor_id, kind, request.requestor, credential_id=request.credential_id
+    )
 
 
 def _open(

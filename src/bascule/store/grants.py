@@ -118,7 +118,7 @@ _INSERT = t.grants.insert()
 _MOVABLE = (
     *("on_expiry", "max_duration", "ends_at", "ends_at_text", "state", "reason"),
     *("generation", "extension", "ended_at", "failure", "answer_by", "withdrawn"),
-    *("drain_for", "drained_at", "ends_with_group"),
+    *("drain_for", "drained_at", "ends_with_group", "ends_with_credential"),
 )
 # Built once: making a statement costs more than running it.
 _HERE = update(t.grants).where(
@@ -343,6 +343,7 @@ def _movable(grant: Grant) -> Values:
         "drain_for": grant.drain_for,
         "drained_at": grant.drained_at,
         "ends_with_group": grant.ends_with_group,
+        "ends_with_credential": grant.ends_with_credential,
     }
 
 
@@ -375,6 +376,7 @@ def grant_of_row(row: Row[Any]) -> Grant:
         withdrawn=row.withdrawn,
         drain_for=row.drain_for,
         ends_with_group=row.ends_with_group,
+        ends_with_credential=row.ends_with_credential,
         is_emergency=row.is_emergency,
         approved_until=row.approved_until,
     )

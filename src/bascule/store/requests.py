@@ -223,6 +223,7 @@ def request_values(request: AccessRequest) -> dict[str, Any]:
         "is_emergency": request.is_emergency,
         "factor_age": request.factor_age,
         "starts_at": request.starts_at,
+        "credential_id": request.credential_id,
     }
 
 
@@ -242,6 +243,7 @@ def request_of_row(row: Row[Any]) -> AccessRequest:
         is_emergency=row.is_emergency,
         factor_age=row.factor_age,
         starts_at=row.starts_at,
+        credential_id=row.credential_id,
     )
 
 

@@ -332,6 +332,8 @@ def _end_json(grant: Grant) -> dict[str, Any]:
         extra["drainsUntil"] = format_utc(grant.drained_at)
     if grant.ends_with_group:
         extra["endsWithMembershipOf"] = grant.ends_with_group
+    if grant.ends_with_credential:
+        extra["endsWithCredential"] = grant.ends_with_credential
     if grant.approved_until is not None:
         extra["approvedUntil"] = format_utc(grant.approved_until)
     return extra

@@ -72,6 +72,9 @@ TEXTS: Mapping[str, str] = {
     "reason.ClockLeapt": msgid("The server’s clock jumped by more than a minute."),
     "reason.Restored": msgid("The record was restored from a backup."),
     "reason.RightEndsBeforeStart": msgid("The right to it ends before the start."),
+    "reason.CredentialOver": msgid(
+        "The program’s secret or certificate was removed or has expired."
+    ),
     "reason.UpToTooLong": msgid("The policy does not allow that much with extensions."),
     "reason.TooManyGrants": msgid("There are too many openings on this machine at the same time."),
     "reason.TooManyOpenings": msgid(

@@ -171,6 +171,9 @@ requests = Table(
     Column("factor_age", Span),  # of the second factor, when it was asked for; null: not known
     Column("has_waited", Boolean, nullable=False),  # for approval, or for its start
     Column("starts_at", Instant),  # when it is to open; null: as soon as it may
+    Column(
+        "credential_id", String, nullable=False
+    ),  # by which a program asked; empty: a person did
     ForeignKeyConstraint(
         ["previous_state", "state"],
         [request_transitions.c.from_state, request_transitions.c.to_state],
@@ -232,6 +235,7 @@ grants = Table(
     Column("drain_for", Span),  # null: connections do not stay for a time
     Column("drained_at", Instant),  # when those end that may stay; null: none may
     Column("ends_with_group", String, nullable=False),  # empty: no membership's end is its own
+    Column("ends_with_credential", String, nullable=False),  # empty: no credential's end is its own
     Column("is_emergency", Boolean, nullable=False),
     Column("approved_until", Instant),  # with its extensions; null: none is approved
     Column("withdrawn", Json, nullable=False),  # why points in parallel hold it no longer, by uid
