@@ -101,6 +101,7 @@ PAGES = (
     Shown("open-now", "/portal/open"),
     Shown("approvals", "/portal/approvals"),
     Shown("approvals-mine", "/portal/approvals?tab=mine", person="nobody"),
+    Shown("approvals-scheduled", "/portal/approvals?tab=scheduled"),
     Shown("approvals-emergencies", "/portal/approvals?tab=emergencies"),
     Shown("request-waiting", _waiting),
     Shown("rules-list", "/portal/jit/rules"),

@@ -23,6 +23,8 @@ FOLDER = Path(__file__).parents[3] / "docs" / "screenshots"
 COLOURS = 96
 TALLEST = 1600  # pixels; what is below is more of the same
 DESK, PHONE = 1280, 400
+# A browser without a window denies notifications by itself.
+UNDECIDED = "Object.defineProperty(Notification, 'permission', { get: () => 'default' })"
 VIEWS: tuple[
     tuple[str, str, Literal["light", "dark"], int], ...
 ] = (  # name, language, theme, width; a language is loaded once
@@ -38,6 +40,7 @@ def test_picture(shown: Shown, visit: Visitors, furnished: World) -> None:
     FOLDER.mkdir(exist_ok=True)
     for language, views in groupby(VIEWS, key=lambda view: view[1]):
         page = visit(shown.person, language, timezone_id="Europe/Paris")
+        page.add_init_script(UNDECIDED)
         page.goto(shown.path(furnished))
         page.wait_for_timeout(300)  # the script has put times into the viewer's zone
         for name, _, theme, width in views:
