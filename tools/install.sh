@@ -180,6 +180,7 @@ make_venv() {
 # One row each: the folder, the Node.js that it needs, what it is.
 node_folders=(
     "tests/e2e/portal/axe:18:axe-core"
+    "tests/e2e/portal/cards:18:Microsoft's Adaptive Cards"
     "tests/wire/oidc_provider:18:an OpenID provider"
     "tests/wire/sdk/javascript:20:Azure's SDK for JavaScript"
 )

@@ -3,7 +3,7 @@
 Sources: Slack's *incoming webhooks*, *Block Kit* (section, header and context blocks; ``plain_text`` is not
 parsed, in ``mrkdwn`` ``&``, ``<`` and ``>`` are written as entities), and the Adaptive Cards schema 1.4 in the
 envelope that a Teams workflow *when a Teams webhook request is received* takes. A ``TextRun`` of a
-``RichTextBlock`` is shown as it is; a ``TextBlock`` would be read as Markdown.
+``RichTextBlock`` is shown as it is, but for functions of dates; a ``TextBlock`` would be read as Markdown.
 
 A message has a link to the request's page, with its id and nothing that acts (EDGES J11): approving happens
 there or on the command line. What people wrote is cut to LONGEST_TEXT characters and one line, and is never
@@ -13,6 +13,7 @@ read as markup. What is not here: which events a chat is told (``domain.delivery
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -132,15 +133,20 @@ def teams_body(said: Said, url: str) -> dict[str, Any]:
             "type": "RichTextBlock",
             "spacing": "small",
             "inlines": [
-                {"type": "TextRun", "text": f"{label}: ", "weight": "bolder"},
-                {"type": "TextRun", "text": text},
+                text_run(f"{label}: ", weight="bolder"),
+                text_run(text),
             ],
         }
         for label, text in said.facts
     ]
-    title = {"type": "TextRun", "text": said.title, "weight": "bolder", "size": "large"}
+    title = text_run(said.title, weight="bolder", size="large")
     actions = [{"type": "Action.OpenUrl", "title": "Open the request in Bascule", "url": url}]
     return card_of([{"type": "RichTextBlock", "inlines": [title]}, *rows], actions if url else [])
+
+
+def text_run(text: str, **more: object) -> dict[str, Any]:
+    """Text of a card that is shown as it is; two braces begin a function (``{{DATE(..)}}``) and are parted."""
+    return {"type": "TextRun", "text": re.sub(r"\{(?=\{)", "{ ", text), **more}
 
 
 def card_of(body: Sequence[Mapping[str, Any]], actions: Sequence[Any] = ()) -> dict[str, Any]:

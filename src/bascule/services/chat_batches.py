@@ -27,6 +27,7 @@ from bascule.services.chat import (
     one_line,
     plain,
     said_of,
+    text_run,
 )
 
 BATCHED = frozenset({Form.SLACK, Form.TEAMS})
@@ -114,15 +115,15 @@ def _slack(said: Sequence[Said], portal: str) -> dict[str, Any]:
 
 
 def _teams(said: Sequence[Said], portal: str) -> dict[str, Any]:
-    title = {"type": "TextRun", "text": _title(said), "weight": "bolder", "size": "large"}
-    rows: list[list[dict[str, Any]]] = [[title], [{"type": "TextRun", "text": _counts(said)}]]
+    title = text_run(_title(said), weight="bolder", size="large")
+    rows: list[list[dict[str, Any]]] = [[title], [text_run(_counts(said))]]
     for each in said[:MOST_LISTED]:
-        row: list[dict[str, Any]] = [{"type": "TextRun", "text": _line(each)}]
+        row: list[dict[str, Any]] = [text_run(_line(each))]
         if each.path:
             action = {"type": "Action.OpenUrl", "title": _OPEN, "url": portal + each.path}
-            row.append({"type": "TextRun", "text": " "})
-            row.append({"type": "TextRun", "text": _OPEN, "selectAction": action})
+            row.append(text_run(" "))
+            row.append(text_run(_OPEN, selectAction=action))
         rows.append(row)
     if _more(said):
-        rows.append([{"type": "TextRun", "text": _more(said)}])
+        rows.append([text_run(_more(said))])
     return card_of([{"type": "RichTextBlock", "spacing": "small", "inlines": row} for row in rows])
