@@ -208,5 +208,5 @@ def test_the_button_says_in_words_what_the_browser_allows(house: House, language
             "none",
         ]
         assert "onclick" not in html
-    words = {"en": "Allow them in the browser’s settings", "fr": "Autorisez-les pour ce site"}
-    assert words[language] in tell
+        words = {"en": "Allow them in the browser’s settings", "fr": "Autorisez-les pour ce site"}
+        assert words[language] in tell

@@ -11,6 +11,7 @@ import pytest
 from bascule.domain.decide import Allowed, Denied, NeedsApproval, decide
 from bascule.domain.due import Approval, may_approve_own
 from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.net import RuleProtocol
 from bascule.domain.pending import (
     LATEST,
     Pending,
@@ -25,7 +26,7 @@ from bascule.domain.pending import (
     same_of,
     scheduled,
 )
-from bascule.domain.policy import Policy, RuleProtocol, check_policy
+from bascule.domain.policy import Policy, check_policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.rules import Conditions, Effect, Rule, Span
 from bascule.domain.stages import (

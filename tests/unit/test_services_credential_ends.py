@@ -10,6 +10,7 @@ import pytest
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import SECURITY_ADMIN
+from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import RequestState
 from bascule.domain.net import AddressPrefix
@@ -218,8 +219,8 @@ def test_a_start_is_before_the_end_of_the_credential(
 ) -> None:
     robot = world.secret("k-1", timedelta(minutes=30) + ends * TICK)
     answer = world.schedule(30, robot)
-    assert isinstance(answer, requests.Denied) is is_refused
-    if isinstance(answer, requests.Denied):
+    assert isinstance(answer, Denied) is is_refused
+    if isinstance(answer, Denied):
         assert [each.code for each in answer.reasons] == ["RightEndsBeforeStart"]
 
 

@@ -151,8 +151,8 @@ def test_the_end_is_told_before_it_comes_and_extended(
     page.context.close()
 
 
-def test_who_denies_it_or_cannot_have_it_is_told_in_words(visit: Visitors, fresh: World) -> None:
-    assert fresh
+@pytest.mark.usefixtures("fresh")
+def test_who_denies_it_or_cannot_have_it_is_told_in_words(visit: Visitors) -> None:
     page = noting(visit("owner"), "denied")
     page.goto(MAIL)
     page.get_by_role("button", name=WORDS["en"][0], exact=True).click()
