@@ -280,3 +280,17 @@ def test_the_form_of_a_request_leads_on_to_what_waits(house: House) -> None:
     html = olga.page(f"/portal/requests/{request_id}")
     assert f'<section id="ports-{request_id}" data-live data-over></section>' in html
     assert f'id="request-{request_id}" data-live' in html
+
+
+@pytest.mark.parametrize(("protocol", "shown"), [("UDP", "22 (UDP)"), ("*", "22 (TCP + UDP)")])
+def test_whoever_is_asked_sees_what_is_opened_beyond_tcp(
+    house: House, protocol: str, shown: str
+) -> None:
+    olga, ann = owner(house), Person(house, "ann@example.com")
+    world(house, stage(ann))
+    page = f"/portal/requests/{ask(olga, house)}"
+    assert f"{shown}" not in text_of(ann.page(page))
+    properties = house.call("GET", house.policy(), version=JIT).json()["properties"]
+    properties["virtualMachines"][0]["ports"][0]["protocol"] = protocol
+    assert house.call("PUT", house.policy(), {"properties": properties}, JIT).status_code == 200
+    assert shown in text_of(ann.page(page))

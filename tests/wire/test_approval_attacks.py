@@ -241,6 +241,9 @@ def test_another_protocol_was_not_approved(office: Office, protocol: str) -> Non
     answer = office.approve(request, office.bob, digest=digest)
     assert (code_of(answer), office.grants(request)) == ("OtherDigest", [])
     house.sweep()
+    # Whoever approves is told what is opened beyond TCP, in the page and by the command.
+    (told,) = office.see(request)["approval"]["asksFor"]["protocols"]
+    assert (told["port"], told["protocols"]) == (22, [protocol])
     assert office.approve(request, office.bob).status_code == 200
 
 

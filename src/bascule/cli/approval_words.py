@@ -7,9 +7,10 @@ from datetime import datetime
 
 from bascule.cli.find import short_id, summary
 from bascule.cli.spans import show_dated, show_instant, show_minute, show_span
-from bascule.client.access import AccessRequest
+from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
 from bascule.client.approval import Approval, Cause, Stage, Vote
 from bascule.domain.lifecycle import RequestState
+from bascule.domain.net import RuleProtocol
 from bascule.domain.times import format_duration, format_utc
 from bascule.errors import ApprovalDenied, ApprovalLapsed, BasculeError
 
@@ -94,13 +95,25 @@ def waiting_lines(request: AccessRequest, now: datetime) -> list[str]:
     return lines
 
 
+def _port_words(request: AccessRequest, machine: GrantedMachine, port: GrantedPort) -> str:
+    """As it is open, or as the policy would open it now."""
+    wanted = (
+        ()
+        if request.approval is None
+        else request.approval.protocols.get((machine.id, port.number))
+    )
+    protocols = (port.protocol,) if port.protocol else wanted or ("TCP",)
+    transports = dict.fromkeys(each for of in protocols for each in RuleProtocol(of).transports)
+    return f"{port.number}/{'+'.join(transports).lower()}"
+
+
 def fact_lines(request: AccessRequest, now: datetime) -> list[str]:
     """All of a request for whoever decides, and how far its approval is."""
     lines = [
         f"Request    {request.id} ({request.state})",
         f"For        {request.requestor}",
         *(
-            f"Opens      {machine.id.name} port {port.number}/{port.protocol.lower()} "
+            f"Opens      {machine.id.name} port {_port_words(request, machine, port)} "
             f"from {', '.join(port.sources)}"
             for machine, port in request.ports()
         ),

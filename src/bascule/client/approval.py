@@ -5,7 +5,9 @@ Source: docs/approval.md. Ids of principals and the digest are passed on as they
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from bascule.client.access import AccessRequest, read_request, requests_path
@@ -18,6 +20,7 @@ from bascule.client.reading import (
     objects,
     required_instant,
     text,
+    texts,
 )
 from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.ids import ResourceId
@@ -94,6 +97,8 @@ class Approval(NamedTuple):
     may_withdraw: bool
     may_not: str  # the code of why the caller may not approve; empty: may
     tickets: tuple[Ticket, ...] = ()
+    # By machine and port, what the policy opens there now that is not TCP alone ("*": both).
+    protocols: Mapping[tuple[ResourceId, int], tuple[str, ...]] = MappingProxyType({})
 
     @property
     def asked(self) -> Stage | None:
@@ -162,6 +167,12 @@ def read_approval(data: Data) -> Approval:
             )
             for each in (objects(data, "tickets") if data.get("tickets") else ())
         ),
+        protocols={
+            (ResourceId.parse(text(each, "machineId")), number(each, "port")): texts(
+                each, "protocols"
+            )
+            for each in (objects(asks_for, "protocols") if asks_for.get("protocols") else ())
+        },
     )
 
 

@@ -52,6 +52,9 @@ class Waiting:
     def pending(self) -> Pending:
         return self.view.pending
 
+    def port_words(self, machine_id: ResourceId, number: int) -> str:
+        return port_words(self.view, machine_id, number)
+
     @property
     def length(self) -> timedelta | None:
         return self.view.length
@@ -128,7 +131,7 @@ def _seen(
             said.append(
                 words(
                     "Port {port} of {machine} from {sources}",
-                    port=port.number,
+                    port=port_words(view, each.machine_id, port.number),
                     machine=name,
                     sources=sources,
                 )
@@ -145,6 +148,13 @@ def _seen(
         said.append(words("Justification: {text}", text=request.justification))
     said += [words("Stage {n}: {who}", n=each.number, who=each.words) for each in stages]
     return said
+
+
+def port_words(view: ApprovalView, machine_id: ResourceId, number: int) -> str:
+    """The number, and what the policy opens there where that is not TCP alone."""
+    protocols = view.beyond_tcp.get((machine_id, number), ())
+    transports = dict.fromkeys(each for protocol in protocols for each in protocol.transports)
+    return f"{number} ({' + '.join(transports)})" if transports else str(number)
 
 
 def _machine_words(words: Words, reader: Reader, machine_id: ResourceId) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
+from bascule.domain.ids import ResourceId
+from bascule.domain.net import RuleProtocol
 from bascule.domain.pending import Pending, longest_of, reach_of
+from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.stages import Approvers, DueStage, Vote
 from bascule.interfaces.approvals import ApprovalReads, MakerReads
+from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.requests import RequestReads
 from bascule.interfaces.roles import RoleReads
@@ -19,7 +23,7 @@ from bascule.services.approvers import counted_votes, is_asked, why_not
 
 
 class ApprovalViewReads(
-    ApprovalReads, MakerReads, PrincipalReads, RequestReads, RoleReads, Protocol
+    ApprovalReads, MakerReads, PolicyReads, PrincipalReads, RequestReads, RoleReads, Protocol
 ):
     """Who is asked, and what they are called."""
 
@@ -72,6 +76,10 @@ class ApprovalView:
     may_deny: bool
     may_withdraw: bool
     why_not: str  # the code of the refusal to approve; empty: they may
+    # By machine and port, what the policy opens there now that is not TCP alone.
+    beyond_tcp: Mapping[tuple[ResourceId, int], tuple[RuleProtocol, ...]] = field(
+        default_factory=dict
+    )
 
 
 def view_approvals(
@@ -153,6 +161,7 @@ def _view(
     counted = counted_votes(reader, request, pending, now) if waits else pending.named()
     asked = pending.asked(counted) if waits else None
     length, ends_at = longest_of(request)
+    stored = reader.policy(request.policy_id)
     refusal = None if subject is None else why_not(reader, request, pending, subject, now)
     waits_on = waits and now < pending.pending_until
     return ApprovalView(
@@ -170,7 +179,25 @@ def _view(
         and subject is not None
         and subject.principal_id == request.requestor_id,
         why_not="" if refusal is None else refusal.specific_code,
+        beyond_tcp={} if stored is None else _beyond_tcp(stored.policy, request),
     )
+
+
+def _beyond_tcp(
+    policy: Policy, request: AccessRequest
+) -> Mapping[tuple[ResourceId, int], tuple[RuleProtocol, ...]]:
+    found = {}
+    for machine in request.machines:
+        rules = policy.rules_for(machine.machine_id)
+        if rules is None:
+            continue
+        for port in machine.ports:
+            protocols = tuple(
+                sorted(each.protocol for each in rules.ports if each.number == port.number)
+            )
+            if set(protocols) - {RuleProtocol.TCP}:
+                found[machine.machine_id, port.number] = protocols
+    return found
 
 
 def _stages(

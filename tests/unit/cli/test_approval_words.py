@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bascule.cli.approval_words import approvers_words, stage_words, undone, waiting_lines
+from bascule.cli.approval_words import (
+    approvers_words,
+    fact_lines,
+    stage_words,
+    undone,
+    waiting_lines,
+)
 from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
 from bascule.client.approval import Approval, Denial, Stage, Vote
 from bascule.domain.ids import machine_id
@@ -39,6 +45,23 @@ def request(
         "",
     )
     return AccessRequest(ID, "Ben", "b", "", "", state, NOW, None, (machine,), reasons, approval)
+
+
+@pytest.mark.parametrize(
+    ("protocols", "words"),
+    [((), "22/tcp"), (("UDP",), "22/udp"), (("*",), "22/tcp+udp"), (("TCP", "UDP"), "22/tcp+udp")],
+)
+def test_whoever_decides_is_told_what_is_opened(protocols: tuple[str, ...], words: str) -> None:
+    waiting = request("waiting")
+    (machine,) = waiting.machines
+    (port,) = machine.ports
+    assert waiting.approval is not None
+    told = {(machine.id, 22): protocols} if protocols else {}
+    asked = waiting._replace(
+        machines=(machine._replace(ports=(port._replace(protocol=""),)),),
+        approval=waiting.approval._replace(protocols=told),
+    )
+    assert f"Opens      db-1 port {words} from 192.0.2.7" in fact_lines(asked, NOW)
 
 
 def test_who_is_asked() -> None:

@@ -48,6 +48,11 @@ def approval_json(view: ApprovalView) -> dict[str, Any]:
         asks_for["endTimeUtc"] = format_utc(view.ends_at)
     if view.up_to is not None:
         asks_for["upTo"] = format_duration(view.up_to)
+    if view.beyond_tcp:
+        asks_for["protocols"] = [
+            {"machineId": str(machine), "port": number, "protocols": list(map(str, protocols))}
+            for (machine, number), protocols in view.beyond_tcp.items()
+        ]
     return {
         "digest": pending.digest,
         "waitingSince": format_utc(pending.waiting_since),
