@@ -19,9 +19,10 @@ from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden
 from bascule.identity.authenticate import find_principal, name_of_proof
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import live_requests, requests
 from bascule.services.act import Act
+from bascule.services.right_ends import asking_by
 from bascule.services.starts import start_scheduled
 from tests.unit.services_world import World, rules
 
@@ -61,7 +62,7 @@ class Programs(World):
             None if ends is None else now + ends,
         )
         self.do(lambda tx, _: tx.put_credential(kept), None)
-        return replace(ROBOT, credential_id=key_id)
+        return replace(ROBOT, credential_id=key_id, credential_ends_at=kept.expires_at)
 
     def remove(self, key_id: str) -> None:
         self.do(lambda tx, _: tx.delete_credential(key_id), None)
@@ -170,7 +171,13 @@ def test_of_a_membership_and_a_credential_the_earlier_end_counts(
 
 @pytest.mark.parametrize("gone", ["removed", "expired", "another's"])
 def test_one_that_holds_no_more_opens_nothing(world: Programs, gone: str) -> None:
-    robot = world.secret("k-1", timedelta(minutes=5))
+    world.secret("k-1", timedelta(minutes=5))
+    robot = ROBOT
+
+    def asking(reader: Reader) -> Subject:
+        return asking_by(reader, robot, "k-1", world.clock.wall)
+
+    assert world.see(asking).credential_id == "k-1"
     match gone:
         case "removed":
             world.remove("k-1")
@@ -179,7 +186,7 @@ def test_one_that_holds_no_more_opens_nothing(world: Programs, gone: str) -> Non
         case _:
             robot = replace(robot, principal_id="bbbbbbbb-0000-4000-8000-000000000002")
     with pytest.raises(Forbidden) as refused:
-        world.ask(world.web, subject=robot)
+        world.see(asking)
     assert refused.value.specific_code == "CredentialOver"
 
 
@@ -247,7 +254,7 @@ def test_a_token_names_the_credential_that_it_came_of(world: Programs) -> None:
         found = world.see(lambda reader: find_principal(reader, *who, now))
         assert found is not None
         assert set(found.credentials) == found.proofs
-        return dict(found.credentials)
+        return {proof: each.key_id for proof, each in found.credentials.items()}
 
     same, other, now = name_of_proof("same"), name_of_proof("other"), world.clock.wall
     assert ids(now) == {same: "b", other: "d"}

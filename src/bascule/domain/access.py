@@ -33,6 +33,7 @@ class Subject:
     client: str = ""  # the program that called, by its own word (RFC 9110 10.1.5)
     factor_at: datetime | None = None  # when they last showed a second factor; None: not known
     credential_id: str = ""  # of the secret or certificate by which a program called
+    credential_ends_at: datetime | None = None  # None: never, or there is none
 
     def factor_age(self, now: datetime) -> timedelta | None:
         """How old their second factor is; None: not known, also where clocks say that it is yet to come."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.domain.principals import User
+from bascule.domain.principals import Credential, User
 from bascule.errors import AuthenticationFailed
 from bascule.identity.secrets import sha256_hex
 from bascule.identity.tokens import AccessToken
@@ -34,7 +34,7 @@ class Principal:
     # Short names of the secrets, keys or epochs that prove it now, never any of themselves.
     proofs: frozenset[str]
     factor_at: datetime | None = None  # of a person: of the sign-in that the token came of
-    credentials: Mapping[str, str] = field(default_factory=dict)  # ids of a program's, by proof
+    credentials: Mapping[str, Credential] = field(default_factory=dict)  # a program's, by proof
 
 
 def agent_of(machine: Machine, point: EnforcementPoint) -> Principal:
@@ -70,9 +70,13 @@ def _find_service(reader: CallerReads, principal_id: str, now: datetime) -> Prin
     holding = [each for each in credentials if each.holds_at(now)]
     # Of a certificate that was added twice, the one that ends first counts.
     holding.sort(key=lambda each: each.expires_at or _NEVER, reverse=True)
-    ids = {name_of_proof(each.proof): each.key_id for each in holding}
+    by_proof = {name_of_proof(each.proof): each for each in holding}
     return Principal(
-        service.id, PrincipalKind.SERVICE, service.display_name, frozenset(ids), credentials=ids
+        service.id,
+        PrincipalKind.SERVICE,
+        service.display_name,
+        frozenset(by_proof),
+        credentials=by_proof,
     )
 
 
@@ -119,13 +123,15 @@ def subject_of(token: AccessToken, principal: Principal | None, address: str) ->
             code="AgentUnknown" if _is_gone_agent(token, principal) else "RevokedToken",
             advice="Sign in again; if that fails, ask an administrator for new credentials.",
         )
+    by = principal.credentials.get(token.credential)
     return Subject(
         principal.id,
         principal.kind,
         principal.name,
         address,
         factor_at=principal.factor_at,
-        credential_id=principal.credentials.get(token.credential, ""),
+        credential_id="" if by is None else by.key_id,
+        credential_ends_at=None if by is None else by.expires_at,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Protocol
 
 from bascule.domain.access import Subject
@@ -15,7 +16,7 @@ from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.stages import Approvers, DueStage, Vote
 from bascule.interfaces.approvals import ApprovalReads, MakerReads
-from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.requests import RequestReads
 from bascule.interfaces.roles import RoleReads
@@ -93,9 +94,9 @@ def view_approvals(
     if not wanted:
         return {}
     known = reader.pendings_of([each.id for each in wanted])
-    names = _Names(reader)
+    names, policy = _Names(reader), cache(reader.policy)
     return {
-        each.id: _view(reader, each, known[each.id], subject, now, names)
+        each.id: _view(reader, each, known[each.id], subject, now, names, policy)
         for each in wanted
         if each.id in known and known[each.id].stages  # it needed somebody
     }
@@ -156,12 +157,13 @@ def _view(
     subject: Subject | None,
     now: datetime,
     names: _Names,
+    policy: Callable[[ResourceId], StoredPolicy | None],
 ) -> ApprovalView:
     waits = pending.decided_at is None and pending.opens_at is None
     counted = counted_votes(reader, request, pending, now) if waits else pending.named()
     asked = pending.asked(counted) if waits else None
     length, ends_at = longest_of(request)
-    stored = reader.policy(request.policy_id)
+    stored = policy(request.policy_id)
     refusal = None if subject is None else why_not(reader, request, pending, subject, now)
     waits_on = waits and now < pending.pending_until
     return ApprovalView(

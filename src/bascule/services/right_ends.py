@@ -40,29 +40,30 @@ def known_ends(
     machines: Collection[ResourceId],
     needed: Sequence[str] = NEEDED_TO_ASK,
 ) -> Mapping[ResourceId, RightEnd]:
-    """As ``right_ends``, and when the credential ends by which a program asked; the earlier counts.
+    """As ``right_ends``, and when the credential ends by which a program asks; the earlier counts.
 
-    Raises Forbidden where that credential was removed or has expired.
+    Whoever calls has proved that the credential is valid now, in the same transaction.
     """
     found = dict(right_ends(reader, subject.principal_id, now, machines, needed))
-    own = _credential_end(reader, subject, now)
-    if own is not None:
+    if subject.credential_ends_at is not None:
+        own = RightEnd(subject.credential_ends_at, credential=subject.credential_id)
         for machine in machines:
             if machine not in found or own.at < found[machine].at:
                 found[machine] = own
     return found
 
 
-def _credential_end(reader: PrincipalReads, subject: Subject, now: datetime) -> RightEnd | None:
-    """None: people and agents have none, and the first administrator's has no end."""
-    if not subject.credential_id:
-        return None
-    credential = reader.credential(subject.credential_id)
-    if (
-        credential is None
-        or credential.principal_id != subject.principal_id
-        or not credential.holds_at(now)
-    ):
+def asking_by(
+    reader: PrincipalReads, subject: Subject, credential_id: str, now: datetime
+) -> Subject:
+    """The subject, as it asked by this credential (empty: people have none).
+
+    Raises Forbidden where that was removed or has expired.
+    """
+    if not credential_id:
+        return subject
+    known = reader.credential(credential_id)
+    if known is None or known.principal_id != subject.principal_id or not known.holds_at(now):
         raise Forbidden(
             sentence(
                 "The secret or certificate by which {program} asked was removed or has expired.",
@@ -71,9 +72,7 @@ def _credential_end(reader: PrincipalReads, subject: Subject, now: datetime) -> 
             code="CredentialOver",
             advice="Ask again with one that is valid.",
         )
-    if credential.expires_at is None:
-        return None
-    return RightEnd(credential.expires_at, credential=credential.key_id)
+    return replace(subject, credential_id=known.key_id, credential_ends_at=known.expires_at)
 
 
 def right_ends(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
@@ -44,6 +45,7 @@ from bascule.services.approvers import asked_rows, counted_votes
 from bascule.services.begin_waiting import record_scheduled
 from bascule.services.public_port_choices import Choices
 from bascule.services.requests import InitiateWrites, Judged, judge, record_begun
+from bascule.services.right_ends import asking_by
 from bascule.services.rights import rights_of
 from bascule.services.ticket_answers import Tickets
 
@@ -183,7 +185,7 @@ def _judge_at(
     tickets: Tickets,
     choices: Choices | None = None,
 ) -> Judged:
-    subject = _requestor(tx, request)
+    subject = _requestor(tx, request, act.now)
     for each in request.machines:
         known = tx.machine(each.machine_id)
         if known is None or known.uid != pending.uids.get(each.machine_id.key):
@@ -208,16 +210,15 @@ def _judge_at(
     )
 
 
-def _requestor(tx: WaitingWrites, request: AccessRequest) -> Subject:
+def _requestor(tx: WaitingWrites, request: AccessRequest, now: datetime) -> Subject:
     kind = tx.principal_kind(request.requestor_id)
     if kind not in (PrincipalKind.USER, PrincipalKind.SERVICE):
         raise Forbidden(
             sentence("{requestor} is not known here any more.", requestor=request.requestor),
             code="RequestorNotFound",
         )
-    return Subject(
-        request.requestor_id, kind, request.requestor, credential_id=request.credential_id
-    )
+    subject = Subject(request.requestor_id, kind, request.requestor)
+    return asking_by(tx, subject, request.credential_id, now)
 
 
 def _open(
