@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bascule.client.approval import read_approval
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import ACCESS_APPROVER, EMERGENCY_ACCESS
 from bascule.domain.request import MAXIMUM_JUSTIFICATION
@@ -242,8 +243,8 @@ def test_another_protocol_was_not_approved(office: Office, protocol: str) -> Non
     assert (code_of(answer), office.grants(request)) == ("OtherDigest", [])
     house.sweep()
     # Whoever approves is told what is opened beyond TCP, in the page and by the command.
-    (told,) = office.see(request)["approval"]["asksFor"]["protocols"]
-    assert (told["port"], told["protocols"]) == (22, [protocol])
+    (told,) = read_approval(office.see(request)["approval"]).protocols
+    assert (told.machine.name, told.port, told.protocols) == ("web-1", 22, (protocol,))
     assert office.approve(request, office.bob).status_code == 200
 
 

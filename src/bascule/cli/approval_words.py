@@ -97,10 +97,9 @@ def waiting_lines(request: AccessRequest, now: datetime) -> list[str]:
 
 def _port_words(request: AccessRequest, machine: GrantedMachine, port: GrantedPort) -> str:
     """As it is open, or as the policy would open it now."""
-    wanted = (
-        ()
-        if request.approval is None
-        else request.approval.protocols.get((machine.id, port.number))
+    told = () if request.approval is None else request.approval.protocols
+    wanted = next(
+        (e.protocols for e in told if (e.machine, e.port) == (machine.id, port.number)), ()
     )
     protocols = (port.protocol,) if port.protocol else wanted or ("TCP",)
     transports = dict.fromkeys(each for of in protocols for each in RuleProtocol(of).transports)

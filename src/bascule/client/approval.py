@@ -5,9 +5,7 @@ Source: docs/approval.md. Ids of principals and the digest are passed on as they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from bascule.client.access import AccessRequest, read_request, requests_path
@@ -80,6 +78,14 @@ class Ticket(NamedTuple):
     text: str
 
 
+class Protocols(NamedTuple):
+    """What the policy opens at a port now that is not TCP alone."""
+
+    machine: ResourceId
+    port: int
+    protocols: tuple[str, ...]  # TCP, UDP, or "*" for both
+
+
 class Approval(NamedTuple):
     """For whom a request waits, and what they have said."""
 
@@ -97,8 +103,7 @@ class Approval(NamedTuple):
     may_withdraw: bool
     may_not: str  # the code of why the caller may not approve; empty: may
     tickets: tuple[Ticket, ...] = ()
-    # By machine and port, what the policy opens there now that is not TCP alone ("*": both).
-    protocols: Mapping[tuple[ResourceId, int], tuple[str, ...]] = MappingProxyType({})
+    protocols: tuple[Protocols, ...] = ()
 
     @property
     def asked(self) -> Stage | None:
@@ -167,12 +172,14 @@ def read_approval(data: Data) -> Approval:
             )
             for each in (objects(data, "tickets") if data.get("tickets") else ())
         ),
-        protocols={
-            (ResourceId.parse(text(each, "machineId")), number(each, "port")): texts(
-                each, "protocols"
+        protocols=tuple(
+            Protocols(
+                ResourceId.parse(text(each, "machineId")),
+                number(each, "port"),
+                texts(each, "protocols"),
             )
             for each in (objects(asks_for, "protocols") if asks_for.get("protocols") else ())
-        },
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from bascule.cli.approval_words import (
     waiting_lines,
 )
 from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
-from bascule.client.approval import Approval, Denial, Stage, Vote
+from bascule.client.approval import Approval, Denial, Protocols, Stage, Vote
 from bascule.domain.ids import machine_id
 from bascule.errors import ApprovalDenied, ApprovalLapsed
 
@@ -56,7 +56,7 @@ def test_whoever_decides_is_told_what_is_opened(protocols: tuple[str, ...], word
     (machine,) = waiting.machines
     (port,) = machine.ports
     assert waiting.approval is not None
-    told = {(machine.id, 22): protocols} if protocols else {}
+    told = (Protocols(machine.id, 22, protocols),) if protocols else ()
     asked = waiting._replace(
         machines=(machine._replace(ports=(port._replace(protocol=""),)),),
         approval=waiting.approval._replace(protocols=told),
