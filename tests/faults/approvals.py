@@ -1,4 +1,5 @@
-"""Approvals in a schedule, drawn from its seed: rules that ask for them, and people who give them.
+"""Approvals and starts in a schedule, drawn from its seed: rules that ask for approvals, people who give
+them, and requests that are to open some seconds later.
 
 What was drawn before stays as it is (``schedule``).
 """
@@ -35,14 +36,19 @@ from tests.faults.schedule import (
 )
 
 SHARE = 0.7  # of the schedules in which approvals are asked for
+STARTING = 0.8  # of the schedules in which requests have a start
+AHEAD = (0.8, 3.5)  # seconds from a request to its start
 AFTER = (0.1, 0.9)  # seconds from one step to the answer to it
 _ASKING = tuple(name for name in STAGES if name)
 
 
 def drawn(seed: int) -> Schedule:
-    """The schedule of a seed, with approvals in most."""
-    schedule = make_schedule(seed)
-    chance = random.Random(f"approvals {seed}")
+    """The schedule of a seed, with approvals and starts in most."""
+    return _with_starts(_with_approvals(make_schedule(seed)))
+
+
+def _with_approvals(schedule: Schedule) -> Schedule:
+    chance = random.Random(f"approvals {schedule.seed}")
     if chance.random() >= SHARE:
         return schedule
     last = schedule.seconds
@@ -63,6 +69,26 @@ def drawn(seed: int) -> Schedule:
         steps.append(Step(round(chance.uniform(1.0, last), 2), chance.choice(rules)))
     ordered = tuple(sorted(steps, key=lambda step: step.at))
     return replace(schedule, steps=ordered)
+
+
+def _with_starts(schedule: Schedule) -> Schedule:
+    """More requests, each with a start: some are answered, and some withdrawn before it."""
+    chance = random.Random(f"starts {schedule.seed}")
+    if chance.random() >= STARTING:
+        return schedule
+    last = schedule.seconds
+    steps = list(schedule.steps)
+    for _ in range(chance.randint(2, 5)):
+        wanted = _ask(chance, [chance.choice(MACHINES)])
+        wanted = replace(wanted, start_in=round(chance.uniform(*AHEAD), 1))
+        step = Step(round(chance.uniform(0.2, last - 0.3), 2), wanted)
+        steps.append(step)
+        if chance.random() < 0.6:
+            steps += _answers(chance, step, last)
+        if chance.random() < 0.2:
+            at = round(min(last, step.at + chance.uniform(0.2, wanted.start_in)), 2)
+            steps.append(Step(at, Revoke(wanted.person, kill=False)))
+    return replace(schedule, steps=tuple(sorted(steps, key=lambda step: step.at)))
 
 
 def _rules(chance: random.Random) -> tuple[list[Action], list[str]]:

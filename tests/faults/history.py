@@ -6,6 +6,7 @@ the act was done is not known. Written by several threads.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from bascule.lab.units import SERVER
 from tests.faults.schedule import BEHIND, DATABASE, GATEWAYS, LINKS, MACHINES, REPLICAS, Due
 
 Rules = dict[int, tuple[str, ...]]  # port -> sources
+START_PASSED = "StartPassed"  # why a request is denied that was answered too late
+LATEST = 300.0  # seconds after its start: nothing opens later (EDGES J9)
 
 
 def boottime() -> float:
@@ -32,25 +35,38 @@ class Asked:
     answered: float | None = None
     request_id: str = ""  # of an accepted one
     denied: str = ""  # why not
-    is_fixed: bool = False  # its end is that many seconds after ``sent``, whenever it opens
-    waits: bool = False  # for approval, by its answer or the record
+    is_fixed: bool = False  # its end is so long after ``sent``, or its start, whenever it opens
+    waits: bool = False  # for approval or its start, by its answer or the record
     opened: float | None = None  # when one that waited had its grants, by the record; None: never
+    starts_at: float | None = None  # the start that it names; None: none
+
+    @property
+    def is_put_off(self) -> bool:
+        """Does it open later than it is answered?"""
+        return self.waits or self.starts_at is not None
 
     @property
     def counts_from(self) -> float | None:
         """From when it may be open at the earliest; None: never."""
-        return self.opened if self.waits else self.sent
+        if self.starts_at is None or self.opened is None:
+            return self.opened if self.is_put_off else self.sent
+        return max(self.opened, self.starts_at) if self.opened <= self.latest else None
+
+    @property
+    def latest(self) -> float:
+        """The last moment at which it may open."""
+        return math.inf if self.starts_at is None else self.starts_at + LATEST
 
     @property
     def begun(self) -> float | None:
         """By when it surely had its grants; None: not known, or it never had any."""
-        return self.opened if self.waits else self.answered
+        return self.counts_from if self.is_put_off else self.answered
 
     @property
     def earliest_end(self) -> float:
         """The end that was asked for, as early as it may be."""
         if self.is_fixed or self.counts_from is None:
-            return self.sent + self.seconds
+            return (self.sent if self.starts_at is None else self.starts_at) + self.seconds
         return self.counts_from + self.seconds
 
 
@@ -193,10 +209,10 @@ class History:
         mine = [each for each in self.asked if each.person == person and each.request_id]
         return mine[-1] if mine else None
 
-    def waiting_of(self, person: str) -> Asked | None:
-        """The person's latest that was told to wait."""
-        mine = [each for each in self.asked if each.person == person and each.waits]
-        return mine[-1] if mine else None
+    def waiting_of(self, person: str) -> list[Asked]:
+        """What the person asked for and was told to wait with, the latest first."""
+        mine = [each for each in self.asked if each.person == person and each.request_id]
+        return [each for each in reversed(mine) if each.waits]
 
     def has_voice(self, person: str) -> bool:
         """By the last that was begun to be done to them."""

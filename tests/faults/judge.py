@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from bascule.client.access import AccessRequest, GrantedPort
-from tests.faults.history import Answered, Asked, History
+from tests.faults.history import START_PASSED, Answered, Asked, History
 from tests.faults.judge_edits import judge_edits
+from tests.faults.judge_starts import judge_starts
 from tests.faults.judge_waits import judge_waits
 from tests.faults.model import REACTION, RECOVERY, Model, Span, contains, covers, is_allowed
 from tests.faults.record import Record, is_over
@@ -51,6 +52,7 @@ def judge(
         *_times(history, record, until),
         *_backups(record),
         *judge_waits(history, model, record),
+        *judge_starts(history, model, record),
     ]
 
 
@@ -314,7 +316,7 @@ def _answers(history: History) -> Iterable[str]:
 def _decisions(history: History, model: Model) -> Iterable[str]:
     """Where the rules did not change meanwhile, the answer is theirs."""
     for asked in history.asked:
-        if asked.answered is None:
+        if asked.answered is None or _was_late(asked):
             continue
         rules = model.rules_during(asked.machine, asked.sent, asked.answered)
         if rules is None:
@@ -336,6 +338,14 @@ def _decisions(history: History, model: Model) -> Iterable[str]:
             why = f"{rules} do not" if held else f"{asked.person} held no role"
             why = "another policy's rule denies it" if found == {None} else why
             yield f"{asked} was allowed although {why}"
+
+
+def _was_late(asked: Asked) -> bool:
+    """Was it denied because its start was over when the server came to it?"""
+    start, answered = asked.starts_at, asked.answered
+    if start is None or answered is None:
+        return False
+    return asked.denied == START_PASSED and start <= answered + CLOCKS
 
 
 def _grant_events(history: History, record: Record) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """The verdict on approvals: what opened that had to wait, what was lost of what was answered.
 
-A part of ``judge``.
+A part of ``judge``. What is not here: starts (``judge_starts``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.faults.waits import CLOCKS, dues, given, holds_voice, is_right
 
 _OUTCOMES = {
     RequestState.DENIED: ("AccessNotApproved", "AccessNotAllowed"),
-    RequestState.LAPSED: ("AccessLapsed",),
+    RequestState.LAPSED: ("AccessLapsed", "AccessStartMissed"),
     RequestState.WITHDRAWN: ("AccessWithdrawn",),
 }
 _SAID = {"AccessApproved": "yes", "AccessSelfApproved": "yes", "AccessNotApproved": "no"}
@@ -29,7 +29,8 @@ def note_openings(history: History, record: Record) -> None:
     """Write down of each request whether it waited, and when it had its grants."""
     for asked in history.asked:
         request = record.requests.get(asked.tag) or record.unopened.get(asked.tag)
-        if request is not None and request.approval is not None:
+        is_put_off = request is not None and request.approval is not None
+        if request is not None and (is_put_off or asked.starts_at is not None):
             asked.waits = True
             asked.opened = record.created.get(request.id)
 
@@ -71,7 +72,7 @@ def _openings(history: History, model: Model, record: Record) -> Iterable[str]:
                 f"{asked.tag} was granted at {moment:.3f} s without the approvals due: {due} was"
                 f" asked for, and {people or 'nobody'} had said yes"
             )
-        if asked.waits:
+        if asked.is_put_off:
             yield from (
                 f"{asked.tag} was granted at {moment:.3f} s after {what}"
                 for what in _against(history, model, asked, request.id, at)
@@ -108,7 +109,7 @@ def _is_done(answered: float | None, denied: str, at: float) -> bool:
 def _waiting(history: History, record: Record) -> Iterable[str]:
     """What waits has to, and nothing else does."""
     for asked in history.asked:
-        if asked.answered is None or asked.denied:
+        if asked.answered is None or asked.denied or asked.starts_at is not None:
             continue
         found = dues(history, asked, asked.sent, asked.answered)
         if asked.waits and found == {()}:
@@ -151,10 +152,12 @@ def _events(record: Record) -> Iterable[str]:
             over.setdefault(str(fact.data["request_id"]), []).append(kind)
     for tag, request in (*record.requests.items(), *record.unopened.items()):
         waited = int(request.approval is not None)
-        if begun[request.id] != waited:
+        if request.starts_at is None and begun[request.id] != waited:
             yield f"{tag} is {request.state} and has {begun[request.id]} AccessWaiting events"
         ends = over.get(request.id, [])
         wanted = _OUTCOMES.get(RequestState(request.state), ()) if tag in record.unopened else ()
+        if request.starts_at is None:
+            wanted = tuple(each for each in wanted if each != "AccessStartMissed")
         if len(ends) != (tag in record.unopened) or not {*ends} <= {*wanted}:
             yield f"{tag} is {request.state} and has the events {ends}"
         if tag in record.unopened and request.id in record.created:
@@ -166,6 +169,8 @@ def _left_waiting(history: History, record: Record) -> Iterable[str]:
     for asked in history.asked:
         request = record.unopened.get(asked.tag)
         if request is None or request.state != RequestState.WITHDRAWN or asked.answered is None:
+            continue
+        if asked.starts_at is not None:  # ``judge_starts``
             continue
         if request.id in {
             each.request_id for each in history.revoked if each.sent < history.healed

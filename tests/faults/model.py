@@ -4,8 +4,8 @@ A span ends late only where somebody could not be told: a revocation reaches a m
 REACTION when nothing disturbs, else within RECOVERY of the last healing; the end that was
 asked for holds without anybody's help. Moments are seconds of CLOCK_BOOTTIME.
 
-    a grant    from its request's sending, or the opening of one that waited, to the end that was
-               asked for, or earlier: a
+    a grant    from its request's sending, or the opening of one that waited, never before the start
+               that it names nor of one that opened too late, to the end that was asked for, or earlier: a
                revocation, a newer request for the same, rules that do not allow it any more, the
                loss of the person's role, its machine's deletion, or the record's word that it was read back shut
     a release  from its sending until the port's next closing has reached the machine
@@ -190,11 +190,11 @@ class Model:
     def _span(self, asked: Asked, port: int, way: str) -> Span | None:
         recorded = self.recorded.get((asked.tag, port))
         start = asked.counts_from
-        if start is None:  # it waited, and never had a grant
+        if start is None:  # it waited, and never had a grant, or had it too late
             return None
         if asked.is_fixed:
             end = asked.earliest_end
-        elif asked.waits:
+        elif asked.is_put_off:
             end = start + asked.seconds
         elif asked.answered is not None:
             end = asked.answered + asked.seconds
@@ -207,7 +207,7 @@ class Model:
             end = min(end, self.reached_by(moment, asked.machine, way))
         if recorded is not None:
             end = min(end, recorded.closed_at)
-        return Span(start - (CLOCKS if asked.waits else 0), end, asked.tag)
+        return Span(start - (CLOCKS if asked.is_put_off else 0), end, asked.tag)
 
     def _extended(self, asked: Asked, end: float, recorded: Recorded | None, way: str) -> float:
         if not asked.request_id:

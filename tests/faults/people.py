@@ -30,6 +30,7 @@ from bascule.errors import (
     BasculeError,
     Conflict,
     Forbidden,
+    InvalidInput,
     NotFound,
     RequestDenied,
     ServerUnreachable,
@@ -39,6 +40,7 @@ from bascule.lab.resources import LOCATION, POLICY_NAME
 from bascule.protocol.port_rules import rule_json
 from bascule.protocol.rules import stages_json
 from tests.faults.history import (
+    START_PASSED,
     Asked,
     Disturbed,
     Edited,
@@ -129,7 +131,8 @@ class Asker:
         tag = f"run {self._history.seed} at {self._history.began:.3f}: {self._name} {self._count}"
         source = SOURCES[wanted.source]
         span = timedelta(seconds=wanted.seconds)
-        end = SystemClock().now() + span if wanted.is_fixed else None
+        starts_in, now = timedelta(seconds=wanted.start_in), SystemClock().now()
+        end = now + starts_in + span if wanted.is_fixed else None
         ports = [
             access.PortRequest(port, None if wanted.is_fixed else span, end, source)
             for port in wanted.ports
@@ -138,6 +141,7 @@ class Asker:
             tag, self._name, wanted.machine, wanted.ports, source, wanted.seconds, boottime()
         )
         record.is_fixed = wanted.is_fixed
+        record.starts_at = record.sent + wanted.start_in if wanted.start_in else None
         self._history.asked.append(record)
         try:
             found = access.ask(
@@ -146,9 +150,14 @@ class Asker:
                 self._world.machine(wanted.machine),
                 ports,
                 tag,
+                now + starts_in if wanted.start_in else None,
             )
             record.request_id, record.waits = found.id, found.is_pending
         except (RequestDenied, Forbidden, NotFound) as error:
+            record.denied = error.code
+        except InvalidInput as error:
+            if error.code != START_PASSED:
+                raise
             record.denied = error.code
         except AWAY:
             return

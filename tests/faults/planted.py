@@ -252,6 +252,30 @@ PLANTED: dict[str, Bug] = {
         _UNCOVERED,
         is_in_turn=True,
     ),
+    "a start opens early": Bug(
+        "domain/pending.py",
+        "opens_at=starts_at, escalates_at=None)",
+        "opens_at=starts_at - timedelta(seconds=2.5), escalates_at=None)",
+        ((0.1, replace(_ask(LONG), start_in=4.0)),),
+        4.5,
+        _UNCOVERED,
+        (
+            Change(
+                "services/waiting.py",
+                "    if opens_at(request, act.now) > act.now:\n",
+                "    if pending.opens_at is None and opens_at(request, act.now) > act.now:\n",
+            ),
+        ),
+    ),
+    "a start opens late": Bug(
+        "services/starts.py",
+        "    due = tx.due_starts(act.now, MOST_AT_ONCE)\n",
+        '    late = __import__("datetime").timedelta(seconds=5)\n'
+        "    due = tx.due_starts(act.now - late, MOST_AT_ONCE)\n",
+        ((0.1, replace(_ask(LONG), start_in=1.0)),),
+        2.0,
+        "although nothing was in its way",
+    ),
     "a revocation leaves no event": Bug(
         "services/grants.py",
         "        act.record(\n            tx,\n            GrantEnded(",

@@ -52,22 +52,30 @@ class Approver:
         self._is_kept = is_kept
 
     def answer(self, wanted: Answer) -> None:
-        asked = self._history.waiting_of(wanted.person)
-        if asked is None:
-            return
         try:
-            found = access.get_request(self._reader, asked.request_id).approval
+            asked = self._found_waiting(wanted.person)
+            if asked is None:
+                return
             connection = self._world.of_approver(self._name, is_kept=self._is_kept)
         except (*AWAY, AuthenticationFailed):  # disabled meanwhile: nothing is said
             return
-        if found is None:
-            self._history.complain(f"{asked.tag} was told to wait, and waits for nobody")
-            return
-        said = (asked.request_id, wanted.person, wanted.is_yes, found.digest)
+        said = (asked[0], wanted.person, wanted.is_yes, asked[1])
         record = Answered(self._name, *said, boottime())
         self._history.answers.append(record)
         with connection:
             self._say(connection, record)
+
+    def _found_waiting(self, person: str) -> tuple[str, str] | None:
+        """The id and the digest of the latest that waits for people: one with a start may wait for that
+        alone.
+        """
+        for asked in self._history.waiting_of(person):
+            found = access.get_request(self._reader, asked.request_id).approval
+            if found is not None:
+                return asked.request_id, found.digest
+            if asked.starts_at is None:
+                self._history.complain(f"{asked.tag} was told to wait, and waits for nobody")
+        return None
 
     def _say(self, connection: Connection, record: Answered) -> None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bascule.client import access
@@ -17,7 +17,7 @@ from bascule.client.policies import release_ports
 from bascule.clocks import SystemClock
 from bascule.errors import Conflict
 from tests.faults.faults import Faults
-from tests.faults.history import Edited, History, Revoked, Rules, boottime
+from tests.faults.history import Asked, Edited, History, Revoked, Rules, boottime
 from tests.faults.judge import judge, said_open, summary
 from tests.faults.judge_waits import note_openings, unapproved
 from tests.faults.model import Beginning, Model
@@ -57,6 +57,7 @@ from tests.faults.world import WATCHERS, World
 ADMINISTRATOR = "administrator"
 BETWEEN = 0.5  # seconds: what follows each other so soon may have been either way round
 FINISH = 60.0  # seconds for the people to come to their end
+TRIED = 1.5  # seconds from a start: it opens within one, and watchers knock
 BASE: Rules = {port: sources for port, (sources, _) in RULES["base"].items()}
 
 
@@ -72,6 +73,8 @@ class Verdict:
     requests: int
     waited: int  # of those that were answered, for approval
     approved: int  # of those
+    scheduled: int  # of those that were answered, with a start
+    started: int  # of those
     seconds: float
     story: str  # the schedule and the events, for whoever looks into a finding
 
@@ -79,7 +82,8 @@ class Verdict:
         if not self.findings:
             return (
                 f"seed {self.schedule.seed}: nothing found ({self.requests} requests,"
-                f" {self.waited} that waited, {self.approved} of them approved,"
+                f" {self.waited} that waited, {self.approved} of them approved, {self.scheduled} with a"
+                f" start, {self.started} of them opened,"
                 f" {self.openings} openings tried, {self.knocks} knocks, {self.through} let in, {self.led}"
                 f" of them by public ports, {self.by_second} by {GATEWAY2}, {self.seconds:.1f} s)"
             )
@@ -89,6 +93,11 @@ class Verdict:
             f"{summary(self.findings)}\nschedule\n{self.schedule.describe()}\n{self.story}\n"
             f"again: make faults N=1 SEED={self.schedule.seed}{again}"
         )
+
+
+def _counted(asked: Sequence[Asked]) -> tuple[int, int]:
+    """How many waited, and how many of those opened."""
+    return sum(each.waits for each in asked), sum(each.opened is not None for each in asked)
 
 
 class Run:
@@ -128,6 +137,7 @@ class Run:
             self._faults.heal()
             self._finish()
             self._add_again()
+        self._pass_starts()
         self.history.healed = boottime()
         findings = [*self._deaf, *(f"not settled: {each}" for each in self._settle())]
         self._put_back()
@@ -151,8 +161,8 @@ class Run:
             sum(each.way == GATEWAY2 for each in sighting.through),
             len(list(said_open(self.history, record))),
             len(record.requests) + len(record.unopened),
-            sum(each.waits for each in self.history.asked),
-            sum(each.opened is not None for each in self.history.asked),
+            *_counted([each for each in self.history.asked if each.starts_at is None]),
+            *_counted([each for each in self.history.asked if each.starts_at is not None]),
             boottime() - self.history.began,
             f"events\n{describe(record.facts, self.history.began)}" if findings else "",
         )
@@ -217,6 +227,11 @@ class Run:
                 self.history.complain(f"{name} is still waiting for an answer")
             if thread.failure is not None:
                 self.history.complain(f"{name} failed: {thread.failure!r}")
+
+    def _pass_starts(self) -> None:
+        """Wait until each start that was named has come, and its opening was tried."""
+        starts = [each.starts_at for each in self.history.asked if each.starts_at is not None]
+        time.sleep(max(0.0, max(starts, default=0.0) + TRIED - boottime()))
 
     def _add_again(self) -> None:
         for name in MACHINES:

@@ -88,6 +88,7 @@ class Ask:
     source: str  # a name of SOURCES
     seconds: float
     is_fixed: bool = False  # its end is named, so that waiting takes of it
+    start_in: float = 0.0  # seconds from then; 0: no start is named
 
 
 @dataclass(frozen=True, slots=True)

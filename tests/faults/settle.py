@@ -26,7 +26,7 @@ STREAM_BACK = 25.0
 AT_ONCE = 1.0
 UNUSED_PORT = 9
 ENDING = 1.0  # an opening with less left may be gone already, or be there still
-LAPSED = 1.0  # seconds within which a waiting that is over is ended
+LAPSED = 1.0  # seconds within which a waiting that is over is ended, and a start opens
 EXACT = 0.5  # seconds by which a kernel may end later than the grant says
 
 
@@ -102,6 +102,9 @@ def _waits_on(live: Iterable[AccessRequest], now: float) -> Iterable[str]:
             until = each.approval.pending_until
             if until.timestamp() < now - LAPSED:
                 yield f"request {each.id} waits on beyond {until}"
+        start = each.starts_at if each.is_scheduled else None
+        if start is not None and start.timestamp() < now - LAPSED:
+            yield f"request {each.id} waits on beyond its start {start}"
 
 
 def _tables(name: str, kernel: Kernel) -> Iterable[str]:
