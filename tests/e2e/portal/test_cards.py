@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright
 
 from bascule.domain.delivery import CHAT_KINDS, Form
 from bascule.services.chat_batches import MOST_LISTED, batch_parcel
@@ -41,23 +41,23 @@ _SHOW = """(card) => {
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def blank(playwright: Playwright) -> Iterator[Page]:
+    """An empty page with the renderer, in a browser of its own."""
     program, script = shutil.which(PROGRAM), SCRIPT / "adaptivecards.min.js"
     if program is None or not script.is_file():
         pytest.skip(f"needs {PROGRAM} and adaptivecards: make install-dev with Node.js and npm")
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.add_script_tag(path=script)
-        yield opened
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    opened = browser.new_page()
+    opened.add_script_tag(path=script)
+    yield opened
+    browser.close()
 
 
-def show(page: Page, body: dict[str, Any]) -> Any:
+def show(blank: Page, body: dict[str, Any]) -> Any:
     """Draw the card of a message, press all that can be pressed, and say what is seen."""
     (attachment,) = body["attachments"]
     card = attachment["content"]
-    shown = page.evaluate(_SHOW, card)
+    shown = blank.evaluate(_SHOW, card)
     assert shown["found"] == []
     assert set(shown["tags"]) <= {"DIV", "SPAN", "A", "BUTTON"}
     assert set(shown["links"]) | set(shown["opened"]) <= {OURS}
@@ -69,25 +69,25 @@ def show(page: Page, body: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("kind", CHAT_KINDS)
-def test_each_card_is_shown_and_opens_one_page(page: Page, kind: str, text: str) -> None:
+def test_each_card_is_shown_and_opens_one_page(blank: Page, kind: str, text: str) -> None:
     data = {"request_id": REQUEST_ID, **dict.fromkeys(("reason", "note", "why", "what"), text)}
-    shown = show(page, body_of(link_of(kind, data, text), request_of(text, text), Form.TEAMS))
+    shown = show(blank, body_of(link_of(kind, data, text), request_of(text, text), Form.TEAMS))
     assert shown["opened"] == [OURS]
     of_policy = link_of(kind, {"policy": text, "why": text}, text)
-    assert show(page, body_of(of_policy, None, Form.TEAMS))["opened"] == []
+    assert show(blank, body_of(of_policy, None, Form.TEAMS))["opened"] == []
 
 
-def test_a_function_that_somebody_wrote_is_not_run(page: Page) -> None:
+def test_a_function_that_somebody_wrote_is_not_run(blank: Page) -> None:
     wrote = "{{DATE(2030-01-31T06:00:00Z, SHORT)}}"
     link = link_of("AccessNotApproved", {"request_id": REQUEST_ID, "reason": wrote})
-    shown = show(page, body_of(link, request_of(wrote), Form.TEAMS))
+    shown = show(blank, body_of(link, request_of(wrote), Form.TEAMS))
     assert "{ {DATE(2030-01-31T06:00:00Z, SHORT)}}" in shown["text"]
 
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("many", [2, 100])
-def test_each_line_of_a_batch_opens_its_page(page: Page, many: int, text: str) -> None:
+def test_each_line_of_a_batch_opens_its_page(blank: Page, many: int, text: str) -> None:
     data = {"request_id": REQUEST_ID, "reason": text}
     told = [(link_of("AccessNotApproved", data, text), request_of(text, text))] * many
-    shown = show(page, json.loads(batch_parcel(told, Form.TEAMS, PORTAL).messages[0]))
+    shown = show(blank, json.loads(batch_parcel(told, Form.TEAMS, PORTAL).messages[0]))
     assert shown["opened"] == [OURS] * min(many, MOST_LISTED)
