@@ -9,7 +9,7 @@ import pytest
 
 _LOAD = """
 import importlib, sys
-from bascule.agent.commands import _load_structlog
+from bascule.agent.light_structlog import load_structlog
 for name in [each for each in sys.modules if each.partition(".")[0] in ("structlog", "asyncio")]:
     del sys.modules[name]
 real, tries = importlib.import_module, []
@@ -20,7 +20,7 @@ def load(name):
         raise {error}("asyncio has no such name")
     return real(name)
 importlib.import_module = load
-_load_structlog()
+load_structlog()
 import structlog
 structlog.get_logger().info("it logs")
 print(len(tries), hasattr(sys.modules.get("asyncio"), "run"))

@@ -28,8 +28,8 @@ def test_nothing_of_the_server_is_loaded(module: str) -> None:
 def test_an_agent_logs_without_asyncio() -> None:
     """structlog would load it, and much more; what runs on each host is to be small."""
     code = (
-        "import sys; from bascule.agent import commands\n"
-        "commands._load_structlog()\n"
+        "import sys; from bascule.agent.light_structlog import load_structlog\n"
+        "load_structlog()\n"
         "import bascule.agent.run, structlog; from bascule.telemetry import set_up_logging\n"
         "set_up_logging(); structlog.get_logger('bascule.agent').error('a line', exc_info=ValueError())\n"
         "print([each for each in ('asyncio', 'rich', 'greenlet') if sys.modules.get(each)])\n"

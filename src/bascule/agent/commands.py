@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 
 from bascule.agent.accept_command import accept_server
+from bascule.agent.light_structlog import load_structlog
 from bascule.agent.open_commands import close_command, open_command
 from bascule.agent.options import control_at, control_option, guard_option, show, state_option
 from bascule.agent.token_source import ask_token, offered_token, proxy_ca_option, token_option
@@ -90,7 +89,7 @@ def run(
     """
     gc.disable()  # what is loaded now stays: looking through it took a seventh of the start
     try:
-        _load_structlog()
+        load_structlog()
         from bascule.agent.run import AgentPaths, AgentProcess
         from bascule.agent.textfile import SUFFIX
         from bascule.clocks import SystemClock
@@ -105,30 +104,6 @@ def run(
     process = AgentProcess(parts, paths, SystemClock())
     endpoint = parse_endpoint(server, "--server") if server else ""
     sys.exit(process.run(endpoint, token_file, proxy_ca))
-
-
-def _load_structlog() -> None:
-    """Without what it loads beside itself: 11 MB that an agent has no use for."""
-    # None is "not there"; structlog's coroutines alone use asyncio, and the agent has none.
-    in_place: dict[str, ModuleType | None] = {
-        "rich": None,
-        "greenlet": None,
-        "asyncio": ModuleType("asyncio"),
-    }
-    absent = [name for name in in_place if name not in sys.modules]
-    sys.modules.update({name: in_place[name] for name in absent})  # type: ignore[misc]  # reason: as above
-    try:
-        importlib.import_module("structlog")
-    except (
-        ImportError,
-        AttributeError,
-    ):  # a version that needs them: the agent starts all the same
-        for name in [*absent, *(each for each in sys.modules if each.startswith("structlog"))]:
-            sys.modules.pop(name, None)
-        importlib.import_module("structlog")
-    else:
-        if "asyncio" in absent:
-            del sys.modules["asyncio"]
 
 
 @agent.command()
@@ -425,7 +400,7 @@ def keep_closed_command(parts: HostParts, state: Path) -> None:
     from bascule.agent.standing import how_to_open, keep_closed
     from bascule.clocks import SystemClock
 
-    _load_structlog()
+    load_structlog()
     firewall = parts.firewall()
     closed = keep_closed(firewall, state, SystemClock())
     if not closed:
