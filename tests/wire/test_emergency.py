@@ -399,11 +399,15 @@ def test_nor_as_somebody_whose_password_they_set(office: Office) -> None:
     def note(tx: Transaction, act: Act) -> None:
         tx.note_maker(Made.PASSWORD, office.carol.id, erin(office).id, act.now)
 
+    assert office.see(request, office.carol)["mayReview"] is True
     office.house.do(note)
     answer = review(office, request, office.carol)
     assert (answer.status_code, code_of(answer)) == (403, "NotIndependent")
+    assert office.see(request, office.carol)["mayReview"] is False
+    assert counted(office.carol) == 0
     assert office.see(request, erin(office))["needsReview"] is True
     office.pass_time(86_401)
+    assert office.see(request, office.carol)["mayReview"] is True
     assert review(office, request, office.carol).status_code == 200
 
 

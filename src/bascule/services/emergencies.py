@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from bascule.domain.access import Subject
@@ -29,11 +30,11 @@ GIVES_REVIEW = (RULES_WRITE, REQUEST_APPROVE)  # either, at each machine of the 
 MOST_LISTED = 1000  # of those that need a review, looked through for one caller
 
 
-class UnreviewedReads(RequestReads, ReviewReads, RightsReads, Protocol):
+class UnreviewedReads(MakerReads, RequestReads, ReviewReads, RightsReads, Protocol):
     """Emergency access, its reviews, and who may review it."""
 
 
-class ReviewActWrites(UnreviewedReads, EventWrites, MakerReads, ReviewWrites, Protocol):
+class ReviewActWrites(UnreviewedReads, EventWrites, ReviewWrites, Protocol):
     """The same, to review it."""
 
 
@@ -65,6 +66,13 @@ def may_review(rights: Rights, subject: Subject, request: AccessRequest) -> bool
     return _has_right(rights, request)
 
 
+def _is_independent(
+    reader: MakerReads, subject: Subject, request: AccessRequest, now: datetime
+) -> bool:
+    """Could whoever used it not sign in as this reviewer?"""
+    return not could_sign_in_as(reader, request.requestor_id, subject.principal_id, now)
+
+
 def _has_right(rights: Rights, request: AccessRequest) -> bool:
     keys = [each.machine_id.key for each in request.machines]
     return any(all(map(rights.reach(action).covers, keys)) for action in GIVES_REVIEW)
@@ -78,7 +86,12 @@ def unreviewed_for(
     if not found:
         return ()
     rights = rights_of(reader, subject.principal_id, now)
-    return tuple(each for each in found if may_review(rights, subject, each))[:most]
+    open_to = (
+        each
+        for each in found
+        if may_review(rights, subject, each) and _is_independent(reader, subject, each, now)
+    )
+    return tuple(islice(open_to, most))
 
 
 class ShownReview(NamedTuple):
@@ -109,7 +122,8 @@ def view_reviews(
             each.id not in found
             and not each.is_refused
             and subject is not None
-            and may_review(rights, subject, each),
+            and may_review(rights, subject, each)
+            and _is_independent(reader, subject, each, now),
         )
         for each in wanted
     }
@@ -139,7 +153,7 @@ def review(
         )
     if problem := review_problem(request.requestor_id, subject):
         raise problem
-    if could_sign_in_as(tx, request.requestor_id, subject.principal_id, act.now):
+    if not _is_independent(tx, subject, request, act.now):
         raise Forbidden(
             "Whoever used this emergency access set your password within the last day. Somebody else has "
             "to review it.",
