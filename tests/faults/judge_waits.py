@@ -49,7 +49,7 @@ def judge_waits(history: History, model: Model, record: Record) -> list[str]:
         *_openings(history, model, record),
         *_waiting(history, record),
         *_votes(history, record),
-        *_events(record),
+        *_events(history, record),
         *_left_waiting(history, record),
     ]
 
@@ -143,7 +143,15 @@ def _votes(history: History, record: Record) -> Iterable[str]:
             )
 
 
-def _events(record: Record) -> Iterable[str]:
+def _may_wait_for(history: History, tag: str) -> int:
+    """How often people may be asked for it: at first, and whenever what asks for them was changed."""
+    (asked,) = (each for each in history.asked if each.tag == tag)
+    edits = [each.lost for each in history.edited if each.machine == asked.machine]
+    rules = [each.lost for each in history.ordered if each.person == asked.person]
+    return 1 + sum(1 + lost for lost in (*edits, *rules))
+
+
+def _events(history: History, record: Record) -> Iterable[str]:
     """Each waiting has its event, and one way in which it came to its end."""
     begun = Counter(str(fact.data["request_id"]) for fact in record.of("AccessWaiting"))
     over: dict[str, list[str]] = {}
@@ -152,7 +160,8 @@ def _events(record: Record) -> Iterable[str]:
             over.setdefault(str(fact.data["request_id"]), []).append(kind)
     for tag, request in (*record.requests.items(), *record.unopened.items()):
         waited = int(request.approval is not None)
-        if request.starts_at is None and begun[request.id] != waited:
+        most = waited * _may_wait_for(history, tag)
+        if request.starts_at is None and not waited <= begun[request.id] <= most:
             yield f"{tag} is {request.state} and has {begun[request.id]} AccessWaiting events"
         ends = over.get(request.id, [])
         wanted = _OUTCOMES.get(RequestState(request.state), ()) if tag in record.unopened else ()

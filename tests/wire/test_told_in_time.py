@@ -97,6 +97,39 @@ def test_those_who_are_asked_later_hear_once_and_then(office: Office) -> None:
     assert office.approve(request, office.carol).status_code == 200
 
 
+def test_other_people_than_before_hear_when_a_policy_asks_for_them(office: Office) -> None:
+    wants_mail(office, office.alice, office.bob, office.carol)
+    office.put(stage(users(office.bob)))
+    request = office.waiting()
+    office.put(stage(users(office.bob)))
+    office.house.sweep()
+    assert len(events(office, "AccessWaiting")) == 1, "nothing of it is other than before"
+    office.put(stage(users(office.carol)))
+    office.house.sweep()
+    office.house.sweep()
+    told = events(office, "AccessWaiting")
+    assert [each.record["data"]["request_id"] for each in told] == [request, request]
+    assert heard(office, "AccessWaiting") == ["alice", "carol"]
+    assert office.approve(request, office.carol).status_code == 200
+    assert len(events(office, "AccessWaiting")) == 2
+
+
+def test_those_whose_approval_is_due_after_all_hear_before_the_start(office: Office) -> None:
+    wants_mail(office, office.alice, office.bob)
+    request = scheduled_for(office, 60)
+    assert events(office, "AccessWaiting") == []
+    office.put(stage(users(office.bob)))
+    office.house.sweep()
+    assert office.state(request) == "waiting"
+    (told,) = events(office, "AccessWaiting")
+    assert told.record["data"]["pending_until"] == "2030-01-01T13:00:00.0000000Z"
+    assert heard(office, "AccessWaiting") == ["alice", "bob"]
+    office.house.sweep()
+    assert office.approve(request, office.bob).status_code == 200
+    assert office.state(request) == "scheduled"
+    assert len(events(office, "AccessWaiting")) == 1
+
+
 def test_the_loop_is_due_when_others_are_to_be_asked(office: Office) -> None:
     escalating(office)
     now = office.house.clock.now()

@@ -120,24 +120,28 @@ class Waiting:
 
     def record(self, act: Act, request: AccessRequest, pending: Pending) -> None:
         """With whom it waits for, or for what start."""
-        machines = tuple(str(machine.machine_id) for machine in request.machines)
         if request.starts_at is not None:
             note_clock(self._tx, act)
         if request.state is RequestState.SCHEDULED:
             record_scheduled(self._tx, act, request)
         else:
-            act.record(
-                self._tx,
-                AccessWaiting(
-                    request.id,
-                    str(request.policy_id),
-                    machines,
-                    tuple(map(_said, pending.stages)),
-                    format_utc(pending.pending_until),
-                ),
-                request.policy_id,
-            )
+            record_waiting(self._tx, act, request, pending)
         act.settled.add(request.id)
+
+
+def record_waiting(tx: EventWrites, act: Act, request: AccessRequest, pending: Pending) -> None:
+    """With whom it waits for."""
+    act.record(
+        tx,
+        AccessWaiting(
+            request.id,
+            str(request.policy_id),
+            tuple(str(machine.machine_id) for machine in request.machines),
+            tuple(map(_said, pending.stages)),
+            format_utc(pending.pending_until),
+        ),
+        request.policy_id,
+    )
 
 
 def record_scheduled(tx: EventWrites, act: Act, request: AccessRequest) -> None:

@@ -42,7 +42,7 @@ from bascule.interfaces.runs import RunWrites
 from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.approvers import asked_rows, counted_votes
-from bascule.services.begin_waiting import record_scheduled
+from bascule.services.begin_waiting import record_scheduled, record_waiting
 from bascule.services.public_port_choices import Choices
 from bascule.services.requests import InitiateWrites, Judged, judge, record_begun
 from bascule.services.right_ends import asking_by
@@ -106,6 +106,7 @@ def reconsider(
     if isinstance(decision, Denied):
         return _not_allowed(tx, act, request, pending, decision.reasons)
     if isinstance(decision, NeedsApproval):
+        before = pending.digest
         pending = judged_again(
             pending,
             request,
@@ -117,7 +118,9 @@ def reconsider(
         )
         counted = counted_votes(tx, request, pending, act.now)
         if pending.asked(counted) is not None:
+            is_asked_anew = pending.digest != before
             if request.starts_at is not None and request.state is RequestState.SCHEDULED:
+                is_asked_anew = True
                 if request.starts_at <= act.now:
                     return lapse(tx, act, request, pending, UNAPPROVED)
                 pending = asked_again(pending, judged.pending_for, request.starts_at, act.now)
@@ -125,6 +128,8 @@ def reconsider(
                 request = replace(request, state=RequestState.WAITING)
             pending = pending.asking(counted, act.now)
             tx.put_pending(request.requestor_id, pending, asked_rows(pending, counted, act.now))
+            if is_asked_anew:  # other people than before, or of something else
+                record_waiting(tx, act, request, pending)
             act.settled.add(request.id)
             return Stands(request, pending, counted)
     if opens_at(request, act.now) > act.now:
@@ -241,7 +246,8 @@ def _open(
         passed = met(pending.stages, counted)
         if not all(covers(passed, each) for each in decision.stages):
             shorter = sentence(
-                "Shortened, it needs the approval of others. Ask for the shorter time."
+                "The shortened request needs the approval of other people. Request access for the "
+                "shorter time."
             )
             problem = Problem("ShorterNeedsOthers", shorter)
             return _not_allowed(tx, act, request, pending, (problem,))

@@ -109,7 +109,7 @@ class EmergencyReviewed(Fact):
 
 @fact("Bascule.Access/accessRequests/wait/action", "Wait for approval", Activity.OTHER)
 class AccessWaiting(Fact):
-    """Nothing is open: other people are asked."""
+    """Nothing is open: other people are asked. Again where its rules, or what it rests on, have changed."""
 
     request_id: RequestId
     policy: PolicyId
