@@ -80,7 +80,7 @@ class GrantedPort(NamedTuple):
     gateways: tuple[str, ...] = ()  # in front of it
     unanswered: tuple[NoAnswer, ...] = ()
     ends_with_group: str = ""  # the group whose membership ends when the grant does
-    ends_with_credential: str = ""  # the id of the program's one that ends when the grant does
+    ends_with_credential: str = ""  # id of the secret or certificate that ends when the grant does
     approved_until: datetime | None = None  # extensions until then need no new approval
 
     @property

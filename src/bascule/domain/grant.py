@@ -64,7 +64,7 @@ class Grant:
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     drain_for: timedelta | None = None  # how long connections may stay beyond its end; of ``drain``
     ends_with_group: str = ""  # the group whose membership's end is the grant's, by name
-    ends_with_credential: str = ""  # the program's own one whose end is the grant's, by its id
+    ends_with_credential: str = ""  # the secret or certificate whose end is the grant's, by its id
     is_emergency: bool = False  # never extended
     approved_until: datetime | None = None  # extensions until then need no new approval (EDGES J8)
 

@@ -178,9 +178,8 @@ def extend(
         denied = Denied(tuple(dict.fromkeys(reasons)))
         record_denied(tx, act, again, denied)
         return denied
-    _check_credential_lasts(agreed)
-    _check_later(agreed)
     _check_right_lasts(agreed)
+    _check_later(agreed)
     for grant, granted in agreed:
         _extend_one(tx, act, grant, granted)
     return None
@@ -252,12 +251,13 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
         )
 
 
-def _check_credential_lasts(agreed: Sequence[tuple[Grant, Grant]]) -> None:
-    """The credential that asks for more may end before what another was given."""
+def _check_right_lasts(agreed: Sequence[tuple[Grant, Grant]]) -> None:
+    """Where less would come of it than is granted, or nothing, say why: what gives the right ends first."""
     is_longer = any(granted.ends_at > grant.ends_at for grant, granted in agreed)
     for grant, granted in agreed:
-        is_late = grant.ends_at > granted.ends_at
-        if granted.ends_with_credential and (is_late or not is_longer):
+        if is_longer and granted.ends_at >= grant.ends_at:
+            continue
+        if granted.ends_with_credential:
             raise Conflict(
                 sentence(
                     "Port {port} of {machine} is granted until {until} already. The secret or "
@@ -270,29 +270,24 @@ def _check_credential_lasts(agreed: Sequence[tuple[Grant, Grant]]) -> None:
                 ),
                 code="EndsWithCredential",
                 target=Place(Part.END),
-                advice="Ask with one that ends later: bascule sp add-secret.",
+                advice="Sign in with a credential that ends later. To make one: bascule sp add-secret.",
             )
-
-
-def _check_right_lasts(agreed: Sequence[tuple[Grant, Grant]]) -> None:
-    """Where nothing would come of it, say why: the right ends with the present end."""
-    if any(granted.ends_at > grant.ends_at for grant, granted in agreed):
-        return
-    for grant, granted in ((old, new) for old, new in agreed if new.ends_with_group):
-        raise Conflict(
-            sentence(
-                "Port {port} of {machine} is granted until {until} already, when the membership of "
-                "group {group} ends that gives the right to it.",
-                port=grant.number,
-                machine=grant.machine_id.name,
-                until=grant.ends_at_text,
-                group=granted.ends_with_group,
-            ),
-            code="EndsWithMembership",
-            target=Place(Part.END),
-            advice="Ask whoever administers the group for a later end of the membership: bascule group "
-            "add-member GROUP PERSON --until TIME.",
-        )
+        if granted.ends_with_group:
+            raise Conflict(
+                sentence(
+                    "Port {port} of {machine} is granted until {until} already. The membership of group "
+                    "{group}, which gives the right to it, ends at {end}.",
+                    port=grant.number,
+                    machine=grant.machine_id.name,
+                    until=grant.ends_at_text,
+                    group=granted.ends_with_group,
+                    end=granted.ends_at_text,
+                ),
+                code="EndsWithMembership",
+                target=Place(Part.END),
+                advice="Ask whoever administers the group for a later end of the membership: bascule group "
+                "add-member GROUP PERSON --until TIME.",
+            )
 
 
 def _extend_one(tx: GrantEndWrites, act: Act, grant: Grant, granted: Grant) -> None:
