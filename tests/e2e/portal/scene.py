@@ -142,7 +142,7 @@ def _group_of(world: World) -> str:
 
 
 def _requests(world: World, program: Connection) -> None:
-    """Live ones, one that was closed early, one that was refused."""
+    """Live ones, some that open on other days, one that was closed early, one that was refused."""
     ask(world, program, "web-1", PortRequest(22, timedelta(hours=2), None, COLLEAGUES))
     ask(
         world,
@@ -151,6 +151,16 @@ def _requests(world: World, program: Connection) -> None:
         PortRequest(22, timedelta(minutes=50), None, SOMEBODY),
         "Ticket 4711",
     )
+    today = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0)
+    for hours, machine, why in (
+        (29.5, "web-1", "Ticket 4720: new certificate"),
+        (44, "db-1", "Ticket 4711"),
+        (53, "web-1", "Ticket 4733: kernel"),
+    ):
+        port = PortRequest(22, timedelta(hours=1), None, SOMEBODY)
+        policy = get_machine_rules(world.connection, world.machine(machine)).policies[0].policy_id
+        start = today + timedelta(hours=hours)
+        access.ask(program, policy, world.machine(machine), [port], why, start)
     early = ask(
         world, world.connection, "web-1", PortRequest(22, timedelta(hours=1), None, SOMEBODY)
     )

@@ -39,7 +39,7 @@ NOTING = """(permission) => {
   };
 }"""
 WORDS = {
-    "en": ("Tell me in this browser", "Tell me no more in this browser", "asks for your approval"),
+    "en": ("Tell me in this browser", "Stop telling me in this browser", "asks for your approval"),
     "fr": (
         "Me prévenir dans ce navigateur",
         "Ne plus me prévenir dans ce navigateur",
