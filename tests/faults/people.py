@@ -156,9 +156,9 @@ class Asker:
         except (RequestDenied, Forbidden, NotFound) as error:
             record.denied = error.code
         except InvalidInput as error:
-            if error.code != START_PASSED:
+            if error.specific_code != START_PASSED:
                 raise
-            record.denied = error.code
+            record.denied = error.specific_code
         except AWAY:
             return
         record.answered = boottime()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
 from bascule.client.approval import Approval
 from bascule.domain.ids import ResourceId
+from bascule.errors import InvalidInput
 from tests.faults import judge
 from tests.faults.approvals import drawn
 from tests.faults.history import (
@@ -27,6 +29,7 @@ from tests.faults.history import (
 from tests.faults.judge_starts import judge_starts
 from tests.faults.judge_waits import judge_waits, note_openings
 from tests.faults.model import Beginning, Model
+from tests.faults.people import Asker
 from tests.faults.record import Fact, Record
 from tests.faults.run import BASE
 from tests.faults.schedule import (
@@ -303,3 +306,23 @@ def test_in_the_schedules_starts_are_asked_for_everywhere_and_taken_back() -> No
         and asking.at < step.at < asking.at + asking.action.start_in
     ]
     assert withdrawn
+
+
+@pytest.mark.parametrize(("code", "is_told"), [(START_PASSED, True), ("StartTooFar", False)])
+def test_a_server_that_answers_after_the_start_has_denied_it(
+    monkeypatch: pytest.MonkeyPatch, code: str, is_told: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InvalidInput("The start is over.", code=code)
+
+    monkeypatch.setattr("bascule.client.access.ask", refuse)
+    history = _history()
+    asker = Asker(MagicMock(), history, "alice", MagicMock())
+    wanted = Ask("alice", "web-1", (KEEP_PORT,), "client", 5.0, start_in=0.1)
+    if is_told:
+        asker.ask(wanted)
+        (asked,) = history.asked
+        assert (asked.denied, asked.answered is not None) == (START_PASSED, True)
+    else:
+        with pytest.raises(InvalidInput):
+            asker.ask(wanted)
