@@ -29,7 +29,6 @@ from bascule.portal.spans import words_of
 from bascule.services.approvers import approver_of
 from bascule.services.emergencies import may_review
 from bascule.services.request_rights import sight_of
-from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -37,13 +36,7 @@ PATH = "/portal/approvals"
 PAGE = 50
 MOST_LISTED = 200  # emergencies
 LOOKED_AT_ONCE, MOST_LOOKED_AT = 200, 1000  # of one's own requests, to find those that waited
-TABS = (
-    ("waiting", msgid("Waiting for me")),
-    ("mine", msgid("Mine")),
-    ("scheduled", msgid("Scheduled")),
-    ("decided", msgid("Decided by me")),
-    ("emergencies", msgid("Emergencies")),
-)
+TABS = ("waiting", "mine", "scheduled", "decided", "emergencies")
 Place = tuple[datetime, str]
 
 
@@ -72,7 +65,7 @@ class Row:
 async def show_approvals(visit: CurrentVisit) -> Response:
     query = visit.request.query_params
     given = query.get("tab", "")
-    tab = given if given in [name for name, _ in TABS] else "waiting"
+    tab = given if given in TABS else "waiting"
     if tab == "emergencies":
         return await _show_emergencies(visit)
     if tab == "scheduled":
@@ -119,10 +112,14 @@ async def _show_emergencies(visit: Visit) -> Response:
 
 
 def _tabs(visit: Visit, tab: str) -> list[tuple[str, str, bool, str | None]]:
-    return [
-        (visit.words(text), f"{PATH}?tab={name}", name == tab, _count(visit, name))
-        for name, text in TABS
-    ]
+    texts = {
+        "waiting": visit.words("Waiting for me"),
+        "mine": visit.words("Mine"),
+        "scheduled": visit.words.pgettext("requests", "Scheduled"),
+        "decided": visit.words("Decided by me"),
+        "emergencies": visit.words("Emergencies"),
+    }
+    return [(texts[name], f"{PATH}?tab={name}", name == tab, _count(visit, name)) for name in TABS]
 
 
 def _rows(
