@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from bascule.cli.connect import connect
 from bascule.cli.find import short_id
 from bascule.cli.spans import show_instant, show_span
-from bascule.client.access import GrantedPort, list_requests
+from bascule.client.access import AccessRequest, GrantedPort, list_requests
 from bascule.client.located import Located
 from bascule.clocks import SystemClock
 from bascule.domain.plain import clean
@@ -72,7 +72,7 @@ def wait(
 ) -> None:
     """Until the warning was said, ssh is gone, or the access is.
 
-    ``ask`` gives what is left now, the end, and the request's short id; None: it is over. Raises
+    ``ask`` gives what is left now, the end, and what to do about it; None: it is over. Raises
     BasculeError where the server is away. ``seconds`` is a clock that goes on in a suspended laptop.
     """
     due = seconds() + max(timedelta(), left - BEFORE).total_seconds()
@@ -88,28 +88,35 @@ def wait(
             return
         if told is None or not is_wanted():
             return
-        left, ends_at, request = told
+        left, ends_at, what_to_do = told
         if left > BEFORE + _MINUTE:  # it was extended meanwhile
             due = seconds() + (left - BEFORE).total_seconds()
             continue
         rounded = timedelta(seconds=max(1, round(left.total_seconds() / 60)) * 60)
         say(
             f"bascule: access to {what} ends in {show_span(rounded)}, at "
-            f"{show_instant(ends_at, ends_at)}. To keep it: bascule extend {request}"
+            f"{show_instant(ends_at, ends_at)}. {what_to_do}"
         )
         return
 
 
 def present_end(machine: Located, port: GrantedPort) -> tuple[timedelta, datetime, str] | None:
-    """What is left of the grant now, its end, and its request; None: it is over."""
+    """What is left of the grant now, its end, and what to do about it; None: it is over."""
     with connect() as connection:
         mine = list_requests(connection, is_live=True, is_mine=True, machine=machine.id)
         now = connection.now()
     for request in mine:
         for _, each in request.ports():
             if each.grant_id == port.grant_id and each.is_live:
-                return each.ends_at - now, each.ends_at, short_id(request)
+                return each.ends_at - now, each.ends_at, advice(request)
     return None
+
+
+def advice(request: AccessRequest) -> str:
+    """How to go on: the server extends no emergency access (EDGES J10)."""
+    if request.is_emergency:
+        return "Emergency access is not extended: ask again when it has ended."
+    return f"To keep it: bascule extend {short_id(request)}"
 
 
 def _write(terminal: str, text: str) -> None:

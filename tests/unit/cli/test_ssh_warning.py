@@ -11,10 +11,12 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.cli.ssh_warning import BEFORE, wait
+from bascule.cli.ssh_warning import BEFORE, advice, wait
+from bascule.client.access import AccessRequest
 from bascule.errors import ServerUnreachable
 from tests.samples import NOW
 
+ID = "3f2a91c0-0000-4000-8000-000000000001"
 HOUR = timedelta(hours=1)
 
 
@@ -34,7 +36,7 @@ class Session:
         if self.is_away:
             raise ServerUnreachable("away")
         left = timedelta(seconds=self.end - self.seconds)
-        return (left, NOW, "3f2a91c0") if left > timedelta() else None
+        return (left, NOW, "What to do.") if left > timedelta() else None
 
     def watch(self) -> list[tuple[float, str]]:
         wait(
@@ -49,11 +51,23 @@ class Session:
         return self.said
 
 
-def test_it_is_said_once_with_the_command_that_keeps_it() -> None:
+def test_it_is_said_once_with_what_to_do() -> None:
     ((at, text),) = Session(HOUR).watch()
     assert at == (HOUR - BEFORE).total_seconds()
     assert text.startswith("bascule: access to web-1 port 22 ends in 5m, at ")
-    assert text.endswith("To keep it: bascule extend 3f2a91c0")
+    assert text.endswith(". What to do.")
+
+
+@pytest.mark.parametrize(
+    ("is_emergency", "words"),
+    [
+        (False, "To keep it: bascule extend 3f2a91c0"),
+        (True, "Emergency access is not extended: ask again when it has ended."),
+    ],
+)
+def test_no_command_is_named_that_the_server_refuses(is_emergency: bool, words: str) -> None:
+    request = AccessRequest(ID, "Ben", "b", "", "", "active", NOW, None, (), (), None)
+    assert advice(request._replace(is_emergency=is_emergency)) == words
 
 
 def test_short_access_is_told_at_once() -> None:
