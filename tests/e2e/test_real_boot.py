@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +125,28 @@ def test_the_service_manager_keeps_the_table_owned_when_the_agent_is_killed(owne
     assert until(is_back, 20)
     assert not machine.client.reaches(PORT, HOST)
     assert "bascule" in machine.run("nft", "list", "tables")
+
+
+def test_an_agent_that_hangs_is_started_again_and_one_that_works_is_not(owner: Owner) -> None:
+    """With a watchdog of seconds; the unit's own waits three minutes."""
+    machine, folder = owner.machine, f"/run/systemd/system/{AGENT}.d"
+    again = f"systemctl daemon-reload && systemctl restart {AGENT}"
+    machine.run(
+        *("sh", "-c", f"mkdir -p {folder} && cat >{folder}/patience.conf && {again}"),
+        stdin="[Service]\nWatchdogSec=4\n",
+    )
+    assert until(owner.is_connected, 20)
+    process = owner.main_pid()
+    with closed_throughout(machine, PORT):
+        time.sleep(10)
+        assert owner.main_pid() == process, "an agent that works was ended"
+        machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGSTOP", AGENT)
+        assert until(lambda: owner.main_pid() not in ("0", process), 30), "nobody ended it"
+        assert until(owner.is_connected, 20)
+    said = machine.run("journalctl", "--unit", AGENT, "--output=cat", "--no-pager")
+    assert "Watchdog timeout" in said
+    machine.run("sh", "-c", f"rm -r {folder} && {again}")
+    assert until(owner.is_connected, 20)
 
 
 def test_a_new_agent_is_installed_over_the_service_that_runs(owner: Owner) -> None:
