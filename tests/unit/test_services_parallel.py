@@ -66,6 +66,11 @@ class Parallel(World):
         _, state = self.see(lambda tx: fleet.state_for(tx, point.uid, self.clock.wall, self.db.uid))
         return [each.grant_id for each in state.leases]
 
+    def left(self, point: Machine) -> list[timedelta]:
+        """How long a point is to hold each grant for db-1 from now on."""
+        _, state = self.see(lambda tx: fleet.state_for(tx, point.uid, self.clock.wall, self.db.uid))
+        return [each.remaining for each in state.leases]
+
     def sweep(self) -> None:
         self.do(sweep, None)
 
@@ -296,10 +301,16 @@ def test_a_withdrawn_gateway_neither_shortens_nor_refuses_for_the_others(world: 
 
 
 def test_one_end_for_all(world: Parallel) -> None:
-    """An end that one of them holds earlier is the end of the grant."""
+    """An end that one of them holds earlier is the end of the grant, and the others are told so."""
     grant = world.opened_by(world.db, world.web)
-    world.tell(world.gw2, grant.id, ends={grant.id: timedelta(seconds=90)})
-    assert world.grant(grant).ends_at == world.clock.wall + timedelta(seconds=90)
+    before = world.see(lambda tx: tx.generation(world.db.uid))
+    earlier = timedelta(seconds=90)
+    world.tell(world.gw2, grant.id, ends={grant.id: earlier})
+    assert world.grant(grant).ends_at == world.clock.wall + earlier
+    assert world.see(lambda tx: tx.generation(world.db.uid)) == before + 1
+    assert world.left(world.db) == world.left(world.web) == [earlier]
+    world.tell(world.gw2, grant.id, ends={grant.id: earlier})
+    assert world.see(lambda tx: tx.generation(world.db.uid)) == before + 1, "it is no news"
 
 
 def test_one_whose_agent_was_uninstalled_is_withdrawn_and_asked_no_more(world: Parallel) -> None:

@@ -653,6 +653,25 @@ def test_a_machine_that_is_bound_later_is_told_of_and_unbound_is_not(
     assert not peer.all_of(Told)
 
 
+def test_what_moved_while_a_bound_machine_was_reported_is_told_before_the_next_beat(
+    world: LineWorld, peer: Peer
+) -> None:
+    """The answer to that report names the new generation, and an agent takes none from it."""
+    world.do(lambda tx, act: bind(tx, act, ANNA, world.db.id, world.web.uid))
+    peer.heard()
+    peer.echo(peer.beat())
+    world.run(world.lines.catch_up())
+    peer.heard()
+    world.services.hub._on_wake.clear()  # the wake-up comes when the report was settled
+    world.put(rules(world.db, 22))
+    answer = peer.report(None, machine=world.db.uid)
+    assert isinstance(answer, Taken)
+    assert answer.generation == world.see(lambda reader: reader.generation(world.db.uid))
+    world.run(world.lines.catch_up())
+    (told,) = [each for each in peer.heard() if isinstance(each, Told | Hint)]
+    assert told.machine == world.db.uid
+
+
 def test_a_report_of_a_bound_machine_is_confirmed_by_the_point_s_own(
     world: LineWorld, peer: Peer
 ) -> None:

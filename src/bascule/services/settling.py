@@ -34,6 +34,7 @@ from bascule.services.grants import (
     close,
     end_grants,
     record_shortened,
+    touch,
     withdraw,
 )
 from bascule.services.guarded import Guarded
@@ -75,7 +76,7 @@ def settle(tx: SettleWrites, act: Act, known: Guarded, report: Report, found: Se
     grants = {each.id: each for each in unsettled}
     is_refused = _refuse_by_guard(tx, act, known, grants, report, found)
     is_refused |= withdraw_unanswered(tx, act, known, grants, report, found)
-    ends = _shorten_by_host(tx, act, known, grants, report)
+    ends = _shorten_by_host(tx, act, known, grants, report, found)
     _follow_parallel(tx, act, known, grants, found)
     newly_open: list[Opening] = []
     closed: list[str] = []
@@ -196,12 +197,13 @@ def _taken_words(grant: Grant, claims: Sequence[Claim]) -> str:
 
 
 def _shorten_by_host(
-    tx: GrantEndWrites, act: Act, known: Guarded, grants: _Grants, report: Report
+    tx: GrantEndWrites, act: Act, known: Guarded, grants: _Grants, report: Report, found: Seen
 ) -> Mapping[str, datetime]:
     """The end that people see is the end that the host holds; an agent can only bring it forward.
 
-    Returns the new ends by grant. No generation carries this: the host holds it already. On record are
-    no more in a minute than what root opens; of the others it is told again.
+    Returns the new ends by grant. The point that reports holds it already; a new generation has the
+    machine's other points end as early. On record are no more in a minute than what root opens; of
+    the others it is told again.
     """
     earlier = [
         (grant, cut_to(grant, ends_at, format_utc(ends_at)))
@@ -220,6 +222,8 @@ def _shorten_by_host(
         tx.update_grant(grant, before.state)
         end_moved(tx, grant)
         record_shortened(tx, act, before, grant)
+    if room and len(found.bindings) > 1:
+        touch(tx, act, known.machine.uid)
     return {grant.id: grant.ends_at for _, grant in earlier[:room]}
 
 
