@@ -258,19 +258,23 @@ class SmallWorld:
         found: dict[str, str] = json.loads((self.data / "admin.json").read_text())
         return found
 
+    def connect(self, port: int = PORT) -> Connection:
+        """A new connection, to be used and closed by a thread that is in ``client``."""
+        admin = self.admin
+        return Connection(
+            f"https://{INNER}:{port}",
+            admin["subscription_id"],
+            Credentials(*(admin[k] for k in ("tenant_id", "client_id", "client_secret"))),
+            trust_file(self.data / "ca.pem"),
+            SystemClock(),
+        )
+
     def ask(self, work: Callable[[Connection], T]) -> T:
         """Call the server from ``client``; the connection outlives server restarts."""
 
         def inside() -> T:
             if self._connection is None:
-                admin = self.admin
-                self._connection = Connection(
-                    f"https://{INNER}:{PORT}",
-                    admin["subscription_id"],
-                    Credentials(*(admin[k] for k in ("tenant_id", "client_id", "client_secret"))),
-                    trust_file(self.data / "ca.pem"),
-                    SystemClock(),
-                )
+                self._connection = self.connect()
             try:
                 return work(self._connection)
             except ServerUnreachable as error:

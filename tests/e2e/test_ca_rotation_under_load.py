@@ -15,11 +15,9 @@ from pathlib import Path
 import pytest
 
 from bascule.client import access, fleet, machines, policies
-from bascule.client.connection import Connection, trust_file
+from bascule.client.connection import Connection
 from bascule.client.host_agent import TOKEN_VARIABLE
-from bascule.client.tokens import Credentials
-from bascule.clocks import SystemClock
-from bascule.domain.ids import ResourceId, machine_id
+from bascule.domain.ids import machine_id
 from bascule.domain.lifecycle import GrantState, RequestState
 from bascule.errors import BasculeError
 from tests.e2e.lab_world import until
@@ -64,7 +62,8 @@ class Guarded:
         world.network.echo(SSH, BUSY, NEVER, space=space)
         world.ask(lambda c: machines.put_machine(c, self.id, [self.address], "Linux"))
         token = world.ask(lambda c: fleet.enrol(c, self.id, replaces=False, valid_minutes=15)).token
-        configure(world, self.id)
+        ports = (rule(SSH), rule(BUSY), rule(NEVER))
+        world.ask(lambda c: policies.put_machine_rules(c, self.id, ports, "default"))
         state = world.folder / self.name
         arguments = ["agent", "run", "--state", str(state), "--control", f"{state}.sock"]
         arguments += ["--guard", f"{state}.toml", "--server", f"https://{INNER}:{PORT}"]
@@ -85,11 +84,6 @@ class Own:
 
 
 Machine = Guarded | Own
-
-
-def configure(world: SmallWorld, identity: ResourceId) -> None:
-    ports = (rule(SSH), rule(BUSY), rule(NEVER))
-    world.ask(lambda c: policies.put_machine_rules(c, identity, ports, "default"))
 
 
 @pytest.fixture
@@ -132,14 +126,7 @@ class Load:
 
     def _ask(self, number: int) -> None:
         self._world.network.client.enter()
-        admin = self._world.admin
-        connection = Connection(
-            f"https://{INNER}:{PORT}",
-            admin["subscription_id"],
-            Credentials(*(admin[k] for k in ("tenant_id", "client_id", "client_secret"))),
-            trust_file(self._world.data / "ca.pem"),
-            SystemClock(),
-        )
+        connection = self._world.connect()
         try:
             for machine in itertools.cycle(self._machines[number::ASKERS]):
                 if self._over.is_set():

@@ -14,9 +14,7 @@ from typing import TypeVar
 import pytest
 
 from bascule.client import access, machines
-from bascule.client.connection import Connection, trust_file
-from bascule.client.tokens import Credentials
-from bascule.clocks import SystemClock
+from bascule.client.connection import Connection
 from bascule.errors import BasculeError
 from tests.e2e.lab_world import until
 from tests.e2e.server_process import BASCULE
@@ -48,14 +46,7 @@ class _Replicas:
         """The agent is connected to the first server; this call goes to the second."""
 
         def inside() -> T:
-            known = self.world.admin
-            asking = Connection(
-                f"https://{INNER}:{OTHER}",
-                known["subscription_id"],
-                Credentials(*(known[k] for k in ("tenant_id", "client_id", "client_secret"))),
-                trust_file(self.world.data / "ca.pem"),
-                SystemClock(),
-            )
+            asking = self.world.connect(OTHER)
             try:
                 return work(asking)
             finally:

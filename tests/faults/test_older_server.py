@@ -15,10 +15,8 @@ from pathlib import Path
 import pytest
 
 from bascule.client import access
-from bascule.client.connection import Connection, trust_file
+from bascule.client.connection import trust_file
 from bascule.client.https import Https, HttpsFailure
-from bascule.client.tokens import Credentials
-from bascule.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import BASCULE, PORT, Program, SmallWorld, rule
 from tests.netns.conftest import why_not
@@ -83,14 +81,7 @@ class Newer:
 
     def request(self, port: int, wait: int) -> str:
         def inside() -> str:
-            admin = self.world.admin
-            connection = Connection(
-                f"https://{INNER}:{self.port}",
-                admin["subscription_id"],
-                Credentials(*(admin[k] for k in ("tenant_id", "client_id", "client_secret"))),
-                trust_file(self.world.data / "ca.pem"),
-                SystemClock(),
-            )
+            connection = self.world.connect(self.port)
             asked = access.PortRequest(port, timedelta(minutes=10), None, CLIENT)
             try:
                 made = access.initiate(

@@ -161,6 +161,15 @@ def test_the_end_that_people_see_is_the_end_that_the_host_holds(
     assert world.grant(grant).state is GrantState.CLOSING, "it has expired at the end that was told"
 
 
+def test_an_end_of_the_only_point_is_told_to_nobody(world: World) -> None:
+    """The host that reports it holds it: it is not asked to take a state again."""
+    grant = world.granted(world.web)
+    before = world.see(lambda tx: tx.generation(world.web.uid))
+    world.report(world.web, grant.id, ends={grant.id: 20 * SECOND})
+    assert world.grant(grant).ends_at == world.clock.wall + 20 * SECOND
+    assert world.see(lambda tx: tx.generation(world.web.uid)) == before
+
+
 def test_a_host_only_brings_an_end_forward(world: World) -> None:
     """A stolen agent lengthens nothing, and moves nothing of another machine."""
     grant = world.granted(world.web)

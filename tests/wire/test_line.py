@@ -662,7 +662,7 @@ def test_what_moved_while_a_bound_machine_was_reported_is_told_before_the_next_b
     peer.echo(peer.beat())
     world.run(world.lines.catch_up())
     peer.heard()
-    world.services.hub._on_wake.clear()  # the wake-up comes when the report was settled
+    world.services.hub._on_wake.clear()  # the wake-up comes only after the report is settled
     world.put(rules(world.db, 22))
     answer = peer.report(None, machine=world.db.uid)
     assert isinstance(answer, Taken)

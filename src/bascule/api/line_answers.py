@@ -106,7 +106,9 @@ async def _answer_report(lines: Lines, line: Line, message: Reported, received: 
     lines.was_reported(line.uid, by=line)
     if heard_at is not None:
         line.note_contact(heard_at)
-    if not message.machine:  # of a machine behind it the agent takes no generation from this answer
+    if (
+        not message.machine
+    ):  # a gateway's agent takes no generation of a machine behind it from this answer
         line.was_told(line.uid, generation)
     line.send(Taken(message.id, generation))
 

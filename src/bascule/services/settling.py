@@ -201,9 +201,9 @@ def _shorten_by_host(
 ) -> Mapping[str, datetime]:
     """The end that people see is the end that the host holds; an agent can only bring it forward.
 
-    Returns the new ends by grant. The point that reports holds it already; a new generation has the
-    machine's other points end as early. On record are no more in a minute than what root opens; of
-    the others it is told again.
+    Returns the new ends by grant. The reporting point holds its end already; a new generation tells
+    it to the machine's other points. On record are no more in a minute than what root opens; of the
+    others it is told again.
     """
     earlier = [
         (grant, cut_to(grant, ends_at, format_utc(ends_at)))

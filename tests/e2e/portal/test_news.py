@@ -46,7 +46,7 @@ WORDS = {
         "demande votre approbation",
     ),
 }
-# The day is said where the end is not of today.
+# The day is named if it is not today.
 OPEN_UNTIL = r"It is open until (\w+ \d+, \d{4}, )?\d+:\d\d\s[AP]M\."
 MAIL = "/portal/account/mail"
 

@@ -66,7 +66,7 @@ def test_it_is_said_once_with_what_to_do() -> None:
     ],
 )
 def test_no_command_is_named_that_the_server_refuses(is_emergency: bool, words: str) -> None:
-    request = AccessRequest(ID, "Ben", "b", "", "", "active", NOW, None, (), (), None)
+    request = AccessRequest(ID, "Ben", "b", "", "", "open", NOW, None, (), (), None)
     assert advice(request._replace(is_emergency=is_emergency)) == words
 
 
