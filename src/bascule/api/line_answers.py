@@ -106,9 +106,8 @@ async def _answer_report(lines: Lines, line: Line, message: Reported, received: 
     lines.was_reported(line.uid, by=line)
     if heard_at is not None:
         line.note_contact(heard_at)
-    if (
-        not message.machine
-    ):  # a gateway's agent takes no generation of a machine behind it from this answer
+    is_own = not message.machine  # of machines behind it, an agent takes no generation from Taken
+    if is_own:
         line.was_told(line.uid, generation)
     line.send(Taken(message.id, generation))
 
