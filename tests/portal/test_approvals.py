@@ -167,6 +167,27 @@ def test_a_digest_that_is_not_of_now_decides_nothing_and_says_what_changed(house
     assert live(house) == [], "bob is asked too now"
 
 
+def test_a_yes_after_the_hours_of_a_rule_began_says_what_changed_and_the_next_one_counts(
+    house: House,
+) -> None:
+    """It was judged anew for the yes that was refused, and the page shows it so."""
+    olga, ann, bob = (
+        owner(house),
+        Person(house, "ann@example.com"),
+        Person(house, "bob@example.com"),
+    )
+    guard(house)
+    hours = {"timeZone": "UTC", "from": "12:15", "to": "20:00"}  # it is noon
+    put_rules(house, rule(stage(ann)), rule(stage(bob), name="late", times=hours))
+    request_id = ask(olga, house)
+    house.clock.pass_time(15 * 60)
+    text = text_of(answer(ann, request_id, "approve", 409))
+    assert "New: Stage 2: 1 person must agree: bob@example.com." in text
+    answer(ann, request_id, "approve")
+    answer(bob, request_id, "approve")
+    assert len(live(house)) == 1
+
+
 def test_a_form_sent_again_decides_nothing_more(house: House) -> None:
     """Replayed after the answer, after a withdrawal, and from a second browser."""
     olga, ann, bob = (

@@ -149,6 +149,34 @@ def test_a_loosened_policy_judges_anew_and_says_so(office: Office) -> None:
     assert office.state(request) == "opening"
 
 
+@pytest.mark.parametrize(
+    ("effect", "code", "state"),
+    [
+        ("deny", "NotWaiting", "denied"),
+        ("allow", "NotWaiting", "opening"),
+        ("approve", "OtherDigest", "waiting"),
+    ],
+)
+def test_a_yes_after_the_hours_of_a_rule_began_is_refused_and_the_request_goes_on(
+    office: Office, effect: str, code: str, state: str
+) -> None:
+    """EDGES J6, J7: what it became when it was judged anew is kept, so that nobody is refused for ever."""
+    hours = {"timeZone": "UTC", "from": "14:00", "to": "20:00"}  # it is noon
+    stages = [stage(users(office.carol))] if effect == "approve" else []
+    office.put(stage(users(office.bob)), rules=[rule("late", effect, *stages, times=hours)])
+    request = office.waiting(duration="PT30M")
+    office.pass_time(2 * 3600)
+    answer = office.approve(request, office.bob)
+    assert (answer.status_code, code_of(answer)) == (409, code)
+    assert office.state(request) == state
+    assert bool(office.grants(request)) is (effect == "allow")
+    if effect == "approve":
+        assert office.see(request)["approval"]["stages"][1]["given"] == 0
+        assert office.approve(request, office.carol).status_code == 200
+        assert office.approve(request, office.bob).status_code == 200
+        assert office.state(request) == "opening"
+
+
 def test_a_tightened_policy_denies_what_waits(office: Office) -> None:
     office.put(stage(users(office.bob)))
     request = office.waiting()

@@ -1,6 +1,7 @@
 """Approve, deny, withdraw: what people do to a request that waits (EDGES J5 to J8).
 
-Each answer names the digest of what it is about, and judges the request anew first.
+Each answer names the digest of what it is about. A yes judges the request anew first: hours may have
+passed that a rule names. What it became then is kept, also where the yes is refused for it.
 """
 
 from __future__ import annotations
@@ -53,13 +54,22 @@ class Yes:
     note: str = ""
 
 
-def approve(tx: WaitingWrites, act: Act, request_id: str, subject: Subject, yes: Yes) -> Stands:
+def approve(
+    tx: WaitingWrites, act: Act, request_id: str, subject: Subject, yes: Yes
+) -> Conflict | None:
     """One person's yes; with the last one it opens.
 
-    Raises NotFound, Forbidden and Conflict with the reason, InvalidInput for a longer end.
+    Returns why nothing was approved, where the request was judged anew and is no longer what was shown:
+    an exception would undo that. Raises NotFound, Forbidden and Conflict with the reason otherwise,
+    InvalidInput for a longer end.
     """
     request, pending = _readable(tx, act, request_id, subject)
-    stands = _judged_first(tx, act, request, pending, yes.digest)
+    _check_waits(act, request, pending, yes.digest)
+    stands = reconsider(tx, act, request, pending)
+    if not stands.waits:
+        return _not_waiting()
+    if yes.digest != stands.pending.digest:
+        return _other_digest()
     request, pending = stands.request, stands.pending
     if refusal := why_not(tx, request, pending, subject, act.now):
         raise refusal
@@ -86,7 +96,8 @@ def approve(tx: WaitingWrites, act: Act, request_id: str, subject: Subject, yes:
     )
     tx.add_vote(request.id, vote)
     _record_yes(tx, act, request, vote)
-    return reconsider(tx, act, request, replace(pending, votes=(*pending.votes, vote)))
+    reconsider(tx, act, request, replace(pending, votes=(*pending.votes, vote)))
+    return None
 
 
 def deny(
@@ -158,19 +169,12 @@ def _readable(
     )
 
 
-def _judged_first(
-    tx: WaitingWrites, act: Act, request: AccessRequest, pending: Pending, digest: str
-) -> Stands:
+def _check_waits(act: Act, request: AccessRequest, pending: Pending, digest: str) -> None:
+    """Raise Conflict unless it waits, and is what was shown, by what is kept of it."""
     if request.state is not RequestState.WAITING or pending.pending_until <= act.now:
         raise _not_waiting()
     if digest != pending.digest:
         raise _other_digest()
-    stands = reconsider(tx, act, request, pending)
-    if not stands.waits:  # the next sweep finds it so too, and tells it
-        raise _not_waiting()
-    if digest != stands.pending.digest:
-        raise _other_digest()
-    return stands
 
 
 def _check_shorter(request: AccessRequest, yes: Yes, now: datetime) -> None:

@@ -16,7 +16,7 @@ from bascule.api.wire.approvals import ApproveBody, DenyBody, ReviewBody
 from bascule.api.wire.requests import access_request_json
 from bascule.domain.actions import REQUEST_APPROVE, RULES_WRITE
 from bascule.domain.ids import is_guid
-from bascule.errors import NotFound
+from bascule.errors import Conflict, NotFound
 from bascule.interfaces.store import Reader, Transaction
 from bascule.services import approving, emergencies
 from bascule.services.act import Act
@@ -35,11 +35,14 @@ async def approve(call: CurrentCall, request_id: str, body: ApproveBody) -> Resp
     _check_id(request_id)
     yes = body.yes()
 
-    def work(tx: Transaction, act: Act) -> RequestView | None:
-        approving.approve(tx, act, request_id.lower(), call.subject, yes)
-        return view_request(tx, request_id.lower(), act.now, call.subject)
+    def work(tx: Transaction, act: Act) -> RequestView | Conflict | None:
+        refusal = approving.approve(tx, act, request_id.lower(), call.subject, yes)
+        return refusal or view_request(tx, request_id.lower(), act.now, call.subject)
 
-    return _answer(await call.perform(work), request_id)
+    found = await call.perform(work)
+    if isinstance(found, Conflict):
+        raise found
+    return _answer(found, request_id)
 
 
 @router.post(f"{REQUEST}/deny")

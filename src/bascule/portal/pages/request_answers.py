@@ -16,7 +16,7 @@ from starlette.responses import Response
 from bascule.api.denials import record_denial
 from bascule.api.entries import admits_callers, decides
 from bascule.domain.actions import REQUEST_REVOKE
-from bascule.errors import BasculeError, Forbidden
+from bascule.errors import BasculeError, Conflict, Forbidden
 from bascule.interfaces.store import Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.request_page import PATH, back, check_id, show_page
@@ -34,10 +34,10 @@ router = APIRouter(route_class=PortalRoute)
 async def approve(visit: CurrentVisit, request_id: str) -> Response:
     """Whether the visitor is asked says the use case; who is named needs no right for it."""
 
-    def answer(tx: Transaction, act: Act) -> None:
+    def answer(tx: Transaction, act: Act) -> Conflict | None:
         form = visit.form
         yes = Yes(form.text("digest"), _shortened(visit), note=form.text("note"))
-        approving.approve(tx, act, request_id.lower(), visit.subject, yes)
+        return approving.approve(tx, act, request_id.lower(), visit.subject, yes)
 
     return await _answered(visit, request_id, answer, "approved")
 
@@ -98,7 +98,9 @@ async def _answered(
 ) -> Response:
     check_id(request_id)
     try:
-        await visit.perform(answer)
+        refusal = await visit.perform(answer)
+        if isinstance(refusal, Conflict):
+            raise refusal
     except BasculeError as error:
         if isinstance(error, Forbidden):
             await record_denial(visit.request, visit.subject, error)
