@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bascule.bootstrap import join
+from bascule.bootstrap.database import Record
 from bascule.config import JOIN_VARIABLE, DatabaseSettings, ServeSettings
 from bascule.errors import BasculeError, ConfigurationError, InvalidInput, ServerUnreachable
 from bascule.files import write_atomically
@@ -106,13 +107,36 @@ def test_one_that_was_interrupted_may_join_again(
     assert join.join_once(settings, file).database == DatabaseSettings(URL)
 
 
+def test_one_that_was_killed_in_the_middle_of_a_file_may_join_again(
+    settings: ServeSettings, file: Path
+) -> None:
+    settings.data.mkdir(mode=0o700)
+    for name in ("database.json.new", "wrapping.key.new"):
+        (settings.data / name).write_bytes(b"half")
+    assert join.join_once(settings, file).database == DatabaseSettings(URL)
+    assert (settings.data / "wrapping.key").read_bytes() == ANSWER.wrapping_key
+
+
 def test_a_token_of_another_installation_is_refused_afterwards(
     settings: ServeSettings, file: Path
 ) -> None:
     join.join_once(settings, file)
-    CertificateKeeper(settings.data, ()).ensure(NOW)  # whose fingerprint is not that of the token
+    CertificateKeeper(settings.data, ()).ensure(NOW)
+    file.write_text(replace(TOKEN, ca_fingerprint="b" * 64).text)
     with pytest.raises(ConfigurationError, match="another installation"):
         join.join_once(settings, file)
+
+
+def test_the_token_by_which_it_joined_is_right_whatever_the_ca_is_now(
+    settings: ServeSettings, file: Path
+) -> None:
+    """A unit may name the token at each start, and the CA may be replaced; the record may move."""
+    join.join_once(settings, file)
+    CertificateKeeper(settings.data, ()).ensure(NOW)  # whose fingerprint is not that of the token
+    assert join.join_once(settings, file).database == DatabaseSettings(URL)
+    record = Record(settings.data)
+    record.take_over("tenant", 2, record.place)
+    assert join.join_once(settings, file).database == DatabaseSettings(URL)
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,8 @@ class Record:
     def take_over(self, tenant_id: str, number: int, before: Mapping[str, object]) -> None:
         """From now on the record is here, and was there ``before`` (``place``)."""
         told = {"tenant_id": tenant_id, "is_made": True, "number": number}
+        if self.joined_by:
+            told["joined_by"] = self.joined_by
         (self._data / TIMELINE_FILE).unlink(missing_ok=True)  # of the cluster that is left
         self._keep({**self.place, **told, "previous": before, "is_retiring": True})
 
@@ -270,6 +272,11 @@ class Record:
     @property
     def tenant_id(self) -> str:
         return str(self._known.get("tenant_id", ""))
+
+    @property
+    def joined_by(self) -> str:
+        """The fingerprint of the CA in the token by which the data directory joined; empty: by none."""
+        return str(self._known.get("joined_by", ""))
 
     @property
     def number(self) -> int:

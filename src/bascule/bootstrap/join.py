@@ -45,7 +45,9 @@ log = structlog.get_logger("bascule.server")
 PATH = "/bascule/replicas/join"
 LONGEST = 8192  # characters of a token, bytes of an answer
 PATIENCE, WITHIN = 10.0, 30.0  # seconds
-_MAY_BE_THERE = frozenset({LOCK, DATABASE_FILE, f"{DATABASE_FILE}.new", "lost+found"})
+_MAY_BE_THERE = frozenset(
+    {LOCK, DATABASE_FILE, f"{DATABASE_FILE}.new", f"{WRAPPING_KEY}.new", "lost+found"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def _join(data: Path, token: JoinToken, chosen: DatabaseSettings | None) -> Data
         "may_be_unverified": settings.may_be_unverified,
         "tenant_id": answer.tenant_id,
         "is_made": True,
+        "joined_by": token.ca_fingerprint,
     }
     write_atomically(data / DATABASE_FILE, json.dumps(told, indent=2) + "\n")
     write_atomically(data / WRAPPING_KEY, answer.wrapping_key)
@@ -138,7 +141,8 @@ def _check_same(data: Path, file: Path | None) -> None:
         return  # killed before its first start was over: the database says whose keys are right
     except (OSError, ValueError):
         found = ""
-    if found != token.ca_fingerprint:
+    # The CA may have been replaced since the token was made by which this directory joined.
+    if token.ca_fingerprint not in (found, Record(data).joined_by):
         raise ConfigurationError(
             f"{data} belongs to another installation than the token of --join-file.",
             advice="Give an empty or new directory with --data DIR, or omit --join-file.",
