@@ -16,6 +16,7 @@ from bascule import files
 from bascule.agent.enrolment import IDENTITY_FILE
 from bascule.agent.link import Identity
 from bascule.agent.trusted import Trusted
+from bascule.bootstrap.rotate_ca import _Rotating
 from bascule.clocks import SystemClock
 from bascule.domain.facts.installation import CaRotated
 from bascule.errors import ConfigurationError
@@ -29,7 +30,7 @@ from bascule.interfaces.record import EventFilter
 from bascule.protocol.signed import Kind
 from bascule.protocol.trust import Trust
 from bascule.services.ca_rotation import note_step, note_taken, progress
-from tests.contracts.store.samples import write
+from tests.contracts.store.samples import close, write
 from tests.unit.services_world import World
 from tests.unit.test_own_certificate import shown
 from tests.unit.test_shared_keys import Installation
@@ -336,6 +337,29 @@ def test_replicas_take_a_step_from_their_database_whatever_their_disk_has(tmp_pa
         assert (other / CA_CERTIFICATE).read_text() == made.ca
         assert (other / CA_KEY).read_text() == made.key
     installation.services.store.close()
+
+
+@pytest.mark.parametrize("taken", ["switch", "cancel", "compromised"])
+def test_a_step_that_was_taken_on_another_host_meanwhile_is_not_overwritten(
+    tmp_path: Path, taken: str
+) -> None:
+    """Else agents would trust one CA and servers use another."""
+    installation = Installation(tmp_path)
+    here = _Rotating(installation.here, installation.services, is_shared=True)
+    there = _Rotating(installation.join("b"), installation.services, is_shared=True)
+    before = here.now()
+    there.go("begin", before, may_cut=True)
+    begun = there.now()
+    with pytest.raises(ConfigurationError, match="on another host"):
+        here.go("begin", before, may_cut=True)
+    assert here.now() == begun, "one number has one content"
+    there.go(taken, begun, may_cut=True)
+    now = there.now()
+    for step in ("switch", "cancel", "compromised"):
+        with pytest.raises(ConfigurationError, match="on another host"):
+            here.go(step, begun, may_cut=True)
+    assert here.now() == now
+    close(installation.store)
 
 
 def test_who_has_moved_is_what_the_key_of_now_said() -> None:

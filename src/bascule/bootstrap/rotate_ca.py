@@ -17,7 +17,7 @@ from bascule.bootstrap.data_directory import require_installation
 from bascule.bootstrap.database import Record
 from bascule.bootstrap.options import DATA
 from bascule.errors import ConfigurationError
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.store import Reader, Transaction
 
 if TYPE_CHECKING:
     from bascule.identity.ca_rotation import Rotation
@@ -89,13 +89,17 @@ class _Rotating:
         """As it is decided; None: there was none yet."""
         from bascule.identity.ca_rotation import ROTATION, read_rotation
         from bascule.identity.files import read_if_present
-        from bascule.identity.shared_keys import SharedKeys
 
         if self._is_shared:
-            keys = asyncio.run(self._services.read(SharedKeys(self._data).open))
-            content = keys.contents.get(ROTATION)
-        else:
-            content = read_if_present(self._data / ROTATION)
+            return asyncio.run(self._services.read(self._of_database))
+        content = read_if_present(self._data / ROTATION)
+        return None if content is None else read_rotation(content)
+
+    def _of_database(self, reader: Reader) -> Rotation | None:
+        from bascule.identity.ca_rotation import ROTATION, read_rotation
+        from bascule.identity.shared_keys import SharedKeys
+
+        content = SharedKeys(self._data).open(reader).contents.get(ROTATION)
         return None if content is None else read_rotation(content)
 
     def movers(self, number: int) -> Sequence[Mover]:
@@ -134,7 +138,7 @@ class _Rotating:
                 "begin": lambda: steps.begin(known, now),
                 "cancel": lambda: steps.cancel(known, now),
             }[step]()
-        self._put(made)
+        self._put(made, before)
 
     def _first(self) -> Rotation:
         """What counts before the first rotation: the files, or the rows, of the CA."""
@@ -149,9 +153,10 @@ class _Rotating:
             ca, key = ((self._data / name).read_bytes() for name in (CA_CERTIFICATE, CA_KEY))
         return Rotation(0, Phase.DONE, ca.decode(), key.decode())
 
-    def _put(self, made: Rotation) -> None:
+    def _put(self, made: Rotation, before: Rotation | None) -> None:
         """With PostgreSQL the commit decides, with SQLite the file; a server that finds it records what
-        is not on record.
+        is not on record. Raises ConfigurationError where it is not as ``before`` any more: the lock is of
+        this host, and a command on another replica's host may have taken a step.
         """
         from bascule.api.ca_rotation import step_of
         from bascule.files import write_atomically
@@ -164,6 +169,13 @@ class _Rotating:
 
         def work(tx: Transaction, act: Act) -> None:
             if self._is_shared:
+                if self._of_database(tx) != before:
+                    raise ConfigurationError(
+                        "A command on another host has taken a step of the rotation meanwhile. This one "
+                        "changed nothing.",
+                        code="RotationMoved",
+                        advice="See --status, and go on from there.",
+                    )
                 SharedKeys(self._data).put_rotation(tx, made, act.now)
             note_step(tx, act, step_of(made))
 
