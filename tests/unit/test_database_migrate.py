@@ -339,6 +339,28 @@ def test_a_command_that_is_refused_has_upgraded_nothing(data: Path) -> None:
     assert _mark(data) == (REVISION, REVISION)
 
 
+@pytest.mark.parametrize("data", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("is_moved", [False, True])
+@pytest.mark.usefixtures("much_later")
+def test_a_start_that_is_refused_has_upgraded_nothing(
+    data: Path, tmp_path: Path, *, is_moved: bool
+) -> None:
+    """A newer program with the address of another installation's database, or of a retired one."""
+    record = Record(data)
+    if is_moved:
+        with holding(record.where) as connection:
+            connection.execute(text("UPDATE installation SET moved_to = 'elsewhere'"))
+            commit(connection)
+    else:
+        other = tmp_path / "another"
+        other.mkdir(mode=0o700)
+        record = Record(other, record.settings)
+    refusal = "is retired" if is_moved else "whose keys are not in"
+    with pytest.raises(ConfigurationError, match=refusal):
+        record.open(is_server=True, may_begin=True)
+    assert _mark(data) == (REVISION, REVISION)
+
+
 def test_a_newer_database_is_left_as_it_is(data: Path) -> None:
     with holding(Record(data).where) as connection:
         newer = "UPDATE alembic_version SET version_num = '9999', oldest_program = '9999'"

@@ -117,6 +117,23 @@ def test_a_record_whose_keys_are_elsewhere_is_refused(
     assert "whose keys are not in" in _refusal(start("--database", address)).message
 
 
+def test_what_a_refused_first_start_has_seen_counts_for_nothing(
+    start: Start, data: Path, name: str, tmp_path: Path
+) -> None:
+    """Else the right database would be refused for being in another cluster than the wrong one."""
+    wrong = postgresql.cluster().address(name)
+    assert start("--database", wrong, "--data", str(tmp_path / "other")).exit_code == 0
+    assert "whose keys are not in" in _refusal(start("--database", wrong)).message
+    right = postgresql.Cluster()
+    done = start("--database", right.address())
+    right.remove()
+    assert done.exit_code == 0, done.output
+    known = json.loads((data / "timeline.json").read_text())
+    (data / "database.json").unlink()
+    assert "is not there" in _refusal(start("--database", wrong)).message
+    assert json.loads((data / "timeline.json").read_text()) == known
+
+
 def test_another_database_that_is_empty_is_refused(start: Start, name: str) -> None:
     """A wrong name would make a second installation with the keys of the first."""
     assert start("--database", postgresql.cluster().address(name)).exit_code == 0

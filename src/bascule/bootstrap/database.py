@@ -87,13 +87,22 @@ class Record:
             return open_store(self._data / DATABASE, may_upgrade=is_server)
         from bascule.store.postgresql_open import open_postgresql
 
+        self._forget_refused()
         return open_postgresql(
             self._place(self._chosen),
             pooler=self._pooler(self._chosen),
             is_server=is_server,
             lineage=self.lineage,
             may_fill=may_begin and not self._is_made,
+            admits=self._check_ours,
         )
+
+    def _forget_refused(self) -> None:
+        """What a first start has seen that was refused: it was of whichever database was named then."""
+        from bascule.identity.shared_keys import WRAPPING_KEY
+
+        if not self._known and not (self._data / WRAPPING_KEY).exists():
+            (self._data / TIMELINE_FILE).unlink(missing_ok=True)
 
     def accept(self) -> tuple[str, str] | None:
         """Take the database that is there now as the right one: what was known, and what is.
@@ -185,19 +194,25 @@ class Record:
             self.check_current(installation)
         if self._chosen is None:
             return
-        known = str(self._known.get("tenant_id", ""))
-        if installation is not None and installation.tenant_id != known:
-            from bascule.identity.join_token import MAKE_ONE
-
-            raise ConfigurationError(
-                f"The database {self._place(self._chosen).name} has the record of an installation "
-                f"whose keys are not in {self._data}.",
-                advice="Give the data directory of that installation with --data, or an empty "
-                f"database. A new server joins that installation with a token. {MAKE_ONE}",
-            )
+        if installation is not None:
+            self._check_ours(installation.tenant_id)
         is_elsewhere = self._known.get("database", self._reach) != self._reach
         if installation is None and (self._is_made or is_elsewhere):
             raise self._is_empty()
+
+    def _check_ours(self, tenant_id: str, moved_to: str = "") -> None:
+        """Raise ConfigurationError unless this installation's record is in PostgreSQL there."""
+        if moved_to:
+            raise self._is_retired(moved_to)
+        if tenant_id != self.tenant_id:
+            from bascule.identity.join_token import MAKE_ONE
+
+            raise ConfigurationError(
+                f"The database {self.name} has the record of an installation whose keys are not in "
+                f"{self._data}.",
+                advice="Give the data directory of that installation with --data, or an empty "
+                f"database. A new server joins that installation with a token. {MAKE_ONE}",
+            )
 
     def _is_empty(self) -> ConfigurationError:
         return ConfigurationError(
@@ -210,19 +225,20 @@ class Record:
     def check_current(self, installation: Installation) -> None:
         """Raise ConfigurationError when this database is not, or not any more, the record."""
         if installation.moved_to:
-            raise ConfigurationError(
-                f"The database {self.name} is retired: the record of its installation moved to "
-                f"{installation.moved_to}.",
-                advice="Start the server on that one. To go back to this one, and lose what was "
-                "recorded since, on the host where it was copied: bascule admin database undo-copy "
-                "--data DATA",
-            )
+            raise self._is_retired(installation.moved_to)
         if installation.is_arriving and self._known.get("database") != self._named:
             raise ConfigurationError(
                 f"The database {self.name} has a copy of the record that was not finished.",
                 advice="On the host where it was copied, run bascule admin database copy again, or "
                 "start the server on the database that it was copied from.",
             )
+
+    def _is_retired(self, moved_to: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"The database {self.name} is retired: the record of its installation moved to {moved_to}.",
+            advice="Start the server on that one. To go back to this one, and lose what was recorded "
+            "since, on the host where it was copied: bascule admin database undo-copy --data DATA",
+        )
 
     def remember(self, tx: Reader) -> None:
         """Before the commit that makes an installation: a start that is killed between the two

@@ -11,7 +11,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -57,6 +57,9 @@ _FILES = text(  # a table that is written anew has another file
     "SELECT c.relname, c.relfilenode FROM pg_class c "
     "WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'"
 )
+# By what every revision has: the installation, and where its record is when it was moved.
+_WHOSE = text("SELECT tenant_id, moved_to FROM installation")
+Admits = Callable[[str, str], None]
 _NO_DATABASE = re.compile(r'FATAL:\s+database "[^"]*" does not exist')
 _IS_THERE = ("certificate", "SSL", "read-only", "hot standby")  # said of a server that answered
 _ALIVE = (  # by what every revision has
@@ -74,17 +77,22 @@ def open_postgresql(
     may_fill: bool = True,
     own: Clock | None = None,
     lineage: Lineage | None = None,
+    admits: Admits = lambda *_: None,
 ) -> SqlStore:
     """Open the store in this database. ``pooler``: what is read and written goes through it.
 
     ``is_server``: with the right to upgrade; others use it as it is.
-    ``may_fill``: such a one makes the tables when it is empty. ``own``: this host's clock. Raises
-    ConfigurationError when the database cannot be used, with what to do.
+    ``may_fill``: such a one makes the tables when it is empty. ``own``: this host's clock. ``admits`` is
+    asked before an upgrade, with the installation and where its record was moved to, and raises
+    ConfigurationError where it is another's. Raises ConfigurationError when the database cannot be used,
+    with what to do.
     """
     database = Database(place, own, lineage)
     connection = _connect(database)
     try:
-        _bring_up_to_date(connection, place.name, may_upgrade=is_server, may_fill=may_fill)
+        _bring_up_to_date(
+            connection, place.name, may_upgrade=is_server, may_fill=may_fill, admits=admits
+        )
     except FAILURES as error:
         connection.close()
         raise_translated(POSTGRESQL, error, "opened")
@@ -193,7 +201,7 @@ def _said(error: Exception) -> str:
 
 
 def _bring_up_to_date(
-    connection: Connection, name: str, *, may_upgrade: bool, may_fill: bool
+    connection: Connection, name: str, *, may_upgrade: bool, may_fill: bool, admits: Admits
 ) -> None:
     found = revision(connection, name)
     if found is not None and found >= migrations.REVISION:
@@ -208,7 +216,7 @@ def _bring_up_to_date(
     deadline = time.monotonic() + IN_ALL
     while True:
         try:
-            _upgrade_at_once(connection, name, may_fill=may_fill)
+            _upgrade_at_once(connection, name, may_fill=may_fill, admits=admits)
         except FAILURES as error:
             if _state_of(error) not in _IN_THE_WAY or time.monotonic() >= deadline:
                 raise
@@ -218,7 +226,7 @@ def _bring_up_to_date(
             return
 
 
-def _upgrade_at_once(connection: Connection, name: str, *, may_fill: bool) -> None:
+def _upgrade_at_once(connection: Connection, name: str, *, may_fill: bool, admits: Admits) -> None:
     """In one transaction. What waits for a lock makes all others wait behind it, so it soon gives up."""
     driver = driver_of(connection)
     driver.execute(f"BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{IN_ALL}s'")
@@ -238,6 +246,8 @@ def _upgrade_at_once(connection: Connection, name: str, *, may_fill: bool) -> No
 
             driver.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}s'")
             driver.execute(TURN)  # of the writers: what they do is before the upgrade, or after it
+            for whose in connection.execute(_WHOSE):
+                admits(whose.tenant_id, whose.moved_to or "")
             if _check_beside(connection, name, steps(found, name)):
                 with _beside_servers(connection, name):
                     upgrade(connection, found, name)
