@@ -82,6 +82,9 @@ def prefixes(*texts: str) -> tuple[AddressPrefix, ...]:
         (Conditions(groups=("ops",)), asked(), NARROW),
         (Conditions(groups=("ops",), users=("alice",)), asked(groups=None), BOTH),
         (Conditions(groups=("ops",)), asked(groups=None), WIDE),  # cannot be judged
+        (Conditions(groups=("ops",)), asked(unsure_groups=frozenset({"ops"})), WIDE),  # nor this
+        (Conditions(groups=("ops",)), asked(unsure_groups=frozenset({"dba"})), NARROW),
+        (Conditions(groups=("staff", "ops")), asked(unsure_groups=frozenset({"ops"})), BOTH),
         (Conditions(tags=(("env", "Production"),)), asked(), BOTH),
         (Conditions(tags=(("env", "production"),)), asked(), WIDE),  # a value has its case
         (Conditions(tags=(("env", "Production"), ("a", "b"))), asked(), NARROW),

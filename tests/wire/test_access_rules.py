@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bascule.domain.actions import MACHINE_DELETE, MACHINE_WRITE, POLICY_DELETE, POLICY_WRITE
+from bascule.domain.providers import IdentityProvider
 from bascule.domain.rules import MOST_RULES
-from tests.wire.approval_world import Human, Office, code_of, stage, users
+from bascule.interfaces.store import Transaction
+from bascule.services import external_sign_in, identities
+from bascule.services.act import Act
+from bascule.services.external_sign_in import Returned, Visit
+from tests.wire.approval_world import SOURCE, Human, Office, code_of, stage, users
 from tests.wire.house import JIT, House
 from tests.wire.people import give, make_role
 
@@ -84,6 +92,79 @@ def test_a_group_asks_differently(office: Office) -> None:
     assert outcome(office.ask(why="before")) == "opening"
     office.join(contractors, office.alice)
     assert outcome(office.ask(why="after")) == "DeniedByRule"
+
+
+def vouched(office: Office, group: str) -> Callable[..., None]:
+    """Alice's identity provider, of which one claim means this group: says what it says now of her."""
+    house, now = office.house, office.house.clock.now()
+    corp = replace(
+        IdentityProvider(str(uuid.uuid4()), "corp", "Corp", "https://corp.example", "b", now),
+        groups_claim="groups",
+        groups=(("con", group),),
+    )
+
+    def link(tx: Transaction, act: Act) -> None:
+        user = tx.user(office.alice.id)
+        assert user is not None
+        tx.put_identity_provider(corp)
+        identities.join(tx, act, corp, user, "alice-there", identities.BY_HAND)
+
+    house.do(link)
+
+    def says(*groups: str) -> None:
+        claims = {"sub": "alice-there", "groups": list(groups)}
+        said = Returned(corp.id, corp.issuer, claims)
+        visit = Visit("192.0.2.1", "a browser")
+        answer = house.do(lambda tx, act: external_sign_in.let_in(tx, act, said, visit))
+        assert isinstance(answer, external_sign_in.LetIn)
+
+    return says
+
+
+def test_a_providers_word_on_a_group_that_is_too_old_frees_nobody(office: Office) -> None:
+    """EDGES J4: whether she is in it still cannot be judged, until the provider speaks again."""
+    contractors = office.make_group("contractors")
+    says = vouched(office, contractors)
+    says("con")
+    office.put(rules=[rule("ask", "approve", stage(users(office.bob)), groups=[contractors])])
+    request = office.waiting()
+    office.pass_time(3601)
+    office.house.sweep()
+    assert office.state(request) == "waiting"
+    assert outcome(office.ask(why="an hour later")) == "waiting"
+    says()
+    assert outcome(office.ask(why="it names the group no more")) == "opening"
+    assert office.approve(request, office.bob).status_code == 409
+    assert office.state(request) == "opening"  # nobody has to approve it any more
+
+
+def test_nor_does_it_allow_anything(office: Office) -> None:
+    """EDGES J4, the neighbour: what cannot be judged does not allow."""
+    staff = office.make_group("staff")
+    says = vouched(office, staff)
+    says("con")
+    office.put(stage(users(office.bob)), rules=[rule("free", "allow", groups=[staff])])
+    assert outcome(office.ask()) == "opening"
+    office.pass_time(7200)
+    office.house.sweep()
+    assert outcome(office.ask()) == "waiting"
+
+
+def test_a_start_after_a_providers_word_has_run_out_is_judged_by_it(office: Office) -> None:
+    contractors = office.make_group("contractors")
+    says = vouched(office, contractors)
+    says("con")
+    hours = {"timeZone": "UTC", "from": "14:00", "to": "20:00"}  # it is noon
+    office.put(rules=[rule("late", "deny", groups=[contractors], times=hours)])
+    port = {"number": 22, "duration": "PT30M", "allowedSourceAddressPrefix": SOURCE}
+    body = {
+        "virtualMachines": [{"id": office.house.machine("web-1"), "ports": [port]}],
+        "bascule": {"startTimeUtc": "2030-01-01T15:00:00Z"},
+    }
+    path = f"{office.house.policy()}/initiate"
+    assert code_of(office.alice.call("POST", path, body, JIT)) == "DeniedByRule"
+    says()
+    assert office.alice.call("POST", path, body, JIT).status_code == 202
 
 
 def test_short_ones_are_free_and_do_not_add_up(office: Office) -> None:

@@ -38,9 +38,14 @@ class Approval:
 
     policies: Sequence[Policy] = ()  # with rules or approvals, that name a machine of the request
     groups: frozenset[str] | None = frozenset()  # of who asks; None: not known
+    unsure_groups: frozenset[str] = frozenset()  # as of ``Asked``
     # By who asks, on these machines; None: not known.
     held: Held | None = field(default_factory=dict)
     tickets: Mapping[str, Answered] = field(default_factory=dict)  # by policy, in key form
+
+    @property
+    def reads_groups(self) -> bool:
+        return any(rule.conditions.groups for policy in self.policies for rule in policy.rules)
 
     @property
     def looks_back(self) -> timedelta | None:
@@ -198,6 +203,7 @@ def asked_as(
         ends_at=ends_at,
         span=None if held is None else span_with(now, ends_at, held),
         factor_age=request.factor_age,
+        unsure_groups=approval.unsure_groups,
     )
 
 

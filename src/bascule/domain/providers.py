@@ -65,6 +65,8 @@ class ExternalIdentity:
     email: str = ""  # as it was last said; for people to read, it decides nothing
     vouched_at: datetime | None = None  # when the provider last spoke for the person
     sealed_refresh: str = field(default="", repr=False)  # a refresh token; empty: none
+    # Ids of the groups that it named then; their memberships end within the hour (EDGES B3).
+    named_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ class Asked:
     span: timedelta | None  # with what the person held there just before
     is_ticket_confirmed: bool | None = None  # by the ticket system of the rule's policy
     factor_age: timedelta | None = None  # of their second factor, when they asked
+    # That a provider named last, too long ago to count: whether they are in these is not known.
+    unsure_groups: frozenset[str] = frozenset()
 
 
 def holds(rule: Rule, asked: Asked) -> bool:
@@ -159,7 +161,11 @@ def _is_who(want: Conditions, asked: Asked) -> bool | None:
         return True
     if not want.groups:
         return False
-    return None if asked.groups is None else not asked.groups.isdisjoint(want.groups)
+    if asked.groups is None:
+        return None
+    if not asked.groups.isdisjoint(want.groups):
+        return True
+    return False if asked.unsure_groups.isdisjoint(want.groups) else None
 
 
 def has_tags(rule: Rule, tags: Mapping[str, str]) -> bool:

@@ -294,7 +294,12 @@ def _note(
     identity = tx.external_identity(provider.issuer, said.subject)
     if identity is not None:
         noted = replace(
-            identity, email=said.said_email, vouched_at=act.now, sealed_refresh=sealed_refresh
+            identity,
+            email=said.said_email,
+            vouched_at=act.now,
+            sealed_refresh=sealed_refresh,
+            # With a warning it named none because they were too many.
+            named_groups=identity.named_groups if said.warnings else tuple(sorted(said.groups)),
         )
         tx.put_external_identity(noted)
 

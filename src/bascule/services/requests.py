@@ -37,6 +37,7 @@ from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.points import BindingReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.providers import ProviderReads
 from bascule.interfaces.public_ports import PublicPortReads, PublicPortWrites
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.requests import RequestWrites
@@ -66,6 +67,7 @@ class JudgeReads(
     PlanReads,
     PolicyReads,
     PrincipalReads,
+    ProviderReads,
     PublicPortReads,
     RoleReads,
     Protocol,
@@ -73,7 +75,7 @@ class JudgeReads(
     """What a decision depends on."""
 
 
-class ApprovalJudgeReads(ApprovalReads, PrincipalReads, Protocol):
+class ApprovalJudgeReads(ApprovalReads, PrincipalReads, ProviderReads, Protocol):
     """What rules are judged by."""
 
 
@@ -366,11 +368,26 @@ def approval_of(
     policies = tx.policies_judging([each.id for each in concerned])
     groups = frozenset(each.group_id for each in tx.memberships_of(requestor_id, at))
     approval = Approval(policies, groups)
+    if approval.reads_groups:
+        named = _named_by_providers(tx, requestor_id)
+        approval = replace(approval, unsure_groups=named - groups)
     since = approval.looks_back
     if since is None:
         return approval
     held = tx.held_since(requestor_id, [each.uid for each in concerned], at - since - GAP)
     return replace(approval, held=held)
+
+
+def _named_by_providers(tx: ProviderReads, user_id: str) -> frozenset[str]:
+    """The groups in which external providers placed this person when they last spoke for them, and
+    would still: an old word proves nothing, and neither does that it is old (EDGES J4).
+    """
+    found: set[str] = set()
+    for identity in tx.external_identities_of(user_id):
+        provider = tx.identity_provider(identity.provider_id) if identity.named_groups else None
+        if provider is not None:
+            found.update(group for _, group in provider.groups if group in identity.named_groups)
+    return frozenset(found)
 
 
 def _awaited(decision: Allowed, points: Mapping[str, EnforcementPoint]) -> Allowed:

@@ -31,6 +31,7 @@ from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.points import AgentReads, BindingReads, PointReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.providers import ProviderReads
 from bascule.interfaces.public_ports import PublicPortWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.interfaces.requests import RequestWrites
@@ -80,6 +81,7 @@ class SweepWrites(
     PointReads,
     PolicyReads,
     PrincipalWrites,
+    ProviderReads,
     PublicPortWrites,
     RequestWrites,
     RoleReads,

@@ -121,6 +121,7 @@ class ProviderWrites(ProviderReads):
                 "email": identity.email,
                 "vouched_at": identity.vouched_at,
                 "sealed_refresh": identity.sealed_refresh,
+                "named_groups": list(identity.named_groups),
             },
         )
 
@@ -222,6 +223,7 @@ def _identity(row: Row[Any]) -> ExternalIdentity:
         row.email,
         row.vouched_at,
         row.sealed_refresh,
+        tuple(row.named_groups),
     )
 
 

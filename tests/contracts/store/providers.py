@@ -38,7 +38,8 @@ CORP = IdentityProvider(
 PLAIN = IdentityProvider("provider-2", "another", "Another", "https://b.example", "client", NOW)
 ADA = User("user-1", "ada@corp.example", "Ada", is_enabled=True, created_at=NOW)
 IDENTITY = ExternalIdentity(
-    CORP.issuer, "Sub|1", CORP.id, ADA.id, NOW, "ada@corp.example", NOW + HOUR, "sealed"
+    *(CORP.issuer, "Sub|1", CORP.id, ADA.id, NOW, "ada@corp.example", NOW + HOUR, "sealed"),
+    ("group-1", "group-2"),
 )
 INVITATION = Invitation(CORP.id, "ada@corp.example", ADA.id, NOW + HOUR)
 PENDING = PendingSignIn(
