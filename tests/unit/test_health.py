@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,8 @@ from bascule import __version__
 from bascule.bootstrap import health
 from bascule.bootstrap.admin import admin
 from bascule.clocks import SystemClock
+from bascule.identity import x509 as certificates
+from bascule.identity.ca_rotation import ROTATION, Phase, Rotation, begin, switch
 from bascule.identity.record_key import RecordKey
 from bascule.identity.sealing import Sealer
 from bascule.identity.signing_keys import SigningKeys
@@ -104,6 +106,7 @@ def test_all_is_well(data: Path) -> None:
         (lambda d: _change(d, "UPDATE agents SET agent_version = '0.0.1'"), "agents", 1, "0.0.1"),
         (lambda d: _change(d, "UPDATE record_clock SET has_leapt = 1"), "clock", 1, "jumped"),
         (lambda d: (d / "ca.pem").write_text("nothing"), "certificates", 2, "cannot be read"),
+        (lambda d: (d / "server.pem").write_text("no"), "certificates", 2, "cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -173,6 +176,36 @@ def test_the_age_of_the_last_backup(data: Path, days: int, code: int) -> None:
         for each in health.find(data, now.replace(tzinfo=UTC) + _days(days), is_silent=True)
     }
     assert findings["backup"] == code
+
+
+@pytest.mark.parametrize("life", [1, 7, 90])
+@pytest.mark.parametrize(("left", "code"), [(1, 0), (0.3, 0), (0.1, 1), (-0.1, 2)])
+def test_a_server_certificate_is_told_where_it_was_not_renewed(
+    data: Path, life: int, left: float, code: int
+) -> None:
+    """It is renewed with a third of its life left, however long ``--certificate-life`` is."""
+    (data / "server.pem").unlink()
+    made_at = SystemClock().now()
+    CertificateKeeper(data, (), lifetime=timedelta(days=life)).ensure(made_at)
+    now = made_at + timedelta(days=life) * (1 - left)
+    assert _certificates(data, now) == code
+
+
+def test_a_rotation_under_way_ends_no_server_certificate(data: Path) -> None:
+    """What the old CA vouches for ends with it; the server's own certificate does not."""
+    made_at = SystemClock().now()
+    old_end = made_at + certificates.CA_LIFETIME
+    keeper = CertificateKeeper(data, ())
+    first = Rotation(0, Phase.DONE, (data / "ca.pem").read_text(), (data / "ca.key").read_text())
+    now = old_end - timedelta(days=3)
+    (data / ROTATION).write_bytes(switch(begin(first, now)).dump())
+    keeper.ensure(now)
+    assert _certificates(data, now) == 0
+
+
+def _certificates(data: Path, now: datetime) -> int:
+    found = health.find(data, now, is_silent=True)
+    return max(each.state for each in found if each.area == "certificates")
 
 
 def _days(days: int) -> Any:

@@ -11,9 +11,11 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
+from bascule.domain.delivery import Form, Sink, parse_target
 from bascule.domain.endings import Ending, Ends
 from bascule.domain.facts.installation import EndingNear
 from bascule.domain.principals import Credential, CredentialKind
+from bascule.identity import x509 as certificates
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Reader
 from bascule.services.endings import list_endings, near_endings, tell_endings
@@ -32,8 +34,8 @@ def read(world: World, work: Callable[[Reader], T]) -> T:
     return asyncio.run(world.services.read(work))
 
 
-def end_of(_: str) -> datetime | None:
-    return None
+def end_of(_: str) -> Sequence[datetime]:
+    return ()
 
 
 def secret(world: World, key_id: str, ends_in: timedelta | None, **how: object) -> Credential:
@@ -86,6 +88,22 @@ def test_secrets_of_a_disabled_program_are_not_listed(world: World) -> None:
     assert anna is not None
     world.do(lambda tx, _: tx.put_service_principal(replace(anna, is_enabled=False)), None)
     assert read(world, lambda reader: list_endings(reader, [], end_of, world.clock.wall)) == []
+
+
+def test_a_ca_that_is_over_hides_no_other_of_the_same_file(world: World) -> None:
+    """People add the new CA of a receiver below the old one."""
+    now, files = world.clock.wall, []
+    for ended in (40, 10, -5, -70):  # days ago
+        made_at = now - certificates.CA_LIFETIME - ended * DAY
+        made = certificates.make_ca(certificates.new_key(), made_at)
+        files.append(certificates.certificate_pem(made).decode())
+    target = parse_target("https://siem.example/hook")
+    sink = Sink("id", "siem", target, Form.RECORD, now, ca_certificates="".join(files))
+    world.do(lambda tx, _: tx.put_sink(sink), None)
+    found = read(world, lambda reader: list_endings(reader, [], certificates.ends_of, now))
+    assert [each.days_left(now) for each in found] == [-10, 5]
+    asyncio.run(tell_endings(world.services, [], certificates.ends_of))
+    assert [(fact.what, fact.name, fact.days) for fact in told(world)] == [("sinkCa", "siem", 7)]
 
 
 def test_an_end_is_told_once_for_each_threshold(world: World) -> None:

@@ -30,7 +30,7 @@ from bascule.domain.endings import Ending, Ends
 from bascule.domain.facts.kinds import SORTS
 from bascule.domain.lifecycle import UNSETTLED, StatusReason
 from bascule.errors import BasculeError
-from bascule.identity.x509 import first_end
+from bascule.identity.x509 import ends_of
 from bascule.services.counts import Counts, counts
 from bascule.services.hub import CHANGES
 from bascule.services.meters import BOUNDS, Histogram, Meters, Span
@@ -117,7 +117,7 @@ class Metrics:
         now = services.clock.now()
         try:
             services.fitness.require_current()
-            return await services.read(lambda reader: counts(reader, now, first_end))
+            return await services.read(lambda reader: counts(reader, now, ends_of))
         except BasculeError:
             return None
 

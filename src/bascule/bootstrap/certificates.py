@@ -15,12 +15,12 @@ async def follow_certificates(state: AppState) -> None:
     """Run until cancelled."""
     from bascule.api.ca_rotation import follow_rotation
     from bascule.api.own_certificate import follow_own
-    from bascule.identity.x509 import first_end
+    from bascule.identity.x509 import ends_of
     from bascule.services.endings import keep_telling
 
     admin_file = AdminFile(state.ca_file.with_name(ADMIN_FILE))
     await asyncio.gather(
-        keep_telling(state.services, state.certificates, first_end),
+        keep_telling(state.services, state.certificates, ends_of),
         follow_own(state.own_certificate, state.services),
         follow_rotation(state, lambda: admin_file.carry(state.ca_file)),
     )

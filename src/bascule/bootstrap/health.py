@@ -35,7 +35,6 @@ LEAST_ROOM = 50_000_000  # bytes; below it the next change may fail
 ENOUGH_ROOM = 500_000_000  # bytes, or the size of the database, of which a backup makes a copy
 BACKUP_AFTER = timedelta(days=2)  # a nightly backup that failed once is not said
 BACKUP_LONG_AGO = timedelta(days=8)
-RENEWED_AHEAD = timedelta(days=20)  # a server's certificate is renewed before that
 MOST_NAMED = 5  # machines, in one finding
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 512  # more than struct timex has on any Linux
@@ -58,6 +57,10 @@ _RENEWED = {
     Ends.CLIENT_CERTIFICATE: "bascule sp add-certificate NAME, then remove-credential.",
     Ends.SINK_CA: "Change the sink: bascule audit sinks --help",
     Ends.PROVIDER_CA: "Change the provider: bascule provider --help",
+}
+_MADE_AGAIN = {
+    Ends.CA: "Restore it from a backup.",
+    Ends.SERVER: "Start the server again: it makes another.",
 }
 
 
@@ -195,24 +198,24 @@ def _agents(reader: SqlReader, now: datetime) -> Iterator[Finding]:
 
 def _ends(reader: SqlReader, data: Path, now: datetime) -> Iterator[Finding]:
     """Certificates of this server, and what the database has that ends (``services.endings``)."""
-    from bascule.identity.x509 import first_end
+    from bascule.identity.tls import RENEWED_WITH_LEFT
+    from bascule.identity.x509 import ends_of, span_of
     from bascule.services.endings import list_endings
 
     own = []
     for what, file in ((Ends.CA, "ca.pem"), (Ends.SERVER, "server.pem")):
         try:
-            ends_at = first_end((data / file).read_text("ascii"))
+            made_at, ends_at = span_of((data / file).read_bytes())
         except FileNotFoundError:
             continue  # a key that is missing is said elsewhere, and a start makes the server's
         except (OSError, ValueError):
-            ends_at = None
-        if ends_at is None:
             text = f"{data / file} cannot be read."
-            yield Finding("certificates", State.PROBLEM, text, "Restore it from a backup.")
+            yield Finding("certificates", State.PROBLEM, text, _MADE_AGAIN[what])
             continue
-        renews_at = ends_at - RENEWED_AHEAD if what is Ends.SERVER else None
+        does_renew = what is Ends.SERVER
+        renews_at = ends_at - (ends_at - made_at) * RENEWED_WITH_LEFT if does_renew else None
         own.append(Ending(what, file, file, ends_at, renews_at))
-    found = list_endings(reader, own, first_end, now)
+    found = list_endings(reader, own, ends_of, now)
     near = [each for each in found if each.threshold(now) is not None]
     for each in near:
         is_over = each.ends_at <= now

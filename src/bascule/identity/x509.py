@@ -57,13 +57,19 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
-def first_end(pem: str) -> datetime | None:
-    """When the first of the certificates in PEM ends; None: it has none that can be read."""
+def ends_of(pem: str) -> Sequence[datetime]:
+    """When the certificates in PEM end, the soonest first; empty: it has none that can be read."""
     try:
         found = x509.load_pem_x509_certificates(pem.encode())
     except ValueError:
-        return None
-    return min((each.not_valid_after_utc for each in found), default=None)
+        return ()
+    return sorted({each.not_valid_after_utc for each in found})
+
+
+def span_of(pem: bytes) -> tuple[datetime, datetime]:
+    """When the first certificate of a file was made here, and when it ends; raise ValueError for none."""
+    found = x509.load_pem_x509_certificates(pem)[0]
+    return found.not_valid_before_utc + SKEW_ALLOWED, found.not_valid_after_utc
 
 
 def belongs_to(certificate: x509.Certificate, key: Key) -> bool:

@@ -11,7 +11,7 @@ from bascule.domain.endings import Ending
 from bascule.domain.lifecycle import GrantState
 from bascule.interfaces.metrics import Behind, MetricReads
 from bascule.interfaces.record import Backlog
-from bascule.services.endings import ListReads, ReadEnd, list_endings
+from bascule.services.endings import ListReads, ReadEnds, list_endings
 from bascule.services.sinks import SinkReads, SinkView, view_sinks
 
 
@@ -32,7 +32,7 @@ class Counts:
     endings: Sequence[Ending]  # of secrets and certificates, within 60 days
 
 
-def counts(reader: CountReads, now: datetime, read_end: ReadEnd) -> Counts:
+def counts(reader: CountReads, now: datetime, read_ends: ReadEnds) -> Counts:
     return Counts(
         reader.count_all_machines(),
         reader.count_guarded(),
@@ -40,5 +40,5 @@ def counts(reader: CountReads, now: datetime, read_end: ReadEnd) -> Counts:
         reader.count_behind(),
         reader.backlog(),
         view_sinks(reader, now),
-        list_endings(reader, (), read_end, now),
+        list_endings(reader, (), read_ends, now),
     )

@@ -31,8 +31,8 @@ ROUND = 3600.0  # seconds
 RETRY = 30.0
 SHOWN_FOR = timedelta(days=30)  # after its end
 
-# When the first of the certificates of a PEM text ends; None: it has none that can be read.
-ReadEnd = Callable[[str], datetime | None]
+# When the certificates of a PEM text end; empty: it has none that can be read.
+ReadEnds = Callable[[str], Sequence[datetime]]
 
 
 class ListReads(EndingReads, DeliveryReads, ProviderReads, Protocol):
@@ -44,24 +44,24 @@ class TellWrites(ListReads, EndingWrites, EventWrites, Protocol):
 
 
 def list_endings(
-    reader: ListReads, certificates: Sequence[Ending], read_end: ReadEnd, now: datetime
+    reader: ListReads, certificates: Sequence[Ending], read_ends: ReadEnds, now: datetime
 ) -> Sequence[Ending]:
     """What ends, the soonest first: ``certificates`` of a server, whenever they end, and of what the
     database has, what ends within 60 days or ended within the last 30.
     """
-    found = [*certificates, *_of_database(reader, read_end, now)]
+    found = [*certificates, *_of_database(reader, read_ends, now)]
     return sorted(found, key=lambda each: (each.ends_at, each.what, each.id))
 
 
 def near_endings(
-    reader: ListReads, certificates: Sequence[Ending], read_end: ReadEnd, now: datetime
+    reader: ListReads, certificates: Sequence[Ending], read_ends: ReadEnds, now: datetime
 ) -> Sequence[Ending]:
     """Those of ``list_endings`` that people should do something about."""
-    found = list_endings(reader, certificates, read_end, now)
+    found = list_endings(reader, certificates, read_ends, now)
     return [each for each in found if each.threshold(now) is not None]
 
 
-def _of_database(reader: ListReads, read_end: ReadEnd, now: datetime) -> Iterator[Ending]:
+def _of_database(reader: ListReads, read_ends: ReadEnds, now: datetime) -> Iterator[Ending]:
     since, until = now - SHOWN_FOR, now + WARNED_AHEAD
     for credential, holder in reader.credentials_ending(since, until):
         is_secret = credential.kind is CredentialKind.SECRET
@@ -77,16 +77,16 @@ def _of_database(reader: ListReads, read_end: ReadEnd, now: datetime) -> Iterato
         ),
     ]
     for what, its_id, name, pem in pems:
-        ends_at = read_end(pem) if pem else None
-        if ends_at is not None and since < ends_at <= until:
-            yield Ending(what, its_id, name, ends_at)
+        for ends_at in read_ends(pem) if pem else ():
+            if since < ends_at <= until:  # one that ended long ago says nothing of the others
+                yield Ending(what, its_id, name, ends_at)
 
 
 def tell(
-    tx: TellWrites, act: Act, certificates: Sequence[Ending], read_end: ReadEnd
+    tx: TellWrites, act: Act, certificates: Sequence[Ending], read_ends: ReadEnds
 ) -> Sequence[Ending]:
     """Record what came nearer to its end than was told before; answers those."""
-    news = _news(tx, certificates, read_end, act.now)
+    news = _news(tx, certificates, read_ends, act.now)
     for ending, days in news:
         tx.put_told_ending(_key(ending), ending.ends_at, days)
         ends_at = format_utc(ending.ends_at)
@@ -96,11 +96,11 @@ def tell(
 
 
 def _news(
-    reader: ListReads, certificates: Sequence[Ending], read_end: ReadEnd, now: datetime
+    reader: ListReads, certificates: Sequence[Ending], read_ends: ReadEnds, now: datetime
 ) -> list[tuple[Ending, int]]:
     before = reader.told_endings()
     found = []
-    for ending in near_endings(reader, certificates, read_end, now):
+    for ending in near_endings(reader, certificates, read_ends, now):
         days, known = ending.threshold(now), before.get((_key(ending), ending.ends_at))
         if days is not None and (known is None or days < known) and now < ending.ends_at:
             found.append((ending, days))
@@ -112,7 +112,7 @@ def _key(ending: Ending) -> str:
 
 
 async def keep_telling(
-    services: Services, certificates: Callable[[], Sequence[Ending]], read_end: ReadEnd
+    services: Services, certificates: Callable[[], Sequence[Ending]], read_ends: ReadEnds
 ) -> None:
     """Tell at the start and hourly, until cancelled. Each server tells of its own certificates; what all
     have is told by whichever is first.
@@ -120,7 +120,7 @@ async def keep_telling(
     while True:
         pause = ROUND
         try:
-            await tell_endings(services, certificates(), read_end)
+            await tell_endings(services, certificates(), read_ends)
         except BasculeError as error:
             log.error("ends not told", why=error.message)
             pause = RETRY
@@ -130,13 +130,13 @@ async def keep_telling(
 
 
 async def tell_endings(
-    services: Services, certificates: Sequence[Ending], read_end: ReadEnd
+    services: Services, certificates: Sequence[Ending], read_ends: ReadEnds
 ) -> None:
     """One round; a transaction only where there is something to tell."""
     now = services.clock.now()
-    if not await services.read(lambda reader: _news(reader, certificates, read_end, now)):
+    if not await services.read(lambda reader: _news(reader, certificates, read_ends, now)):
         return
-    told = await services.perform(lambda tx, act: tell(tx, act, certificates, read_end))
+    told = await services.perform(lambda tx, act: tell(tx, act, certificates, read_ends))
     for ending in told:
         log.warning(
             "ends soon",

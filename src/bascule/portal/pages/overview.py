@@ -29,7 +29,7 @@ from bascule.domain.endings import Ending, Ends
 from bascule.domain.exposure import DAY, SpanKind
 from bascule.domain.facts.grants import AccessRequested
 from bascule.domain.scopes import subscription_scope
-from bascule.identity.x509 import first_end
+from bascule.identity.x509 import ends_of
 from bascule.interfaces.activity import ActivityFilter
 from bascule.interfaces.store import Reader
 from bascule.portal.charts import Bars, bars_of
@@ -122,7 +122,7 @@ def _endings_of(visit: Visit) -> Callable[[Reader], Sequence[Ending]]:
     def read(reader: Reader) -> Sequence[Ending]:
         if not any(may.values()):
             return ()
-        found = near_endings(reader, visit.state.certificates(), first_end, now)
+        found = near_endings(reader, visit.state.certificates(), ends_of, now)
         return [each for each in found if may[each.what]]
 
     return read
