@@ -352,6 +352,22 @@ def test_a_file_that_is_there_is_left(data: Path, backup: Path) -> None:
     assert backup.read_bytes() != before
 
 
+def test_no_backup_lies_among_what_is_backed_up(data: Path, key: Path, tmp_path: Path) -> None:
+    """Otherwise each backup has all before it, and after some nights the server's disk is full."""
+    (tmp_path / "link").symlink_to(data)
+    for folder in (data, tmp_path / "link"):
+        refused = _refusal(_run("backup", folder / "night", "--data", data, "--plain"))
+        assert "itself" in refused.message
+        assert not (data / "night").exists()
+
+
+def test_what_a_killed_backup_left_is_in_nobodys_way(data: Path, key: Path, tmp_path: Path) -> None:
+    (data / "bascule.db.backup").write_bytes(b"half of a copy")
+    assert _run("backup", tmp_path / "b", "--data", data).exit_code == 0
+    assert not (data / "bascule.db.backup").exists()
+    assert _restore(tmp_path / "b", tmp_path / "new", key).exit_code == 0
+
+
 def test_a_folder_with_anything_in_it_is_left(backup: Path, key: Path, tmp_path: Path) -> None:
     there = tmp_path / "home"
     there.mkdir()
@@ -378,6 +394,28 @@ def test_what_is_read_back_wrong_is_no_backup(
         raise _refusal(_run("backup", tmp_path / "b", "--data", data))
     assert {each.name for each in tmp_path.iterdir()} == {"data", "key"}
     assert not (data / making.COPY).exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output error")])
+def test_what_fails_after_the_database_is_in_place_takes_no_key_away(
+    backup: Path,
+    key: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    """Otherwise a server would start on the database, and make another CA."""
+    there = tmp_path / "there"
+
+    def fail(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(restoring, "sync_directory", fail)
+    done = _restore(backup, there, key)
+    assert done.exit_code != 0
+    assert "Nothing of it is left" not in str(done.exception)
+    assert (there / "bascule.db").exists()
+    assert (there / "ca.key").exists()
 
 
 @pytest.mark.parametrize("moment", ["_settle", "_put_in_place", "_point_to"])

@@ -89,6 +89,11 @@ def back_up(
     require_installation(data)
     check_own(data)
     file = file.absolute()
+    if file.parent.resolve() == data.resolve():
+        raise ConfigurationError(
+            f"{file} would be in {data} itself: each later backup would have it too, and be twice as large.",
+            advice="Give a file elsewhere, on another disk if there is one.",
+        )
     if file.exists() and not (may_overwrite and file.is_file()):
         raise ConfigurationError(
             f"{file} exists. It was left as it is.",

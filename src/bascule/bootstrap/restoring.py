@@ -135,8 +135,16 @@ def _restore(
             database = _move_to(staged, to, is_silent=is_silent)
         _put_in_place(staged, data)
     except BaseException as error:
-        with suppress(OSError):
-            _clear(data)
+        is_finished = _has_database(data)
+        if not is_finished:
+            with suppress(OSError):
+                _clear(data)
+        if isinstance(error, OSError) and is_finished:
+            raise ConfigurationError(
+                f"The backup was restored into {data}, but perhaps not all of it is on disk: "
+                f"{error.strerror}.",
+                advice="Check the disk. To be sure, delete that folder and restore again.",
+            ) from error
         if isinstance(error, OSError):
             raise ConfigurationError(
                 f"The backup cannot be restored into {data}: {error.strerror}. Nothing of it is left.",
@@ -162,7 +170,7 @@ def _prepare(data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_own(data)
         names = {each.name for each in data.iterdir()} - {LOCK, "lost+found"}
-        if RESTORING in names and not {DATABASE, DATABASE_FILE} & names:
+        if RESTORING in names and not _has_database(data):
             names -= {RESTORING, *_moved(data / RESTORING)}
         if names:
             has_one = bool({DATABASE, DATABASE_FILE} & names)
@@ -178,6 +186,11 @@ def _prepare(data: Path) -> None:
             f"The data directory {data} cannot be used: {error.strerror}.",
             advice="Choose one that can be written with --data DIR.",
         ) from error
+
+
+def _has_database(data: Path) -> bool:
+    """It takes its place last: then all keys have theirs, and none may be taken away."""
+    return any((data / name).exists() for name in (DATABASE, DATABASE_FILE))
 
 
 def _moved(staged: Path) -> Sequence[str]:
