@@ -7,16 +7,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar, cast
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+from structlog.testing import capture_logs
 
 from bascule.domain.facts.calls import DenialsCounted
-from bascule.errors import ConfigurationError, Unavailable
+from bascule.errors import ConfigurationError, Conflict, Unavailable
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.services.act import Act, Services
@@ -29,7 +33,16 @@ from bascule.store.postgresql import Place, place_of
 from bascule.store.postgresql_open import open_postgresql
 from bascule.store.rows import Rows
 from bascule.store.sql_store import SqlStore
-from tests.contracts.store.samples import a_machine, an_enrolment, an_event, close, read, write
+from tests.contracts.store.samples import (
+    a_grant,
+    a_machine,
+    a_request,
+    an_enrolment,
+    an_event,
+    close,
+    read,
+    write,
+)
 from tests.support import postgresql
 from tests.unit.services_world import SetClock
 
@@ -66,6 +79,37 @@ def other(place: Place, store: SqlStore) -> Iterator[SqlStore]:
     opened = open_postgresql(place, is_server=False)
     yield opened
     close(opened)
+
+
+def test_the_log_has_no_row_that_was_refused(store: SqlStore) -> None:
+    """PostgreSQL's detail has the whole row, or the key that is there already."""
+    request = replace(a_request(), justification="mother is ill")
+
+    def unreal(tx: Transaction) -> None:
+        tx.add_request(request)
+        tx.add_grant(replace(a_grant(), number=0))
+
+    def twice(tx: Transaction) -> None:
+        tx.add_request(request)
+        tx.add_request(request)
+
+    for work in (unreal, twice):
+        with capture_logs() as lines, pytest.raises(Conflict):
+            write(store, work)
+        assert "constraint" in lines[0]["why"]
+        assert "DETAIL" not in lines[0]["why"]
+        assert request.id not in str(lines)
+
+
+def test_no_value_is_in_an_error_of_a_statement(store: SqlStore) -> None:
+    def wrong(tx: Transaction) -> None:
+        cast("Rows", tx)._run(text("SELECT * FROM never_made WHERE a = :a"), {"a": "hunter2"})
+
+    with pytest.raises(ProgrammingError) as raised:
+        write(store, wrong)
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "never_made WHERE" in logged
+    assert "parameters: {'a': 'hunter2'" not in logged
 
 
 def _together(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from bascule.errors import Conflict
 from bascule.interfaces.store import Store, Transaction
 from bascule.store.failures import THINGS
 from bascule.store.open import open_store
+from bascule.store.rows import Rows
 from bascule.store.tables import metadata
 from tests.contracts.store.samples import a_grant, a_point, a_request
 
@@ -56,6 +60,19 @@ def test_a_refusal(
     assert refused.value.message == said
     assert refused.value.advice
     assert logged in lines[0]["why"]
+
+
+def test_no_value_is_in_an_error_of_a_statement(store: Store) -> None:
+    """The log has its traceback, and whoever helps is sent the log."""
+
+    def wrong(tx: Transaction) -> None:
+        cast("Rows", tx)._run(text("SELECT * FROM never_made WHERE a = :a"), {"a": "hunter2"})
+
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        asyncio.run(store.write(wrong))  # type: ignore[arg-type]  # reason: a store awaits what it likes
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "never_made WHERE" in logged
+    assert "parameters: ('hunter2'" not in logged
 
 
 def test_every_thing_is_a_table() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sqlite3
 import stat
@@ -139,6 +140,29 @@ def test_no_secret_is_in_it(
 )
 def test_what_helps_is_left(text: str) -> None:
     assert scrub(text) == text
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "JPYFN-GHH4E-G0K7V-MMRVC-BDQZZ-KNPPY",  # a recovery key
+        "XXT4-69KH-5E3V-1AQ3",  # a recovery code
+        "n9lvcONI2KR-LiB79fhpNm7-ZracGQGQ8-5-1WBV0zA",  # a secret that has many dashes
+        "whsec_8CGxR/ZUDirN/vhSQ1D38Is/IN1GMfLBTB4/s7Fbhrg=",
+        "https://user:pass/wo@rd@host.example/x",
+        "ada@example.com",
+        "fd00::5",
+        "2001:db8::",
+        "::ffff:192.0.2.1",
+        "fe80::1%eth0",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "The thing {} is wrong.", "[{}]:8443", "'{}'"])
+def test_what_looks_like_a_secret_or_an_address_is_taken_out(secret: str, around: str) -> None:
+    left = scrub(around.format(secret))
+    kept = ("host", "example", "x", "https", "eth0", "The", "thing", "is", "wrong", "8443")
+    words = re.findall(r"\w+", left)
+    assert set(words) <= {*kept, "hidden", "address"}, left
 
 
 def test_a_file_that_is_there_is_left(data: Path, tmp_path: Path) -> None:

@@ -49,12 +49,18 @@ _KEPT = (
     *("timestamp", "level", "event", "method", "status", "ms", "code", "kind", "count"),
     *("revision", "seconds", "why", "error", "exception", "generation", "attempt", "version"),
 )
-_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}\b")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+# IPv6 with its groups, or shortened by "::"; then mail, by which people are called too.
+_ADDRESS = re.compile(
+    r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}\b"
+    r"|(?<![\w:])[0-9a-fA-F:]*::[0-9a-fA-F:]*(?:\.\d{1,3}){0,3}(?![\w:])"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+)
+_CREDENTIALS = re.compile(r"(?<=://)\S+@")  # a password may have / and @
 _NAMED = re.compile(
     r"(?i)\b([\w.-]*(?:secret|password|passwd|token|key|authorization|bearer|cookie|code|link)[\w.-]*)"
     r"([\"']?\s*[=:]\s*|\s+)(\"[^\"]*\"|'[^']*'|\S+)"
 )
+_OURS = re.compile(r"\bwhsec_\S+|\b[0-9A-Z]{4,5}(?:-[0-9A-Z]{4,5}){3,}\b")  # or to be typed
 _LONG = re.compile(r"[A-Za-z0-9_+/=.~-]{16,}")
 
 
@@ -87,6 +93,7 @@ def make_bundle(data: Path, file: Path, now: datetime, log: Path | None, *, is_s
 def scrub(text: str) -> str:
     """A text of the program's own, without what looks like a secret or says where somebody is."""
     text = _CREDENTIALS.sub(f"{HIDDEN}@", text)
+    text = _OURS.sub(HIDDEN, text)
     text = _NAMED.sub(rf"\1\2{HIDDEN}", text)
     text = _LONG.sub(lambda found: HIDDEN if _is_random(found[0]) else found[0], text)
     return _ADDRESS.sub("[address]", text)
@@ -94,10 +101,18 @@ def scrub(text: str) -> str:
 
 def _is_random(word: str) -> bool:
     """Names and paths have no digits among letters, or are short between their marks."""
+    if any(map(_is_mixture, re.split(r"[/.=]", word))):
+        return True
     longest = max(re.split(r"[/.=-]", word), key=len)
     has_both = any(map(str.isdigit, longest)) and any(map(str.isalpha, longest))
     is_mixed = longest != longest.lower() and longest != longest.upper()
     return len(longest) >= 12 and (has_both or is_mixed)
+
+
+def _is_mixture(word: str) -> bool:
+    """As base64url is, in which any character may be a dash."""
+    kinds = (str.isdigit, str.islower, str.isupper)
+    return len(word) >= 20 and all(any(map(kind, word)) for kind in kinds)
 
 
 def _findings(data: Path, now: datetime, *, is_silent: bool) -> list[dict[str, Any]]:

@@ -66,7 +66,10 @@ def connect(path: Path | None, *, is_reader: bool = False) -> Connection:
         return opened
 
     # An engine of its own: nothing is pooled, and a broken connection is thrown away whole.
-    return create_engine("sqlite://", creator=driver, poolclass=NullPool).connect()
+    # Its errors reach the log, where no value of a row belongs.
+    return create_engine(
+        "sqlite://", creator=driver, poolclass=NullPool, hide_parameters=True
+    ).connect()
 
 
 def _configure(opened: sqlite3.Connection, *, is_reader: bool) -> None:

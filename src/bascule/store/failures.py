@@ -92,8 +92,10 @@ def translate(error: Exception, doing: str) -> Exception:
 
 
 def conflict(table: str, kind: str, words: tuple[str, str], error: Exception) -> Conflict:
-    """What conflicts, in our words; the database's own name its columns and are in the log."""
-    log.warning("row refused", kind=kind, why=str(error))
+    """What conflicts, in our words; the first line of the database's own names its columns and is in the
+    log. PostgreSQL's next line has the row.
+    """
+    log.warning("row refused", kind=kind, why=str(error).partition("\n")[0])
     return Conflict(words[0].format(THINGS.get(table, "thing")), advice=words[1])
 
 

@@ -88,6 +88,7 @@ class Pooler:
             poolclass=NullPool,
             pool_reset_on_return=None,  # nothing is left to a connection that is given back
             use_native_hstore=False,
+            hide_parameters=True,  # its errors reach the log
         )
 
     def connect(self) -> Connection:

@@ -265,6 +265,7 @@ class Database:
             creator=self._driver,
             poolclass=NullPool,
             use_native_hstore=False,
+            hide_parameters=True,  # its errors reach the log
         )
 
     def connect(self) -> Connection:
