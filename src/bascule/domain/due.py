@@ -38,10 +38,10 @@ class Approval:
 
     policies: Sequence[Policy] = ()  # with rules or approvals, that name a machine of the request
     groups: frozenset[str] | None = frozenset()  # of who asks; None: not known
-    unsure_groups: frozenset[str] = frozenset()  # as of ``Asked``
     # By who asks, on these machines; None: not known.
     held: Held | None = field(default_factory=dict)
     tickets: Mapping[str, Answered] = field(default_factory=dict)  # by policy, in key form
+    unsure_groups: frozenset[str] = frozenset()  # as of ``Asked``
 
     @property
     def reads_groups(self) -> bool:
