@@ -165,7 +165,14 @@ def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
 def parse_database(
     url: str | None, password_file: Path | None, may_be_unverified: bool, pooler: str | None = None
 ) -> DatabaseSettings | None:
-    """None: SQLite. What is wrong with the address is said when it is opened."""
+    """None: SQLite. What else is wrong with the address is said when it is opened. An empty one, such as
+    of a variable that is not set, would be libpq's default.
+    """
+    if url is not None and not url.strip():
+        raise ConfigurationError(
+            "The address of the database is empty.",
+            advice="Write postgresql://USER@HOST/DATABASE",
+        )
     if url is not None:
         file = None if password_file is None else password_file.absolute()
         return DatabaseSettings(url, file, may_be_unverified, pooler)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,19 +18,22 @@ from bascule.bootstrap.admin import admin
 from bascule.bootstrap.data_directory import open_data_directory
 from bascule.bootstrap.database import Record
 from bascule.bootstrap.keys import keys_out_of
+from bascule.clocks import SystemClock
 from bascule.config import parse_database
 from bascule.domain.facts.installation import InstallationMoved
 from bascule.errors import BasculeError
 from bascule.identity.signing_keys import SIGNING_KEY, SigningKeys
 from bascule.interfaces.inventory import Installation
 from bascule.interfaces.record import EventFilter
+from bascule.interfaces.replicas import Replica
 from bascule.store import moving as store_moving
 from bascule.store import whole
+from bascule.store.lineage import Timeline
 from bascule.store.long_work import commit, holding, reading
 from bascule.store.open import open_store
 from bascule.store.postgresql_open import open_postgresql
 from bascule.store.transaction import SqlReader
-from tests.contracts.store.samples import close, read
+from tests.contracts.store.samples import close, read, write
 from tests.support import postgresql
 from tests.unit.filled_installation import fill
 
@@ -257,6 +261,72 @@ def test_a_database_in_use_is_not_copied(data: Path, address: str) -> None:
     server = open_postgresql(where)
     assert "uses the database" in _refusal(_copy(data, "sqlite")).message
     close(server)
+
+
+@has_postgresql
+def test_it_is_not_copied_while_a_server_was_seen_that_has_no_connection_now(
+    data: Path, address: str
+) -> None:
+    """Such as one that is cut off. One that was killed has not stopped where the record goes."""
+    assert _copy(data, address).exit_code == 0
+    where = Record(data).where
+    assert not isinstance(where, Path)
+    server = open_postgresql(where)
+    elsewhere = Replica("r", "b.example", "https://b.example:8443", "1", "0100")
+    write(server, lambda tx: tx.see_replica(elsewhere))
+    close(server)
+    assert "b.example (https://b.example:8443)" in _refusal(_copy(data, "sqlite")).message
+    _change(Record(data), "UPDATE replicas SET seen_at = seen_at - 16000000")
+    assert _copy(data, "sqlite").exit_code == 0
+    listed = CliRunner().invoke(admin, ["replicas", "--data", str(data)])
+    assert (listed.exit_code, listed.stdout) == (0, "")
+
+
+@has_postgresql
+def test_what_was_accepted_and_is_not_on_record_yet_goes_along(data: Path, address: str) -> None:
+    assert _copy(data, address).exit_code == 0
+    lineage = Record(data).lineage
+    assert lineage is not None
+    lineage.accept(Timeline(json.loads((data / "timeline.json").read_text())["system"], 1))
+    assert _copy(data, "sqlite").exit_code == 0
+    store = open_store(data / "bascule.db")
+    found = read(store, lambda r: r.events(EventFilter(kinds=("DatabaseAccepted",))))
+    store.close()
+    assert len(found) == 1
+
+
+@has_postgresql
+def test_a_move_has_the_time_of_the_database(
+    data: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the clock of this host is, all times of the record there are of that one."""
+
+    class Wrong(SystemClock):
+        def now(self) -> datetime:
+            return super().now() - timedelta(days=3)
+
+    with monkeypatch.context() as patch:
+        for place in ("bascule.bootstrap.moving.SystemClock", "bascule.clocks.SystemClock"):
+            patch.setattr(place, Wrong)
+        assert _copy(data, address).exit_code == 0
+    with reading(Record(data).where) as connection:
+        ((_, event),) = SqlReader(connection).events(EventFilter(kinds=("InstallationMoved",)))
+    assert abs(event.at - SystemClock().now()) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("to", "refusal"),
+    [
+        ("", "The address of the database is empty"),
+        (" ", "The address of the database is empty"),
+        ("SQLite", "--to is not an address"),
+        ("postgresql://h/d?sslmode=disable", "--to has sslmode=disable"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(data: Path, to: str, refusal: str) -> None:
+    """An empty one is that of a variable that is not set: nothing is there already."""
+    assert refusal in _refusal(_copy(data, to)).message
+    assert not (data / "database.json").exists()
 
 
 @has_postgresql

@@ -133,6 +133,10 @@ def copy(
         database_password_file,
         may_be_unverified=allow_unverified_database,
     )
+    if settings is not None:
+        from bascule.store.postgresql import place_of
+
+        place_of(to, may_be_unverified=allow_unverified_database, option="--to")
     moved = move(data, settings, is_silent=output == "json", is_left_gone=left_is_gone)
     if moved is None:
         note("The record is there already.")

@@ -133,12 +133,15 @@ def _again(record: Record) -> str:
 
 
 def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Moved:
+    from bascule.services.replicas import require_stopped
     from bascule.store import moving
     from bascule.store.long_work import check_held, check_unused, holding
     from bascule.store.transaction import SqlReader
 
     with holding(record.where, record.lineage) as source:
         check_unused(source, record.name)
+        if record.is_shared:
+            require_stopped(SqlReader(source))
         progress = Progress("checking", is_silent=is_silent)
         found = check(source, record.name, data, progress)
         progress.end()
@@ -158,7 +161,7 @@ def _move(data: Path, record: Record, target: Record, *, is_silent: bool) -> Mov
             progress.end()
             if after != verdict.head:
                 raise _another_chain(after.position, verdict.head.position)
-            _note(there, target, data, number)
+            _note(there, target, data, number, record)
         check_held(source)
         target.take_over(made.tenant_id, number, record.place)
         finish(target, source)
@@ -246,18 +249,29 @@ def _verify(connection: Connection, data: Path, progress: Progress, count: int) 
 
 
 def _note(
-    connection: Connection, target: Record, data: Path, number: int, *, is_undone: bool = False
+    connection: Connection,
+    target: Record,
+    data: Path,
+    number: int,
+    left: Record,
+    *,
+    is_undone: bool = False,
 ) -> None:
     """Put the move on record where the record will be, and mark it as arriving. The keys go along:
-    those that an earlier move left there may have been rotated since.
+    those that an earlier move left there may have been rotated since. So does what was accepted of the
+    database that is left and is not on record yet. Servers that were killed have not stopped there.
     """
     from bascule.domain.facts.installation import InstallationMoved
     from bascule.services.act import Act
+    from bascule.store.long_work import time_of
     from bascule.store.transaction import SqlTransaction
 
     tx = SqlTransaction(connection)
-    act = Act(SystemClock().now())
+    act = Act(time_of(connection))
+    left.put_on_record(tx, act)
     act.record(tx, InstallationMoved(target.kind, number, is_undone))
+    for each in tx.replicas():
+        tx.stop_replica(each.replica.uid)
     if target.is_shared:
         keys_into(data, tx, act.now)
     tx.move_installation(number, is_arriving=True)
@@ -350,7 +364,7 @@ def undo(data: Path, *, is_left_gone: bool) -> tuple[Record, int]:
             number = max(made.number, record.number) + 1
             if left is not None:
                 keys_out_of(data, SqlReader(left))
-            _note(connection, before, data, number, is_undone=True)
+            _note(connection, before, data, number, record, is_undone=True)
             commit(connection)
         if left is not None:
             check_held(left)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from bascule.errors import ConfigurationError
 from bascule.store.connections import connect
 from bascule.store.engine import driver_of, engine_of
 from bascule.store.rows import raise_translated
+from bascule.store.spelling import database_now
 
 if TYPE_CHECKING:
     from bascule.store.lineage import Lineage
@@ -86,6 +88,12 @@ def commit(connection: Connection) -> None:
         driver_of(connection).execute("COMMIT")
     except engine.failures as error:
         raise_translated(engine, error, "written")
+
+
+def time_of(connection: Connection) -> datetime:
+    """Now, by the database's clock: all times in it are of that one (EDGES H1)."""
+    now: datetime = connection.execute(select(database_now())).scalar_one()
+    return now
 
 
 def check_held(connection: Connection) -> None:
