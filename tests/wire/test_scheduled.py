@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from bascule.domain.times import format_utc
 from bascule.interfaces.store import Transaction
-from bascule.services.act import Act
+from bascule.services import watch
+from bascule.services.act import Act, Services
 from bascule.services.recovery import RESTORED
 from bascule.services.starts import LEAPT, start_scheduled
 from bascule.services.waiting import LATE, find_waiting, lapse
@@ -232,6 +234,53 @@ def test_a_clock_that_is_set_right_by_seconds_lapses_nothing(office: Diary) -> N
     office.pass_time(3600)
     office.house.sweep()
     assert len(office.grants(request)) == 1
+
+
+def _server(office: Diary, boot: str) -> Services:
+    """On a host of its own, whose clock it has looked at."""
+    made = replace(office.house.services, this_boot=boot)
+    asyncio.run(made.perform(start_scheduled))
+    return made
+
+
+def _round_of(server: Services) -> None:
+    asyncio.run(watch._round(server))
+
+
+def test_a_server_that_was_not_there_finds_no_leap_that_another_found(office: Diary) -> None:
+    """What was asked for since the leap opens."""
+    a, b = _server(office, "a"), _server(office, "b")
+    before = office.scheduled(60)
+    office.leap(600)
+    _round_of(a)
+    assert office.state(before) == "lapsed"
+    since = office.scheduled(60)
+    office.pass_time(600)
+    for each in (a, b, a):
+        _round_of(each)
+    assert office.state(since) == "scheduled"
+    office.leap(600)
+    _round_of(b)
+    assert office.state(since) == "lapsed", "it finds the next one"
+
+
+def test_a_clock_of_the_database_that_drifts_for_weeks_lapses_nothing(office: Diary) -> None:
+    """Two hosts' clocks, 46 millionths apart: four seconds a day."""
+    server = _server(office, "a")
+    request = office.scheduled(60 * 24 * 30)
+    for _ in range(29):
+        office.leap(4)
+        office.pass_time(86_396)
+        _round_of(server)
+    assert office.state(request) == "scheduled"
+
+
+def test_whoever_asks_after_a_leap_hides_it_from_nobody(office: Diary) -> None:
+    before = office.scheduled(60)
+    office.leap(600)
+    office.scheduled(120)
+    office.house.do(start_scheduled)
+    assert office.state(before) == "lapsed"
 
 
 def test_a_leap_lapses_what_waits_for_people_too(office: Diary) -> None:

@@ -148,6 +148,10 @@ class ApprovalWrites(ApprovalReads, Protocol):
 
     def note_clock_start(self, boot: str, at: datetime) -> None: ...
 
+    def forget_clock_starts(self) -> None:
+        """Of every boot."""
+        ...
+
 
 class MakerReads(Protocol):
     def makers_of(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bascule.errors import Problem
 from bascule.services.act import Act
-from bascule.services.leaps import ClockWrites, has_leapt, note_clock
+from bascule.services.leaps import ClockWrites, has_leapt, note_clock, note_leap
 from bascule.services.waiting import MOST_AT_ONCE, WaitingWrites, find_waiting, lapse, reconsider
 
 LEAPT = Problem("ClockLeapt", "The server's clock jumped by more than a minute.")
@@ -40,7 +40,7 @@ def lapse_leapt(tx: StartWrites, act: Act) -> int:
     if not has_leapt(tx, act.boot, act.now, act.boottime):
         note_clock(tx, act)
         return 0
-    note_clock(tx, act, is_moved=True)
+    note_leap(tx, act)
     ended = 0
     while several := tx.with_starts(MOST_AT_ONCE):
         for request_id in several:

@@ -23,7 +23,7 @@ from bascule.services.act import Services
 from bascule.services.duties import SWEEPING
 from bascule.services.invites import forget_old_invites
 from bascule.services.knocks import forget_old_knocks
-from bascule.services.leaps import has_leapt
+from bascule.services.leaps import is_to_note
 from bascule.services.owners import ending_credentials
 from bascule.services.starts import lapse_leapt
 from bascule.services.sweep import (
@@ -143,7 +143,7 @@ async def _round(services: Services) -> tuple[timedelta, bool]:
     async def whole() -> None:
         nonlocal wait, is_stuck
         now, boottime, boot = services.clock.now(), services.clock.boottime(), services.this_boot
-        if await services.read(lambda reader: has_leapt(reader, boot, now, boottime)):
+        if await services.read(lambda reader: is_to_note(reader, boot, now, boottime)):
             await services.perform(lapse_leapt)
         due = await services.read(lambda reader: next_due(reader, now))
         if due is not None and due <= now:

@@ -319,6 +319,9 @@ class ApprovalWrites(ApprovalReads):
     def note_clock_start(self, boot: str, at: datetime) -> None:
         self._put(t.clock_starts, {"boot": boot}, {"at": at})
 
+    def forget_clock_starts(self) -> None:
+        self._run(delete(t.clock_starts))
+
     def _mark(self, where: ColumnElement[bool]) -> None:
         self._run(update(t.approvals).where(t.IS_WAITING, where).values(is_due=True))
 
