@@ -16,6 +16,7 @@ from bascule import files
 from bascule.agent.enrolment import IDENTITY_FILE
 from bascule.agent.link import Identity
 from bascule.agent.trusted import Trusted
+from bascule.bootstrap.data_directory import AdminFile
 from bascule.bootstrap.rotate_ca import _Rotating
 from bascule.clocks import SystemClock
 from bascule.domain.facts.installation import CaRotated
@@ -24,7 +25,7 @@ from bascule.identity import ca_rotation as steps
 from bascule.identity import x509 as certificates
 from bascule.identity.ca_rotation import ROTATION, Phase, Rotation, read_rotation
 from bascule.identity.shared_keys import SharedKeys
-from bascule.identity.tls import CA_CERTIFICATE, CA_KEY, CertificateKeeper
+from bascule.identity.tls import CA_CERTIFICATE, CA_KEY, SERVER, CertificateKeeper
 from bascule.identity.trust_key import TrustKey
 from bascule.interfaces.record import EventFilter
 from bascule.protocol.signed import Kind
@@ -172,6 +173,49 @@ def test_a_server_that_is_killed_at_any_write_goes_on_with_the_step_that_was_dec
         assert (tmp_path / CA_CERTIFICATE).read_text() == made.ca
         assert (tmp_path / CA_KEY).read_text() == made.key
         assert trusts(keeper, *made.trusted)
+
+
+@pytest.mark.parametrize("full", [CA_KEY, CA_CERTIFICATE, SERVER])
+def test_a_step_for_which_the_disk_was_full_is_taken_up_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    """Otherwise a server would show the certificate of a stolen CA until it is started again."""
+    keeper = started(tmp_path)
+    old = first(tmp_path)
+    made = put(tmp_path, steps.compromise(old, NOW))
+
+    def fill(path: Path, data: bytes, mode: int = files.PRIVATE) -> None:
+        if path.name == full:
+            raise ConfigurationError("No space left on device.")
+        files.write_atomically(path, data, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bascule.identity.tls.write_atomically", fill)
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match="No space"):
+                keeper.take_rotation(NOW)
+    assert trusts(keeper, old.ca)
+    assert keeper.take_rotation(NOW), "then it is told to agents, and recorded"
+    assert trusts(keeper, made.ca)
+    assert not trusts(keeper, old.ca)
+    assert not keeper.take_rotation(NOW)
+
+
+def test_an_administrators_file_that_cannot_be_written_stops_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, admin = started(tmp_path), tmp_path / "admin.json"
+    admin.write_text('{"ca": "of before"}')
+
+    def full(*_: object) -> None:
+        raise ConfigurationError("No space left on device.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bascule.bootstrap.data_directory.write_atomically", full)
+        AdminFile(admin).carry(keeper.ca_file)
+    assert "of before" in admin.read_text()
+    AdminFile(admin).carry(keeper.ca_file)
+    assert "BEGIN CERTIFICATE" in admin.read_text()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"phase":"begun"}'])

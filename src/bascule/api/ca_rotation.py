@@ -32,18 +32,22 @@ async def follow_rotation(state: AppState, carry: Callable[[], None]) -> None:
     if keeper is None:
         return
     unrecorded = keeper.rotation  # it may have been made while no server ran
+    told = ""  # why a step is not taken up; said once
     while True:
         try:
             if keeper.take_rotation(state.services.clock.now()) and keeper.rotation is not None:
                 unrecorded = keeper.rotation
                 log.info("CA rotated", step=str(unrecorded.phase), number=unrecorded.number)
-                carry()
                 state.lines.tell_trust()
+                carry()
             if unrecorded is not None:
                 await _record(state.services, unrecorded)
                 unrecorded = None
+            told = ""
         except BasculeError as error:
-            log.error("rotation of the CA not taken up", why=error.message, advice=error.advice)
+            if error.message != told:
+                told = error.message
+                log.error("rotation of the CA not taken up", why=told, advice=error.advice)
         except Exception:
             log.exception("rotation of the CA not taken up")
         await asyncio.sleep(ROUND)

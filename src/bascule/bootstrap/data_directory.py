@@ -243,7 +243,7 @@ class AdminFile:
             return  # taken away, or damaged: not ours to make anew
         ca = ca_file.read_text("ascii")
         if isinstance(known, dict) and known.get("ca") != ca:
-            with suppress(OSError):  # a full disk: a start does not hang on it
+            with suppress(ConfigurationError):  # a full disk: a start does not hang on it
                 self._keep({**known, "ca": ca})
 
     def _keep(self, known: Mapping[str, object]) -> None:

@@ -75,8 +75,9 @@ class CertificateKeeper:
         self._ca: x509.Certificate | None = None
         self._served: x509.Certificate | None = None
         self._own = own  # what an operator brought
-        self._rotation: Rotation | None = None
-        self._seen: object = None  # the state of the rotation's file when it was read
+        self._rotation: Rotation | None = None  # as it was read; certificates are made by it
+        self._taken: Rotation | None = None  # as it is served
+        self._seen: object = None  # the state of the rotation's file when that was taken up
         self.context = new_context()
         self._facing = new_context()  # whoever has no pin
         self._facing.sni_callback = self._choose
@@ -141,26 +142,27 @@ class CertificateKeeper:
                 f"The data directory {self._data_dir} cannot be created: {error.strerror}.",
                 advice="Choose one that can be written with --data DIR.",
             ) from error
-        self._seen = self._state()
+        seen = self._state()
         self._rotation = self._read_rotation()
         self._ca = self._ensure_ca(now)
         if not self._serve_stored(now):
             self._issue(now)
+        self._seen, self._taken = seen, self._rotation
 
     @property
     def rotation(self) -> Rotation | None:
         """The change of the CA that this server has taken up; None: there was none yet."""
-        return self._rotation
+        return self._taken
 
     def take_rotation(self, now: datetime) -> bool:
         """Take up another step of a rotation, if a file says so; True: it did. Raises ConfigurationError;
-        what was served before is served on.
+        what was served before is served on, and the next call tries again.
         """
         if self._state() == self._seen:
             return False
-        before = self._rotation
+        before = self._taken
         self.ensure(now)
-        return self._rotation != before
+        return self._taken != before
 
     def _state(self) -> object:
         try:
