@@ -298,11 +298,6 @@ def test_trying_says_what_somebody_would_get_and_writes_nothing(house: House) ->
     olga, ann = owner(house), Person(house, "ann@example.com")
     asker = owner(house, "asker@example.com")
     weekdays = {"timeZone": "UTC", "days": ["saturday", "sunday"]}
-    put_rules(
-        house,
-        rule(stage(ann), name="longer", longerThan="PT1H"),
-        rule(name="weekend", effect="deny", times=weekdays),
-    )
     machine = house.machine("web-1")
 
     def tried(status: int = 200, person: Person = olga, **more: str) -> str:
@@ -311,6 +306,16 @@ def test_trying_says_what_somebody_would_get_and_writes_nothing(house: House) ->
         return text_of(person.page(at(house, "/try", **given), status))
 
     before = house.see(lambda reader: reader.requests(limit=5))
+    put_rules(house, rule(name="stale", effect="deny", secondFactorOlderThan="PT15M"))
+    assert "It would be refused" in tried()  # it is not known
+    assert "It would be refused" in tried(factor="0:20")
+    assert "It would open at once" in tried(factor="0:15")
+    assert "This failed" in tried(400, factor="young")
+    put_rules(
+        house,
+        rule(stage(ann), name="longer", longerThan="PT1H"),
+        rule(name="weekend", effect="deny", times=weekdays),
+    )
     assert "It would open at once" in tried()  # house.clock: a Tuesday
     longer = tried(time="2:00")
     assert "It would wait for approval" in longer

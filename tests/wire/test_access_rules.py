@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bascule.domain.actions import MACHINE_DELETE, MACHINE_WRITE, POLICY_DELETE, POLICY_WRITE
+from bascule.domain.pending import MOST_WAITING
 from bascule.domain.providers import IdentityProvider
 from bascule.domain.rules import MOST_RULES
 from bascule.interfaces.store import Transaction
@@ -165,6 +166,34 @@ def test_a_start_after_a_providers_word_has_run_out_is_judged_by_it(office: Offi
     assert code_of(office.alice.call("POST", path, body, JIT)) == "DeniedByRule"
     says()
     assert office.alice.call("POST", path, body, JIT).status_code == 202
+
+
+def tried(office: Office, who: str, **more: Any) -> dict[str, Any]:
+    port = {"number": 22, "allowedSourceAddressPrefix": SOURCE, "duration": "PT1H"}
+    machines = [{"id": office.house.machine("web-1"), "ports": [port]}]
+    body = {"virtualMachines": machines, "principalId": who, **more}
+    answer = office.house.call("POST", f"{office.house.policy()}/tryRules", body)
+    return dict(answer.json())
+
+
+def test_what_is_tried_is_what_would_come_of_it(office: Office) -> None:
+    """The neighbours at which a trial and a real request could differ."""
+    office.put()
+    office.put(numbers=(3389,), rules=[rule("never", "deny")], name="other")
+    answer = tried(office, office.alice.id)
+    assert answer["outcome"] == "allowed"
+    assert [each["holds"] for each in answer["rules"]] == [False]  # it is about another port
+    assert tried(office, office.group)["error"]["code"] == "PrincipalNotFound"
+    (first, *_) = tried(office, office.dave.id)["reasons"]
+    assert "'dave@corp.example'" in first["message"]
+    office.put(stage(users(office.bob)))
+    for number in range(MOST_WAITING):
+        office.waiting(why=str(number))
+    full = tried(office, office.alice.id, justification="more")
+    assert (full["outcome"], full["reasons"][0]["code"]) == ("denied", "TooManyWaiting")
+    assert code_of(office.ask(why="more")) == "TooManyWaiting"
+    assert tried(office, office.alice.id, justification="1")["outcome"] == "needsApproval"
+    assert outcome(office.ask(why="1")) == "waiting"
 
 
 def test_short_ones_are_free_and_do_not_add_up(office: Office) -> None:

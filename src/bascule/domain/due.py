@@ -176,6 +176,11 @@ def may_approve_own(approval: Approval, stages: Sequence[DueStage]) -> bool:
     return all(allowing.get(why.policy_id, False) for due in stages for why in due.because)
 
 
+def names_port(policy: Policy, machine: Machine, port: RequestedPort) -> bool:
+    """Do the rules of this policy count for that port of the machine?"""
+    return bool(_naming(policy, machine, port))
+
+
 def _naming(policy: Policy, machine: Machine, port: RequestedPort) -> list[PortRule]:
     rules = policy.rules_for(machine.id)
     return [each for each in rules.ports if each.number == port.number] if rules else []

@@ -10,20 +10,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from bascule.domain.access import Subject
+from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import POLICY_READ, RULES_WRITE
 from bascule.domain.decide import Allowed, Denied, NeedsApproval
-from bascule.domain.due import Approval, asked_as, holding, with_ticket
+from bascule.domain.due import Approval, asked_as, holding, names_port, with_ticket
 from bascule.domain.ids import ResourceId
+from bascule.domain.pending import MOST_WAITING, same_of, too_many
 from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest, RequestedMachine
 from bascule.domain.rules import Rule
 from bascule.domain.scopes import resource_scope
 from bascule.domain.tickets import TicketAnswer
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem
+from bascule.interfaces.approvals import ApprovalReads
 from bascule.interfaces.asked import AskedMachine
 from bascule.services.act import Act, new_id
 from bascule.services.approval_views import ApprovalViewReads, ShownStage, shown_due
+from bascule.services.principal_rights import name_of
 from bascule.services.public_port_choices import Choices
 from bascule.services.request_rights import sight_of
 from bascule.services.requests import JudgeReads, approval_of, judge
@@ -74,7 +77,7 @@ def try_rules(
             "The time is over, or more than a year ahead.", code="InvalidTime", target="at"
         )
     kind = reader.principal_kind(principal_id)
-    if kind is None:
+    if kind not in (PrincipalKind.USER, PrincipalKind.SERVICE):
         raise NotFound("There is no such user or service principal.", code="PrincipalNotFound")
     act, opening = Act(now), max(at or now, now)
     request = AccessRequest(new_id(), policy, principal_id, "", justification, opening, machines)
@@ -86,7 +89,7 @@ def try_rules(
     machines_there = [each.machine for each in found.values()]
     approval, _ = tickets.answer(approval, request, machines_there, act)
     rules = tuple(_rules(approval, request, list(found.values()), opening))
-    subject = Subject(principal_id, kind, "")
+    subject = Subject(principal_id, kind, name_of(reader, principal_id))
     rights = rights_of(reader, principal_id, now)
     try:
         decision = judge(
@@ -99,8 +102,17 @@ def try_rules(
     if isinstance(decision, Denied):
         return Tried(DENIED, decision.reasons, (), rules)
     if isinstance(decision, NeedsApproval):
+        if opening == now and _has_no_room(reader, request):
+            return Tried(DENIED, (too_many(),), (), rules)
         return Tried(NEEDS_APPROVAL, (), shown_due(reader, decision.stages), rules)
     return Tried(ALLOWED, (), (), rules)
+
+
+def _has_no_room(reader: ApprovalReads, request: AccessRequest) -> bool:
+    """Do as many of theirs wait as may, and is none of them for the same?"""
+    if reader.count_waiting(request.requestor_id, MOST_WAITING) < MOST_WAITING:
+        return False
+    return reader.waiting_same(request.requestor_id, same_of(request)) is None
 
 
 def _rules(
@@ -112,7 +124,7 @@ def _rules(
             rule.key
             for each in found
             for port in asked.get(each.machine.id.key, ())
-            if policy.rules_for(each.machine.id) is not None
+            if names_port(policy, each.machine, port)
             for one in [asked_as(approval, request, each.machine, port, now)]
             for rule in holding(policy, with_ticket(one, approval, policy, request))
         }

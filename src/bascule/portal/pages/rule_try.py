@@ -81,7 +81,10 @@ async def show(visit: CurrentVisit) -> Response:
         answer=answer,
         given={
             name: given.get(name, "")
-            for name in ("who", "kind", "machine", "port", "source", "time", "why", "ticket")
+            for name in (
+                *("who", "kind", "machine", "port", "source", "time", "why", "ticket"),
+                "factor",
+            )
         },
         is_timed="timed" in given,
         moment=_moment(visit, error),
@@ -131,6 +134,7 @@ def _try(reader: Reader, visit: Visit, found: Found) -> Answer:
     tried = try_rules(
         *(reader, visit.subject, found.policy.id, (asked,), given.get("why", "")),
         *(person, visit.now, at, TicketAnswer(said)),
+        parse_span(given["factor"], "factor") if given.get("factor") else None,
     )
     words = visit.words
     stages = [each.due.stage for each in tried.stages]
