@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bascule.domain.facts.installation import SigningKeyRotated
 from bascule.domain.lifecycle import RequestState
 from bascule.domain.policy import Policy
+from bascule.domain.restoration import Restoration
 from bascule.domain.stages import Approvers, Stage
 from bascule.errors import Conflict
 from bascule.identity.record_key import RecordKey
+from bascule.identity.recovery_key import RecoveryKey
 from bascule.services import policies
 from bascule.services.access_rules import Kept
 from bascule.services.recovery import Restoring, keep_recovery_key, settle_restored
+from bascule.services.seal import seal_all
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -28,13 +32,17 @@ def world() -> Iterator[World]:
     made.close()
 
 
-def _restore(world: World, folder: Path) -> None:
-    restoring = Restoring("host", datetime(2030, 1, 1, tzinfo=UTC), "a test", None)
+def _restore(
+    world: World, folder: Path, sign: Callable[[Restoration], Restoration] | None = None
+) -> Restoration:
+    restoring = Restoring("host", datetime(2030, 1, 1, tzinfo=UTC), "a test", sign)
 
     async def rotate() -> None:
-        pass
+        await world.services.perform(
+            lambda tx, act: act.record(tx, SigningKeyRotated("a", "b", True))
+        )
 
-    asyncio.run(settle_restored(world.services, RecordKey(folder), restoring, rotate))
+    return asyncio.run(settle_restored(world.services, RecordKey(folder), restoring, rotate))
 
 
 def test_what_waits_for_approval_waits_no_more(world: World, tmp_path: Path) -> None:
@@ -63,6 +71,30 @@ def test_what_is_open_ends(world: World, tmp_path: Path) -> None:
     _restore(world, tmp_path)
     assert world.see(lambda reader: reader.live_grants()) == []
     assert world.see(lambda reader: reader.generation(world.web.uid)) > before
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_one_that_was_stopped_before_it_signed_is_run_again(
+    world: World, tmp_path: Path, times: int
+) -> None:
+    """``bascule admin restored`` works in place. What it recorded before it was stopped was never in the
+    backup: an agent that saw as far of the record that was lost is no witness of a change.
+    """
+    asyncio.run(seal_all(world.services, RecordKey(tmp_path)))
+    end = world.see(lambda reader: reader.chain_head())
+
+    def stopped(_: Restoration) -> Restoration:
+        raise KeyboardInterrupt
+
+    for _ in range(times):
+        with pytest.raises(KeyboardInterrupt):
+            _restore(world, tmp_path, stopped)
+    done = _restore(world, tmp_path, RecoveryKey(b"k" * 16).sign)
+    assert done.old == end
+    assert done.new == world.see(lambda reader: reader.chain_head())
+    assert world.see(lambda reader: reader.recovery()).restored == (done,)
+    again = _restore(world, tmp_path, RecoveryKey(b"k" * 16).sign)
+    assert again.old == done.new, "that is another restore, of a later backup"
 
 
 def test_a_second_recovery_key_takes_a_word(world: World) -> None:

@@ -24,9 +24,9 @@ from bascule.domain.lifecycle import StatusReason
 from bascule.domain.restoration import MOST_REASON, MOST_TOLD, Restoration
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, NotFound, Problem
-from bascule.interfaces.inventory import InventoryWrites
+from bascule.interfaces.inventory import InventoryReads, InventoryWrites
 from bascule.interfaces.record import ChainReads, EventFilter, EventReads, EventWrites
-from bascule.interfaces.recovery import RecoveryWrites
+from bascule.interfaces.recovery import RecoveryReads, RecoveryWrites
 from bascule.services.act import Act, Services
 from bascule.services.grants import end_drains, end_grants
 from bascule.services.record import Signer
@@ -41,6 +41,10 @@ STEPS_AHEAD = 1  # of a code that a clock which is fast may have been asked for
 
 class RecoveryKeyWrites(EventWrites, RecoveryWrites, Protocol):
     """The key, and the record."""
+
+
+class RestoreReads(InventoryReads, RecoveryReads, ChainReads, EventReads, Protocol):
+    """Of what a restore begins with."""
 
 
 class RestoreWrites(WaitingWrites, InventoryWrites, RecoveryWrites, ChainReads, Protocol):
@@ -96,7 +100,7 @@ async def settle_restored(
 
     ``rotate`` makes a new key that signs tokens and puts that on record; those of before verify nothing any more.
     """
-    old = await services.read(lambda reader: reader.chain_head())  # what is sealed after it is new
+    old = await services.read(_end_of_backup)  # what is sealed after it is new
     await rotate()
     made = await services.perform(lambda tx, act: _void(tx, act, restoring, old))
     await seal_all(services, signer)
@@ -111,6 +115,20 @@ async def settle_restored(
 
     await services.perform(keep)
     return signed
+
+
+def _end_of_backup(reader: RestoreReads) -> ChainHead:
+    """The end of the chain, or where a restore found it that was stopped before it was signed."""
+    made = reader.installation()
+    newest = reader.events(EventFilter(kinds=(InstallationRestored.__name__,)), limit=1)
+    fact = newest[0][1].fact if newest else None
+    if made is not None and isinstance(fact, InstallationRestored):
+        is_signed = made.number in (each.number for each in reader.recovery().restored)
+        if fact.is_signed and fact.number == made.number and not is_signed:
+            found = reader.seal_at(fact.position)
+            if found is not None:
+                return ChainHead(fact.position, found)
+    return reader.chain_head()
 
 
 def _void(tx: RestoreWrites, act: Act, restoring: Restoring, old: ChainHead) -> Restoration:
