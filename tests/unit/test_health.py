@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,6 +165,25 @@ def test_the_disk(data: Path, monkeypatch: pytest.MonkeyPatch, free: int, code: 
     room = SimpleNamespace(f_bavail=free, f_frsize=1, f_files=10**6, f_favail=10**6)
     monkeypatch.setattr(os, "statvfs", lambda _: room)
     assert _check(data)[0] == code
+
+
+def test_files_that_come_and_go_meanwhile_are_no_finding(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server at work, or a backup, makes some for a moment."""
+    (data / "ca.pem.new").write_text("left by a server that was killed")
+    listed = Path.iterdir
+
+    def vanishing(self: Path) -> Iterator[Path]:
+        for name in ("timeline.json.new", "bascule.db-journal"):
+            (data / name).touch(mode=0o600)
+        found = [*listed(self), data / "bascule.db-wal"]
+        for name in ("timeline.json.new", "bascule.db-journal"):
+            (data / name).unlink()
+        return iter(found)
+
+    monkeypatch.setattr(Path, "iterdir", vanishing)
+    assert _check(data)[0] == 0
 
 
 @pytest.mark.parametrize(("days", "code"), [(1, 0), (4, 1), (20, 2)])

@@ -36,6 +36,7 @@ ENOUGH_ROOM = 500_000_000  # bytes, or the size of the database, of which a back
 BACKUP_AFTER = timedelta(days=2)  # a nightly backup that failed once is not said
 BACKUP_LONG_AGO = timedelta(days=8)
 MOST_NAMED = 5  # machines, in one finding
+_PUBLIC = ("ca.pem", "ca.pem.new", "lock")  # files of the data directory that others may read
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 512  # more than struct timex has on any Linux
 
@@ -246,10 +247,11 @@ def _files(data: Path) -> Iterator[Finding]:
                 "Restore it from a backup: docs/operations.md says what its loss means.",
             )
     for path in sorted((data, *data.iterdir())):
-        if path.is_symlink() or (path.is_file() and path.name in ("ca.pem", "lock")):
+        found = _stat(path)
+        if found is None or (path.name in _PUBLIC and stat.S_ISREG(found.st_mode)):
             continue
-        mode = stat.S_IMODE(path.stat().st_mode)
-        is_secret = path == data or path.is_file()
+        mode = stat.S_IMODE(found.st_mode)
+        is_secret = path == data or stat.S_ISREG(found.st_mode)
         if is_secret and mode & 0o077:
             wrong = True
             yield Finding(
@@ -265,10 +267,19 @@ def _files(data: Path) -> Iterator[Finding]:
         yield Finding("keys", State.OK, f"{len(needed)} there, readable by their owner alone")
 
 
+def _stat(path: Path) -> os.stat_result | None:
+    """None: it is no more, as what a server or a backup needs for a moment, or leads elsewhere."""
+    try:
+        return None if path.is_symlink() else path.stat()
+    except FileNotFoundError:
+        return None
+
+
 def _room(data: Path) -> Iterator[Finding]:
     found = os.statvfs(data)
     free = found.f_bavail * found.f_frsize
-    size = sum(each.stat().st_size for each in data.glob(f"{DATABASE}*") if each.is_file())
+    files = [_stat(each) for each in data.glob(f"{DATABASE}*")]
+    size = sum(each.st_size for each in files if each is not None and stat.S_ISREG(each.st_mode))
     what = f"{free // 1_000_000} MB are free for {data}; the database has {size // 1_000_000} MB"
     if free < LEAST_ROOM:
         yield Finding("disk", State.PROBLEM, what, "Free space: soon nothing can be changed.")
