@@ -361,6 +361,19 @@ def test_no_backup_lies_among_what_is_backed_up(data: Path, key: Path, tmp_path:
         assert not (data / "night").exists()
 
 
+def test_a_further_file_may_be_named_from_where_one_is(
+    data: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "more.conf").write_text("more")
+    monkeypatch.chdir(tmp_path / "here")
+    made = _run("backup", "../b", "--data", data, "--include", "../more.conf")
+    assert made.exit_code == 0, made.exception
+    assert _restore(tmp_path / "b", tmp_path / "new", key).exit_code == 0
+    kept = tmp_path / "new" / "configuration" / tmp_path.relative_to("/") / "more.conf"
+    assert kept.read_text() == "more"
+
+
 def test_what_a_killed_backup_left_is_in_nobodys_way(data: Path, key: Path, tmp_path: Path) -> None:
     (data / "bascule.db.backup").write_bytes(b"half of a copy")
     assert _run("backup", tmp_path / "b", "--data", data).exit_code == 0

@@ -195,7 +195,7 @@ def _sources(data: Path, copy: Path, configuration: Sequence[Path]) -> dict[str,
         if is_ours and each.is_file() and not each.is_symlink() and each.suffix != ".new":
             found[f"{KEYS}/{each.name}"] = each
     for each in (*CONFIGURATION_FILES, *configuration):
-        path = each.absolute()
+        path = each.parent.resolve() / each.name  # no name of a part has ".."
         if each in configuration and not path.is_file():
             raise ConfigurationError(
                 f"{path} is not a file. No backup was made.",
