@@ -191,6 +191,64 @@ def test_whose_right_is_taken_does_not_count_any_more(office: Office, lost: str)
     assert bool(office.grants(request)) is (lost == "left")
 
 
+def test_whose_void_yes_is_missing_is_asked_again(office: Office) -> None:
+    """Also by the list and the count: the page would let her approve, and she has to find it."""
+    house, user = office.house, f"/providers/Bascule.Identity/users/{office.carol.id}"
+    office.put(stage({"role": True, "groups": [office.group]}, needed=2))
+    request = office.waiting()
+
+    def waiting() -> int:
+        counts = "/providers/Bascule.Access/approvalCounts/default"
+        return int(office.carol.call("GET", counts).json()["properties"]["waitingForMe"])
+
+    assert waiting() == 1
+    assert office.approve(request, office.carol).status_code == 200
+    assert waiting() == 0
+    for is_enabled in (False, True):
+        body = {"properties": {"accountEnabled": is_enabled}}
+        assert house.call("PATCH", user, body).status_code == 200
+    assert office.see(request, office.carol)["approval"]["mayApprove"] is True
+    assert waiting() == 1
+    assert office.approve(request, office.carol).status_code == 200
+    assert waiting() == 0
+
+
+@pytest.mark.parametrize("minutes", [120, None])
+def test_an_end_that_was_brought_forward_is_the_memberships_own(
+    office: Office, minutes: int | None
+) -> None:
+    """EDGES J7: the yes counts without a break, whether the end was set before it or after."""
+    now = office.house.clock.now()
+    ends = None if minutes is None else now + timedelta(minutes=minutes)
+    duty = office.make_group("duty", office.dave, ends=ends)
+    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
+    request = office.waiting()
+    assert office.approve(request, office.dave).status_code == 200
+    path = f"/providers/Bascule.Identity/groups/{duty}/members/{office.dave.id}"
+    body = {"properties": {"expiresAt": "2030-01-01T12:20:00Z"}}  # it is noon
+    assert office.house.call("PUT", path, body).status_code == 200
+    for _ in range(4):
+        assert office.see(request)["approval"]["stages"][0]["given"] == 1
+        office.pass_time(45 * 60)
+        office.house.sweep()
+    assert office.approve(request, office.bob).status_code == 200
+    assert office.state(request) == "opening"
+
+
+def test_an_end_that_was_put_off_is_the_one_before_which_it_is_taken(office: Office) -> None:
+    ends = office.house.clock.now() + timedelta(minutes=20)
+    duty = office.make_group("duty", office.dave, ends=ends)
+    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
+    request = office.waiting()
+    assert office.approve(request, office.dave).status_code == 200
+    path = f"/providers/Bascule.Identity/groups/{duty}/members/{office.dave.id}"
+    body = {"properties": {"expiresAt": "2030-01-01T16:00:00Z"}}  # it is noon
+    assert office.house.call("PUT", path, body).status_code == 200
+    office.pass_time(30 * 60)
+    assert office.house.call("DELETE", path).status_code == 200
+    assert office.see(request)["approval"]["stages"][0]["given"] == 0
+
+
 def test_whose_membership_ran_out_by_itself_still_counts(office: Office) -> None:
     """EDGES J7: the on-call list moves on; its yes of yesterday stays."""
     ends = office.house.clock.now() + timedelta(minutes=10)

@@ -126,6 +126,12 @@ class ApprovalWrites(ApprovalReads, Protocol):
 
     def void_votes(self, request_id: str, principal_id: str) -> None: ...
 
+    def rest_votes(
+        self, request_id: str, principal_id: str, until: datetime | None, provider_id: str
+    ) -> None:
+        """Their yeses that are not void rest on a membership with this end."""
+        ...
+
     def move_request(
         self,
         request_id: str,

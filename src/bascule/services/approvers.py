@@ -324,7 +324,8 @@ def void_unvouched(tx: VoidWrites, principal_id: str, provider_id: str, now: dat
 
 def void_lost(tx: VoidWrites, principal_ids: Iterable[str] | None, now: datetime) -> None:
     """Void the yeses to requests that wait of those who are not asked any more, because the right was
-    taken from them. None: of everybody. To be called after the change, in its transaction.
+    taken from them; where only the end of a membership was moved, they rest on that one. None: of
+    everybody. To be called after the change, in its transaction.
     """
     wanted = None if principal_ids is None else frozenset(principal_ids)
     found = tx.waiting_voted_by(wanted)
@@ -335,6 +336,10 @@ def void_lost(tx: VoidWrites, principal_ids: Iterable[str] | None, now: datetime
             if wanted is not None and vote.principal_id not in wanted:
                 continue
             since = pending.since(vote.stage, now)
-            if entitled(tx, vote.principal_id, pending.stages[vote.stage], since, now) is None:
+            given = entitled(tx, vote.principal_id, pending.stages[vote.stage], since, now)
+            if given is None:
                 tx.void_votes(pending.request_id, vote.principal_id)
+            elif given != Entitled(vote.rests_until, vote.provider_id):
+                whose = pending.request_id, vote.principal_id
+                tx.rest_votes(*whose, given.rests_until, given.provider_id)
     tx.judge_anew(request_ids=found)

@@ -275,6 +275,19 @@ class ApprovalWrites(ApprovalReads):
             .values(is_void=True)
         )
 
+    def rest_votes(
+        self, request_id: str, principal_id: str, until: datetime | None, provider_id: str
+    ) -> None:
+        self._run(
+            update(t.approval_votes)
+            .where(
+                t.approval_votes.c.request_id == request_id,
+                t.approval_votes.c.principal_id == principal_id,
+                t.approval_votes.c.is_void.is_(False),
+            )
+            .values(rests_until=until, provider_id=provider_id)
+        )
+
     def move_request(
         self,
         request_id: str,

@@ -17,7 +17,7 @@ _asked, _votes, _approvals = t.approval_asked, t.approval_votes.c, t.approvals.c
 
 def is_asked(approver: Approver, now: datetime) -> Select[Any]:
     """Ids of requests that wait for them now: not their own, unless they may approve those, and none
-    that they have approved.
+    that they have approved, unless that yes is void.
     """
     ways: list[Select[Any]] = [
         _rows(AskedBy.USER, now).where(_asked.c.who == approver.principal_id)
@@ -31,6 +31,7 @@ def is_asked(approver: Approver, now: datetime) -> Select[Any]:
         _votes.request_id == _approvals.request_id,
         _votes.principal_id == approver.principal_id,
         _votes.digest == _approvals.digest,
+        _votes.is_void.is_(False),
     )
     return select(_approvals.request_id).where(
         t.IS_WAITING,
