@@ -72,6 +72,11 @@ def _break_chain(data: Path) -> None:
     _change(data, "UPDATE event_seals SET hash = 'x' WHERE position = 3")
 
 
+def _no_file(data: Path) -> None:
+    (data / "bascule.db").unlink()
+    (data / "bascule.db").mkdir()
+
+
 def _old_backup(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
     _change(data, "UPDATE events SET at = at - 9 * 86400 * 1000000 WHERE kind = 'BackupMade'")
@@ -106,6 +111,9 @@ def test_all_is_well(data: Path) -> None:
         (lambda d: _change(d, "UPDATE agents SET agent_version = '0.0.1'"), "agents", 1, "0.0.1"),
         (lambda d: _change(d, "UPDATE record_clock SET has_leapt = 1"), "clock", 1, "jumped"),
         (lambda d: (d / "ca.pem").write_text("nothing"), "certificates", 2, "cannot be read"),
+        (lambda d: _change(d, "UPDATE agents SET capabilities = '{'"), "database", 2, "Not all of"),
+        (lambda d: (d / "database.json").write_text("{"), "database", 2, "database.json"),
+        (_no_file, "database", 2, "Not all of"),
         (lambda d: (d / "server.pem").write_text("no"), "certificates", 2, "cannot be read"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shutil
 import sqlite3
 import stat
 import tarfile
@@ -140,6 +141,32 @@ def test_no_secret_is_in_it(
 )
 def test_what_helps_is_left(text: str) -> None:
     assert scrub(text) == text
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        ("DROP TABLE told_endings; UPDATE alembic_version SET version_num = '0001'", "revision"),
+        ("UPDATE agents SET capabilities = '{'", "rows"),
+    ],
+)
+def test_it_is_made_where_the_database_is_older_or_damaged(
+    data: Path, tmp_path: Path, harm: str, says: str
+) -> None:
+    (data / "bascule.db").unlink()
+    for path in data.glob("bascule.db-*"):
+        path.unlink()
+    fill(tmp_path / "sound")
+    shutil.copy(tmp_path / "sound" / "bascule.db", data / "bascule.db")
+    with closing(sqlite3.connect(data / "bascule.db")) as connection:
+        connection.executescript(harm)
+    bundle = tmp_path / "bundle.tar.gz"
+    done = CliRunner().invoke(admin, ["support-bundle", str(bundle), "--data", str(data)])
+    assert done.exit_code == 0, done.exception
+    with tarfile.open(bundle) as tar:
+        content = tar.extractfile("bascule-support/counts.json")
+        assert content is not None
+        assert says in json.load(content)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,9 @@ def _database(data: Path, now: datetime, *, is_silent: bool) -> Iterator[Finding
                 yield from _of_installation(SqlReader(connection), data, now)
     except BasculeError as error:
         yield Finding("database", State.PROBLEM, error.message, error.advice or "See its log.")
+    except Exception as error:  # noqa: BLE001  # reason: a row that somebody damaged, or no database
+        what = f"Not all of it can be read ({type(error).__name__}): further findings are missing."
+        yield Finding("database", State.PROBLEM, what, "bascule admin database check --data DATA")
 
 
 def _of_check(found: Found) -> Iterator[Finding]:
@@ -236,7 +239,10 @@ def _files(data: Path) -> Iterator[Finding]:
     from bascule.identity.shared_keys import NEEDED, WRAPPING_KEY
 
     wrong = False
-    needed = (*NEEDED, WRAPPING_KEY) if Record(data).is_shared else NEEDED
+    try:
+        needed = (*NEEDED, WRAPPING_KEY) if Record(data).is_shared else NEEDED
+    except BasculeError:  # said of the database
+        needed = NEEDED
     for name in needed:
         if not (data / name).is_file():
             wrong = True

@@ -159,16 +159,25 @@ def _files(data: Path) -> Iterable[str]:
 
 def _counts(data: Path) -> dict[str, Any]:
     from bascule.store.long_work import reading
+    from bascule.store.migrations import REVISION
+    from bascule.store.revisions import revision_of
     from bascule.store.transaction import SqlReader
     from bascule.store.whole import count_rows, tables
 
+    told: dict[str, Any] = {"programRevision": REVISION}
     try:
         record = Record(data)
+        told["engine"] = record.kind
         with reading(record.where, record.lineage) as connection:
-            rows = {table.name: count_rows(connection, table) for table in tables()}
-            return {"engine": record.kind, "rows": rows, **_points(SqlReader(connection))}
+            told["revision"] = revision_of(connection, record.name)
+            if told["revision"] == REVISION:  # another one has other tables
+                told["rows"] = {table.name: count_rows(connection, table) for table in tables()}
+                told |= _points(SqlReader(connection))
     except BasculeError as error:
-        return {"error": scrub(error.message)}
+        told["error"] = scrub(error.message)
+    except Exception as error:  # noqa: BLE001  # reason: where a row is damaged, help is wanted most
+        told["error"] = type(error).__name__
+    return told
 
 
 def _points(reader: SqlReader) -> Mapping[str, Any]:
