@@ -235,6 +235,28 @@ def test_an_end_that_was_brought_forward_is_the_memberships_own(
     assert office.state(request) == "opening"
 
 
+def test_what_ran_out_by_itself_is_not_taken_with_another_group(office: Office) -> None:
+    """EDGES J7, with its neighbour: who was put in again, and taken out, does not count."""
+    house, now = office.house, office.house.clock.now()
+    duty = office.make_group("duty", office.dave, ends=now + timedelta(minutes=10))
+    other = office.make_group("other", office.dave)
+    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
+    request = office.waiting()
+    assert office.approve(request, office.dave).status_code == 200
+    office.pass_time(20 * 60)
+    house.sweep()
+    paths = [
+        f"/providers/Bascule.Identity/groups/{each}/members/{office.dave.id}"
+        for each in (other, duty)
+    ]
+    assert house.call("DELETE", paths[0]).status_code == 200
+    assert office.see(request)["approval"]["stages"][0]["given"] == 1
+    assert house.call("PUT", paths[1], {"properties": {}}).status_code in (200, 201)
+    assert office.see(request)["approval"]["stages"][0]["given"] == 1
+    assert house.call("DELETE", paths[1]).status_code == 200
+    assert office.see(request)["approval"]["stages"][0]["given"] == 0
+
+
 def test_an_end_that_was_put_off_is_the_one_before_which_it_is_taken(office: Office) -> None:
     ends = office.house.clock.now() + timedelta(minutes=20)
     duty = office.make_group("duty", office.dave, ends=ends)

@@ -154,6 +154,11 @@ def _still_counts(reader: RightsReads, pending: Pending, vote: Vote, now: dateti
     since = pending.since(vote.stage, now)
     if entitled(reader, vote.principal_id, pending.stages[vote.stage], since, now) is not None:
         return True
+    return _has_run_out(reader, vote, now)
+
+
+def _has_run_out(reader: RightsReads, vote: Vote, now: datetime) -> bool:
+    """Did the membership on which it rests end by itself, and may the person still sign in?"""
     user = reader.user(vote.principal_id)
     is_over = vote.rests_until is not None and vote.rests_until <= now
     return is_over and user is not None and user.is_enabled
@@ -338,7 +343,8 @@ def void_lost(tx: VoidWrites, principal_ids: Iterable[str] | None, now: datetime
             since = pending.since(vote.stage, now)
             given = entitled(tx, vote.principal_id, pending.stages[vote.stage], since, now)
             if given is None:
-                tx.void_votes(pending.request_id, vote.principal_id)
+                if not _has_run_out(tx, vote, now):
+                    tx.void_votes(pending.request_id, vote.principal_id)
             elif given != Entitled(vote.rests_until, vote.provider_id):
                 whose = pending.request_id, vote.principal_id
                 tx.rest_votes(*whose, given.rests_until, given.provider_id)

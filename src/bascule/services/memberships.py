@@ -32,6 +32,7 @@ from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
 from bascule.services.access_rules import check_may_regroup, follow_group
 from bascule.services.act import Act, new_id
+from bascule.services.approvers import void_lost
 from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
@@ -180,6 +181,7 @@ def add_member(
     fact = MemberAddedUntil(*whom, format_utc(ends_at)) if ends_at else MemberAdded(*whom)
     act.record(tx, fact, identity_id(tx, KIND, group.id))
     follow_group(tx, act, group, grew=True)
+    void_lost(tx, [member_id], act.now)  # what they approved as a member before rests on this now
     return Member(membership, name), True
 
 
