@@ -374,6 +374,23 @@ def test_a_further_file_may_be_named_from_where_one_is(
     assert kept.read_text() == "more"
 
 
+def test_what_this_account_may_not_read_is_said(
+    data: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's account may not read the options file that the package brings."""
+    options = tmp_path / "options"
+    options.write_text("")
+    monkeypatch.setattr(making, "CONFIGURATION_FILES", (options,))
+    monkeypatch.setattr(making, "_may_read", lambda path: path != options)
+    done = _run("backup", tmp_path / "b", "--data", data)
+    assert f"{options} is not in it" in done.stderr
+    told = json.loads(_run("backup", tmp_path / "c", "--data", data, "-o", "json").stdout)
+    assert told["leftOut"] == [str(options)]
+    refused = _refusal(_run("backup", tmp_path / "d", "--data", data, "--include", options))
+    assert "may not be read" in refused.message
+    assert not (tmp_path / "d").exists()
+
+
 def test_what_a_killed_backup_left_is_in_nobodys_way(data: Path, key: Path, tmp_path: Path) -> None:
     (data / "bascule.db.backup").write_bytes(b"half of a copy")
     assert _run("backup", tmp_path / "b", "--data", data).exit_code == 0

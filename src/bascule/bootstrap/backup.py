@@ -65,6 +65,7 @@ class Made:
     sha256: str
     manifest: Manifest
     sealed_to: str  # fingerprint of the recovery key; empty: plain
+    left_out: Sequence[Path]  # of the configuration: this account may not read it
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -72,6 +73,7 @@ class Made:
             "bytes": self.bytes,
             "sha256": self.sha256,
             "sealedTo": self.sealed_to or None,
+            "leftOut": [str(each) for each in self.left_out],
             **self.manifest.as_json(),
         }
 
@@ -127,7 +129,9 @@ def back_up(
                     raise _not_written(file)
             progress.end()
         whole = part_of(file)
-    done = Made(file, whole.bytes, whole.sha256, manifest, "" if key is None else key.fingerprint)
+    sealed_to = "" if key is None else key.fingerprint
+    left_out = [each for each in CONFIGURATION_FILES if each.is_file() and not _may_read(each)]
+    done = Made(file, whole.bytes, whole.sha256, manifest, sealed_to, left_out)
     _put_on_record(record, done)
     return done
 
@@ -196,15 +200,20 @@ def _sources(data: Path, copy: Path, configuration: Sequence[Path]) -> dict[str,
             found[f"{KEYS}/{each.name}"] = each
     for each in (*CONFIGURATION_FILES, *configuration):
         path = each.parent.resolve() / each.name  # no name of a part has ".."
-        if each in configuration and not path.is_file():
+        if each in configuration and not (path.is_file() and _may_read(path)):
+            what = "may not be read by this account" if path.is_file() else "is not a file"
             raise ConfigurationError(
-                f"{path} is not a file. No backup was made.",
+                f"{path} {what}. No backup was made.",
                 advice="Give files of the configuration with --include.",
             )
-        if path.is_file() and os.access(path, os.R_OK):
+        if path.is_file() and _may_read(path):
             found[f"{CONFIGURATION}{path}"] = path
     found[DATABASE_PART] = copy
     return found
+
+
+def _may_read(path: Path) -> bool:
+    return os.access(path, os.R_OK)
 
 
 @contextmanager

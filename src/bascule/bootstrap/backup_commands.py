@@ -140,6 +140,8 @@ def backup(
     sealed = f"sealed to the recovery key {made.sealed_to}" if made.sealed_to else "not sealed"
     say(f"Made {made.file}: {made.bytes} bytes, {sealed}, read back.")
     say(f"SHA-256: {made.sha256}")
+    for each in made.left_out:
+        note(f"{each} is not in it: only another account may read it. Keep a copy elsewhere.")
     note("Copy it to another host. To bring it back: bascule admin restore FILE --data DIR")
     if not made.sealed_to:
         note("Whoever has this file has every key of the installation.")
