@@ -398,6 +398,57 @@ def test_an_older_server_s_state_changes_nothing_and_is_asked_for_seldom(world: 
     assert world.server.asked == ["app"]
 
 
+def test_a_restored_server_s_state_of_the_same_generation_is_asked_for(world: World) -> None:
+    """What the backup had open was ended, and counted as what was opened since (EDGES A8)."""
+    world.tell("app", lease())
+    world.step()
+    assert world.is_open()
+    restored = {"generation": world.server.states["app"].generation, "installation": 7}
+    world.server.own = replace(world.server.own, generation=2, installation=7)
+    world.server.states["app"] = replace(state("app", 0), **restored)
+    world.loop.on_generation(2)
+    world.step()
+    assert not world.is_open()
+
+
+@pytest.mark.parametrize("has_line", [True, False])
+def test_a_server_that_may_be_an_older_one_is_asked_for_every_machine(
+    world: World, *, has_line: bool
+) -> None:
+    """A copy of its files that was put back tells no other number of the installation."""
+    world.tell("app", lease())
+    world.step()
+    world.server.has_line, world.server.may_poll = has_line, not has_line
+    world.server.states["app"] = state("app", world.server.states["app"].generation)
+    if has_line:
+        world.loop.on_line("digest of an older report", 1)
+    else:
+        world.loop._lost(ServerUnreachable("away"))
+    world.step(LONGEST_RETRY)
+    assert not world.is_open()
+
+
+def test_a_line_on_which_all_was_as_it_had_been_asks_for_no_machine(world: World) -> None:
+    """Else each restart of a server would have all of its gateways ask for everything."""
+    world.quiet()
+    world.step()
+    _, acknowledged, _ = world.server.echoes[-1]
+    world.loop.on_line(acknowledged, world.server.own.generation)
+    world.step()
+    assert world.server.asked == []
+
+
+def test_a_retired_server_is_asked_for_a_machine_that_is_held_with_patience(world: World) -> None:
+    """EDGES H7."""
+    world.server.own = replace(world.server.own, generation=2, installation=2)
+    world.loop.on_generation(2)
+    world.step()
+    world.quiet()
+    for _ in range(5):
+        world.step()
+    assert world.server.asked == []
+
+
 def test_a_machine_that_a_retired_server_adds_ends_no_pass(world: World) -> None:
     """EDGES H7: nothing of it is held, and the report says why."""
     world.server.own = replace(world.server.own, generation=2, installation=2)

@@ -15,7 +15,7 @@ from bascule.agent import http_link
 from bascule.agent.answers import DEEPEST, LARGEST_ANSWER, MOST_VALUES, read_object
 from bascule.agent.enrolment import EnrolmentToken, enrol, load_identity, trust_of
 from bascule.agent.http_link import HttpLink
-from bascule.agent.link import KeyRefused
+from bascule.agent.link import KeyRefused, NotGuarded
 from bascule.clocks import SystemClock
 from bascule.errors import AuthenticationFailed, ServerUnreachable
 from bascule.protocol.report import Report
@@ -55,6 +55,27 @@ def tell(link: HttpLink) -> object:
 def test_an_honest_server_is_heard(link: HttpLink) -> None:
     assert ask(link)
     assert tell(link) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda link: link.fetch_behind("app"),
+        lambda link: link.report_behind("app", REPORT),
+    ],
+)
+def test_a_machine_that_was_unbound_since_it_was_named_is_named_no_more(
+    hostile: HostileServer, link: HttpLink, call: Callable[[HttpLink], object]
+) -> None:
+    """What it holds open ends in the next pass, not only after the next poll."""
+    hostile.evils["state"] = says({**state(1), "guards": {"app": 3, "sql": 5}})
+    ask(link)
+    assert link.named() == {"app": 3, "sql": 5}
+    unbound = says({"error": {"code": "NotBound", "message": "No."}}, 403)
+    hostile.evils |= {"state": unbound, "report": unbound}
+    with pytest.raises(NotGuarded):
+        call(link)
+    assert link.named() == {"sql": 5}
 
 
 TOKEN = {"access_token": "a", "expires_in": 3600}

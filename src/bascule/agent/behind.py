@@ -63,9 +63,12 @@ class StatesBehind:
         self._clock = clock
         # By machine: the generation that was asked for last, and when to ask again if it stays so.
         self._next: dict[str, tuple[int, float]] = {}
+        self._installation = 0  # whose generations those are
 
     def forget_asked(self) -> None:
-        """The server may be another, or have us again: compare all anew."""
+        """The server may be another, an older one, or have us again: the same generation may be of
+        another state there, so ask for all anew.
+        """
         self._next.clear()
 
     def keep_named(self) -> None:
@@ -81,6 +84,10 @@ class StatesBehind:
         """Hold what is newer at the server; True when more is left to be asked for. Raises
         ServerUnreachable and KeyRefused.
         """
+        installation = self._reconciler.held.installation
+        if installation != self._installation:  # its record was restored or moved
+            self._installation = installation
+            self.forget_asked()
         named = self._link.named() or {}
         due = [uid for uid, number in named.items() if self._is_due(uid, number)]
         for uid in due[:MOST_ASKED]:
@@ -90,7 +97,9 @@ class StatesBehind:
 
     def _is_due(self, uid: str, generation: int) -> bool:
         now, asked = self._clock.boottime(), self._next.get(uid)
-        if asked is not None and asked[0] == generation:
+        if asked is None:
+            return True
+        if asked[0] == generation:
             return now >= asked[1]
         known = self._reconciler.held.behind.get(uid)
         if known is None or known.held.generation != generation or known.held.is_refused:
@@ -120,8 +129,9 @@ class StatesBehind:
         if self._reconciler.take_behind(uid, state, asked_at):
             return ASK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
         known = self._reconciler.held.behind.get(uid)  # none: nothing of a retired server is held
-        is_older = known is None or state.generation < known.held.generation
-        return LONGEST_RETRY if is_older else TOO_LATE_RETRY
+        is_newer = known is not None and state.generation >= known.held.generation
+        is_late = is_newer and self._reconciler.retired.is_current
+        return TOO_LATE_RETRY if is_late else LONGEST_RETRY
 
 
 class ReportsBehind:

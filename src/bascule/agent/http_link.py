@@ -114,11 +114,22 @@ class HttpLink:
 
     def fetch_behind(self, uid: str) -> DesiredState:
         path = f"{self._base}/state?machine={quote(uid, safe='')}&knows={KNOWS}"
-        return state_of(uid, read_state(self._call("GET", path)).desired)
+        return state_of(uid, read_state(self._call_of(uid, "GET", path)).desired)
 
     def report_behind(self, uid: str, report: Report) -> None:
         path = f"{self._base}/report?machine={quote(uid, safe='')}"
-        _generation(self._call("POST", path, encode(report)))
+        _generation(self._call_of(uid, "POST", path, encode(report)))
+
+    def _call_of(
+        self, uid: str, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """Of a machine behind. One that was unbound since it was named is named no more."""
+        try:
+            return self._call(method, path, body)
+        except NotGuarded:
+            if self._named is not None:
+                self._named = {each: at for each, at in self._named.items() if each != uid}
+            raise
 
     def close(self) -> None:
         self._calls.close()

@@ -299,6 +299,7 @@ class AgentLoop:
         is_taken = bool(acknowledged) and acknowledged == self._reports.acknowledged
         if not is_taken:
             self._forget_known()
+            self._behind.forget_asked()
             self._reconciler.retired.forget()
         if not is_taken or generation != held.generation or held.is_refused:
             self._is_announced.set()
@@ -421,6 +422,7 @@ class AgentLoop:
             self._is_connected = True
             if not self._link.has_line:  # nobody said what the server has taken
                 self._forget_known()
+                self._behind.forget_asked()
 
     def _forget_known(self) -> None:
         """Report all of it next time: the server may be another, or an older one."""
