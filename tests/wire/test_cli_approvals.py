@@ -255,6 +255,19 @@ def test_rules_are_set_listed_and_removed(cli: Cli, people: dict[str, str]) -> N
     assert "has no rule" in cli.done(*rule, "remove", "never-at-night", "--yes").out
 
 
+def test_whom_an_escalation_asks_is_shown_too(cli: Cli, people: dict[str, str]) -> None:
+    """They may approve: a rule whose words leave them out says less than it lets happen."""
+    escalate = "--escalate-after", "15m", "--escalate-to", "user:ben@example.com"
+    approver = "--effect", "approve", "--approver", "user:anna@example.com"
+    cli.done("policy", "rule", "set", "two-eyes", *approver, *escalate)
+    words = "1 of user anna@example.com (after 15m also user ben@example.com)"
+    assert words in cli.done("policy", "rule", "show", "two-eyes").out
+    assert words in cli.done("policy", "rule", "list").out
+    cli.done("role", "assign", "Contributor", "ben@example.com")
+    tried = cli("policy", "test", "web-1", "--as", "ben@example.com")
+    assert "also user" in tried.out
+
+
 def test_what_somebody_would_get(cli: Cli, people: dict[str, str]) -> None:
     wanted = "policy", "test", "web-1", "--as", "ben@example.com"
     assert cli(*wanted).code == 4, "ben has no right there at all"

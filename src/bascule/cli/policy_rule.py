@@ -383,6 +383,7 @@ def names_of(connection: Connection, rules: Iterable[AccessRule]) -> dict[str, s
     wanted: dict[str, set[str]] = {"users": set(), "groups": set()}
     for rule in rules:
         approvers = [stage.get("approvers") or {} for stage in rule.stages]
+        approvers += [stage.get("escalateTo") or {} for stage in rule.stages]
         for holder in [rule.conditions, *approvers]:
             for kind, ids in wanted.items():
                 ids.update(str(each) for each in holder.get(kind) or ())

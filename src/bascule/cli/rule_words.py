@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -55,6 +56,7 @@ def stages_words(stages: Sequence[Mapping[str, Any]], names: Names = MappingProx
     return ", then ".join(
         f"{stage.get('needed', 1)} of {_approvers_words(stage.get('approvers') or {}, names)}"
         + _factor_words(stage)
+        + _escalation_words(stage, names)
         for stage in stages
     )
 
@@ -62,6 +64,16 @@ def stages_words(stages: Sequence[Mapping[str, Any]], names: Names = MappingProx
 def _factor_words(stage: Mapping[str, Any]) -> str:
     within = stage.get("secondFactorWithin")
     return f" (second factor within {_span(within)})" if within else ""
+
+
+def _escalation_words(stage: Mapping[str, Any], names: Names) -> str:
+    """Who is asked as well if nobody answers."""
+    others = stage.get("escalateTo")
+    if not others:
+        return ""
+    minutes = stage.get("escalateAfterMinutes")
+    after = "later" if minutes is None else f"after {show_span(timedelta(minutes=minutes))}"
+    return f" ({after} also {_approvers_words(others, names)})"
 
 
 def _approvers_words(approvers: Mapping[str, Any], names: Names) -> str:

@@ -139,9 +139,15 @@ def _conditions(words: Words, rule: Rule, names: Names) -> Iterable[str]:
         )
         yield words(text, times=window_words(words, want.times))
     if want.at_most is not None:
-        yield words("it is for {span} at most", span=words_of(want.at_most))
+        yield words(
+            "it is for {span} at most (with what they had there just before)",
+            span=words_of(want.at_most),
+        )
     if want.longer_than is not None:
-        yield words("it is for longer than {span}", span=words_of(want.longer_than))
+        yield words(
+            "it is for longer than {span} (with what they had there just before)",
+            span=words_of(want.longer_than),
+        )
     if want.ticket_confirmed is not None:
         text = (
             msgid("the ticket of the request is confirmed")
