@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from bascule.api.hello import peek_hello
 from bascule.api.own_certificate import take_own
@@ -59,6 +59,7 @@ def issue(
     ends: datetime = NOW + 90 * DAY,
     is_ca: bool = False,
     use: x509.ObjectIdentifier | None = None,
+    odd: x509.ObjectIdentifier | None = None,
 ) -> x509.Certificate:
     called = [
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one)]) for one in (subject, issuer)
@@ -79,6 +80,8 @@ def issue(
         )
     if use is not None:
         made = made.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+    if odd is not None:
+        made = made.add_extension(x509.UnrecognizedExtension(odd, b"damaged"), critical=False)
     return made.sign(issuer_key, hashes.SHA256())
 
 
@@ -149,6 +152,14 @@ def _leaf(**how: Any) -> Callable[[Files], None]:
     return put
 
 
+def _unknown_curve(files: Files) -> None:
+    """Of which the certificate says that its key is."""
+    der = bytearray(files.good().public_bytes(serialization.Encoding.DER))
+    p256 = bytes.fromhex("06082a8648ce3d030107")
+    der[der.index(p256) + len(p256) - 1] = 0x7F
+    files.certificate.write_text(ssl.DER_cert_to_PEM_cert(bytes(der)))
+
+
 def _then(change: Callable[[Files], object]) -> Callable[[Files], None]:
     def put(files: Files) -> None:
         files.good()
@@ -168,6 +179,9 @@ def _then(change: Callable[[Files], object]) -> Callable[[Files], None]:
         (_leaf(names=("other.example",)), "is for other.example; the server is called"),
         (_leaf(names=()), "is for no name at all"),
         (_leaf(use=ExtendedKeyUsageOID.CLIENT_AUTH), "is not for servers"),
+        (_leaf(odd=ExtensionOID.NAME_CONSTRAINTS), "cannot be read"),
+        (_leaf(odd=ExtensionOID.EXTENDED_KEY_USAGE), "cannot be read"),
+        (_unknown_curve, "cannot be read"),
         (_then(lambda files: files.key.chmod(0o604)), "by other accounts"),
         (_then(lambda files: files.key.chmod(0o660)), "by other accounts"),
         (_then(lambda files: files.key.unlink()), "cannot be read: No such file"),

@@ -92,6 +92,9 @@ class OwnCertificate:
         except ConfigurationError as error:
             self.problem = error.message
             raise
+        except Exception as error:  # an extension or a key that the library cannot read
+            self.problem = f"The certificate in {self._certificate} cannot be read: {error}."
+            raise ConfigurationError(self.problem, advice="Have another one issued.") from error
         self.context, self.taken, self.problem = context, taken, ""
         return taken
 
