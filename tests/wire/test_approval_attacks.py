@@ -116,6 +116,23 @@ def test_an_odd_up_to_is_refused(office: Office, up_to: str) -> None:
 # -- nobody's yes stands for that of another -------------------------------------------------------
 
 
+def test_an_own_yes_does_not_shorten_into_a_policy_that_takes_none(office: Office) -> None:
+    """EDGES J5: of the shorter time another policy asks for the same people, without selfApproval."""
+    both = stage(users(office.alice, office.bob))
+    longer = {"name": "long", "effect": "allow", "conditions": {"longerThan": "PT30M"}}
+    office.put(both, rules=[longer])
+    ask = {"name": "ask", "effect": "approve", "conditions": {}, "stages": [both]}
+    office.put(rules=[ask], selfApproval=True, name="other")
+    request = office.waiting()
+    assert office.approve(request, office.alice, duration="PT10M").status_code == 200
+    assert office.grants(request) == []
+    assert office.state(request) == "denied"
+    assert office.see(request)["reasons"][0]["code"] == "ShorterNeedsOthers"
+    other = office.waiting(why="the neighbour")
+    assert office.approve(other, office.bob, duration="PT10M").status_code == 200
+    assert office.state(other) == "opening"
+
+
 def test_a_shortened_time_needs_whom_it_concerns(office: Office) -> None:
     """As asked for it needs nobody any more; as Bob shortened it, Carol, who said nothing yet."""
     stages = [stage(users(office.bob)), stage(users(office.carol))]

@@ -244,7 +244,9 @@ def _open(
         return _not_allowed(tx, act, request, pending, decision.reasons)
     if isinstance(decision, NeedsApproval) and _shortens(counted):
         passed = met(pending.stages, counted)
-        if not all(covers(passed, each) for each in decision.stages):
+        is_own = any(each.is_own for each in counted)
+        is_own_enough = not is_own or may_approve_own(judged.approval, decision.stages)
+        if not (is_own_enough and all(covers(passed, each) for each in decision.stages)):
             shorter = sentence(
                 "The shortened request needs the approval of other people. Request access for the "
                 "shorter time."
