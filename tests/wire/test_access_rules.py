@@ -16,7 +16,8 @@ from bascule.domain.rules import MOST_RULES
 from bascule.interfaces.store import Transaction
 from bascule.services import external_sign_in, identities
 from bascule.services.act import Act
-from bascule.services.external_sign_in import Returned, Visit
+from bascule.services.external_sign_in import Returned
+from bascule.services.sign_in import Visit
 from tests.wire.approval_world import SOURCE, Human, Office, code_of, stage, users
 from tests.wire.house import JIT, House
 from tests.wire.people import give, make_role
