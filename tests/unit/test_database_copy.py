@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -280,6 +282,20 @@ def test_it_is_not_copied_while_a_server_was_seen_that_has_no_connection_now(
     assert _copy(data, "sqlite").exit_code == 0
     listed = CliRunner().invoke(admin, ["replicas", "--data", str(data)])
     assert (listed.exit_code, listed.stdout) == (0, "")
+
+
+@has_postgresql
+def test_no_log_of_the_old_file_is_taken_for_that_of_the_new(data: Path, address: str) -> None:
+    """Somebody has the retired file open, and a log is beside it."""
+    assert _copy(data, address).exit_code == 0
+    with contextlib.closing(sqlite3.connect(data / "bascule.db", isolation_level=None)) as other:
+        other.execute("UPDATE machines SET location = 'changed in the retired file'")
+        assert (data / "bascule.db-wal").stat().st_size
+        assert "has the database" in _refusal(_copy(data, "sqlite")).message
+    assert Record(data).kind == "PostgreSQL"
+    assert _copy(data, "sqlite").exit_code == 0
+    assert _checked(data)["isSound"]
+    assert not list(data.glob("*-wal"))
 
 
 @has_postgresql

@@ -197,12 +197,16 @@ def _empty(target: Record, made: Installation) -> Iterator[Connection]:
 @contextmanager
 def _new_file(path: Path, made: Installation) -> Iterator[Connection]:
     """As ``_empty``. A retired database that is there gets another name."""
-    from bascule.store.long_work import filling
+    from bascule.store.long_work import end_log, filling
 
-    old = _kept_name(path, made)
+    old, is_there = _kept_name(path, made), path.exists()
+    if is_there:
+        end_log(path)
     copying = path.with_name(COPYING)
     with filling(copying) as connection:
         yield connection
+    if is_there:  # somebody may have opened it meanwhile
+        end_log(path)
     if old is not None:
         path.rename(old)
     copying.rename(path)

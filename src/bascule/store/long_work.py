@@ -82,6 +82,22 @@ def filling(path: Path) -> Iterator[Connection]:
         os.close(descriptor)
 
 
+def end_log(path: Path) -> None:
+    """Have this file of SQLite be all of its database: a log beside it would be taken for that of the file
+    that gets its name. Raises ConfigurationError while another program has it open.
+    """
+    connection = connect(path)
+    try:
+        driver_of(connection).execute("PRAGMA journal_mode = DELETE")
+    except engine_of(connection).failures as error:
+        raise ConfigurationError(
+            f"Another program has the database {path} open. Nothing was changed.",
+            advice="End that program, such as a shell of sqlite3, and run the command again.",
+        ) from error
+    finally:
+        connection.close()
+
+
 def commit(connection: Connection) -> None:
     engine = engine_of(connection)
     try:
