@@ -194,6 +194,19 @@ def test_silence_counts_from_when_the_server_listens(world: Watched) -> None:
     assert found == [(False, False), (False, False), (True, True)]
 
 
+def test_after_the_database_was_away_others_store_what_they_heard_first(
+    world: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every agent that is connected to another server would be noted as silent."""
+    monkeypatch.setattr(watching, "SILENCE_BOUND", timedelta())  # as if we ran for long already
+    world.watched(rounds=3, each=1.0)
+    world.clock.pass_time(60)
+    world.watched(rounds=5, each=1.0)
+    assert "AgentWentSilent" not in world.kinds()
+    world.watched(rounds=15, each=1.0)
+    assert "AgentWentSilent" in world.kinds()
+
+
 def test_contacts_are_stored_a_few_at_a_time_behind_what_people_wait_for(
     world: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

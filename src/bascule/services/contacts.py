@@ -24,6 +24,7 @@ class Contacts:
         self._heard: dict[tuple[str, str], Contact] = {}
         self._is_counting = False
         self._stored_at: float | None = None  # by the clock since boot
+        self._gap_ended_at: float | None = None
         self.gaps = 0  # how often nothing could be stored for longer than SILENCE_BOUND
 
     @property
@@ -55,7 +56,14 @@ class Contacts:
         """All that was kept by then was stored."""
         if self._stored_at is not None and at - self._stored_at > SILENCE_BOUND.total_seconds():
             self.gaps += 1
+            self._gap_ended_at = at
         self._stored_at = at
+
+    def had_gap_since(self, at: float) -> bool:
+        """Could nothing be stored for longer than SILENCE_BOUND until then, or later? What other servers
+        on the database heard may not be stored yet.
+        """
+        return self._gap_ended_at is not None and self._gap_ended_at >= at
 
     def give_back(self, contacts: Iterable[Contact]) -> None:
         """Keep again what could not be stored."""

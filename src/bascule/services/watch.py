@@ -43,6 +43,7 @@ SHORTEST_WAIT = timedelta(milliseconds=5)
 OTHERS_WAIT = timedelta(milliseconds=200)  # while another server does what is due
 SILENCE_ROUND = timedelta(seconds=5)
 CONTACTS_ROUND = timedelta(seconds=3)
+OTHERS_STORE = 10.0  # seconds after the database was away, in which others store what they heard
 RECENT_ROUND = timedelta(minutes=1)
 FORMS_ROUND = timedelta(minutes=1)
 OWNERS_ROUND = timedelta(days=1)
@@ -69,6 +70,8 @@ async def watch(services: Services) -> None:
         nonlocal noted
         services.contacts.begin_counting()
         await services.store_contacts()  # who was heard since is not silent
+        if services.contacts.had_gap_since(services.clock.boottime() - OTHERS_STORE):
+            return
         noted = await services.on_duty(SWEEPING, lambda tx, act: note_silence(tx, act, noted), None)
 
     began = services.clock.boottime()
