@@ -126,6 +126,25 @@ def test_it_is_measured_again(ahead: SqlStore, monkeypatch: pytest.MonkeyPatch) 
     assert clock.now() - _true() < NEAR
 
 
+def test_it_is_measured_again_after_tables_were_not_there(
+    ahead: SqlStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as while somebody restores them: that is no failure of the database."""
+    monkeypatch.setattr(shared_clock, "MEASURE_SECONDS", 0.01)
+    services, cluster = _services(ahead), postgresql.cluster()
+
+    async def run() -> None:
+        following = asyncio.create_task(shared_clock.follow_clock(services))
+        cluster.do("ALTER TABLE alembic_version RENAME TO away", name)
+        await asyncio.sleep(0.3)
+        cluster.do("ALTER TABLE away RENAME TO alembic_version", name)
+        assert not following.done()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_a_server_goes_by_the_databases_clock(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

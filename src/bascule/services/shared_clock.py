@@ -39,6 +39,8 @@ async def follow_clock(services: Services) -> None:
             await services.store.measure_clock()
         except BasculeError as error:
             log.warning("the database's clock was not read", why=error.message)
+        except Exception:  # such as tables that a restore takes away: nobody would start this anew
+            log.exception("the database's clock was not read")
         words = apart_words(services)
         if words and not was_apart:
             log.warning(
