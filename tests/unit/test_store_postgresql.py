@@ -29,6 +29,7 @@ from bascule.services.hub import Hub
 from bascule.services.tokens import rotate_signing_key
 from bascule.store import postgresql as ours
 from bascule.store import writer
+from bascule.store.migrations import BASELINE, REVISION
 from bascule.store.postgresql import Place, place_of
 from bascule.store.postgresql_open import open_postgresql
 from bascule.store.rows import Rows
@@ -409,15 +410,34 @@ def test_a_revision_that_is_not_ours_is_refused(
     name: str, place: Place, revision: str, said: str
 ) -> None:
     cluster = postgresql.cluster()
-    change = f"UPDATE alembic_version SET version_num = '{revision}', oldest_program = '{revision}'"  # noqa: S608  # reason: a word of the table above
-    cluster.do(change, name)
+    _mark(name, revision)
     with pytest.raises(ConfigurationError, match=said):
         open_postgresql(place)
     with pytest.raises(ConfigurationError):
         open_postgresql(place, is_server=False)
     assert cluster.do("SELECT version_num FROM alembic_version", name) == [(revision,)]
-    cluster.do("UPDATE alembic_version SET version_num = '0100', oldest_program = '0100'", name)
+    _mark(name, REVISION)
     close(open_postgresql(place))
+
+
+def _mark(name: str, revision: str) -> None:
+    change = f"UPDATE alembic_version SET version_num = '{revision}', oldest_program = '{revision}'"  # noqa: S608  # reason: one of ours
+    postgresql.cluster().do(change, name)
+
+
+def test_a_database_of_the_baseline_gets_what_is_new(name: str, place: Place) -> None:
+    cluster = postgresql.cluster()
+    columns = (
+        "SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns"
+        " WHERE table_name = 'external_identities' ORDER BY column_name"
+    )
+    made = cluster.do(columns, name)
+    cluster.do("ALTER TABLE external_identities DROP COLUMN named_groups", name)
+    _mark(name, BASELINE)
+    close(open_postgresql(place))
+    assert cluster.do(columns, name) == made
+    marks = "SELECT version_num, oldest_program FROM alembic_version"
+    assert cluster.do(marks, name) == [(REVISION, BASELINE)], "programs of the baseline may go on"
 
 
 def test_of_two_that_begin_with_an_empty_database_one_makes_it() -> None:

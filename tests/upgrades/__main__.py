@@ -1,6 +1,6 @@
 """``python -m tests.upgrades``: make the sample of this program's revision.
 
-To be called when a revision is released, and by whoever changes a table before the first release.
+To be called by whoever adds a revision.
 """
 
 from __future__ import annotations

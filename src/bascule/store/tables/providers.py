@@ -50,8 +50,8 @@ external_identities = Table(
     Column("email", String, nullable=False),
     Column("vouched_at", Instant),
     Column("sealed_refresh", Text, nullable=False),
-    Column("named_groups", Json, nullable=False),
     Column("asked_until", Instant),  # a server asks the provider anew until then
+    Column("named_groups", Json, nullable=False, server_default="[]"),
     Index(None, "provider_id", "subject"),
     Index(None, "user_id"),
 )
