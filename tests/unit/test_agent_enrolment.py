@@ -180,6 +180,32 @@ def test_an_enrolment_cut_short_goes_on_with_the_same_key(site: Site, state: Pat
     assert sorted(path.name for path in state.iterdir()) == ["identity.json"]
 
 
+@pytest.mark.parametrize(
+    ("damaged", "why"),
+    [
+        ("null", "cannot be read"),
+        ("[]", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"tenantId": "t"}', "cannot be read"),
+        (
+            '{"tenantId": "t", "server": "s", "machineUid": "m", "privateKey": null}',
+            "cannot be read",
+        ),
+        (
+            '{"tenantId": "t", "server": "s", "machineUid": "m", "privateKey": "", "ca": "none"}',
+            "CA certificate that cannot be read",
+        ),
+    ],
+)
+def test_a_damaged_identity_is_said(state: Path, damaged: str, why: str) -> None:
+    state.mkdir(exist_ok=True)
+    (state / "identity.json").write_text(damaged)
+    with pytest.raises(ConfigurationError, match=why) as caught:
+        _ = load_identity(state), trust_of(state)
+    assert "identity.json" in caught.value.message
+    assert "--replace" in caught.value.advice
+
+
 def test_an_identity_without_its_ca_trusts_nobody(site: Site, state: Path) -> None:
     enrol(state, site.url, token(site, "first"), CLOCK)
     data = json.loads((state / "identity.json").read_text())

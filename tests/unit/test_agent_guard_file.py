@@ -145,6 +145,7 @@ def test_an_absent_key_bounds_nothing_and_an_empty_list_admits_nothing(tmp_path:
         "max_duration = 7200\n",
         'release = "no"\n',
         "\xff",
+        f"ports = {'[' * 10_000}",
     ],
 )
 def test_what_is_not_right_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:

@@ -209,3 +209,16 @@ def test_none_is_forgotten_because_the_server_was_long_away(tmp_path: Path) -> N
     assert list(told) == made[:MOST_TOLD]
     local.forget(told)
     assert list(local.pending()) == made[MOST_TOLD:]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '[{"port": "22/tcp", "sources": [], "seconds": 1e999}]', "[5]", "{"]
+)
+def test_what_waited_and_cannot_be_read_stops_no_agent_and_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert LocalOpenings(tmp_path).pending() == ()
+    assert not capsys.readouterr().out
+    (tmp_path / "local-openings.json").write_text(text)
+    assert LocalOpenings(tmp_path).pending() == ()
+    assert "cannot be read" in capsys.readouterr().out

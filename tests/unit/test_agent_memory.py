@@ -155,6 +155,19 @@ def test_with_neither_readable_the_management_ports_are_shut(tmp_path: Path, clo
     assert file.notes
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": ' * 100_000, '{"checksum": "", "body": null}', "[]", "null", ""]
+)
+def test_whatever_a_file_contains_it_is_a_damaged_file(
+    tmp_path: Path, clock: Clock, text: str
+) -> None:
+    """An agent that stopped at it would close nothing after a boot."""
+    (tmp_path / NEWEST).write_text(text)
+    assert memory(tmp_path, clock).load() == Held(closed=FALLBACK)
+    memory(tmp_path, clock).save(HELD)
+    assert memory(tmp_path, clock).load() == HELD
+
+
 def test_a_damaged_file_never_becomes_the_previous_one(tmp_path: Path, clock: Clock) -> None:
     """Saving over a damaged newest keeps the good older generation."""
     file = memory(tmp_path, clock)

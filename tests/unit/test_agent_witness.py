@@ -279,3 +279,23 @@ def test_a_hash_without_end_is_none_that_can_be_kept() -> None:
     witness = Witness()
     take(witness, {"position": 5, "hash": "f" * 1_000_000}, NOW)
     assert witness.head.position == 0
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{", "null"])
+def test_what_was_seen_and_cannot_be_read_stops_no_agent_and_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    Witness(tmp_path)
+    assert not capsys.readouterr().out
+    (tmp_path / "witness.json").write_text(text)
+    assert Witness(tmp_path).head.position == 0
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_a_restore_with_a_number_that_is_none_is_not_read(tmp_path: Path) -> None:
+    head = {"position": 1, "hash": "0" * 64}
+    restored = f'[{{"number": 1e999, "at": "2030-01-01T00:00:00Z", "before": {json.dumps(head)}}}]'
+    (tmp_path / "witness.json").write_text(
+        f'{{"head": {json.dumps(head)}, "restored": {restored}}}'
+    )
+    assert Witness(tmp_path).head.position == 1

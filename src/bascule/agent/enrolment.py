@@ -45,6 +45,8 @@ from bascule.protocol.signed import Kind, Pinned, enrolment_text, public_of, tok
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
 DRAFT_FILE = "enrolment.json"  # an identity that no server has accepted yet
+# How a file that is gone or damaged shows.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +84,36 @@ def load_identity(state: Path) -> Identity | None:
         return _resume(data)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigurationError(
-            f"{state / IDENTITY_FILE} cannot be read: {error}.",
-            advice="Enrol this host again with a new token: bascule machine enrol NAME --replace.",
-        ) from error
+    except _UNREADABLE as error:
+        raise _unusable(state, f"cannot be read: {error}") from error
 
 
 def trust_of(state: Path) -> ssl.SSLContext:
     """TLS that trusts the pinned CA and, unless the agent comes through a proxy, nobody else; raises
     ConfigurationError without it.
     """
-    data = _read(state / IDENTITY_FILE)
-    is_through = data.get("isThrough") is True
-    return _trust(pinned_ca(state), data.get("proxyCa", ""), is_through=is_through)
+    data, ca = _read(state / IDENTITY_FILE), pinned_ca(state)
+    try:
+        return _trust(ca, data.get("proxyCa", ""), is_through=data.get("isThrough") is True)
+    except ssl.SSLError as error:
+        raise _unusable(
+            state, f"contains a CA certificate that cannot be read: {error.reason}"
+        ) from error
 
 
 def pinned_ca(state: Path) -> str:
     """The CA, as PEM, of the server that this host is enrolled with; raises ConfigurationError without it."""
     ca = _read(state / IDENTITY_FILE).get("ca")
     if not ca:
-        raise ConfigurationError(
-            f"{state / IDENTITY_FILE} contains no CA certificate to trust.",
-            advice="Enrol this host again with a new token: bascule machine enrol NAME --replace.",
-        )
+        raise _unusable(state, "contains no CA certificate to trust")
     return str(ca)
+
+
+def _unusable(state: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{state / IDENTITY_FILE} {why}.",
+        advice="Enrol this host again with a new token: bascule machine enrol NAME --replace.",
+    )
 
 
 def _trust(ca: str, proxy_ca: str, *, is_through: bool) -> ssl.SSLContext:
@@ -256,7 +263,7 @@ def _read(path: Path) -> dict[str, Any]:
     """A draft or an identity; empty when there is none that can be read."""
     try:
         return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+    except _UNREADABLE:
         return {}
 
 

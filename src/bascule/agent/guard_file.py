@@ -58,7 +58,7 @@ def load_guard(path: Path) -> Guard:
                 f"The guard file {path} cannot be read: it is a dangling link."
             ) from error
         return Guard()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last: tomllib's, of deep nesting
         raise ConfigurationError(f"The guard file {path} cannot be read: {error}.") from error
     try:
         return _parse(data)

@@ -6,7 +6,6 @@ a week takes an opening off the record. What is not here: the opening itself (``
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import uuid
@@ -81,7 +80,7 @@ class LocalOpenings:
             self._write()
 
     def _read(self) -> list[Recorded]:
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        try:
             return [
                 Recorded(
                     LocalOpening(
@@ -95,7 +94,11 @@ class LocalOpenings:
                 )
                 for each in json.loads(self._path.read_text())
             ]
-        return []
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            log.error("local openings that wait to be reported cannot be read", why=str(error))
+            return []
 
     def _write(self) -> None:
         try:

@@ -120,9 +120,9 @@ class HeldFile:
         return any((self._directory / name).exists() for name in (NEWEST, PREVIOUS))
 
     def _read(self, path: Path) -> Mapping[str, Any] | None:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             outer = json.loads(path.read_text())
-            if outer["checksum"] == _checksum(outer["body"]):
+            if outer["checksum"] == _checksum(str(outer["body"])):
                 body: Mapping[str, Any] = json.loads(outer["body"])
                 _held(body["held"])
                 return body

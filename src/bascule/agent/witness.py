@@ -276,7 +276,7 @@ class Witness:
     def _load(self) -> None:
         if self._path is None:
             return
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        try:
             data = json.loads(self._path.read_text())
             seen_at = data.get("tenantId", self._tenant_id)  # not there: of before it was kept
             if self._tenant_id and seen_at != self._tenant_id:
@@ -291,6 +291,10 @@ class Witness:
             self.recovery_key = str(data.get("recoveryKey") or "")
             self.restored = tuple(_read_restored(data.get("restored")))
             self._saved = self._state()
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            log.error("what was seen of the record cannot be read", file=FILE, why=str(error))
 
 
 def _contradiction(kept: ChainHead, head: ChainHead, again: str | None, begin: int | None) -> str:
@@ -339,7 +343,9 @@ def _read_marks(data: object) -> Iterator[Mark]:
 
 def _read_restored(data: object) -> Iterator[Settled]:
     for each in data if isinstance(data, list) else ():
-        with contextlib.suppress(BasculeError, TypeError, ValueError, AttributeError):
+        with contextlib.suppress(
+            BasculeError, TypeError, ValueError, AttributeError, OverflowError
+        ):
             seen, reason = _read_head(each.get("before")), str(each.get("reason", ""))
             if seen is not None:
                 yield Settled(int(each.get("number")), parse_instant(each.get("at")), reason, seen)
