@@ -31,7 +31,7 @@ def test_a_want_of_descriptors_passes(tmp_path: Path, monkeypatch: pytest.Monkey
     """A25: root's way in must not be gone for good because of a busy minute."""
     monkeypatch.setattr("bascule.agent.control.socket.socket", Crowded)
     path = tmp_path / "agent.sock"
-    control = ControlSocket(path, lambda message: {"heard": message["command"]})
+    control = ControlSocket(path, lambda message, _: {"heard": message["command"]})
     try:
         assert tell_agent(path, {"command": "status"})["heard"] == "status"
         assert Crowded.refusals == 0
@@ -55,7 +55,7 @@ def test_what_cannot_be_read_is_answered_and_the_next_one_heard(
 ) -> None:
     """One undecodable byte must not take root's way in away."""
     path = tmp_path / "agent.sock"
-    control = ControlSocket(path, lambda message: {"heard": message["command"]})
+    control = ControlSocket(path, lambda message, _: {"heard": message["command"]})
     try:
         with call(path, said) as connection:
             assert json.loads(connection.recv(4096))["ok"] is False
@@ -70,7 +70,7 @@ def test_a_command_whose_caller_has_hung_up_is_not_done(tmp_path: Path) -> None:
     done: list[str] = []
     is_busy, may_end = threading.Event(), threading.Event()
 
-    def handle(message: Mapping[str, object]) -> Mapping[str, object]:
+    def handle(message: Mapping[str, object], _: object) -> Mapping[str, object]:
         is_busy.set()
         may_end.wait(10)
         done.append(str(message["command"]))

@@ -157,7 +157,7 @@ def test_status_says_open_of_what_was_read_back_and_why_the_rest_waits(
     loop = living(driver, tmp_path, clock)
 
     def said() -> list[str]:
-        control = ControlSocket(tmp_path / "agent.sock", lambda _: {"status": loop.status()})
+        control = ControlSocket(tmp_path / "agent.sock", lambda *_: {"status": loop.status()})
         try:
             done = CliRunner().invoke(agent, ["status", "--state", str(tmp_path)])
         finally:

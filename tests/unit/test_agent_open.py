@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,8 +59,7 @@ def loop(tmp_path: Path) -> Loop:
 
 @contextmanager
 def listening(loop: Loop, state: Path) -> Iterator[None]:
-    handle: Callable[[Mapping[str, Any]], Mapping[str, Any]] = handler_for(loop, _nothing)
-    control = ControlSocket(state / "agent.sock", handle)
+    control = ControlSocket(state / "agent.sock", handler_for(loop, _nothing))
     try:
         yield
     finally:
@@ -76,6 +78,43 @@ def test_a_busy_agent_is_asked_again(loop: Loop, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.output.count("busy") == 1, "said once"
     assert "closes by itself" in done.output
+
+
+def test_what_is_given_up_before_the_agent_begins_is_not_done_later(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a pass of the agent waits for its server."""
+    asked, has_left, told = threading.Event(), threading.Event(), list[str]()
+
+    def ask(work: Callable[[], Any], seconds: float = 10.0) -> Any:
+        asked.set()
+        assert has_left.wait(seconds)
+        try:
+            return work()
+        except BasculeError as error:
+            told.append(error.message)
+            raise
+
+    monkeypatch.setattr(loop, "ask", ask)
+    order = {"command": "open", "protocol": "TCP", "number": 22, "seconds": 60}
+    with listening(loop, tmp_path), socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(tmp_path / "agent.sock"))
+        caller.sendall(json.dumps({**order, "sources": ["192.0.2.1"]}).encode() + b"\n")
+        assert asked.wait(10)
+        caller.close()
+        has_left.set()
+    assert told == ["The caller has disconnected. Nothing was done."]
+    assert not loop._reconciler.held.leases
+
+
+def test_who_interrupts_it_is_told_that_it_may_have_been_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opening, "open_on_this_host", interrupt)
+    assert "may have been done" in _open(tmp_path, "22").output
 
 
 def test_one_that_stays_busy_is_told_with_what_to_do(

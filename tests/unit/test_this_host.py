@@ -244,7 +244,7 @@ def test_the_place_of_another_agent_that_answers_is_not_taken(
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "web-1")
     control = tmp_path / "agent.sock"
-    other = ControlSocket(control, lambda _: {"status": "the other's"})
+    other = ControlSocket(control, lambda *_: {"status": "the other's"})
 
     def ask() -> None:
         assert tell_agent(control, {"command": "status"})["status"] == "the other's"

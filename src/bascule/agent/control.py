@@ -15,22 +15,25 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import structlog
 
 from bascule.agent.by_root import Order
 from bascule.agent.loop import AgentLoop
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.errors import BasculeError, InvalidInput
+from bascule.errors import BasculeError, InvalidInput, ServerUnreachable
 
 log = structlog.get_logger("bascule.agent")
+
+T = TypeVar("T")
 
 LONGEST_LINE = 4096
 LAST_ANSWER_SECONDS = 2.0
 ACCEPT_RETRY = 0.5  # seconds, when there is no descriptor left
 LONGEST_OPENING = timedelta(days=1)
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+HasGone = Callable[[], bool]  # the caller has disconnected
+Handler = Callable[[Mapping[str, Any], HasGone], Mapping[str, Any]]
 
 
 class Uninstalled(TypedDict):
@@ -87,7 +90,10 @@ def _answer(connection: socket.socket, handle: Handler) -> None:
         if _has_hung_up(connection):
             return  # the caller was told that nobody answers: nothing is done later (EDGES A25)
         try:
-            answer: Mapping[str, Any] = {"ok": True, **handle(json.loads(line))}
+            answer: Mapping[str, Any] = {
+                "ok": True,
+                **handle(json.loads(line), lambda: _has_hung_up(connection)),
+            }
         except BasculeError as error:
             answer = {
                 "ok": False,
@@ -112,16 +118,26 @@ def _has_hung_up(connection: socket.socket) -> bool:
 
 
 def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handler:
-    """What the socket understands: status, open, close, acceptServer, uninstall."""
+    """What the socket understands: status, open, close, acceptServer, uninstall. The loop does nothing
+    whose caller has gone before it begins.
+    """
 
-    def handle(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    def handle(message: Mapping[str, Any], has_gone: HasGone = lambda: False) -> Mapping[str, Any]:
+        def ask(work: Callable[[], T]) -> T:
+            def unless_gone() -> T:
+                if has_gone():
+                    raise ServerUnreachable("The caller has disconnected. Nothing was done.")
+                return work()
+
+            return loop.ask(unless_gone)
+
         what = message["command"]
         if what == "status":
-            return {"status": loop.ask(loop.status)}
+            return {"status": ask(loop.status)}
         if what == "open":
             duration = _duration(float(message["seconds"]))
             order = Order(_port(message), _sources(message), duration, _machine(message))
-            opened = loop.ask(lambda: loop.by_root.open(order))
+            opened = ask(lambda: loop.by_root.open(order))
             return {
                 "grantId": opened.grant_id,
                 "isClosed": opened.is_closed,
@@ -129,11 +145,11 @@ def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handle
             }
         if what == "close":
             port, sources, machine = _port(message), _sources(message), _machine(message)
-            return {"closed": loop.ask(lambda: loop.by_root.close(port, sources, machine))}
+            return {"closed": ask(lambda: loop.by_root.close(port, sources, machine))}
         if what == "acceptServer":
-            return {"number": loop.ask(loop.accept_server)}
+            return {"number": ask(loop.accept_server)}
         if what == "uninstall":
-            return {**loop.ask(uninstall)}
+            return {**ask(uninstall)}
         raise InvalidInput(f"The agent does not know the command {what!r}.")
 
     return handle

@@ -120,6 +120,9 @@ def _ask_agent(ask: Callable[[], T]) -> T:
         except InvalidInput as error:
             if error.specific_code != AGENT_BUSY or time.monotonic() >= patience:
                 raise
+        except KeyboardInterrupt:
+            click.echo("It may have been done all the same: see bascule agent status.", err=True)
+            raise
         if not is_said:
             click.echo("The agent is busy; trying again for up to a minute.", err=True)
             is_said = True
