@@ -54,8 +54,17 @@ def token_path() -> Path:
 def _folder(variable: str, fallback: str) -> Path:
     named = os.environ.get(variable, "")
     # XDG: a relative path is to be passed over.
-    root = Path(named) if named.startswith("/") else Path.home() / fallback
-    return root / "bascule"
+    return (Path(named) if named.startswith("/") else _home(variable) / fallback) / "bascule"
+
+
+def _home(variable: str) -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # neither HOME nor the accounts of this system name one
+        raise ConfigurationError(
+            "This account has no home directory.",
+            advice=f"Set HOME, or {variable}, to a directory.",
+        ) from None
 
 
 def load_profile() -> Profile:

@@ -19,6 +19,7 @@ from bascule.cli.starts import check_reach, own_source, parse_start, tell_reach
 from bascule.cli.waiting import (
     OPEN_SECONDS,
     Working,
+    known_to_be,
     may_still_open,
     tell_patience,
     wait_until_open,
@@ -151,10 +152,11 @@ def request(
         why = reason_for(choice, found.name, why, must=is_emergency)
         if rules.patience is not None and starts_at is None:
             tell_patience(rules.patience)
-        request_id, is_pending = ask(
-            *(connection, choice.policy_id, found.id, asked, why, starts_at),
-            is_emergency=is_emergency,
-        )
+        with known_to_be("requested"):
+            request_id, is_pending = ask(
+                *(connection, choice.policy_id, found.id, asked, why, starts_at),
+                is_emergency=is_emergency,
+            )
         tell_emergency(is_emergency=is_emergency)
         if is_pending:
             if no_wait or starts_at is not None:

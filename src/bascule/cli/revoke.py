@@ -21,7 +21,7 @@ from bascule.cli.find import (
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.show import request_json
-from bascule.cli.waiting import Working, wait_until_closed
+from bascule.cli.waiting import LOST, Working, wait_until_closed
 from bascule.client import access
 from bascule.client.access import AccessRequest, GrantedPort
 from bascule.domain.lifecycle import ENDED_NOT_CONFIRMED, RequestState
@@ -30,8 +30,6 @@ from bascule.errors import (
     EnforcementFailed,
     NotFound,
     Problem,
-    ServerUnreachable,
-    Unavailable,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from bascule.domain.ids import ResourceId
 
 NOT_LIVE = "GrantNotLive"  # the server's code for a request of which nothing is open
-LOST = (KeyboardInterrupt, ServerUnreachable, Unavailable)  # what leaves open whether it was done
 
 
 @dataclass(frozen=True, slots=True)

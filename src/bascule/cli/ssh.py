@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,6 +21,9 @@ from bascule.client.located import Located
 from bascule.domain.ids import parse_name
 from bascule.domain.ways_in import Door
 from bascule.errors import ConfigurationError, InvalidInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class SshCommand(click.Command):
@@ -134,6 +137,19 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> int:
         way = reach(connection, machine, wish)
         now = connection.now()
     command = ssh_command(line, way.door, machine.name)
+    try:
+        return _connect(command, way, wish, machine, now)
+    except ConfigurationError:
+        if not way.is_closed_by_run:
+            note(
+                f"{machine.name} port {way.port.number} stays open until its time is over. To close it: "
+                f"bascule revoke {way.request_id[:SHORT_ID]}"
+            )
+        raise
+
+
+def _connect(command: Sequence[str], way: Way, wish: Wish, machine: Located, now: datetime) -> int:
+    """Become ssh, or run it; raises ConfigurationError when it cannot be started."""
     if wish.run_id:
         _close_after(way, wish, machine)
     if sys.stderr.isatty():

@@ -15,7 +15,7 @@ from bascule.cli.show import SSH_PORT
 from bascule.client.private_file import write_private
 from bascule.domain.ids import parse_name
 from bascule.domain.ways_in import Door
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, ConfigurationError
 
 
 @click.command("ssh-prepare", hidden=True)
@@ -48,12 +48,18 @@ def ssh_prepare(machine: str, port: int | None, family: str | None, live_only: b
 def _leave_door(name: str, way: Door | None) -> None:
     """For ssh to include: the public address and port; None: nothing leads there."""
     file = door_file(name)
-    if way is None:
-        file.unlink(missing_ok=True)
-        return
-    lines = f"HostName {way.address}\nPort {way.number}\n"
-    if not file.is_file() or file.read_text(encoding="utf-8") != lines:
-        write_private(file, lines)
+    lines = f"HostName {way.address}\nPort {way.number}\n" if way is not None else ""
+    try:
+        if not lines:
+            file.unlink(missing_ok=True)
+        elif not file.is_file() or file.read_bytes() != lines.encode():
+            write_private(file, lines)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} cannot be written: {error.strerror}.",
+            advice="ssh reads there which address and port lead to the machine. Free space, or make its "
+            "folder writable for this account.",
+        ) from None
 
 
 def door_file(name: str) -> Path:

@@ -19,9 +19,10 @@ from bascule.cli.find import SHORT_ID
 from bascule.cli.printing import note
 from bascule.cli.spans import show_span
 from bascule.client.access import AccessRequest, get_request
+from bascule.client.reading import UnexpectedAnswer
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.points import LONGEST_PATIENCE
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, ServerUnreachable, Unavailable
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
@@ -30,12 +31,24 @@ if TYPE_CHECKING:
 OPEN_SECONDS = LONGEST_PATIENCE.total_seconds() + 15
 CLOSE_SECONDS = 8.0  # however many are waited for
 _POLL_SECONDS = 25
+# What leaves open whether a change was made.
+LOST = (KeyboardInterrupt, ServerUnreachable, Unavailable, UnexpectedAnswer)
 
 
 def tell_patience(patience: timedelta) -> None:
     """Before asking, on a terminal (EDGES G4)."""
     if sys.stderr.isatty():
         note(f"A request fails that is not open in {show_span(patience)}.")
+
+
+@contextmanager
+def known_to_be(what: str) -> Iterator[None]:
+    """Around a call that changes something: it may have been done although its answer is lost."""
+    try:
+        yield
+    except LOST:
+        note(f"It is unknown whether this was {what}. To see what is open: bascule status")
+        raise
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -162,6 +163,20 @@ def test_damaged_configuration(cli: Cli, content: str) -> None:
     result = cli("status")
     assert result.code == 2
     assert str(cli.config) in result.err
+
+
+def test_an_account_without_a_home_is_told_what_to_set(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cli("machine", "list").code == 0, "both directories are named"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    result = cli("machine", "list")
+    assert result.code == 2
+    assert "Set HOME, or XDG_STATE_HOME" in result.err
 
 
 @pytest.mark.parametrize(

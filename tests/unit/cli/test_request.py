@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bascule.client.https import HttpsFailure
+from bascule.client.reading import UnexpectedAnswer
 from bascule.domain.times import parse_instant
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import (
@@ -756,7 +757,49 @@ def test_interruption_is_quiet_and_ends_with_130(cli: Cli, server: FakeServer, w
     result = cli("request", "web-1")
     assert result.code == 130
     assert "Traceback" not in result.err
-    assert "withdraw" not in result.err, "nothing was asked for yet"
+    assert "withdraw" not in result.err, "its id is not known"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["request", "web-1"], "requested"),
+        (["ssh", "web-1"], "requested"),
+        (["extend"], "extended"),
+        (["revoke", "--all"], "revoked"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (LOST, 6),
+        (Refusal(504, "GatewayTimeout", "A proxy's."), 6),
+        (KeyboardInterrupt(), 130),
+        (UnexpectedAnswer("The answer was cut short."), 1),
+        (Refusal(409, "Conflict", "No."), None),
+    ],
+)
+def test_whose_answer_is_lost_is_told_that_it_may_have_been_done(
+    cli: Cli,
+    server: FakeServer,
+    web: str,
+    words: list[str],
+    what: str,
+    failure: BaseException,
+    code: int | None,
+) -> None:
+    if words[0] not in ("request", "ssh"):
+        server.add_request("web-1")
+
+    def lose(method: str, path: str) -> None:
+        if method == "POST" and path.endswith(("/initiate", "/extend", "/revoke")):
+            raise failure
+
+    server.on_call = lose
+    result = cli(*words)
+    told = f"unknown whether this was {what}", f"is not known to be {what}"
+    assert any(each in result.err for each in told) == (code is not None), result.err
+    assert code is None or result.code == code
 
 
 def test_interrupted_while_waiting_it_says_what_goes_on(

@@ -263,7 +263,7 @@ class TestSsh:
         assert "bascule ssh web-1" in result.out
 
     def test_ssh_that_is_not_there(
-        self, cli: Cli, web: str, monkeypatch: pytest.MonkeyPatch
+        self, cli: Cli, server: FakeServer, web: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def missing(*_: object) -> None:
             raise FileNotFoundError(2, "No such file or directory")
@@ -272,6 +272,8 @@ class TestSsh:
         result = cli("ssh", "web-1")
         assert result.code == 2
         assert "Install the OpenSSH client" in result.err
+        assert "stays open until its time is over" in result.err
+        assert f"bascule revoke {server.requests[0]['name'][:8]}" in result.err
 
 
 class TestBehindAGateway:
@@ -370,11 +372,15 @@ class TestBehindAGateway:
             ran.send_signal(signal.SIGCONT)
             assert ran.wait(30) == 7
 
-    def test_ssh_that_is_not_there(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_ssh_that_is_not_there(
+        self, cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("PATH", "/nowhere")
         result = cli("ssh", "web-1")
         assert result.code == 2
         assert "Install the OpenSSH client" in result.err
+        assert "stays open until its time is over" in result.err
+        assert f"bascule revoke {server.requests[0]['name'][:8]}" in result.err
 
 
 class TestSshConfig:
@@ -545,6 +551,26 @@ class TestSshConfig:
         assert (result.code, result.out, result.err) == (0, "", "")
         assert cli("ssh-prepare", "web-1", "--family", "6", "--live-only").code == 1
         assert len(cli.sent("POST", "/initiate")) == 1
+
+    def test_prepare_writes_a_damaged_door_file_anew(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        server.behind = {
+            "gateways": ["gw"],
+            "publicPorts": [public_port("198.51.100.80", 2001)],
+        }
+        file = door_file("web-1")
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"\xff\xfe\0")
+        result = cli("ssh-prepare", "web-1", "--family", "4")
+        assert (result.code, result.err) == (0, "")
+        assert file.read_text() == "HostName 198.51.100.80\nPort 2001\n"
+
+    def test_prepare_says_that_the_door_file_cannot_be_written(self, cli: Cli, web: str) -> None:
+        door_file("web-1").mkdir(parents=True)
+        result = cli("ssh-prepare", "web-1", "--family", "4")
+        assert result.code == 2
+        assert "web-1 cannot be written: Is a directory" in result.err
 
     def test_prepare_denied_is_said_once(self, cli: Cli, server: FakeServer, web: str) -> None:
         server.set_rules("web-1", rule(22, justificationRequired=True))
