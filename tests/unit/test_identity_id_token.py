@@ -212,6 +212,20 @@ def test_a_payload_of_ill_will_is_refused_as_any_other(payload: bytes) -> None:
     assert "refused" in refusal(text)
 
 
+@pytest.mark.parametrize("alg", [[], {}, ["RS256"], 1, True], ids=repr)
+def test_an_algorithm_that_is_no_text_is_refused(alg: object) -> None:
+    assert "its algorithm is" in refusal(f"{encoded({'alg': alg})}.{encoded(CLAIMS)}.c2ln")
+
+
+@pytest.mark.parametrize("name", ["nonce", "at_hash"])
+@pytest.mark.parametrize("said", ["\ud800", "\u00e9", "", 5, []], ids=repr)
+def test_what_is_compared_may_be_any_value(name: str, said: object) -> None:
+    """JSON carries half a surrogate pair, which no encoding takes."""
+    payload = json.dumps({**CLAIMS, name: said}).encode()
+    text = jws.serialize_compact({"alg": "RS256", "kid": "rsa"}, payload, RSA, ["RS256"])
+    assert f"its {name} does not match" in refusal(text)
+
+
 @pytest.mark.parametrize("end", [math.nan, math.inf, 10**400, -(10**400)])
 def test_an_end_that_never_comes_is_none(end: float) -> None:
     payload = json.dumps({**CLAIMS, "exp": end}).encode()

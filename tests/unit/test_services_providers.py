@@ -30,6 +30,7 @@ from bascule.services import (
     tokens,
     users,
 )
+from bascule.services.denials import Denials
 from bascule.services.external_sign_in import LetIn, NotLetIn, Returned
 from bascule.services.own_sign_in import set_password_of
 from bascule.services.providers import ProviderDraft
@@ -257,6 +258,18 @@ def test_who_is_disabled_here_is_not_let_in(world: World) -> None:
     assert isinstance(refused, NotLetIn)
     assert "disabled" in refused.reasons[0]
     assert world.see(lambda reader: reader.memberships_of(EVA, world.clock.wall)) == []
+
+
+@pytest.mark.parametrize("subject", ["\ud800", "a\0b", "", 5, None, []], ids=repr)
+def test_who_is_not_named_is_not_let_in_and_that_is_on_record(
+    world: World, subject: object
+) -> None:
+    refused = come_back(world, sub=subject)
+    assert isinstance(refused, NotLetIn)
+    assert refused.subject == ""
+    denials = Denials()
+    assert denials.is_recorded(VISIT.address, world.clock.now())
+    world.do(lambda tx, act: external_sign_in.record_refusal(tx, act, refused, denials), None)
 
 
 def test_a_provider_that_was_replaced_meanwhile_lets_nobody_in(world: World) -> None:

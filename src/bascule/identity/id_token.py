@@ -108,9 +108,10 @@ def _header(token: str) -> dict[str, Any]:
         raise refused("it is not a signed token") from None
     if not isinstance(header, dict):
         raise refused("it is not a signed token")
-    if header.get("alg") not in KEY_OF:
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in KEY_OF:
         offered = ", ".join(KEY_OF)
-        raise refused(f"its algorithm is {str(header.get('alg'))[:20]!r}, not one of {offered}")
+        raise refused(f"its algorithm is {str(algorithm)[:20]!r}, not one of {offered}")
     if "crit" in header:  # RFC 7515 4.1.11: what is not understood must be refused
         raise refused("it has extensions that are not understood (crit)")
     return header
@@ -197,7 +198,8 @@ def _check_nonce(claims: Mapping[str, Any], wanted: str | None) -> None:
     if wanted is None:
         return
     nonce = claims.get("nonce")
-    said = hashlib.sha256(nonce.encode()).hexdigest() if isinstance(nonce, str) else ""
+    text = nonce if isinstance(nonce, str) and nonce.isascii() else ""
+    said = hashlib.sha256(text.encode()).hexdigest()
     if not hmac.compare_digest(said, wanted):
         raise refused("its nonce does not match this sign-in")
 
@@ -211,5 +213,6 @@ def _check_access_token(claims: Mapping[str, Any], access_token: str, algorithm:
     is_edwards = KEY_OF[algorithm][0] == "OKP"
     digest = (hashlib.sha512 if is_edwards else hashlib.sha256)(access_token.encode()).digest()
     half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
-    if not isinstance(said, str) or not hmac.compare_digest(said.encode(), half.encode()):
+    given = said if isinstance(said, str) and said.isascii() else ""
+    if not hmac.compare_digest(given, half):
         raise refused("its at_hash does not match the access token")

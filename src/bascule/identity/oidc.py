@@ -150,7 +150,7 @@ class RelyingParty:
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         status, answer = await self._ask_token(provider, form)
-        if status != 200 and answer.get("error") in _OF_THIS_SERVER:
+        if status != 200 and str(answer.get("error")) in _OF_THIS_SERVER:
             raise _unusable(provider.issuer, f"it refuses this server: {error_words(answer)}")
         tokens = await self._read(provider, _given(provider, status, answer), None)
         if tokens.claims.get("sub") != subject:
@@ -197,10 +197,12 @@ class RelyingParty:
         self, provider: IdentityProvider, answer: Mapping[str, Any], nonce_hash: str | None
     ) -> Tokens:
         token, access = answer.get("id_token"), answer.get("access_token", "")
-        if not isinstance(token, str) or not isinstance(access, str):
+        if not isinstance(token, str):
             raise refused(
                 f"{provider.display_name} sent no ID token. Check that openid is among the scopes."
             )
+        if not isinstance(access, str) or not access.isascii():
+            raise refused(f"{provider.display_name} sent an access token that is not plain ASCII.")
         expected = Expected(provider.issuer, provider.client_id, nonce_hash, access)
         now = self._clock.now()
         try:
@@ -209,7 +211,7 @@ class RelyingParty:
             keys = await self._keys(provider, is_unknown=True)
             claims = read_id_token(token, keys, expected, now)
         refresh = answer.get("refresh_token", "")
-        is_usable = isinstance(refresh, str) and len(refresh) <= LONGEST_TOKEN
+        is_usable = isinstance(refresh, str) and refresh.isascii() and len(refresh) <= LONGEST_TOKEN
         return Tokens(claims, refresh if is_usable else "")
 
     # -- what a provider says of itself --------------------------------------------------

@@ -50,8 +50,8 @@ async def examine(party: RelyingParty, provider: IdentityProvider) -> Examinatio
 
 
 def is_usable(key: Mapping[str, Any]) -> bool:
-    fits = {(key.get("kty"), key.get("crv", "")), (key.get("kty"), "")}
-    return key.get("use", "sig") == "sig" and not fits.isdisjoint(KEY_OF.values())
+    fits = ((key.get("kty"), key.get("crv", "")), (key.get("kty"), ""))
+    return key.get("use", "sig") == "sig" and any(each in fits for each in KEY_OF.values())
 
 
 def _lacks_s256(found: Discovered) -> bool:

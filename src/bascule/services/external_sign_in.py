@@ -29,6 +29,7 @@ from bascule.domain.providers import (
     IdentityProvider,
     NotVouched,
     Vouched,
+    is_subject,
     judge,
 )
 from bascule.domain.sign_in import Method
@@ -144,7 +145,8 @@ def let_in(tx: ArrivalWrites, act: Act, returned: Returned, visit: Visit) -> Let
     if provider is None:
         return NotLetIn("", "", ("This identity provider is no longer in use.",))
     said = judge(provider, returned.claims)
-    subject = str(returned.claims.get("sub", ""))[:255]
+    named = returned.claims.get("sub")
+    subject = named if isinstance(named, str) and is_subject(named) else ""
     if isinstance(said, NotVouched):
         return NotLetIn(provider.name, subject, said.reasons)
     user = _user_of(tx, act, provider, said, visit)

@@ -33,7 +33,7 @@ from bascule.api.origin import base_url
 from bascule.api.pages import Page
 from bascule.api.routes.providers import RETURN_PATH
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.providers import ExternalIdentity, IdentityProvider
+from bascule.domain.providers import ExternalIdentity, IdentityProvider, is_subject
 from bascule.errors import (
     AuthenticationFailed,
     BasculeError,
@@ -203,9 +203,10 @@ async def _redeem(
 
 
 def _returned(state: AppState, provider: IdentityProvider, found: Tokens) -> Returned:
-    purpose = refresh_purpose(provider.issuer, str(found.claims.get("sub")))
-    refresh = found.refresh_token
-    sealed = state.relying_party.seal(refresh, purpose) if refresh else ""
+    subject, refresh, sealed = found.claims.get("sub"), found.refresh_token, ""
+    if refresh and isinstance(subject, str) and is_subject(subject):  # else nobody is let in
+        purpose = refresh_purpose(provider.issuer, subject)
+        sealed = state.relying_party.seal(refresh, purpose)
     return Returned(provider.id, provider.issuer, found.claims, sealed)
 
 
