@@ -121,6 +121,7 @@ def test_port_hours_are_added_up_to_now(web: House) -> None:
         ("at=2999-01-01T00:00:00Z", "at"),
         ("from=2029-12-31T00:00:00Z&until=2029-12-30T00:00:00Z", "from"),
         ("from=1999-12-31T00:00:00Z", "from"),
+        ("at=0001-01-01T00:00:00Z", "from"),
         ("$filter=state eq 'closed'", "$filter"),
         ("$filter=name eq 'x'", "$filter"),
     ],

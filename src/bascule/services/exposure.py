@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from bascule.domain.exposure import (
@@ -54,6 +54,7 @@ class TimelineReads(ExposureReads, MachineReads, PointReads, RequestReads, Proto
 
 
 USUAL_DAYS = 7
+_FIRST_DAY = datetime.min.replace(tzinfo=UTC)  # of the calendar: no day is counted before it
 LONGEST_TIME = 366 * DAY  # of one answer
 _OF_GROUP = 4  # slashes of a resource group's key
 
@@ -200,7 +201,8 @@ def moment_of(
 
 
 def _usual_begin(moment: datetime) -> datetime:
-    return hour_of(moment).replace(hour=0) - (USUAL_DAYS - 1) * DAY
+    day = hour_of(moment).replace(hour=0)
+    return day - min((USUAL_DAYS - 1) * DAY, day - _FIRST_DAY)
 
 
 def _whole_hour_after(instant: datetime, now: datetime) -> datetime:
