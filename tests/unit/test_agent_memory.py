@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from bascule.agent.commands import _begin_anew
 from bascule.agent.memory import FALLBACK, NEWEST, PREVIOUS, HeldFile
+from bascule.clocks import SystemClock
 from bascule.domain.held import Held, HeldBehind, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, PublicPort, TransportProtocol
@@ -332,3 +334,17 @@ def test_the_number_of_the_installation_is_in_both_files(tmp_path: Path, clock: 
     assert file.load().installation == 2
     (tmp_path / NEWEST).write_text("torn")
     assert HeldFile(tmp_path, clock, "boot").load().installation == 2
+
+
+def test_a_new_identity_inherits_what_is_closed_behind(tmp_path: Path) -> None:
+    """``agent install`` on a gateway that is enrolled already (EDGES A12)."""
+    clock = SystemClock()
+    local = replace(LEASE, deadline=clock.boottime() + 60)
+    granted = replace(local, is_local=False)
+    app = HeldBehind(Held(3, CLOSED, {"g": granted, "root": local}), (ip_address("10.1.0.5"),))
+    HeldFile(tmp_path, clock).save(Held(7, CLOSED, {"g": granted}, behind={"app": app}))
+    _begin_anew(tmp_path, None)
+    loaded = HeldFile(tmp_path, clock).load()
+    assert loaded == Held(
+        closed=CLOSED, behind={"app": replace(app, held=Held(0, CLOSED, {"root": local}))}
+    )

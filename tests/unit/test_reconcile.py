@@ -26,7 +26,7 @@ from bascule.domain.plan import (
     ReleasePort,
 )
 from bascule.domain.weaknesses import GUARD_REFUSES_PORT, GUARD_UNUSABLE
-from bascule.errors import EnforcementFailed
+from bascule.errors import ConfigurationError, EnforcementFailed
 from bascule.interfaces.driver import Blocked, Condition
 from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -517,6 +517,22 @@ def test_another_machine_s_point_inherits_only_what_is_shut(
     assert set(memory.held.leases) == {"local-1"}
     assert reconciler.take(wanted(1), clock.boottime()), "its first state is taken in"
     assert reconciler.held.generation == 1
+
+
+def test_no_identity_is_taken_while_what_the_last_one_held_cannot_be_deleted(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """EDGES A12: what is on a full disk would be loaded at the next start."""
+
+    class Full(Memory):
+        def save(self, held: Held) -> None:
+            raise ConfigurationError("held.json cannot be written: No space left on device.")
+
+    memory = Full(Held(7, frozenset({ClosedPort(SSH)}), {"g": HeldLease((SSH,), (), 60.0)}))
+    reconciler = Reconciler(firewall, memory, clock)
+    reconciler.restore(None)
+    with pytest.raises(ConfigurationError):
+        reconciler.begin_anew()
 
 
 def test_sessions_of_ended_grants_are_counted(

@@ -456,12 +456,13 @@ def _begin_anew(state: Path, session: tuple[Address, int] | None) -> None:
     from bascule.agent.memory import HeldFile
     from bascule.clocks import SystemClock
     from bascule.domain.held import begin_anew
+    from bascule.domain.holding import everywhere
     from bascule.domain.net import TransportProtocol
 
     clock = SystemClock()
     memory = HeldFile(state, clock)
     before = memory.load()
-    held = begin_anew(before)
+    held = everywhere(before, begin_anew)
     if session is not None:
         peer, number = session
         port = PortKey(TransportProtocol.TCP, number)

@@ -291,9 +291,13 @@ class Reconciler:
         self._replace(everywhere(self.held, close_all))
 
     def begin_anew(self) -> None:
-        """Become another machine's point: nothing is inherited but what is closed (EDGES A12)."""
+        """Become another machine's point: nothing is inherited but what is closed (EDGES A12).
+
+        On disk before the new identity is, so that after a crash nothing old is left either. Raises
+        ConfigurationError when it cannot be saved.
+        """
         self._replace(everywhere(self.held, begin_anew))
-        self.save()  # before the new identity is: after a crash nothing old is left either
+        self._save()
 
     def look_ahead(self) -> None:
         """Read the firewall back now, for a pass that begins within LOOK_HOLDS.
@@ -404,16 +408,18 @@ class Reconciler:
 
         What is let go is kept as closed until the firewall has let it go.
         """
+        try:
+            self._save()
+        except BasculeError as error:
+            self.note(NOT_KEPT, error.message)
+
+    def _save(self) -> None:
         held = self.held
         if held != self._settled:
             held = none_let_go_yet(held, self._saved)
         if held == self._saved:
             return
-        try:
-            self._memory.save(held)
-        except BasculeError as error:
-            self.note(NOT_KEPT, error.message)
-            return
+        self._memory.save(held)
         self._saved = held
         self.forget_note(NOT_KEPT)
 
