@@ -284,3 +284,28 @@ Describe 'New-BasculeRequestorRole' {
         InModuleScope -ModuleName Bascule -ScriptBlock { Find-BasculeRequestorRole -Name 'Never made' } | Should -BeNullOrEmpty
     }
 }
+
+Describe 'A server that is lost while it is waited for' {
+    It 'leaves word of the request that stands' {
+        $result = InModuleScope -ModuleName Bascule -ScriptBlock {
+            Mock -CommandName Get-BasculeRequestCollection -MockWith { '/accessRequests' }
+            Mock -CommandName Invoke-BasculeApi -ParameterFilter { $Method -eq 'POST' } -MockWith {
+                [pscustomobject]@{ bascule = [pscustomobject]@{ requestId = '3f2a91c0'; state = 'opening' } }
+            }
+            Mock -CommandName Invoke-BasculeApi -ParameterFilter { $Method -eq 'GET' } -MockWith {
+                throw (New-BasculeErrorRecord -Code 'ServerUnreachable' -Message 'It is gone.')
+            }
+            $machine = [pscustomobject]@{ id = '/m'; name = 'web-1' }
+            $choice = [pscustomobject]@{ Port = 22; PolicyId = '/p' }
+            $said = $null
+            try {
+                Request-BasculePort -Machine $machine -Choice $choice -Duration 'PT1H' `
+                    -WarningVariable said -WarningAction SilentlyContinue
+            } catch {
+                [pscustomobject]@{ Id = $_.FullyQualifiedErrorId; Said = "$said" }
+            }
+        }
+        $result.Id | Should -Match '^ServerUnreachable'
+        $result.Said | Should -BeLike '*may still open*Stop-BasculeAccessRequest -Id 3f2a91c0'
+    }
+}

@@ -58,7 +58,15 @@ function Request-BasculePort {
         }
         $null = Wait-BasculeRequestState @before
     }
-    $request = Wait-BasculeRequestState @wait
+    try {
+        $request = Wait-BasculeRequestState @wait
+    } catch {
+        Write-Warning -Message (
+            "Request $($answer.bascule.requestId) stands and may still open. " +
+            "To end it: Stop-BasculeAccessRequest -Id $($answer.bascule.requestId)"
+        )
+        throw
+    }
     $problem = New-BasculeUnopenedError -Request $request
     if ($null -ne $problem) {
         throw $problem
