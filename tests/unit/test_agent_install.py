@@ -196,6 +196,20 @@ def test_an_agent_that_still_runs_keeps_its_rules(tmp_path: Path, uninstalling: 
     assert not acts
 
 
+def test_who_interrupts_the_agent_that_removes_its_rules_is_told(
+    uninstalling: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may go on: the ports are open then."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "tell_agent", interrupt)
+    done = CliRunner().invoke(commands.agent, uninstalling)
+    assert done.exit_code != 0
+    assert "may have removed its rules" in done.output
+
+
 def test_rules_that_are_somebody_s_are_left_with_what_to_do(uninstalling: list[str]) -> None:
     class Refused(Watched):
         def own(self, keeper: Keeper) -> None:

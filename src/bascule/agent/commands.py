@@ -380,6 +380,9 @@ def uninstall(
             click.echo("the server was not reached: it shows this agent as away", err=True)
     except ServerUnreachable:
         opened = _remove_without_agent(parts, state)
+    except KeyboardInterrupt:
+        _say("The agent may have removed its rules all the same: see bascule agent status.")
+        raise
     for port in opened:
         click.echo(f"opened port {port}: Bascule no longer keeps it closed")
     for sentence in (*remove_unit(unit_folder), *end_standing()):

@@ -160,7 +160,8 @@ def request(
         tell_emergency(is_emergency=is_emergency)
         if is_pending:
             if no_wait or starts_at is not None:
-                _print_waiting(connection, request_id, output)
+                with may_still_open(request_id):
+                    _print_waiting(connection, request_id, output)
                 return
             from bascule.cli.until_decided import until_decided  # noqa: PLC0415  # reason: most requests wait for nobody
 

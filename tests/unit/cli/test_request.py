@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.client.access import Asked
 from bascule.client.https import HttpsFailure
 from bascule.client.reading import UnexpectedAnswer
 from bascule.domain.times import parse_instant
@@ -833,6 +834,31 @@ def test_a_server_lost_while_waiting_leaves_word_of_what_goes_on(
     assert result.code == code
     assert result.out == ""
     assert f"bascule revoke {server.requests[0]['name'][:8]}" in result.err
+
+
+@pytest.mark.parametrize("words", [["--no-wait"], ["--at", "2030-01-31T23:00:00Z"]])
+@pytest.mark.parametrize("failure", [LOST, KeyboardInterrupt()])
+def test_a_server_lost_before_it_is_shown_what_waits_leaves_word_of_it(
+    cli: Cli,
+    server: FakeServer,
+    web: str,
+    words: list[str],
+    failure: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits for approval or its start, and opens then."""
+    monkeypatch.setattr(
+        "bascule.cli.request.ask", lambda *_, **__: Asked("3f2a91c0-made", is_pending=True)
+    )
+
+    def go_away(_: str, path: str) -> None:
+        if "/accessRequests/" in path:
+            raise failure
+
+    server.on_call = go_away
+    result = cli("request", "web-1", "--from", MY_ADDRESS, *words)
+    assert result.code in (6, 130)
+    assert "bascule revoke 3f2a91c0" in result.err
 
 
 def test_no_traceback_for_what_nobody_foresaw(
