@@ -13,7 +13,7 @@ import pytest
 
 from bascule.agent.link import Identity
 from bascule.agent.loop import AgentLoop
-from bascule.agent.run import AgentPaths, AgentProcess
+from bascule.agent.run import AgentPaths, AgentProcess, lock_state
 from bascule.agent.service_manager import ServiceManager
 from bascule.domain.net import Address
 from bascule.domain.plan import Operation
@@ -170,6 +170,25 @@ def test_who_is_enrolled_starts_although_the_token_s_file_is_gone(
     paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
     process = AgentProcess(Host(Watched([])), paths, SetClock())
     assert process.run("", tmp_path / "deleted") == 0
+    (tmp_path / "damaged").write_text("bascule-enrol.")
+    assert process.run("", tmp_path / "damaged") == 0
+
+
+def test_what_the_agent_needs_in_files_and_cannot_have_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
+    monkeypatch.setattr("bascule.agent.run.trust_of", lambda _: ssl.create_default_context())
+    known = Identity("https://127.0.0.1:1", "tenant", "uid", b"")
+    monkeypatch.setattr("bascule.agent.run.load_identity", lambda _: known)
+    for at, why in (("none/agent.sock", "No such file"), ("a" * 120, "too long")):
+        paths = AgentPaths(tmp_path / at[:1], tmp_path / at, tmp_path / "guard.toml")
+        process = AgentProcess(Host(Watched([])), paths, SetClock())
+        with pytest.raises(ConfigurationError, match=why):
+            process.run("", None)
+    (tmp_path / "state" / "lock").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="lock cannot be opened"):
+        lock_state(tmp_path / "state")
 
 
 def test_the_ports_are_shut_before_a_token_is_asked_for(

@@ -47,12 +47,16 @@ class ControlSocket:
     """Listening from the start, in a thread of its own."""
 
     def __init__(self, path: Path, handle: Handler) -> None:
+        """Raises OSError, also for a path that is longer than unix(7) allows."""
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         previous = os.umask(0o177)
         try:
             self._listener.bind(str(path))
+        except OSError:
+            self._listener.close()
+            raise
         finally:
             os.umask(previous)
         self._listener.listen(8)

@@ -134,7 +134,7 @@ class AgentProcess:
         self._loop = loop
         if self._stopping.is_set():  # told so before there was a loop to stop
             loop.stop()
-        listener = ControlSocket(self._paths.control, handler_for(loop, self._uninstall))
+        listener = self._listen(loop)
         metrics = self._metrics_of(loop)
         warner = warner_from_environment(lambda: self._reconciler.held, self._clock)
         if warner is not None:
@@ -149,6 +149,17 @@ class AgentProcess:
             self._paths.control.unlink(missing_ok=True)
             link.close()
         return 0
+
+    def _listen(self, loop: AgentLoop) -> ControlSocket:
+        """For root's commands; raises ConfigurationError."""
+        path = self._paths.control
+        try:
+            return ControlSocket(path, handler_for(loop, self._uninstall))
+        except OSError as error:
+            raise ConfigurationError(
+                f"No control socket can be made at {path}: {error.strerror or error}.",
+                advice="Give a shorter path in a directory that exists: --control FILE.",
+            ) from error
 
     def _metrics_of(self, loop: AgentLoop) -> Textfile | None:
         """Who writes the metrics, at work."""
@@ -206,17 +217,17 @@ class AgentProcess:
     def _offered_token(self, file: Path | None, *, is_needed: bool) -> EnrolmentToken | None:
         """The token of the file or the environment.
 
-        Who is enrolled goes on when its file is gone: the token was for one use.
+        Who is enrolled goes on when its file is gone or is no token: it was for one use.
         """
         try:
             with _interruptible():
                 text = offered_token(file)
+            return parse_token(text) if text else None
         except BasculeError as error:
             if is_needed:
                 raise
             log.warning("no token was read; this machine is enrolled already", why=error.message)
             return None
-        return parse_token(text) if text else None
 
     def _is_to_enrol(self, known: Identity, token: EnrolmentToken) -> bool:
         """Is the token for another machine, or one whose enrolment was cut short here?"""
@@ -298,7 +309,13 @@ def make_state_directory(state: Path) -> None:
 def lock_state(state: Path) -> int:
     """Only one agent on a state directory; the lock ends with the process."""
     make_state_directory(state)
-    descriptor = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{state / LOCK_FILE} cannot be opened: {error.strerror}.",
+            advice="Free space, or give another state directory: --state DIR.",
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
