@@ -105,6 +105,22 @@ def test_a_machine_is_changed_and_keeps_what_it_is(house: House, olga: Person) -
     assert len(house.see(lambda reader: reader.machines())) == 1, "an edit makes none"
 
 
+def test_a_form_of_before_takes_nothing_back(house: House, olga: Person) -> None:
+    house.add_machine("web-1", tags={"team": "red"})
+    path = f"{MACHINES}/default/web-1/edit"
+    (etag,) = re.findall(r'name="etag" value="([^"]*)"', olga.page(path))
+    house.add_machine("web-1", tags={"team": "red", "env": "prod"})
+    shown = {"os": "Linux", "addresses": "192.0.2.7", "tags": "team=blue", "etag": unescape(etag)}
+    answer = olga.send(path, shown)
+    assert answer.status_code == 412
+    assert "changed by somebody else in the meantime" in text_of(answer.text)
+    assert "team=blue" in answer.text
+    assert addresses(house, "web-1") == []
+    (etag,) = re.findall(r'name="etag" value="([^"]*)"', olga.page(path))
+    assert olga.send(path, {**shown, "etag": unescape(etag)}).status_code == 303
+    assert addresses(house, "web-1") == ["192.0.2.7"]
+
+
 def test_deleting_says_what_it_does_and_does_it(house: House, olga: Person) -> None:
     uid = house.add_machine("web-1")
     agent = house.enrol("web-1")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+from typing import Any
+
+import pytest
 
 from bascule import __version__
-from tests.wire.house import House
+from bascule.client import machines
+from tests.wire.house import COMPUTE, House
 from tests.wire.test_cli_principals import Cli, cli  # noqa: F401  # reason: a fixture
 
 NEWER = "999.0.0"
@@ -39,6 +44,68 @@ def test_tags_are_set_shown_and_removed(cli: Cli) -> None:  # noqa: F811  # reas
     assert cli.house.events("MachineTagged") == ["MachineTagged"] * 4
     cli.done("machine", "add", "web-1", "--address", "192.0.2.9")
     assert cli.json("machine", "tag", "web-1")["tags"] == {"env": "Test"}, "add keeps them"
+
+
+@pytest.mark.parametrize("meanwhile", [{"team": "red"}, {"tier": "web", "team": "red"}])
+def test_of_two_who_change_tags_at_once_neither_loses_one(
+    cli: Cli,  # noqa: F811  # reason: the fixture
+    meanwhile: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A rule may deny by a tag: one that is lost would lift it."""
+    cli.house.add_machine("web-1", tags={"tier": "web"})
+    put, others = machines.put_machine, [meanwhile]
+
+    def put_later(*args: Any, **named: Any) -> Any:
+        while others:
+            cli.house.add_machine("web-1", tags=others.pop())
+        return put(*args, **named)
+
+    monkeypatch.setattr(machines, "put_machine", put_later)
+    after = cli.json("machine", "tag", "web-1", "env=prod", "--remove", "tier")["tags"]
+    assert after == {"env": "prod", "team": "red"}
+    assert cli.json("machine", "tag", "web-1")["tags"] == after
+
+
+def test_whom_others_are_always_ahead_of_is_told(
+    cli: Cli,  # noqa: F811  # reason: the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cli.house.add_machine("web-1")
+    put, count = machines.put_machine, itertools.count()
+
+    def put_later(*args: Any, **named: Any) -> Any:
+        cli.house.add_machine("web-1", tags={"count": str(next(count))})
+        return put(*args, **named)
+
+    monkeypatch.setattr(machines, "put_machine", put_later)
+    answer = cli("machine", "tag", "web-1", "env=prod")
+    assert answer.code != 0
+    assert "changed by somebody else" in answer.err
+    assert next(count) == 5
+
+
+def test_a_machine_is_written_on_condition(house: House) -> None:
+    path = house.machine("web-1")
+    missing = house.call("PUT", path, {}, COMPUTE, headers={"If-Match": "*"})
+    assert missing.status_code == 412
+    made = house.call("PUT", path, {}, COMPUTE, headers={"If-None-Match": "*"})
+    assert made.status_code == 201
+    etag = house.call("GET", path, version=COMPUTE).headers["etag"]
+    assert made.headers["etag"] == etag
+    assert house.call("PUT", path, {}, COMPUTE, headers={"If-None-Match": "*"}).status_code == 412
+    for change in (
+        {"tags": {"a": "b"}},
+        {"properties": {"bascule": {"addresses": ["192.0.2.9"]}}},
+        {"properties": {"storageProfile": {"osDisk": {"osType": "Windows"}}}},
+    ):
+        headers = {"If-Match": f'"other", {etag}'}
+        done = house.call("PUT", path, change, COMPUTE, headers=headers)
+        assert done.status_code == 200, done.text
+        late = house.call("PUT", path, {"tags": {}}, COMPUTE, headers={"If-Match": etag})
+        assert late.status_code == 412, late.text
+        etag = done.headers["etag"]
+    assert house.call("GET", path, version=COMPUTE).json()["tags"] == {"a": "b"}
 
 
 def test_bad_tags_are_refused_and_change_nothing(cli: Cli) -> None:  # noqa: F811  # reason: the fixture

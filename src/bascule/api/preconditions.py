@@ -31,8 +31,12 @@ class Conditions:
 
     def on(self, before: StoredPolicy | None) -> Precondition:
         """The precondition to check against the policy as it is now."""
-        if before is not None and before.etag in self._tags:
-            return replace(self._precondition, if_match=before.etag)
+        return self.on_etag("" if before is None else before.etag)
+
+    def on_etag(self, etag: str) -> Precondition:
+        """As ``on``, for anything of which this is the ETag; empty: it is not there."""
+        if etag in self._tags:
+            return replace(self._precondition, if_match=etag)
         return self._precondition
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +13,13 @@ from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, output_option, say
 from bascule.client import machines as inventory
 from bascule.domain.classify import MANAGED_TAG
-from bascule.errors import InvalidInput
+from bascule.errors import InvalidInput, PreconditionFailed
+
+if TYPE_CHECKING:  # its libraries are slow to load
+    from bascule.client.connection import Connection
+    from bascule.client.machines import Machine
+
+MOST_TRIES = 5  # each after somebody else changed the machine between reading and writing
 
 
 @click.command(
@@ -40,8 +47,7 @@ def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], output: str)
     with connect() as connection:
         found = inventory.get_machine(connection, find_machine(connection, name).id)
         if wanted or removed:
-            after = _changed(found.tags, wanted, removed, found.name)
-            found, _ = inventory.put_machine(connection, found.id, tags=after)
+            found = _change(connection, found, wanted, removed)
     if output == "json":
         emit_json({"id": str(found.id), "name": found.name, "tags": dict(found.tags)})
         return
@@ -49,6 +55,23 @@ def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], output: str)
         say(f"{key}={value}")
     if not found.tags:
         say(f"{found.name} has no tags")
+
+
+def _change(
+    connection: Connection, found: Machine, wanted: Mapping[str, str], removed: tuple[str, ...]
+) -> Machine:
+    """The machine with these tags changed; what somebody else changes meanwhile stays."""
+    left = MOST_TRIES
+    _check_there(found, removed)
+    while True:
+        left -= 1
+        after = _changed(found.tags, wanted, removed)
+        try:
+            return inventory.put_machine(connection, found.id, tags=after, if_match=found.etag)[0]
+        except PreconditionFailed:
+            if not left:
+                raise
+        found = inventory.get_machine(connection, found.id)
 
 
 def _parsed(text: str) -> tuple[str, str]:
@@ -64,22 +87,27 @@ def _parsed(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _changed(
-    tags: Mapping[str, str], wanted: Mapping[str, str], removed: tuple[str, ...], machine: str
-) -> dict[str, str]:
-    kept = dict(tags)
+def _check_there(found: Machine, removed: tuple[str, ...]) -> None:
     for key in removed:
-        gone = [each for each in kept if each.casefold() == key.strip().casefold()]
-        if not gone:
+        named = _named(found.tags, key)
+        if not named:
             raise InvalidInput(
-                f"{machine} has no tag {key[:80]!r}.",
+                f"{found.name} has no tag {key[:80]!r}.",
                 code="TagNotFound",
-                advice=f"To see its tags: bascule machine tag {machine}",
+                advice=f"To see its tags: bascule machine tag {found.name}",
             )
-        if gone[0] == MANAGED_TAG:
+        if named == MANAGED_TAG:
             _parsed(f"{MANAGED_TAG}=")
-        kept.pop(gone[0])
-    for key, value in wanted.items():
-        named = next((each for each in kept if each.casefold() == key.casefold()), key)
-        kept[named] = value
-    return kept
+
+
+def _named(tags: Mapping[str, str], key: str) -> str:
+    """The tag as it is written there; empty: there is none of that name."""
+    return next((each for each in tags if each.casefold() == key.strip().casefold()), "")
+
+
+def _changed(
+    tags: Mapping[str, str], wanted: Mapping[str, str], removed: tuple[str, ...]
+) -> dict[str, str]:
+    gone = {_named(tags, key) for key in removed}
+    kept = {key: value for key, value in tags.items() if key not in gone}
+    return {**kept, **{_named(kept, key) or key: value for key, value in wanted.items()}}

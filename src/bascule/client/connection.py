@@ -130,19 +130,25 @@ class Connection:
         body: object = None,
         wait_seconds: float = 0.0,
         is_decided: bool = False,
+        if_match: str = "",
     ) -> Answer:
         """One call; raises what the server answered, or ServerUnreachable.
 
         ``wait_seconds`` is how long the server may take on purpose (a long-poll). ``is_decided``:
-        it asks for access, and what is not allowed raises RequestDenied.
+        it asks for access, and what is not allowed raises RequestDenied. ``if_match``: the ETag of
+        what is to be changed; empty: whatever is there.
         """
+        conditions = {"If-Match": if_match} if if_match else {}
         response = Response(401, {}, b"")
         for is_refused in (False, True):
             response = self._send(
                 method,
                 path,
                 params={"api-version": version, **(query or {})},
-                headers={"Authorization": f"Bearer {self._bearer(is_refused=is_refused)}"},
+                headers={
+                    "Authorization": f"Bearer {self._bearer(is_refused=is_refused)}",
+                    **conditions,
+                },
                 body=body,
                 patience=ANSWER_SECONDS + wait_seconds,
             )

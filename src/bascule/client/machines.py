@@ -6,7 +6,7 @@ Source: Microsoft.Compute/virtualMachines with Bascule's additions in ``properti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -151,6 +151,7 @@ class Machine:
     # Gateways at which alone its ports are closed; empty: its own agent closes them.
     closed_at: tuple[str, ...] = ()
     by_root: tuple[RootOpening, ...] = ()
+    etag: str = ""  # empty: of an older server, or of a list
 
     @property
     def name(self) -> str:
@@ -168,7 +169,8 @@ def machines_named(connection: Connection, name: str) -> list[Machine]:
 
 
 def get_machine(connection: Connection, machine: ResourceId) -> Machine:
-    return read_machine(connection.get(str(machine), COMPUTE_VERSION))
+    answer = connection.call("GET", str(machine), COMPUTE_VERSION)
+    return replace(read_machine(answer.body), etag=answer.headers.get("etag", ""))
 
 
 def put_machine(
@@ -178,8 +180,12 @@ def put_machine(
     os_type: str | None = None,
     location: str | None = None,
     tags: Mapping[str, str] | None = None,
+    if_match: str = "",
 ) -> tuple[Machine, bool]:
-    """Add a machine or change what is given of it; True when it is new."""
+    """Add a machine or change what is given of it; True when it is new.
+
+    Raises PreconditionFailed when ``if_match`` is not its ETag; empty: whatever is there.
+    """
     properties: dict[str, object] = {}
     if addresses is not None:
         properties["bascule"] = {"addresses": list(addresses)}
@@ -190,7 +196,7 @@ def put_machine(
         body["location"] = location
     if tags is not None:
         body["tags"] = dict(tags)
-    answer = connection.call("PUT", str(machine), COMPUTE_VERSION, body=body)
+    answer = connection.call("PUT", str(machine), COMPUTE_VERSION, body=body, if_match=if_match)
     return read_machine(answer.body), answer.status == 201
 
 

@@ -44,6 +44,7 @@ class MachineForm:
     os_type: str = OsType.LINUX
     addresses: str = ""  # separated by blanks or commas
     tags: str | None = None  # key=value, one a line; None: nothing is said of them
+    etag: str = ""  # of the machine as it was shown; empty: a new one
 
     def read(self, visit: Visit) -> tuple[ResourceId, MachineDraft]:
         """Raise InvalidInput with all that is wrong."""
@@ -110,6 +111,7 @@ async def machine_form(visit: Visit) -> MachineForm:
         form.text("os", OsType.LINUX),
         form.text("addresses"),
         form.text("tags") if form.has("tags") else None,
+        form.text("etag"),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -18,7 +20,7 @@ from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine, OsType
 from bascule.domain.net import Address
 from bascule.domain.scopes import resource_scope
-from bascule.errors import NotFound
+from bascule.errors import NotFound, PreconditionFailed
 from bascule.interfaces.approvals import ApprovalWrites
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.exposure import ExposureWrites
@@ -36,7 +38,7 @@ from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.bindings import BindingActWrites, lose_point
 from bascule.services.grants import end_grants, touch
 from bascule.services.own_ports import check_addresses
-from bascule.services.policies import write_policy
+from bascule.services.policies import NO_PRECONDITION, Precondition, write_policy
 from bascule.services.timeline import machine_came, machine_went
 
 
@@ -84,12 +86,15 @@ def put_machine(
     machine_id: ResourceId,
     draft: MachineDraft,
     default_location: str,
+    precondition: Precondition = NO_PRECONDITION,
 ) -> tuple[Machine, bool]:
     """Create or change a machine; True when it is new. Its uid never changes.
 
-    Raises InvalidInput for an address with which a policy would cut the server off.
+    Raises InvalidInput for an address with which a policy would cut the server off, and
+    PreconditionFailed.
     """
     before = tx.machine(machine_id)
+    _check_precondition(before, precondition)
     groups = {name.casefold(): name for name in tx.resource_groups()}
     if machine_id.resource_group.casefold() not in groups:
         raise NotFound(
@@ -128,6 +133,30 @@ def put_machine(
     if tags != previous:
         act.record(tx, MachineTagged(str(machine.id), machine.uid, tags, previous), machine.id)
     return machine, before is None
+
+
+def etag_of(machine: Machine) -> str:
+    """A strong ETag over all that a PUT can change, and nothing else."""
+    said = [
+        machine.location,
+        str(machine.os_type),
+        [str(address) for address in machine.addresses],
+        sorted(machine.tags.items()),
+    ]
+    return f'"{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]}"'
+
+
+def _check_precondition(before: Machine | None, precondition: Precondition) -> None:
+    """As ``policies.check_precondition`` (RFC 9110 13.1)."""
+    if precondition.is_if_none_match and before is not None:
+        raise PreconditionFailed("The machine exists already (If-None-Match: *).")
+    wanted = precondition.if_match
+    if wanted and (before is None or wanted not in ("*", etag_of(before))):
+        raise PreconditionFailed(
+            "The machine was changed by somebody else in the meantime. Nothing was written.",
+            advice="Read it again, apply your change to the current version, and send it with the "
+            "new ETag.",
+        )
 
 
 def _tag_texts(machine: Machine | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json
 from bascule.api.paths import GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
+from bascule.api.preconditions import WantedConditions
 from bascule.api.wire.machines import (
     MachineBody,
     instance_view_json,
@@ -143,7 +144,8 @@ def _named(
 @requires(MACHINE_READ)
 async def get_machine(call: CurrentCall, machine: MachinePath, expand: Expand = "") -> Response:
     view = await _machine_view(call, machine)
-    return CompactJson(machine_json(view, with_instance=_wants_instance(expand)))
+    content = machine_json(view, with_instance=_wants_instance(expand))
+    return CompactJson(content, headers={"ETag": machines.etag_of(view.machine)})
 
 
 @router.get(f"{MACHINE}/instanceView")
@@ -177,19 +179,22 @@ async def _machine_view(call: Call, machine: ResourceId) -> MachineView:
 
 @router.put(MACHINE)
 @requires(MACHINE_WRITE)
-async def put_machine(call: CurrentCall, machine: MachinePath, body: MachineBody) -> Response:
+async def put_machine(
+    call: CurrentCall, machine: MachinePath, body: MachineBody, conditions: WantedConditions
+) -> Response:
     draft = read_machine(body)
 
     def work(tx: Transaction, act: Act) -> tuple[MachineView, bool]:
         before = tx.machine(machine)
+        precondition = conditions.on_etag("" if before is None else machines.etag_of(before))
         _check_stays(before, draft)
-        made, is_new = machines.put_machine(
-            tx, act, machine, draft, call.state.installation.location
-        )
+        location = call.state.installation.location
+        made, is_new = machines.put_machine(tx, act, machine, draft, location, precondition)
         return view_machine(tx, made, act.now), is_new
 
     view, is_new = await call.perform(work)
-    return CompactJson(machine_json(view), 201 if is_new else 200)
+    headers = {"ETag": machines.etag_of(view.machine)}
+    return CompactJson(machine_json(view), 201 if is_new else 200, headers)
 
 
 def _check_stays(before: Machine | None, draft: MachineDraft) -> None:

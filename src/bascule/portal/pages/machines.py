@@ -37,6 +37,7 @@ from bascule.portal.problems import reasons_of
 from bascule.services import fleet, machines
 from bascule.services.act import Act
 from bascule.services.gateways import gateway_names, silent_gateways
+from bascule.services.policies import Precondition
 from bascule.services.rights import Needed, check
 from bascule.services.views import kept_closed
 
@@ -146,6 +147,7 @@ async def ask_for_change(visit: CurrentVisit, group: str, name: str) -> Response
         machine.os_type,
         addresses,
         tags_text(machine.tags),
+        machines.etag_of(machine),
     )
     return await _show_form(visit, form, f"{machine_page(machine.id)}/edit", wanted=wanted)
 
@@ -163,7 +165,8 @@ async def change_machine(visit: CurrentVisit, group: str, name: str) -> Response
         def work(tx: Transaction, act: Act) -> None:
             check(tx, visit.subject, act.now, [Needed(MACHINE_WRITE, resource_scope(wanted))])
             read_guarded(tx, wanted, act.now)  # raises when it is not there: nothing is made here
-            machines.put_machine(tx, act, wanted, draft, location)
+            shown = Precondition(form.etag)
+            machines.put_machine(tx, act, wanted, draft, location, shown)
 
         await visit.perform(work)
     except BasculeError as error:
