@@ -109,6 +109,7 @@ ODD: list[tuple[str, Evil, Callable[[HttpLink], object]]] = [
     ("token", says({**TOKEN, "expires_in": float("nan")}), ask),
     ("token", says({**TOKEN, "expires_in": 10**12}), ask),
     ("token", says({"error_codes": [700024], "timestamp": "9999-12-31T23:59:59Z"}, 400), ask),
+    ("token", says({"error_codes": [700024], "timestamp": 5}, 400), ask),
 ]
 
 

@@ -300,6 +300,6 @@ def _time_told(response: Response, otherwise: float) -> float:
     Its Date header (RFC 9110 6.6.1) is its wall clock, which may have been set back since.
     """
     try:
-        return parse_instant(_json(response)["timestamp"]).timestamp()
-    except (KeyError, BasculeError, TypeError):
+        return parse_instant(str(_json(response)["timestamp"])).timestamp()
+    except (KeyError, BasculeError):
         return otherwise

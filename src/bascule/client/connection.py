@@ -249,7 +249,7 @@ def _skew(response: Response, now: datetime) -> timedelta:
     try:
         said = parsedate_to_datetime(response.headers.get("date", ""))
         skew = said - now
-    except (TypeError, ValueError):  # no date, no zone
+    except (TypeError, ValueError, OverflowError):  # no date, no zone, no such time
         return timedelta()
     return skew if abs(skew) > DATE_RESOLUTION else timedelta()
 

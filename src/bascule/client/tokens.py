@@ -120,7 +120,7 @@ class TokenFile(NamedTuple):
                 return None
             return Token(
                 str(data["access_token"]),
-                parse_instant(data["expires_at"]),
+                parse_instant(str(data["expires_at"])),
                 str(data.get("refresh_token", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, InvalidInput):

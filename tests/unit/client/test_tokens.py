@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import structlog
 
-from bascule.client.tokens import Credentials, Token, read_token
+from bascule.client.connection import _skew
+from bascule.client.https import Response
+from bascule.client.tokens import Credentials, Token, TokenFile, read_token
 from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
 
 
@@ -44,3 +47,15 @@ def test_why_there_is_no_token(
         read_token(status, answer, datetime(2030, 1, 1, tzinfo=UTC))
     assert type(caught.value) is kind
     assert "{" not in caught.value.message
+
+
+def test_a_remembered_token_of_another_form_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+    path.write_text(json.dumps({"key": "k", "access_token": "a", "expires_at": 5}))
+    assert TokenFile(path).load("k") is None
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2359", "", "Fri, 31 Dec 99999999999"])
+def test_a_date_that_is_none_tells_no_time(date: str) -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    assert _skew(Response(200, {"date": date}, b""), now) == timedelta()
