@@ -196,8 +196,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "a yes counts after the right to it was taken": Bug(
         "services/approvers.py",
-        "since, now) is not None:\n        return True\n    user = reader",
-        "since, now) is not None or True:\n        return True\n    user = reader",
+        "since, now) is not None:\n        return True\n    return _has_run_out",
+        "since, now) is not None or True:\n        return True\n    return _has_run_out",
         (
             (0.1, SetRules("web-1", "base", "two")),
             (0.3, _ask(LONG)),
