@@ -135,9 +135,10 @@ def test_it_is_measured_again_after_tables_were_not_there(
 
     async def run() -> None:
         following = asyncio.create_task(shared_clock.follow_clock(services))
-        cluster.do("ALTER TABLE alembic_version RENAME TO away", name)
+        # In threads: each waits for a lock until the loop has ended the transaction that reads the clock.
+        await asyncio.to_thread(cluster.do, "ALTER TABLE alembic_version RENAME TO away", name)
         await asyncio.sleep(0.3)
-        cluster.do("ALTER TABLE away RENAME TO alembic_version", name)
+        await asyncio.to_thread(cluster.do, "ALTER TABLE away RENAME TO alembic_version", name)
         assert not following.done()
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -116,7 +116,7 @@ def test_no_key_is_in_the_database_in_clear_and_the_wrapping_key_not_at_all(
     assert {row.name for row in rows} == set(NEEDED)
     wrapping = Sealer((installation.here / WRAPPING_KEY).read_bytes())
     for row in rows:
-        assert "KEY" not in row.sealed
+        assert "PRIVATE KEY" not in row.sealed
         assert wrapping.open("", row.sealed) is None, "sealed for what it is alone"
         assert row.sealed not in repr(row)
 

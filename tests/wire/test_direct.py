@@ -151,8 +151,8 @@ def test_the_hot_routes_are_answered_directly(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("fastapi.routing.solve_dependencies", fail)
     house.add_machine("web-1")
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", fail)
     request = f"{house.subscription}/providers/Bascule.Access/accessRequests/{uuid.uuid4()}"
     for method, path in (
         ("POST", f"{house.policy()}/initiate"),
