@@ -5,15 +5,17 @@ from __future__ import annotations
 # ruff: noqa: F811  # reason: the fixture of that name
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from bascule.cli import until_decided
+from bascule.client import access, approval
 from bascule.client.access import AccessRequest, get_request
 from bascule.domain.access import PrincipalKind
-from bascule.errors import ApprovalDenied, ApprovalLapsed
+from bascule.errors import ApprovalDenied, ApprovalLapsed, ServerUnreachable
 from tests.wire.browsing import add_user
 from tests.wire.house import BASCULE
 from tests.wire.test_cli_principals import Cli, HouseHttps, cli  # noqa: F401  # reason: a fixture
@@ -125,6 +127,41 @@ def test_withdrawn_by_its_requestor(cli: Cli, people: dict[str, str]) -> None:
     ask(cli)
     assert "withdrawn" in cli.done("revoke", "--machine", "web-1").out
     assert cli("extend").code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "call"),
+    [
+        (("approve", "--yes"), approval, "approve"),
+        (("deny", "--yes", "--why", "tomorrow"), approval, "deny"),
+        (("withdraw",), access, "revoke"),
+    ],
+)
+def test_whose_answer_is_lost_is_told_that_it_may_have_been_done(
+    cli: Cli,
+    people: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    module: ModuleType,
+    call: str,
+) -> None:
+    request_id = ask(cli)["requestId"]
+    whole = getattr(module, call)
+
+    def lose(*given: Any, **more: Any) -> None:
+        whole(*given, **more)
+        raise ServerUnreachable("The connection broke.")
+
+    monkeypatch.setattr(module, call, lose)
+    who = signed_in(cli, people["anna"], monkeypatch) if module is approval else nullcontext()
+    with who:
+        lost = cli(*words, request_id[:8])
+    assert lost.code == 6
+    assert "It is unknown whether this was" in lost.err
+    assert f"To see it: bascule approvals {request_id}\n" in lost.err, (
+        "the whole id: it may be over"
+    )
+    assert cli.json("approvals", request_id)["state"] in ("opening", "denied", "withdrawn")
 
 
 Act = Callable[[str], None]

@@ -42,12 +42,12 @@ def tell_patience(patience: timedelta) -> None:
 
 
 @contextmanager
-def known_to_be(what: str) -> Iterator[None]:
+def known_to_be(what: str, to_see: str = "what is open: bascule status") -> Iterator[None]:
     """Around a call that changes something: it may have been done although its answer is lost."""
     try:
         yield
     except LOST:
-        note(f"It is unknown whether this was {what}. To see what is open: bascule status")
+        note(f"It is unknown whether this was {what}. To see {to_see}")
         raise
 
 
