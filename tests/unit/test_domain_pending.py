@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bascule.domain.decide import Allowed, Denied, NeedsApproval, decide
-from bascule.domain.due import Approval, may_approve_own
+from bascule.domain.due import Approval, may_approve_own, names_port
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.net import RuleProtocol
 from bascule.domain.pending import (
@@ -40,7 +40,7 @@ from bascule.domain.stages import (
     united,
 )
 from bascule.domain.times import format_utc
-from tests.samples import HOUR, NOW, WEB, asked, ids, machine, policy, request, rule
+from tests.samples import DB, HOUR, NOW, WEB, asked, ids, machine, policy, request, rule
 
 BOB, CAROL, DAVE = (Stage(Approvers((who,))) for who in ("bob", "carol", "dave"))
 WHY = Because("policy", "two", "machine", 22)
@@ -201,6 +201,20 @@ def test_other_policies_count_where_they_name_machine_and_port() -> None:
     assert isinstance(judged(plain, plain, with_rules(elsewhere, DENY)), Allowed)
     nowhere = replace(other, machines=())
     assert isinstance(judged(plain, plain, with_rules(nowhere, DENY)), Allowed)
+
+
+def test_a_policy_counts_for_the_ports_that_it_names_on_that_machine() -> None:
+    named = policy(OWN)
+    assert names_port(named, machine(), asked(22))
+    assert not names_port(named, machine(), asked(23))
+    assert not names_port(named, machine(DB, "uid-db"), asked(22))
+
+
+def test_groups_are_read_where_a_rule_names_one() -> None:
+    named = Rule("staff", Effect.DENY, Conditions(groups=("staff",)))
+    assert Approval((policy(rule()), with_rules(policy(OWN), APPROVE, named))).reads_groups
+    assert not Approval((policy(rule()), with_rules(policy(OWN), APPROVE))).reads_groups
+    assert not Approval().reads_groups
 
 
 def replace_name(of: Policy, name: str) -> ResourceId:
