@@ -403,9 +403,9 @@ def test_a_restored_server_s_state_of_the_same_generation_is_asked_for(world: Wo
     world.tell("app", lease())
     world.step()
     assert world.is_open()
-    restored = {"generation": world.server.states["app"].generation, "installation": 7}
+    generation = world.server.states["app"].generation
     world.server.own = replace(world.server.own, generation=2, installation=7)
-    world.server.states["app"] = replace(state("app", 0), **restored)
+    world.server.states["app"] = replace(state("app", generation), installation=7)
     world.loop.on_generation(2)
     world.step()
     assert not world.is_open()

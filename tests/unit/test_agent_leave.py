@@ -91,7 +91,7 @@ def test_an_opening_by_roots_word_is_bounded_whoever_asks(tmp_path: Path, second
     reconciler = Reconciler(driver, Memory(), clock)
     loop = AgentLoop(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(tmp_path))
     with pytest.raises(InvalidInput, match="1 second to 1 day"):
-        handler_for(loop, _nothing)(_open(seconds))
+        handler_for(loop, _nothing)(_open(seconds), lambda: False)
     assert not reconciler.held.leases
 
 

@@ -278,7 +278,7 @@ def test_no_command_opens_for_longer_than_a_day(
     told = {"command": "open", "protocol": "TCP", "number": 22, "sources": [BOB], "machine": "app"}
     for seconds in (0.5, 90_000, float("nan")):
         with pytest.raises(InvalidInput):
-            handle({**told, "seconds": seconds})
+            handle({**told, "seconds": seconds}, lambda: False)
     assert not world.is_open(APP, BOB)
 
 

@@ -126,7 +126,7 @@ def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handle
     whose caller has gone before it begins.
     """
 
-    def handle(message: Mapping[str, Any], has_gone: HasGone = lambda: False) -> Mapping[str, Any]:
+    def handle(message: Mapping[str, Any], has_gone: HasGone) -> Mapping[str, Any]:
         def ask(work: Callable[[], T]) -> T:
             def unless_gone() -> T:
                 if has_gone():
