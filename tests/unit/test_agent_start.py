@@ -158,14 +158,19 @@ def test_a_signal_during_the_start_is_not_lost(
     assert passes == []
 
 
-def test_who_is_enrolled_starts_although_the_token_s_file_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The token was for one use: whoever deletes it must not keep the agent from its next start."""
+def be_enrolled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a server that cannot be reached."""
     monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
     monkeypatch.setattr("bascule.agent.run.trust_of", lambda _: ssl.create_default_context())
     known = Identity("https://127.0.0.1:1", "tenant", "uid", b"")
     monkeypatch.setattr("bascule.agent.run.load_identity", lambda _: known)
+
+
+def test_who_is_enrolled_starts_although_the_token_s_file_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token was for one use: whoever deletes it must not keep the agent from its next start."""
+    be_enrolled(monkeypatch)
     monkeypatch.setattr(AgentLoop, "run", lambda _: None)
     paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
     process = AgentProcess(Host(Watched([])), paths, SetClock())
@@ -177,10 +182,7 @@ def test_who_is_enrolled_starts_although_the_token_s_file_is_gone(
 def test_what_the_agent_needs_in_files_and_cannot_have_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
-    monkeypatch.setattr("bascule.agent.run.trust_of", lambda _: ssl.create_default_context())
-    known = Identity("https://127.0.0.1:1", "tenant", "uid", b"")
-    monkeypatch.setattr("bascule.agent.run.load_identity", lambda _: known)
+    be_enrolled(monkeypatch)
     for at, why in (("none/agent.sock", "No such file"), ("a" * 120, "too long")):
         paths = AgentPaths(tmp_path / at[:1], tmp_path / at, tmp_path / "guard.toml")
         process = AgentProcess(Host(Watched([])), paths, SetClock())

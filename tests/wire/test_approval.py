@@ -213,18 +213,28 @@ def test_whose_void_yes_is_missing_is_asked_again(office: Office) -> None:
     assert waiting() == 0
 
 
+def approved_on_duty(office: Office, minutes: int | None) -> tuple[str, str]:
+    """Dave approves as a member of a group, for so long. The request, which waits for Bob now, and the
+    path of Dave's membership.
+    """
+    ends = None if minutes is None else office.house.clock.now() + timedelta(minutes=minutes)
+    duty = office.make_group("duty", office.dave, ends=ends)
+    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
+    request = office.waiting()
+    assert office.approve(request, office.dave).status_code == 200
+    return request, membership_path(office, duty)
+
+
+def membership_path(office: Office, group: str) -> str:
+    return f"/providers/Bascule.Identity/groups/{group}/members/{office.dave.id}"
+
+
 @pytest.mark.parametrize("minutes", [120, None])
 def test_an_end_that_was_brought_forward_is_the_memberships_own(
     office: Office, minutes: int | None
 ) -> None:
     """EDGES J7: the yes counts without a break, whether the end was set before it or after."""
-    now = office.house.clock.now()
-    ends = None if minutes is None else now + timedelta(minutes=minutes)
-    duty = office.make_group("duty", office.dave, ends=ends)
-    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
-    request = office.waiting()
-    assert office.approve(request, office.dave).status_code == 200
-    path = f"/providers/Bascule.Identity/groups/{duty}/members/{office.dave.id}"
+    request, path = approved_on_duty(office, minutes)
     body = {"properties": {"expiresAt": "2030-01-01T12:20:00Z"}}  # it is noon
     assert office.house.call("PUT", path, body).status_code == 200
     for _ in range(4):
@@ -237,33 +247,21 @@ def test_an_end_that_was_brought_forward_is_the_memberships_own(
 
 def test_what_ran_out_by_itself_is_not_taken_with_another_group(office: Office) -> None:
     """EDGES J7, with its neighbour: who was put in again, and taken out, does not count."""
-    house, now = office.house, office.house.clock.now()
-    duty = office.make_group("duty", office.dave, ends=now + timedelta(minutes=10))
-    other = office.make_group("other", office.dave)
-    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
-    request = office.waiting()
-    assert office.approve(request, office.dave).status_code == 200
+    house = office.house
+    other = membership_path(office, office.make_group("other", office.dave))
+    request, path = approved_on_duty(office, 10)
     office.pass_time(20 * 60)
     house.sweep()
-    paths = [
-        f"/providers/Bascule.Identity/groups/{each}/members/{office.dave.id}"
-        for each in (other, duty)
-    ]
-    assert house.call("DELETE", paths[0]).status_code == 200
+    assert house.call("DELETE", other).status_code == 200
     assert office.see(request)["approval"]["stages"][0]["given"] == 1
-    assert house.call("PUT", paths[1], {"properties": {}}).status_code in (200, 201)
+    assert house.call("PUT", path, {"properties": {}}).status_code in (200, 201)
     assert office.see(request)["approval"]["stages"][0]["given"] == 1
-    assert house.call("DELETE", paths[1]).status_code == 200
+    assert house.call("DELETE", path).status_code == 200
     assert office.see(request)["approval"]["stages"][0]["given"] == 0
 
 
 def test_an_end_that_was_put_off_is_the_one_before_which_it_is_taken(office: Office) -> None:
-    ends = office.house.clock.now() + timedelta(minutes=20)
-    duty = office.make_group("duty", office.dave, ends=ends)
-    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
-    request = office.waiting()
-    assert office.approve(request, office.dave).status_code == 200
-    path = f"/providers/Bascule.Identity/groups/{duty}/members/{office.dave.id}"
+    request, path = approved_on_duty(office, 20)
     body = {"properties": {"expiresAt": "2030-01-01T16:00:00Z"}}  # it is noon
     assert office.house.call("PUT", path, body).status_code == 200
     office.pass_time(30 * 60)
@@ -273,11 +271,7 @@ def test_an_end_that_was_put_off_is_the_one_before_which_it_is_taken(office: Off
 
 def test_whose_membership_ran_out_by_itself_still_counts(office: Office) -> None:
     """EDGES J7: the on-call list moves on; its yes of yesterday stays."""
-    ends = office.house.clock.now() + timedelta(minutes=10)
-    duty = office.make_group("duty", office.dave, ends=ends)
-    office.put(stage({"groups": [duty]}), stage(users(office.bob)))
-    request = office.waiting()
-    assert office.approve(request, office.dave).status_code == 200
+    request, _ = approved_on_duty(office, 10)
     office.pass_time(1200)
     office.house.sweep()
     assert office.approve(request, office.bob).status_code == 200

@@ -16,7 +16,7 @@ from bascule.cli.find import find_waiting, my_only_request, short_id, summary
 from bascule.cli.parameters import SPAN
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.spans import parse_until
-from bascule.cli.waiting import known_to_be
+from bascule.cli.waiting import unknown_if_lost
 from bascule.client import access, approval
 from bascule.client.access import AccessRequest, list_requests
 from bascule.domain.lifecycle import RequestState
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bascule.client.approval import Approval
     from bascule.client.connection import Connection
 
-_TO_SEE = "it: bascule approvals {}"
+_LOOK = "To see it: bascule approvals {}"
 DIGEST = click.option(
     "--digest",
     metavar="HEX",
@@ -76,7 +76,7 @@ def approve(
         if not is_sure:
             _print_facts(connection, found)
         confirm(f"You approve {summary(found)} for {found.requestor}.", is_sure=is_sure)
-        with known_to_be("approved", _TO_SEE.format(found.id)):
+        with unknown_if_lost("approved", look=_LOOK.format(found.id)):
             answer = approval.approve(
                 connection,
                 found.id,
@@ -131,7 +131,7 @@ def deny(request: str, why: str, digest: str, is_sure: bool, output: str) -> Non
         if not is_sure and sys.stdin.isatty():
             _print_facts(connection, found)
             confirm(f"You deny {summary(found)} to {found.requestor}.", is_sure=False)
-        with known_to_be("denied", _TO_SEE.format(found.id)):
+        with unknown_if_lost("denied", look=_LOOK.format(found.id)):
             answer = approval.deny(connection, found.id, digest or known.digest, why)
         if output == "json":
             emit_json(described(answer))
@@ -164,7 +164,7 @@ def withdraw(request: str | None, output: str) -> None:
             found = my_only_request(mine, "withdraw")
         if not found.is_pending:
             raise _not_waiting(found)
-        with known_to_be("withdrawn", _TO_SEE.format(found.id)):
+        with unknown_if_lost("withdrawn", look=_LOOK.format(found.id)):
             answer = access.revoke(connection, found.id, kill=False)
         if output == "json":
             emit_json(described(answer))

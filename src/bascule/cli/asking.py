@@ -10,7 +10,13 @@ from bascule.cli.choose import choose
 from bascule.cli.reason import reason_for, span_for, tell_emergency
 from bascule.cli.show import SSH_PORT, unopened
 from bascule.cli.starts import own_source, tell_reach
-from bascule.cli.waiting import OPEN_SECONDS, Working, known_to_be, may_still_open, wait_until_open
+from bascule.cli.waiting import (
+    OPEN_SECONDS,
+    Working,
+    may_still_open,
+    unknown_if_lost,
+    wait_until_open,
+)
 from bascule.client import access
 from bascule.client.access import AccessRequest, PortRequest
 from bascule.client.policies import MachineRules, PolicyRules
@@ -33,7 +39,7 @@ def ask(connection: Connection, rules: MachineRules, number: int, wish: Wish) ->
     source = None if wish.starts_at is None else own_source(connection)
     asked = PortRequest(number, span, None, source, wish.up_to)
     why = reason_for(choice, name, wish.why, must=wish.is_emergency)
-    with known_to_be("requested"):
+    with unknown_if_lost("requested"):
         request_id, is_pending = access.ask(
             *(connection, choice.policy_id, rules.machine_id, [asked], why, wish.starts_at),
             run_id=wish.run_id,

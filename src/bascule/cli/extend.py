@@ -14,7 +14,7 @@ from bascule.cli.parameters import MACHINE, SPAN
 from bascule.cli.printing import emit_json, output_option, say
 from bascule.cli.show import request_json, until_words, way_in_lines
 from bascule.cli.spans import parse_until
-from bascule.cli.waiting import known_to_be
+from bascule.cli.waiting import unknown_if_lost
 from bascule.client import access
 from bascule.client.access import AccessRequest
 from bascule.client.policies import get_machine_rules
@@ -59,7 +59,7 @@ def extend(
         ends_at = parse_until(until, connection.now(), "--until") if until is not None else None
         if span is None and ends_at is None:
             span = _default_span(connection, wanted)
-        with known_to_be("extended"):
+        with unknown_if_lost("extended"):
             answer = access.extend(connection, wanted.id, span, ends_at)
         if output == "json":
             emit_json(request_json(answer))

@@ -19,9 +19,9 @@ from bascule.cli.starts import check_reach, own_source, parse_start, tell_reach
 from bascule.cli.waiting import (
     OPEN_SECONDS,
     Working,
-    known_to_be,
     may_still_open,
     tell_patience,
+    unknown_if_lost,
     wait_until_open,
 )
 from bascule.client.access import AccessRequest, PortRequest, ask, get_request
@@ -152,7 +152,7 @@ def request(
         why = reason_for(choice, found.name, why, must=is_emergency)
         if rules.patience is not None and starts_at is None:
             tell_patience(rules.patience)
-        with known_to_be("requested"):
+        with unknown_if_lost("requested"):
             request_id, is_pending = ask(
                 *(connection, choice.policy_id, found.id, asked, why, starts_at),
                 is_emergency=is_emergency,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OPEN_SECONDS = LONGEST_PATIENCE.total_seconds() + 15
 CLOSE_SECONDS = 8.0  # however many are waited for
 _POLL_SECONDS = 25
+OPEN_NOW = "To see what is open: bascule status"
 # What leaves open whether a change was made.
 LOST = (KeyboardInterrupt, ServerUnreachable, Unavailable, UnexpectedAnswer)
 
@@ -42,12 +43,14 @@ def tell_patience(patience: timedelta) -> None:
 
 
 @contextmanager
-def known_to_be(what: str, to_see: str = "what is open: bascule status") -> Iterator[None]:
-    """Around a call that changes something: it may have been done although its answer is lost."""
+def unknown_if_lost(what: str, *, look: str = OPEN_NOW) -> Iterator[None]:
+    """Around a call that changes something: where its answer is lost, say that it may have been done
+    (``what``), and where to look.
+    """
     try:
         yield
     except LOST:
-        note(f"It is unknown whether this was {what}. To see {to_see}")
+        note(f"It is unknown whether this was {what}. {look}")
         raise
 
 
