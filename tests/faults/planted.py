@@ -71,6 +71,7 @@ class Bug:
     is_on_replicas: bool = False
     is_in_turn: bool = False
     is_last: bool = False  # what it wrote has other times: the lab is not used any more
+    tries: int = 1  # it shows by chance: how often it is tried until it does
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -349,6 +350,7 @@ PLANTED: dict[str, Bug] = {
             ),
         ),
         is_on_replicas=True,
+        tries=5,
     ),
     "a lost update": Bug(
         "services/machine_rules.py",
@@ -397,13 +399,20 @@ def is_seen(world: World, name: str) -> Verdict:
         if not bug.is_on_replicas:  # with one of those nothing may be told any more
             prepare(world)
         try:
-            verdict = run(world, schedule_of(bug), SETTLED_WITHIN)
-            found = tuple(each for each in verdict.findings if bug.sign in each)
-            return replace(verdict, findings=found)
+            verdict = _look(world, bug)
+            for _ in range(bug.tries - 1):
+                if not verdict.findings:
+                    verdict = _look(world, bug)
+            return verdict
         finally:
             change_code(world, world.code)
             if not bug.is_last:
                 prepare(world)
+
+
+def _look(world: World, bug: Bug) -> Verdict:
+    verdict = run(world, schedule_of(bug), SETTLED_WITHIN)
+    return replace(verdict, findings=tuple(each for each in verdict.findings if bug.sign in each))
 
 
 def plant(file: Path, change: Change) -> None:
