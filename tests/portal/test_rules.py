@@ -81,8 +81,8 @@ def test_each_rule_is_said_in_a_sentence(house: House) -> None:
         "A request needs approval if ann@example.com asks, the machine has the tag env=production, the"
         " machine is in resource group default, the port is 22 or 3389, any part of the source is within"
         " 10.0.0.0/8, any part of the time of the access is within Monday to Wednesday, 22:00\N{EN DASH}06:00 of"
-        " the next day (Europe/Paris) and it is for longer than 1 h (with what they"
-        " had there just before)."
+        " the next day (Europe/Paris) and it is for longer than 1 h (including the"
+        " time that they had there just before)."
     ) in text
     assert "1 person must agree: ann@example.com. After 15 min these are asked" in text
     assert "is not needed if the whole source is within 10.0.0.0/8 and it is for 30" in text

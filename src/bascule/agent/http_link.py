@@ -123,7 +123,7 @@ class HttpLink:
     def _call_of(
         self, uid: str, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> Mapping[str, Any]:
-        """Of a machine behind. One that was unbound since it was named is named no more."""
+        """A call about a machine behind. It is taken off the names if the server says that it was unbound."""
         try:
             return self._call(method, path, body)
         except NotGuarded:

@@ -140,12 +140,12 @@ def _conditions(words: Words, rule: Rule, names: Names) -> Iterable[str]:
         yield words(text, times=window_words(words, want.times))
     if want.at_most is not None:
         yield words(
-            "it is for {span} at most (with what they had there just before)",
+            "it is for {span} at most (including the time that they had there just before)",
             span=words_of(want.at_most),
         )
     if want.longer_than is not None:
         yield words(
-            "it is for longer than {span} (with what they had there just before)",
+            "it is for longer than {span} (including the time that they had there just before)",
             span=words_of(want.longer_than),
         )
     if want.ticket_confirmed is not None:
