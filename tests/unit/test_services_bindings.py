@@ -30,6 +30,7 @@ from bascule.protocol.report import LocalOpening, Report
 from bascule.services import bindings, doubt, fleet, guarded, live_requests, machines, reports
 from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.grants import end_grants
+from bascule.services.left_behind import settle_left
 from bascule.services.notes import OPENINGS_PER_SPAN
 from bascule.services.sweep import close_orphans, sweep
 from bascule.services.views import view_machine, view_request
@@ -286,10 +287,126 @@ def test_unbinding_ends_the_grants_and_releases_nothing(bound: World) -> None:
     with pytest.raises(Forbidden, match="does not guard"):
         tell(bound, bound.web, grant.id)
     assert bound.see(lambda tx: tx.bindings_of(bound.db.uid)) == [], "its own agent alone"
-    tell(bound, bound.db, closed=SHUT)
-    assert bound.grant(grant).state is GrantState.CLOSED
     assert not unbind(bound)
     assert bound.kinds().count("MachineUnbound") == 1
+
+
+# -- what a point may hold that guards the machine no more --------------------------------------
+
+
+def left(world: World, grant: Grant) -> tuple[str, tuple[str, ...]]:
+    """What is told of it, and the points that may hold it."""
+    view = world.see(lambda tx: view_request(tx, grant.request_id, world.clock.wall))
+    assert view is not None
+    shown = view.shown(world.grant(grant))
+    return shown.state, shown.left_at
+
+
+def settled(world: World) -> int:
+    return world.do(settle_left, None)
+
+
+def test_what_an_unbound_point_had_open_is_closed_when_it_has_heard_of_it(bound: World) -> None:
+    grant = opened(bound)
+    unbind(bound)
+    tell(bound, bound.db, closed=SHUT)
+    assert left(bound, grant) == ("closing", ("web-1",))
+    assert settled(bound) == 0, "it has said nothing since"
+    known = bound.see(lambda tx: tx.generation(bound.web.uid))
+    bound.report(bound.web, generation=known - 1)
+    assert settled(bound) == 0, "its pass began before"
+    bound.report(bound.web)
+    assert settled(bound) == 1
+    assert settled(bound) == 0
+    tell(bound, bound.db, closed=SHUT)
+    assert left(bound, grant) == ("closed", ())
+
+
+def test_a_silent_point_that_is_unbound_may_hold_it_to_its_end(bound: World) -> None:
+    """Even if the machine's own agent, which may have a way round it, has closed it."""
+    grant = opened(bound)
+    unbind(bound)
+    tell(bound, bound.db, closed=SHUT)
+    bound.clock.pass_time(599)
+    assert settled(bound) == 0
+    tell(bound, bound.db, closed=SHUT)
+    assert left(bound, grant) == ("closing", ("web-1",))
+    bound.clock.pass_time(2)
+    assert settled(bound) == 1
+    tell(bound, bound.db, closed=SHUT)
+    assert left(bound, grant) == ("closed", ())
+
+
+def test_a_silent_point_may_not_have_heard_of_a_shorter_end(bound: World) -> None:
+    bound.put(rules(bound.web, 22), rules(bound.db, 22, longest=timedelta(hours=2)))
+    grant = bound.granted(bound.db, seconds=7200)
+    for point in (bound.db, bound.web):
+        tell(bound, point, grant.id, closed=SHUT)
+    bound.put(rules(bound.web, 22), rules(bound.db, 22, longest=timedelta(minutes=10)))
+    unbind(bound)
+    bound.clock.pass_time(7199)
+    assert settled(bound) == 0
+    bound.clock.pass_time(1)
+    assert settled(bound) == 1
+
+
+def test_what_was_revoked_before_and_not_read_back_is_held_too(bound: World) -> None:
+    """The usual order: the gateway does not answer, so it is taken out."""
+    grant = opened(bound)
+    revoked(bound, grant)
+    tell(bound, bound.db, closed=SHUT)
+    assert left(bound, grant) == ("closing", ())
+    unbind(bound)
+    tell(bound, bound.db, closed=SHUT)
+    assert left(bound, grant) == ("closing", ("web-1",))
+
+
+def test_what_it_had_read_back_closed_before_is_closed(bound: World) -> None:
+    grant = opened(bound)
+    revoked(bound, grant)
+    tell(bound, bound.web, closed=SHUT)
+    unbind(bound)
+    assert left(bound, grant) == ("closing", ())
+    tell(bound, bound.db, closed=SHUT)
+    assert left(bound, grant) == ("closed", ())
+
+
+def test_another_agent_that_is_enrolled_there_since_speaks_for_itself_alone(bound: World) -> None:
+    grant = opened(bound)
+    unbind(bound)
+    bound.clock.pass_time(1)
+    bound.enrol(bound.web, "key-2", replaces=True)
+    bound.report(bound.web)
+    assert settled(bound) == 0
+    assert left(bound, grant) == ("closing", ("web-1",))
+
+
+def test_a_point_that_cannot_enforce_anything_has_closed_nothing(bound: World) -> None:
+    grant = opened(bound)
+    unbind(bound)
+    bound.report(bound.web, generation=0, weaknesses=(NOT_ENFORCED(why="no nftables"),))
+    assert settled(bound) == 0
+    assert left(bound, grant) == ("closing", ("web-1",))
+
+
+def test_a_point_that_is_bound_again_has_to_read_it_back(bound: World) -> None:
+    grant = opened(bound)
+    unbind(bound)
+    bind(bound)
+    tell(bound, bound.db, closed=SHUT)
+    bound.report(bound.web)
+    settled(bound)
+    assert bound.grant(grant).state is GrantState.CLOSING
+    tell(bound, bound.web, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.CLOSED
+
+
+def revoked(world: World, grant: Grant) -> None:
+    def work(tx: Transaction, act: Act) -> None:
+        live = tx.live_grants([grant.machine_uid])
+        end_grants(tx, act, live, StatusReason.USER_REQUESTED, "a revocation")
+
+    world.do(work)
 
 
 def test_a_request_beside_an_unbinding_is_ended_or_never_told_to_it(bound: World) -> None:

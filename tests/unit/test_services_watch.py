@@ -13,7 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bascule.domain.access import PrincipalKind
-from bascule.domain.lifecycle import GrantState
+from bascule.domain.grant import end
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.principals import Group, Membership, User
 from bascule.errors import Unavailable
 from bascule.interfaces.invites import ReplicaInvite
@@ -81,6 +82,18 @@ def world() -> Iterator[Watched]:
     made = Watched()
     yield made
     made.close()
+
+
+def test_what_an_unbound_gateway_may_hold_is_looked_after(world: Watched) -> None:
+    """The loop takes the mark off when the lease is over."""
+    grant = world.grant(world.opened)
+    left = replace(end(grant, StatusReason.USER_REQUESTED, world.clock.wall), withdrawn={"gw": "."})
+    world.do(lambda tx, _: tx.update_grant(left, grant.state), None)
+    world.watched()
+    assert world.grant(grant).withdrawn == {"gw": "."}
+    world.clock.pass_time(601)
+    assert world.watched() == []
+    assert world.grant(grant).withdrawn == {}
 
 
 def test_a_damaged_membership_keeps_no_grant_from_its_end(world: Watched) -> None:

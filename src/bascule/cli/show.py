@@ -142,7 +142,7 @@ def points_lines(port: GrantedPort) -> list[str]:
     lines = [f"  open through {' and '.join(ways)}"] if ways and port.row.was_read_back else []
     for each in port.points:
         if each.state == "withdrawn":
-            lines.append(f"  {each.name} did not open it and was withdrawn: {each.why}")
+            lines.append(f"  {each.name} was withdrawn: {each.why}")
         elif each.state in ("silent", "waiting"):
             is_silent = each.state == "silent"
             lines.append(f"  {each.name} {'is silent' if is_silent else 'has not answered yet'}")

@@ -236,8 +236,9 @@ class Seen:
         )
 
     def is_gone(self, grant: Grant) -> bool:
-        """Is it in force at no point, nor at one that was withdrawn?"""
-        return all(
+        """Is it in force at no point, nor at one that was withdrawn, or unbound before it has said so?"""
+        guards = {each.point_uid for each in self.bindings}
+        return grant.withdrawn.keys() <= guards and all(
             grant.generation <= each.generation and not _has(each, grant) for each in self.bindings
         )
 

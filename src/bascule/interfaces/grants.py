@@ -48,6 +48,10 @@ class GrantReads(Protocol):
         """closing ones of machines that have no enforcement point (any more). Ordered by end."""
         ...
 
+    def withdrawn_grants(self) -> Sequence[Grant]:
+        """closing ones that were withdrawn from some point. Ordered by end."""
+        ...
+
     def cut_grants(self, machine_uid: str, since: datetime, beyond: int = -1) -> Sequence[Grant]:
         """Those marked to be cut at or after ``since``, whenever they ended, of a generation
         above ``beyond``.

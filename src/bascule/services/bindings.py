@@ -46,6 +46,7 @@ from bascule.services import public_ports
 from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.known_machine import known_machine
+from bascule.services.left_behind import leave_behind
 from bascule.services.rights import Needed, RightsReads, check
 from bascule.services.timeline import FollowWrites, follow
 
@@ -344,6 +345,9 @@ def check_owned(tx: OwnedReads, act: Act, subject: Subject, machine_id: Resource
 def _unbind(tx: BindingActWrites, act: Act, machine: Machine, point_uid: str) -> None:
     # Before the binding goes: what waits at a machine that nothing guards counts as never open.
     _end(tx, act, machine, f"unbinding of {machine.id} from an enforcement point")
+    for each in tx.bindings_of(machine.uid):
+        if each.point_uid == point_uid:
+            leave_behind(tx, act, machine, each)
     tx.delete_binding(machine.uid, point_uid)
     public_ports.leave(tx, act, machine, point_uid)
     rest = tx.bindings_of(machine.uid)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
@@ -22,12 +22,12 @@ from bascule.domain.facts.grants import (
 )
 from bascule.domain.grant import Grant, confirm_closed, cut_to, end, fail
 from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.domain.times import format_utc
+from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces.closed_ports import GenerationWrites
 from bascule.interfaces.exposure import ExposureWrites
 from bascule.interfaces.grants import GrantWrites
 from bascule.interfaces.points import PointReads
-from bascule.interfaces.record import EventWrites
+from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.services.act import Act
 from bascule.services.meters import Span
 from bascule.services.timeline import was_closed
@@ -121,6 +121,17 @@ def withdraw(tx: GrantEndWrites, act: Act, grant: Grant, why: str) -> None:
     act.record(
         tx, GrantFailed(grant.id, grant.request_id, str(grant.machine_id), why), grant.machine_id
     )
+
+
+def latest_end(tx: EventReads, grant: Grant) -> datetime:
+    """The end that the kernel may have: an agent that is gone may not have heard of a shorter."""
+    shorter = EventFilter(grant.machine_id.key, (GrantShortened.__name__,), grant.started_at)
+    ends = [
+        parse_instant(event.fact.previous_end)
+        for _, event in tx.events(shorter)
+        if isinstance(event.fact, GrantShortened) and event.fact.grant_id == grant.id
+    ]
+    return max([grant.ends_at, *ends])
 
 
 def close(tx: GrantEndWrites, act: Act, grant: Grant, sessions_alive: int | None = 0) -> Grant:

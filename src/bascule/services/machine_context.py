@@ -34,8 +34,8 @@ from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.interfaces.record import EventReads
 from bascule.services.fleet import is_enforced, is_online
 from bascule.services.gateways import gateway_names, named_of, silent_gateways
+from bascule.services.grants import latest_end
 from bascule.services.plans import PlanScopeReads, plan_at
-from bascule.services.sweep import latest_end
 
 
 class ClassifiedReads(MachineReads, PlanScopeReads, Protocol):

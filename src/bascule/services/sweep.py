@@ -13,13 +13,12 @@ from typing import Protocol
 from bascule.domain.bindings import Binding, Seen
 from bascule.domain.facts.agents import AgentWentSilent
 from bascule.domain.facts.fact import fact_name
-from bascule.domain.facts.grants import GrantShortened
 from bascule.domain.grant import SILENCE_BOUND, Grant, is_set_back, waits_until
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import EnforcementPoint, unable_words
 from bascule.domain.points import patience_of
-from bascule.domain.times import format_utc, parse_instant
+from bascule.domain.times import format_utc
 from bascule.interfaces.approvals import ApprovalReads, ApprovalWrites, MakerReads
 from bascule.interfaces.asked import AskedReads
 from bascule.interfaces.closed_ports import GenerationWrites
@@ -40,7 +39,7 @@ from bascule.interfaces.runs import RunReads, RunWrites
 from bascule.services.act import Act
 from bascule.services.expired_memberships import end_memberships
 from bascule.services.given_up import give_up, next_answer
-from bascule.services.grants import GrantEndWrites, close, end_grants, withdraw
+from bascule.services.grants import GrantEndWrites, close, end_grants, latest_end, withdraw
 from bascule.services.leaps import ClockWrites
 from bascule.services.runs import close_unused
 from bascule.services.starts import start_scheduled
@@ -230,17 +229,6 @@ def close_orphans(tx: GrantEndWrites, act: Act) -> int:
     for grant in over:
         close(tx, act, grant)
     return len(over)
-
-
-def latest_end(tx: EventReads, grant: Grant) -> datetime:
-    """The end that the kernel may have: an agent that is gone may not have heard of a shorter."""
-    shorter = EventFilter(grant.machine_id.key, (GrantShortened.__name__,), grant.started_at)
-    ends = [
-        parse_instant(event.fact.previous_end)
-        for _, event in tx.events(shorter)
-        if isinstance(event.fact, GrantShortened) and event.fact.grant_id == grant.id
-    ]
-    return max([grant.ends_at, *ends])
 
 
 def note_silence(tx: SilenceWrites, act: Act, noted: datetime | None) -> datetime:

@@ -132,6 +132,9 @@ class ShownGrant:
     points: tuple[ShownPoint, ...] = ()  # where there are several, or one was withdrawn
     gateways: tuple[str, ...] = ()  # names of those in front of it, while it lives
     unanswered: tuple[NoAnswer, ...] = ()  # while it lives
+    left_at: tuple[
+        str, ...
+    ] = ()  # names of points that guard it no more, and may hold it to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,11 @@ class RequestView:
         able = point.capabilities if point is not None else None
         lacks = able.missing if able is not None else ()
         points = tuple(self._points(grant, point))
-        through = (self._gateways(grant, point), tuple(self._unanswered(grant, point)))
+        through = (
+            self._gateways(grant, point),
+            tuple(self._unanswered(grant, point)),
+            tuple(self._left_at(grant, point)),
+        )
         if state == NOT_CONFIRMED:
             known = (point.not_enforced_since or point.last_contact_at) if point else None
             known = known or grant.started_at
@@ -188,6 +195,14 @@ class RequestView:
             is_meant = each.is_unanswered and any(map(each.concerns, grant.port_keys))
             if is_meant and each.gateway not in grant.withdrawn:
                 yield NoAnswer(self.names.get(each.gateway, each.gateway), each.text)
+
+    def _left_at(self, grant: Grant, point: EnforcementPoint | None) -> Iterable[str]:
+        if grant.state is not GrantState.CLOSING:
+            return
+        guards = {grant.machine_uid}
+        if point is not None:
+            guards.update(point.gateways, (each.uid for each in point.parts))
+        yield from (self.names.get(uid, uid) for uid in grant.withdrawn if uid not in guards)
 
     def _points(self, grant: Grant, point: EnforcementPoint | None) -> Iterable[ShownPoint]:
         parts = {each.uid: each for each in point.parts} if point is not None else {}

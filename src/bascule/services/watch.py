@@ -24,6 +24,7 @@ from bascule.services.duties import SWEEPING
 from bascule.services.invites import forget_old_invites
 from bascule.services.knocks import forget_old_knocks
 from bascule.services.leaps import is_to_note
+from bascule.services.left_behind import settle_left
 from bascule.services.owners import ending_credentials
 from bascule.services.starts import lapse_leapt
 from bascule.services.sweep import (
@@ -78,11 +79,13 @@ async def watch(services: Services) -> None:
     # While no server ran nobody could report: silence counts from our own start.
     heard = began + SILENCE_BOUND.total_seconds()
     orphans = partial(services.on_duty, SWEEPING, close_orphans, 0)
+    left = partial(services.on_duty, SWEEPING, settle_left, 0)
     knocks = partial(services.on_duty, SWEEPING, forget_old_knocks, 0)
     parts: tuple[_Part, ...] = (
         _Part("storing contacts", services.store_contacts, CONTACTS_ROUND, began),
         _Part("storing heartbeats", services.store_heartbeats, CONTACTS_ROUND, began),
         _Part("closing orphaned grants", orphans, SILENCE_ROUND, heard),
+        _Part("settling what unbound points held", left, SILENCE_ROUND, began),
         _Part("forgetting knocks", knocks, SILENCE_ROUND, heard),
         _Part("noting silent agents", note, SILENCE_ROUND, heard),
         _Part("forgetting requests", lambda: _recent_round(services), RECENT_ROUND, began),

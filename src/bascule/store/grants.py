@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, exists, func, select, update
+from sqlalchemy import Row, Select, String, bindparam, cast, exists, func, select, update
 
 from bascule.domain.grant import Grant, is_set_back, waits_until
 from bascule.domain.lifecycle import GrantState, StatusReason, request_state
@@ -105,6 +105,15 @@ _ORPHANED = (
         ~exists().where(t.bindings.c.machine_uid == t.grants.c.machine_uid),
         t.IS_UNSETTLED,
         t.is_in_state([GrantState.CLOSING]),
+    )
+    .order_by(*_BY_END)
+)
+_WITHDRAWN = (
+    select(t.grants)
+    .where(
+        t.IS_UNSETTLED,
+        t.is_in_state([GrantState.CLOSING]),
+        cast(t.grants.c.withdrawn, String) != "{}",
     )
     .order_by(*_BY_END)
 )
@@ -211,6 +220,9 @@ class GrantReads(GrantRows):
 
     def orphaned_grants(self) -> Sequence[Grant]:
         return [grant for _, grant in self._grants(_ORPHANED)]
+
+    def withdrawn_grants(self) -> Sequence[Grant]:
+        return [grant for _, grant in self._grants(_WITHDRAWN)]
 
     def cut_grants(self, machine_uid: str, since: datetime, beyond: int = -1) -> Sequence[Grant]:
         """In the order they were added."""

@@ -137,6 +137,22 @@ class GrantContract:
         write(store, lambda tx: tx.update_grant(confirm_closed(ended), GrantState.CLOSING))
         assert _ids(read(store, lambda r: r.orphaned_grants())) == ["never enrolled", "deleted"]
 
+    def test_withdrawn_is_what_is_closing_and_was_withdrawn_from_some_point(
+        self, store: Store
+    ) -> None:
+        grants = [
+            a_grant("late", withdrawn={"gw-1": "It is silent."}, ends_at=NOW + 2 * HOUR),
+            a_grant("early", withdrawn={"gw-1": ""}),
+            a_grant("nowhere"),
+            a_grant("still open", withdrawn={"gw-1": ""}),
+            a_grant("shut already", withdrawn={"gw-1": ""}),
+        ]
+        _add(store, *grants)
+        for grant in (*grants[:3], grants[4]):
+            ended = _end(store, grant)
+        write(store, lambda tx: tx.update_grant(confirm_closed(ended), GrantState.CLOSING))
+        assert _ids(read(store, lambda r: r.withdrawn_grants())) == ["early", "late"]
+
     @pytest.mark.parametrize(("old", "new"), list(product(GrantState, GrantState)))
     def test_only_the_moves_of_the_table_are_made(
         self, store: Store, old: GrantState, new: GrantState
