@@ -653,6 +653,26 @@ def test_a_machine_that_is_bound_later_is_told_of_and_unbound_is_not(
     assert not peer.all_of(Told)
 
 
+def test_an_unbound_gateway_that_had_something_open_is_told_a_state_of_its_own_too(
+    world: LineWorld, peer: Peer
+) -> None:
+    """After the machine was named no more: who has applied it has ended what was open there."""
+    world.do(lambda tx, act: bind(tx, act, ANNA, world.db.id, world.web.uid))
+    world.put(rules(world.db, 22))
+    world.granted(world.db)
+    peer.heard()
+    peer.echo(peer.beat())
+    before = world.see(lambda reader: reader.generation(world.web.uid))
+    world.do(lambda tx, act: unbind(tx, act, ANNA, world.db.id, world.web.uid))
+    heard = peer.heard()
+    beats = [each for each in heard if isinstance(each, Beat)]
+    (told,) = [each for each in heard if isinstance(each, Told)]
+    assert [set(each.generations) for each in beats] == [{world.web.uid}]
+    assert heard.index(beats[0]) < heard.index(told)
+    assert told.machine == world.web.uid
+    assert told.state.generation > before
+
+
 def test_what_moved_while_a_bound_machine_was_reported_is_told_before_the_next_beat(
     world: LineWorld, peer: Peer
 ) -> None:

@@ -141,11 +141,11 @@ class GrantContract:
         self, store: Store
     ) -> None:
         grants = [
-            a_grant("late", withdrawn={"gw-1": "It is silent."}, ends_at=NOW + 2 * HOUR),
-            a_grant("early", withdrawn={"gw-1": ""}),
+            replace(a_grant("late", ends_at=NOW + 2 * HOUR), withdrawn={"gw-1": "It is silent."}),
+            replace(a_grant("early"), withdrawn={"gw-1": ""}),
             a_grant("nowhere"),
-            a_grant("still open", withdrawn={"gw-1": ""}),
-            a_grant("shut already", withdrawn={"gw-1": ""}),
+            replace(a_grant("still open"), withdrawn={"gw-1": ""}),
+            replace(a_grant("shut already"), withdrawn={"gw-1": ""}),
         ]
         _add(store, *grants)
         for grant in (*grants[:3], grants[4]):
