@@ -670,7 +670,7 @@ def test_an_unbound_gateway_that_had_something_open_is_told_a_state_of_its_own_t
     assert [set(each.generations) for each in beats] == [{world.web.uid}]
     assert heard.index(beats[0]) < heard.index(told)
     assert told.machine == world.web.uid
-    assert told.state.generation > before
+    assert told.state.desired.generation > before
 
 
 def test_what_moved_while_a_bound_machine_was_reported_is_told_before_the_next_beat(
