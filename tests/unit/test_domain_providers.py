@@ -10,6 +10,7 @@ from bascule.domain.providers import (
     MOST_GROUP_VALUES,
     IdentityProvider,
     NotVouched,
+    SaidGroups,
     Vouched,
     fold_email,
     groups_of,
@@ -133,16 +134,27 @@ def test_groups_that_are_elsewhere_are_said_and_none() -> None:
     """Entra ID's overage, in both of its forms; what stands beside the link counts not either."""
     overage: list[dict[str, object]] = [{"_claim_names": {"groups": "src1"}}, {"hasgroups": True}]
     for more in overage:
-        groups, warnings = groups_of(GROUPED, {**ANNA, "groups": ["ops"], **more})
-        assert groups == frozenset()
-        assert "too many groups" in warnings[0]
+        said = groups_of(GROUPED, {**ANNA, "groups": ["ops"], **more})
+        assert said.given == frozenset()
+        assert said.unsure == frozenset(group for _, group in GROUPED.groups)
+        assert "too many groups" in said.warnings[0]
     others: list[dict[str, object]] = [
         {"_claim_names": {"other": "src1"}},
         {"_claim_names": "groups"},
     ]
     for more in (*others, {}):
-        assert groups_of(GROUPED, {"groups": ["ops"], **more}) == (frozenset({"g-1"}), ())
-    assert groups_of(CORP, {"groups": ["ops"]}) == (frozenset(), ())
+        assert groups_of(GROUPED, {"groups": ["ops"], **more}) == SaidGroups(frozenset({"g-1"}))
+    assert groups_of(CORP, {"groups": ["ops"]}) == SaidGroups()
+
+
+def test_of_more_values_than_are_read_the_rest_may_mean_any_group() -> None:
+    mapped = frozenset(group for _, group in GROUPED.groups)
+    at_most = groups_of(GROUPED, {"groups": ["x"] * MOST_GROUP_VALUES})
+    assert at_most == SaidGroups()
+    more = groups_of(GROUPED, {"groups": ["ops"] + ["x"] * MOST_GROUP_VALUES})
+    assert more.given == frozenset({"g-1"})
+    assert more.unsure == mapped - {"g-1"}
+    assert f"sent {MOST_GROUP_VALUES + 1} values" in more.warnings[0]
 
 
 def test_addresses_are_compared_in_one_form() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bascule.domain.actions import MACHINE_DELETE, MACHINE_WRITE, POLICY_DELETE, POLICY_WRITE
 from bascule.domain.pending import MOST_WAITING
-from bascule.domain.providers import IdentityProvider
+from bascule.domain.providers import MOST_GROUP_VALUES, IdentityProvider
 from bascule.domain.rules import MOST_RULES
 from bascule.interfaces.store import Transaction
 from bascule.services import external_sign_in, identities
@@ -113,8 +113,8 @@ def vouched(office: Office, group: str) -> Callable[..., None]:
 
     house.do(link)
 
-    def says(*groups: str) -> None:
-        claims = {"sub": "alice-there", "groups": list(groups)}
+    def says(*groups: str, **more: object) -> None:
+        claims = {"sub": "alice-there", "groups": list(groups), **more}
         said = Returned(corp.id, corp.issuer, claims)
         visit = Visit("192.0.2.1", "a browser")
         answer = house.do(lambda tx, act: external_sign_in.let_in(tx, act, said, visit))
@@ -150,6 +150,29 @@ def test_nor_does_it_allow_anything(office: Office) -> None:
     office.pass_time(7200)
     office.house.sweep()
     assert outcome(office.ask()) == "waiting"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"_claim_names": {"groups": "src1"}},
+        {"hasgroups": True},
+        {"groups": ["x"] * MOST_GROUP_VALUES + ["con"]},
+    ],
+)
+def test_too_many_groups_to_name_free_nobody(office: Office, said: dict[str, Any]) -> None:
+    """EDGES J4: each group that the provider may have meant cannot be judged."""
+    contractors, staff = office.make_group("contractors"), office.make_group("staff")
+    says = vouched(office, contractors)
+    office.put(rules=[rule("never", "deny", groups=[contractors])])
+    says()
+    assert outcome(office.ask(why="in no group")) == "opening"
+    says(**said)
+    assert outcome(office.ask(why="in too many")) == "DeniedByRule"
+    office.put(rules=[rule("never", "deny", groups=[staff])])
+    assert outcome(office.ask(why="that group is not the provider's")) == "opening"
+    office.put(stage(users(office.bob)), rules=[rule("free", "allow", groups=[contractors])])
+    assert outcome(office.ask(why="and allowed by none")) == "waiting"
 
 
 def test_a_start_after_a_providers_word_has_run_out_is_judged_by_it(office: Office) -> None:

@@ -65,7 +65,8 @@ class ExternalIdentity:
     email: str = ""  # as it was last said; for people to read, it decides nothing
     vouched_at: datetime | None = None  # when the provider last spoke for the person
     sealed_refresh: str = field(default="", repr=False)  # a refresh token; empty: none
-    # Ids of the groups that it named then; their memberships end within the hour (EDGES B3).
+    # Ids of the groups that it named then, or may have meant; memberships of those that it named end within
+    # the hour (EDGES B3).
     named_groups: tuple[str, ...] = ()
 
 
@@ -89,6 +90,18 @@ class Vouched:
     name: str = ""  # to be shown; decides nothing
     groups: frozenset[str] = frozenset()  # ids of groups here
     warnings: tuple[str, ...] = ()
+    unsure_groups: frozenset[str] = frozenset()  # of others: it may have meant them, or not
+
+
+@dataclass(frozen=True, slots=True)
+class SaidGroups:
+    """What the claims say of groups."""
+
+    given: frozenset[str] = frozenset()  # ids of groups here
+    unsure: frozenset[str] = (
+        frozenset()
+    )  # of others, of which they leave open whether they are meant
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +121,15 @@ def judge(provider: IdentityProvider, claims: Mapping[str, object]) -> Vouched |
     reasons = [*_tenant_reasons(provider, claims), *_domain_reasons(provider, claims, said)]
     if reasons:
         return NotVouched(tuple(reasons))
-    groups, warnings = groups_of(provider, claims)
+    groups = groups_of(provider, claims)
     return Vouched(
         subject,
         email if _is_proved(provider, claims) and is_our_domain(provider, email) else "",
         said or "",
         _text(claims.get("name")) or "",
-        groups,
-        warnings,
+        groups.given,
+        groups.warnings,
+        groups.unsure,
     )
 
 
@@ -212,24 +226,32 @@ def fold_email(text: str) -> str:
     return _domain_and_address(text)[1]
 
 
-def groups_of(
-    provider: IdentityProvider, claims: Mapping[str, object]
-) -> tuple[frozenset[str], tuple[str, ...]]:
+def groups_of(provider: IdentityProvider, claims: Mapping[str, object]) -> SaidGroups:
     """The groups here that the claims give, and what must be told about them."""
     name = provider.groups_claim
     if not name:
-        return frozenset(), ()
+        return SaidGroups()
+    mapped = frozenset(group for _, group in provider.groups)
     if _is_elsewhere(claims, name):
         warning = (
             f"{provider.display_name} sent a link instead of the claim {name!r} (_claim_names), "
-            f"because there are too many groups. No group was given. Configure the provider to "
-            f"send only the groups assigned to this application."
+            f"because there are too many groups. No group was given, and rules that deny or ask for "
+            f"approval by a group of this provider apply. Configure the provider to send only the "
+            f"groups assigned to this application."
         )
-        return frozenset(), (warning,)
+        return SaidGroups(unsure=mapped, warnings=(warning,))
     said = claims.get(name)
     values = [said] if isinstance(said, str) else said if isinstance(said, list) else []
     texts = {each for each in values[:MOST_GROUP_VALUES] if isinstance(each, str)}
-    return frozenset(group for value, group in provider.groups if value in texts), ()
+    given = frozenset(group for value, group in provider.groups if value in texts)
+    if len(values) <= MOST_GROUP_VALUES:
+        return SaidGroups(given)
+    warning = (
+        f"{provider.display_name} sent {len(values)} values in the claim {name!r}, of which the first "
+        f"{MOST_GROUP_VALUES} were read. Rules that deny or ask for approval by a group of this provider "
+        f"apply. Configure the provider to send only the groups assigned to this application."
+    )
+    return SaidGroups(given, mapped - given, (warning,))
 
 
 def _is_elsewhere(claims: Mapping[str, object], name: str) -> bool:

@@ -97,7 +97,8 @@ class Asked:
     span: timedelta | None  # with what the person held there just before
     is_ticket_confirmed: bool | None = None  # by the ticket system of the rule's policy
     factor_age: timedelta | None = None  # of their second factor, when they asked
-    # That a provider named last, too long ago to count: whether they are in these is not known.
+    # That a provider named last, too long ago to count, or may have meant: whether they are in these is
+    # not known.
     unsure_groups: frozenset[str] = frozenset()
 
 

@@ -300,8 +300,7 @@ def _note(
             email=said.said_email,
             vouched_at=act.now,
             sealed_refresh=sealed_refresh,
-            # With a warning it named none because they were too many.
-            named_groups=identity.named_groups if said.warnings else tuple(sorted(said.groups)),
+            named_groups=tuple(sorted(said.groups | said.unsure_groups)),
         )
         tx.put_external_identity(noted)
 

@@ -379,8 +379,8 @@ def approval_of(
 
 
 def _named_by_providers(tx: ProviderReads, user_id: str) -> frozenset[str]:
-    """The groups in which external providers placed this person when they last spoke for them, and
-    would still: an old word proves nothing, and neither does that it is old (EDGES J4).
+    """The groups in which external providers placed this person when they last spoke for them, or may
+    have, and would still: an old word proves nothing, and neither does that it is old (EDGES J4).
     """
     found: set[str] = set()
     for identity in tx.external_identities_of(user_id):
