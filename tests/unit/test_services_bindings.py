@@ -401,6 +401,18 @@ def test_a_point_that_is_bound_again_has_to_read_it_back(bound: World) -> None:
     assert bound.grant(grant).state is GrantState.CLOSED
 
 
+def test_a_machine_that_is_deleted_after_its_unbinding_ends_by_time(bound: World) -> None:
+    grant = opened(bound)
+    unbind(bound)
+    bound.do(lambda tx, act: machines.delete_machine(tx, act, bound.db.id))
+    bound.clock.pass_time(599)
+    assert (settled(bound), bound.do(close_orphans, None)) == (0, 0)
+    bound.clock.pass_time(2)
+    assert settled(bound) == 1
+    assert bound.do(close_orphans, None) == 1
+    assert bound.grant(grant).state is GrantState.CLOSED
+
+
 def revoked(world: World, grant: Grant) -> None:
     def work(tx: Transaction, act: Act) -> None:
         live = tx.live_grants([grant.machine_uid])
