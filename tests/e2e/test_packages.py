@@ -7,8 +7,7 @@ debconf in it; without it only what needs no machine is run.
 
 from __future__ import annotations
 
-import json
-import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,21 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.booted import CLIENT, HOST, BootedMachine, closed_throughout, why_not
+from tests.e2e.booted import CLIENT, closed_throughout
 from tests.e2e.lab_world import until
+from tests.e2e.packaged import AGENT, CLOSED, PORT, RULES, SERVER, Host, machine_with
 from tests.support.packages import NEWER, OLDER, Built, build, make
+from tests.support.packages import ROOT as REPOSITORY
 
 pytestmark = [pytest.mark.root, pytest.mark.leak, pytest.mark.long, pytest.mark.timeout(900)]
-
-AGENT, CLOSED = "bascule-agent.service", "bascule-closed.service"
-RULES = "/etc/bascule/closed.rules"
-SERVER = "bascule.test"
-PORT = 2323  # of something that listens
-ROOT = os.environ.get("BASCULE_TEST_ROOT", "")
-UNNEEDED = (
-    *("ssh.service", "ssh.socket", "getty@tty1.service", "systemd-networkd.service"),
-    *("firewalld.service", "ufw.service"),  # they would close the test's port at the boot
-)
 
 
 @pytest.fixture(scope="module")
@@ -41,102 +32,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return build(tmp_path_factory.mktemp("packages"))
 
 
-class Host:
-    """A machine with packages, and its owner who types at it."""
-
-    def __init__(self, machine: BootedMachine) -> None:
-        self.machine = machine
-
-    def bascule(self, *words: str, check: bool = True, stdin: str = "") -> str:
-        return self.machine.run("bascule", *words, check=check, stdin=stdin, patience=200)
-
-    def dpkg(self, *words: str, check: bool = True) -> str:
-        """As apt calls it when nobody is there; what it said on both streams."""
-        line = f"DEBIAN_FRONTEND=noninteractive dpkg {' '.join(words)} 2>&1"
-        return self.machine.run("sh", "-c", line, check=check, patience=400)
-
-    def install(self, version: str, *packages: str) -> str:
-        files = (f"/packages/{each}_{version}_*.deb" for each in packages)
-        return self.dpkg("--install", *files)
-
-    def line(self, name: str) -> tuple[str, str]:
-        """What is pasted on a host without the agent, and the token."""
-        assert until(lambda: name in self.bascule("machine", "list", check=False), 60)
-        made = json.loads(self.bascule("machine", "enrol", name, "-o", "json"))
-        return made["bareHostCommand"], made["token"]
-
-    def paste(self, line: str, token: str) -> str:
-        """What was said on both streams; the token is in the environment."""
-        inside = "BASCULE_ENROLMENT_TOKEN=$(cat) && export BASCULE_ENROLMENT_TOKEN"
-        return self.machine.run(
-            "sh", "-c", f"{inside} && {{ {line} ; }} 2>&1", stdin=token, patience=400
-        )
-
-    def enrol(self, *words: str) -> None:
-        # A server that was just started, or whose host was, answers a little later.
-        assert until(lambda: "web-1" in self.bascule("machine", "list", check=False), 60)
-        made = self.bascule("machine", "enrol", "web-1", *words, "-o", "json")
-        self.bascule(
-            *("agent", "install", "--server", "https://127.0.0.1:8443", "--token-file", "-"),
-            stdin=made.partition('"token": "')[2].partition('"')[0],
-        )
-        assert until(self.is_connected, 30)
-
-    def is_connected(self) -> bool:
-        return "server:  connected" in self.bascule("agent", "status", check=False)
-
-    def reaches(self) -> bool:
-        return self.machine.client.reaches(PORT, HOST)
-
-    def boot(self) -> None:
-        self.machine.power_off()
-        self.machine.boot()
-        self.machine.serve_echo(PORT)
-        assert until(lambda: "LISTEN" in self.machine.run("ss", "-tln", f"sport = {PORT}"), 20)
-
-    def is_there(self, path: str) -> bool:
-        return self.machine.run("sh", "-c", f"test -e {path} && echo yes || true") == "yes"
-
-    def is_owned(self) -> bool:
-        return "owner" in self.machine.run("nft", "list", "table", "inet", "bascule")
-
-
 @pytest.fixture(scope="module")
 def host(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    if not ROOT:
-        pytest.skip("needs BASCULE_TEST_ROOT, the root of a Debian")
-    if why := why_not():
-        pytest.skip(why)
-    with BootedMachine(tmp_path_factory.mktemp("boot"), Path(ROOT)) as machine:
-        machine.mask(*UNNEEDED)
-        machine.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.0.1 {SERVER}\n")
-        machine.write("/etc/nftables.conf", "#!/usr/sbin/nft -f\nflush ruleset\n")
-        for package in built.debs:
-            machine.put(f"/packages/{package.name}", package)
-        machine.boot()
-        machine.run("systemctl", "enable", "nftables.service")
-        machine.serve_echo(PORT)
-        assert until(lambda: machine.client.reaches(PORT, HOST), 20)
-        yield Host(machine)
+    with machine_with(built.debs, tmp_path_factory.mktemp("boot")) as found:
+        yield found
 
 
 def test_a_newcomer_installs_server_and_agent(host: Host) -> None:
     """The agent by the line that the server prints, from its own packages, by the server's host name (EDGES I3)."""
     said = host.install(OLDER, "bascule-cli", "bascule-server")
     assert "systemctl enable --now bascule" in said
-    options = f"BASCULE_SERVE='--name {SERVER}'"
-    host.machine.run("sh", "-c", f'echo "{options}" >/etc/default/bascule-server')
-    host.machine.run("systemctl", "enable", "--now", "bascule")
-    assert host.machine.run("stat", "-c", "%U %a", "/var/lib/bascule") == "bascule 700"
-    assert until(
-        lambda: (
-            "igned in"
-            in host.bascule("login", "--admin-file", "/var/lib/bascule/admin.json", check=False)
-        ),
-        40,
-    )
-    host.bascule("machine", "add", "web-1", "--address", HOST)
-    assert host.reaches(), "nothing is closed before somebody enrols it"
+    host.serve()
     line, token = host.line("web-1")
     said = host.paste(line, token)
     assert f"Enrolled with https://{SERVER}:8443" in said, said
@@ -151,6 +57,24 @@ def test_a_newcomer_installs_server_and_agent(host: Host) -> None:
     host.bascule("request", "web-1", "--port", str(PORT), "--from", CLIENT, "--for", "15s")
     assert host.reaches()
     assert until(lambda: not host.reaches(), 40)
+
+
+def test_the_unit_of_the_docs_makes_a_backup(host: Host) -> None:
+    """As the server's account, with root's options in it (docs/backups.md)."""
+    text = (REPOSITORY / "docs/backups.md").read_text()
+    (unit,) = [
+        each for each in re.findall(r"```ini\n(.*?)```", text, re.DOTALL) if "backup" in each
+    ]
+    host.machine.write("/etc/systemd/system/bascule-backup.service", unit)
+    host.machine.run("install", "-d", "-o", "bascule", "-m", "700", "/var/backups/bascule")
+    host.machine.run("systemctl", "daemon-reload")
+    host.machine.run("systemctl", "start", "bascule-backup", check=False)
+    said = host.machine.run("journalctl", "--no-pager", "-u", "bascule-backup")
+    result = host.machine.run("systemctl", "show", "-P", "Result", "bascule-backup")
+    assert result == "success", said
+    (file,) = host.machine.run("find", "/var/backups/bascule", "-type", "f").splitlines()
+    assert host.machine.run("stat", "-c", "%U %a", file) == "bascule 600"
+    assert "configuration/run/credentials/bascule-backup.service/options" in said
 
 
 def test_a_server_that_came_without_its_unit_gets_one(host: Host) -> None:

@@ -19,6 +19,7 @@ OLDER, NEWER = "0.1.0", "0.1.1"
 @dataclass(frozen=True)
 class Built:
     debs: list[Path]
+    rpms: list[Path]
     published: Path  # all of the older version, signed
     repository: Path  # its part for apt
     keyring: Path
@@ -81,7 +82,8 @@ def build(folder: Path) -> Built:
     subprocess.run(["gpgconf", "--homedir", folder / "publisher", "--kill", "all"], check=False)
     subprocess.run(["gpgconf", "--homedir", folder / "somebody-else", "--kill", "all"], check=False)
     debs = [*(folder / "older").glob("*.deb"), *(folder / "newer").glob("*.deb")]
-    return Built(debs, folder / "older", folder / "older/apt", *keyrings)
+    rpms = [*(folder / "older").glob("*.rpm"), *(folder / "newer").glob("*.rpm")]
+    return Built(debs, rpms, folder / "older", folder / "older/apt", *keyrings)
 
 
 _ALL = ("--only", "bascule-cli", "--only", "bascule-agent", "--only", "bascule-server")
