@@ -67,6 +67,10 @@ def test_the_unit_of_the_docs_makes_a_backup(host: Host) -> None:
     ]
     host.machine.write("/etc/systemd/system/bascule-backup.service", unit)
     host.machine.run("install", "-d", "-o", "bascule", "-m", "700", "/var/backups/bascule")
+    key = ("bascule", "admin", "recovery-key", "--data", "/var/lib/bascule")
+    host.machine.run("runuser", "-u", "bascule", "--", *key)
+    # As systemd itself leaves it outside of namespaces: what it mounts for a unit is seen there.
+    host.machine.run("mount", "--make-rshared", "/")
     host.machine.run("systemctl", "daemon-reload")
     host.machine.run("systemctl", "start", "bascule-backup", check=False)
     said = host.machine.run("journalctl", "--no-pager", "-u", "bascule-backup")
@@ -74,7 +78,7 @@ def test_the_unit_of_the_docs_makes_a_backup(host: Host) -> None:
     assert result == "success", said
     (file,) = host.machine.run("find", "/var/backups/bascule", "-type", "f").splitlines()
     assert host.machine.run("stat", "-c", "%U %a", file) == "bascule 600"
-    assert "configuration/run/credentials/bascule-backup.service/options" in said
+    assert f"Made {file}" in said
 
 
 def test_a_server_that_came_without_its_unit_gets_one(host: Host) -> None:
