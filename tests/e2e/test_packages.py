@@ -69,7 +69,7 @@ def test_the_unit_of_the_docs_makes_a_backup(host: Host) -> None:
     host.machine.run("install", "-d", "-o", "bascule", "-m", "700", "/var/backups/bascule")
     key = ("bascule", "admin", "recovery-key", "--data", "/var/lib/bascule")
     host.machine.run("runuser", "-u", "bascule", "--", *key)
-    # As systemd itself leaves it outside of namespaces: what it mounts for a unit is seen there.
+    # systemd does so on a host; in namespaces it does not, and the unit would not see its credential.
     host.machine.run("mount", "--make-rshared", "/")
     host.machine.run("systemctl", "daemon-reload")
     host.machine.run("systemctl", "start", "bascule-backup", check=False)

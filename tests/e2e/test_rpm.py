@@ -76,7 +76,7 @@ def test_an_older_package_over_a_newer_one_is_refused(host: Host) -> None:
     assert not host.reaches()
 
 
-def test_a_command_line_that_is_upgraded_alone_leaves_nothing_behind(host: Host) -> None:
+def test_a_command_line_that_is_installed_again_leaves_nothing_behind(host: Host) -> None:
     """Else the next boot would close what was released since."""
     with closed_throughout(host.machine, PORT):
         rpm(host, "--reinstall", *files(NEWER, "bascule-cli"))

@@ -401,6 +401,21 @@ def test_a_point_that_is_bound_again_has_to_read_it_back(bound: World) -> None:
     assert bound.grant(grant).state is GrantState.CLOSED
 
 
+def test_a_machine_whose_own_agent_is_removed_ends_with_its_gateway_and_by_time(
+    bound: World,
+) -> None:
+    """Whoever has the host's key could keep its agent running."""
+    grant = opened(bound)
+    bound.do(lambda tx, act: fleet.remove_point(tx, act, ANNA, bound.db.uid))
+    tell(bound, bound.web, closed=SHUT)
+    assert settled(bound) == 0
+    assert left(bound, grant) == ("closing", ("db-1",))
+    bound.clock.pass_time(601)
+    assert settled(bound) == 1
+    tell(bound, bound.web, closed=SHUT)
+    assert left(bound, grant) == ("closed", ())
+
+
 def test_a_machine_that_is_deleted_after_its_unbinding_ends_by_time(bound: World) -> None:
     grant = opened(bound)
     unbind(bound)

@@ -58,6 +58,7 @@ from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.guarded import Guarded, GuardedReads, guarded
 from bascule.services.installation import subscription_of
 from bascule.services.known_machine import known_machine
+from bascule.services.left_behind import leave_behind
 from bascule.services.made_once import check_not_made
 from bascule.services.public_ports import forwarding_of, standing
 from bascule.services.public_ports_told import mapped_at
@@ -265,6 +266,9 @@ def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: st
     lose_point(tx, act, machine_uid)
     live = tx.live_grants([machine_uid])
     end_grants(tx, act, live, StatusReason.USER_REQUESTED, f"removal of the agent of {machine.id}")
+    for each in tx.bindings_of(machine_uid):
+        if each.is_own:  # a gateway guards it too, and its word alone would close what is open
+            leave_behind(tx, act, machine, each)
     tx.delete_enforcement_point(machine_uid)
     tx.delete_enrolments(machine_uid)
     touch(tx, act, machine_uid)  # its line ends, at other processes too

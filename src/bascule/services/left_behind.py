@@ -28,13 +28,16 @@ class LeftWrites(AgentReads, BindingReads, GrantEndWrites, MachineReads, Protoco
 
 
 def leave_behind(tx: LeftWrites, act: Act, machine: Machine, binding: Binding) -> None:
-    """Mark what the point of ``binding``, which is about to be deleted, may hold of the machine.
+    """Mark what the point of ``binding``, which is about to go, may hold of the machine.
 
     The machine's grants have been ended. The point's own generation is advanced, so that it says that it
     has heard of it.
     """
     point = tx.machine_by_uid(binding.point_uid)
     name = binding.point_uid if point is None else point.id.name
+    went = f"{name} was unbound from {machine.id.name}"
+    if binding.is_own:
+        went = f"The agent of {name} was removed"
     held = [
         grant
         for grant in tx.unsettled_grants(machine.uid)
@@ -42,8 +45,8 @@ def leave_behind(tx: LeftWrites, act: Act, machine: Machine, binding: Binding) -
     ]
     for grant in held:
         why = (
-            f"{name} was unbound from {machine.id.name} and has not said yet that the port is closed "
-            f"there. If it is cut off, it keeps the port open until {format_utc(latest_end(tx, grant))}."
+            f"{went} and has not said yet that the port is closed there. If it is cut off, it keeps "
+            f"the port open until {format_utc(latest_end(tx, grant))}."
         )
         left = replace(grant, withdrawn={**grant.withdrawn, binding.point_uid: why})
         tx.update_grant(left, grant.state)
@@ -53,15 +56,16 @@ def leave_behind(tx: LeftWrites, act: Act, machine: Machine, binding: Binding) -
 
 
 def settle_left(tx: LeftWrites, act: Act) -> int:
-    """Take the mark off what no point holds any more that guards the machine no more.
+    """Take the marks off grants that a point which is gone cannot hold any more.
 
     The machine's generation is advanced: its points say anew what they hold, and so settle the grant.
     Returns the number of grants.
     """
     settled = 0
     for grant in tx.withdrawn_grants():
+        # Where a machine has its own agent alone no binding is stored.
         bound = {each.point_uid for each in tx.bindings_of(grant.machine_uid)}
-        left = grant.withdrawn.keys() - bound - {grant.machine_uid}
+        left = grant.withdrawn.keys() - (bound or {grant.machine_uid})
         over = {uid for uid in left if _is_over(tx, act, grant, uid)}
         if over:
             rest = {uid: why for uid, why in grant.withdrawn.items() if uid not in over}

@@ -132,9 +132,7 @@ class ShownGrant:
     points: tuple[ShownPoint, ...] = ()  # where there are several, or one was withdrawn
     gateways: tuple[str, ...] = ()  # names of those in front of it, while it lives
     unanswered: tuple[NoAnswer, ...] = ()  # while it lives
-    left_at: tuple[
-        str, ...
-    ] = ()  # names of points that guard it no more, and may hold it to its end
+    left_at: tuple[str, ...] = ()  # names of points that guard it no more, and may hold it still
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +197,7 @@ class RequestView:
     def _left_at(self, grant: Grant, point: EnforcementPoint | None) -> Iterable[str]:
         if grant.state is not GrantState.CLOSING:
             return
-        guards = {grant.machine_uid}
+        guards = {grant.machine_uid} if point is None or point.has_own else set()
         if point is not None:
             guards.update(point.gateways, (each.uid for each in point.parts))
         yield from (self.names.get(uid, uid) for uid in grant.withdrawn if uid not in guards)
