@@ -108,9 +108,9 @@ class Peer:
         return message
 
     def next_text(self, seconds: float = 10.0) -> bytes:
-        self._socket.settimeout(seconds)
         while not self._came:
             try:
+                self._socket.settimeout(seconds)  # fails too if another thread has closed it
                 received = self._socket.recv(65_536)
                 if not received:
                     raise Gone
