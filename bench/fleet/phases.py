@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ EIGHT = 8
 MOST_LEASED = 60  # below the live grants that one requestor may have
 _LOOK_SECONDS = 0.2
 _LAG_SECONDS = 0.05
+_PROGRESS_SECONDS = 10.0
 _ENOUGH = 0.9  # of the agents: with fewer, nothing further is worth its time
 
 
@@ -208,12 +210,27 @@ class Fleet:
     async def _until_in(self, agents: Sequence[Agent], since: float) -> float | None:
         """Seconds from ``since`` until all are whole, None when some are not in time."""
         loop = asyncio.get_running_loop()
+        next_told = loop.time() + _PROGRESS_SECONDS
         while loop.time() - since < self._plan.patience:
             took = all_after(self._moments(agents), since)
             if took is not None:
                 return took
+            if loop.time() >= next_told:
+                next_told += _PROGRESS_SECONDS
+                self._tell_progress(agents, since)
             await asyncio.sleep(_LOOK_SECONDS)
         return None
+
+    def _tell_progress(self, agents: Sequence[Agent], since: float) -> None:
+        is_in = count_after(self._moments(agents), since)
+        after = asyncio.get_running_loop().time() - since
+        failed = self._world.done["failures"]
+        print(
+            f"after {after:.0f} s: {is_in:,} of {len(agents):,} agents are connected; {failed:,} "
+            "calls and connections have failed",
+            file=sys.stderr,
+            flush=True,
+        )
 
     async def _cpu_of(self, work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
         """Percent of a core that the server uses meanwhile, and that this process does."""

@@ -115,6 +115,19 @@ def test_what_waits_is_committed_at_once_up_to_the_limit(store: SqliteStore) -> 
     assert said.count("COMMIT") == 2
 
 
+def test_a_group_that_takes_long_takes_no_more(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other servers on the database wait meanwhile."""
+    monkeypatch.setattr("bascule.store.writer.GROUP_SECONDS", 0.0)
+    said: list[str] = []
+    results = _together(
+        store, [_advance] * 5, lambda: _driver(store).set_trace_callback(said.append)
+    )
+    assert results == list(range(1, 7))
+    assert said.count("COMMIT") == 6
+
+
 def test_what_may_wait_is_done_after_others_and_few_in_one_commit(store: SqliteStore) -> None:
     said: list[str] = []
     waiting = MAY_WAIT_LIMIT + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
@@ -33,7 +33,7 @@ from bascule.protocol.line import (
     Welcome,
     write,
 )
-from bascule.services.act import MOST_EXPECTED, Act
+from bascule.services.act import MOST_EXPECTED, Act, Services
 from bascule.services.bindings import bind, unbind
 from bascule.services.fleet import remove_point
 from bascule.services.seal import seal
@@ -315,6 +315,58 @@ def test_a_turn_ends_with_the_headers_of_another_request(
 ) -> None:
     world.connect(path="/")
     assert ended
+
+
+def test_an_agent_that_waits_for_an_answer_is_seen(
+    world: LineWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fewer connections come up while one waits for long (``turns``)."""
+    lags = slow_by(0.7, world, monkeypatch)
+    peer = world.connect()
+    peer.prove(world.key)
+    assert lags.pop() == pytest.approx(0.7)
+    peer.ask()
+    assert lags.pop() == pytest.approx(0.7)
+    peer.report(peer.beat())
+    assert lags.pop() == pytest.approx(0.7)
+    assert world.lines.lag == 0.0
+
+
+def test_a_proof_that_fails_is_waited_for_no_longer(
+    world: LineWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_by(0.7, world, monkeypatch)
+    peer = world.connect()
+    peer.say(peer.sign(key_of(9), peer.only(Challenge).text))
+    assert peer.is_over
+    assert world.lines.lag == 0.0
+
+
+def test_a_report_that_may_wait_lets_no_fewer_in(
+    world: LineWorld, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of counters alone waits behind what people wait for, for as long as all are scanned."""
+    peer.report(peer.beat())
+    lags = slow_by(0.7, world, monkeypatch)
+    peer.report(peer.beat())
+    assert lags == [0.0]
+
+
+def slow_by(seconds: float, world: LineWorld, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """From now on what lines do in the store takes so long; the lag after each, the last at the end."""
+    lags: list[float] = []
+
+    def slowed(work: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        async def slow(*args: object, **more: object) -> object:
+            world.clock.pass_time(seconds)
+            lags.append(world.lines.lag)
+            return await work(*args, **more)
+
+        return slow
+
+    for name in ("read_few", "perform"):
+        monkeypatch.setattr(Services, name, slowed(getattr(Services, name)))
+    return lags
 
 
 # -- contact ------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ class Line(FramedConnection):
         if not challenge:
             self.end(CloseCode.PROTOCOL_ERROR, "A proof came that answers no challenge.")
             return
-        self._lines.begin_task(self._check(proof, challenge))
+        self._lines.begin_task(self._answer_proof(proof, challenge))
 
     def _hear_echo(self, echo: Echo) -> None:
         now = self._clock.monotonic()
@@ -285,6 +285,10 @@ class Line(FramedConnection):
     def _send_challenge(self) -> None:
         self._challenge = secrets.token_urlsafe(32)
         self.send(Challenge(self._challenge))
+
+    async def _answer_proof(self, proof: Proof, challenge: str) -> None:
+        with self._lines.owing():
+            await self._check(proof, challenge)
 
     async def _check(self, proof: Proof, challenge: str) -> None:
         try:

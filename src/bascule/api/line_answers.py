@@ -11,6 +11,7 @@ transactions (``services.lines``).
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -75,7 +76,8 @@ async def _answer_ask(lines: Lines, line: Line, ask: Ask, received: float) -> No
             lines.mark(reader, ask),
         )
 
-    wanted, record = await lines.services.read_few(read)
+    with lines.owing():
+        wanted, record = await lines.services.read_few(read)
     line.was_told(wanted.desired.machine_uid, wanted.desired.generation)
     line.send(_told(lines, wanted, ask.nonce, at - received, record))
 
@@ -100,7 +102,8 @@ async def _answer_report(lines: Lines, line: Line, message: Reported, received: 
 
     # What was settled already is told for its counters: whoever waits for a port goes first.
     is_same = bool(line.acknowledged) and message.report.digest == line.acknowledged
-    generation = await lines.services.perform(settle, line.subject, may_wait=is_same)
+    with nullcontext() if is_same else lines.owing():
+        generation = await lines.services.perform(settle, line.subject, may_wait=is_same)
     if acts[-1].acknowledged is not None:
         line.acknowledged = acts[-1].acknowledged
     lines.was_reported(line.uid, by=line)

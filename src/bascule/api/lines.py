@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 
@@ -105,6 +106,7 @@ class Lines:
         self._replaced: dict[str, deque[float]] = {}  # when, by point uid
         self._contended: dict[str, float] = {}  # when that went on record
         self._tasks: set[asyncio.Task[None]] = set()
+        self._owed: dict[object, float] = {}  # answers: since when, the oldest first
         self._move = 0  # the last that was looked at; at a start all are, since lines may be older
         self._is_closing = False
         self._is_behind = asyncio.Event()  # anything may have moved: the next round begins now
@@ -114,9 +116,20 @@ class Lines:
         return len(self._of)
 
     @property
-    def waiting(self) -> int:
-        """How many lines have a question, report, proof or news that is being worked on."""
-        return len(self._tasks)
+    def lag(self) -> float:
+        """For how many seconds the agent has waited that has waited longest for an answer."""
+        oldest = next(iter(self._owed.values()), None)
+        return 0.0 if oldest is None else self.services.clock.monotonic() - oldest
+
+    @contextmanager
+    def owing(self) -> Iterator[None]:
+        """An agent waits for what is done in it."""
+        answer = object()
+        self._owed[answer] = self.services.clock.monotonic()
+        try:
+            yield
+        finally:
+            del self._owed[answer]
 
     # -- what a line needs --------------------------------------------------------------
 

@@ -146,7 +146,7 @@ class EdgeServer(uvicorn.Server):
         self._turns = HandshakeTurns(
             # Behind a reverse proxy, which has no group, networks cannot be told apart.
             lambda network: not network or agents.has(network, clock.boottime()),
-            waiting=lambda: house.lines.waiting if house is not None else 0,
+            lag=lambda: house.lines.lag if house is not None else 0.0,
         )
         self._accepting: list[asyncio.Task[None]] = []
         self._shaking: set[asyncio.Task[None]] = set()

@@ -10,9 +10,11 @@ flood of strangers does not keep agents from coming back (EDGES H8).
 A turn lasts until the connection is of use: an agent was welcomed on it, or it has sent the headers of
 another request. Were it over with the handshake, thousands of agents that come back together would
 wait for their welcome longer than their patience is. It lasts a second at most: a peer that begins and
-then says nothing, or is slow, keeps no turn from others. While more agents than MOST_IN_HAND wait for
-answers, one in SHARE_WHEN_BEHIND of the turns is given out: new agents ask and report at once, and those
-that were let in are to be served before more are. What is not here: how many may wait (``connections``).
+then says nothing, or is slow, keeps no turn from others. While an agent has waited for an answer for longer
+than BEHIND_SECONDS, one in SHARE_WHEN_BEHIND of the turns is given out: new agents ask and report at once,
+and those that were let in are to be served before more are. What they wait for may be what all servers of
+a database share, so their number says nothing, and the time says it of all. What is not here: how many may
+wait (``connections``).
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 
-MOST_IN_HAND = 256  # less than a second of work; peers far away take several round trips each
+MOST_IN_HAND = (
+    64  # about a second of work for three servers; peers far away take two round trips each
+)
+BEHIND_SECONDS = 0.5
 SHARE_WHEN_BEHIND = 8  # so that people get in meanwhile
 TURN_SECONDS = 1.0
 # Seconds. Agents wait for 30: were it as long, then in a queue that is always full everyone's turn
@@ -91,14 +96,14 @@ class HandshakeTurns:
         self,
         has_agents: Callable[[str], bool],
         most: int = MOST_IN_HAND,
-        waiting: Callable[[], int] = lambda: 0,
+        lag: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """``has_agents``: has an agent proved itself from this network lately? ``waiting``: how many
-        agents wait for answers now.
+        """``has_agents``: has an agent proved itself from this network lately? ``lag``: for how many
+        seconds the agent has waited that has waited longest for an answer.
         """
         self._has_agents = has_agents
         self._most = most
-        self._waiting = waiting
+        self._lag = lag
         self._known, self._strange = _Queue(), _Queue()
 
     async def take(self, network: str, seconds: float = LONGEST_QUEUE) -> Turn:
@@ -132,7 +137,7 @@ class HandshakeTurns:
 
     def _call(self) -> None:
         """Give out the turns that are free: each kind may have its half, and the known more."""
-        is_behind = self._waiting() > self._most
+        is_behind = self._lag() > BEHIND_SECONDS
         most = self._most // SHARE_WHEN_BEHIND if is_behind else self._most
         half = most // 2
         while self._known.in_hand + self._strange.in_hand < most:

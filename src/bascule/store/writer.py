@@ -35,6 +35,9 @@ log = structlog.get_logger("bascule.store")
 T = TypeVar("T")
 
 GROUP_LIMIT = 64  # units of one commit
+GROUP_SECONDS = (
+    0.2  # after which it takes no more; other servers on the database wait for their turn
+)
 MAY_WAIT_LIMIT = 4  # of them, such as may wait
 CLOSE_WITHIN = 5.0  # seconds that a stop waits for another host's COMMIT
 TRIES = 6  # of one group, where other transactions are in the way
@@ -173,11 +176,13 @@ class Writer:
     def _take(self, first: _Unit, taken: list[_Unit]) -> Iterator[_Unit]:
         """Yield and note ``first`` and what is queued, except what was cancelled meanwhile."""
         unit: _Unit | None = first
+        began = time.monotonic()
         while unit is not None:
             if unit.future.set_running_or_notify_cancel():
                 taken.append(unit)
                 yield unit
-            unit = self._next(taken) if len(taken) < GROUP_LIMIT else None
+            is_full = len(taken) >= GROUP_LIMIT or time.monotonic() - began >= GROUP_SECONDS
+            unit = None if is_full else self._next(taken)
 
     def _next(self, taken: list[_Unit]) -> _Unit | None:
         """What is to be written with these; None: nothing more."""
