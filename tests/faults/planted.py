@@ -176,8 +176,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "closed at one of two gateways is told as closed": Bug(
         "domain/bindings.py",
-        "return all(\n            grant.generation <= each.generation and not _has(each, grant)",
-        "return any(\n            grant.generation <= each.generation and not _has(each, grant)",
+        "withdrawn.keys() <= guards and all(\n            grant.generation <= each.generation",
+        "withdrawn.keys() <= guards and any(\n            grant.generation <= each.generation",
         # The other has it open until it hears of the revocation.
         (
             (0.1, _ask(LONG, "app-1")),
