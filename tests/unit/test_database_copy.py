@@ -176,6 +176,7 @@ STEPS: dict[str, tuple[object, str]] = {
     "compared": (moving, "_verify"),
     "verified": (moving, "_note"),
     "target is there": (Record, "take_over"),
+    "taken over": (Record, "_keep"),
     "moved": (moving, "_arrive"),
     "arrived": (moving, "_mark_retired"),
     "retired": (Record, "forget_retiring"),
@@ -207,6 +208,7 @@ def test_a_run_that_is_killed_has_changed_nothing_or_is_finished_by_the_next(
     source = Record(data)
     to = "sqlite" if to_sqlite else address
     before, number = _sums(source), _installation(source).number
+    seen = _seen(data)
     _killed_at(step, "copy", "--data", str(data), "--to", to)
     postgresql.wait(lambda: postgresql.connections(name) == 0)
     now = Record(data)
@@ -214,10 +216,11 @@ def test_a_run_that_is_killed_has_changed_nothing_or_is_finished_by_the_next(
     if step not in HAS_MOVED:
         assert now.is_at(source)
         assert _sums(source) == before
+        assert _seen(data) == seen, "what was seen of the cluster counts still"
     else:
         assert not now.is_at(source)
         assert _installation(now).number == number + 1
-    if step == "target is there" and not to_sqlite:
+    if step in ("target is there", "taken over") and not to_sqlite:
         target = Record(data, parse_database(to, None, may_be_unverified=False))
         with pytest.raises(BasculeError, match="not finished"):
             target.check_current(_installation(target))
@@ -234,6 +237,11 @@ def test_a_run_that_is_killed_has_changed_nothing_or_is_finished_by_the_next(
     assert retired is not None
     assert _installation(retired).moved_to
     assert _checked(data)["isSound"]
+
+
+def _seen(data: Path) -> str:
+    file = data / "timeline.json"
+    return file.read_text() if file.exists() else ""
 
 
 @has_postgresql

@@ -257,6 +257,30 @@ def test_what_is_not_on_record_yet_outlives_a_failover(file: Path) -> None:
     seen.follow(Timeline("1", 6), "ours")
 
 
+def test_what_was_seen_before_a_move_counts_for_nothing_after_it_and_not_the_other_way_round(
+    file: Path,
+) -> None:
+    """A move that was killed may leave the file of the cluster that was left."""
+    Lineage(file, 2).accept(Timeline("1", 5))
+    assert Lineage(file, 3).unrecorded == []
+    with pytest.raises(ConfigurationError, match="another cluster"):
+        Lineage(file, 2).follow(Timeline("2", 1), "ours")
+    Lineage(file, 3).follow(Timeline("2", 1), "ours")
+    for move in (2, 3):
+        with pytest.raises(ConfigurationError, match="another cluster"):
+            Lineage(file, move).follow(Timeline("1", 5), "ours")
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{}", "[]", "5", '{"system": "1", "timeline": 5, "move": "x"}']
+)
+def test_a_damaged_file_is_refused(file: Path, damaged: str) -> None:
+    file.write_text(damaged)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Lineage(file).follow(Timeline("1", 5), "ours")
+    assert file.read_text() == damaged
+
+
 def test_what_is_accepted_while_a_server_starts_still_waits_to_be_recorded(tmp_path: Path) -> None:
     """A command accepts between a start's event and its note of it; and the same once more."""
     place = {"database": f"host={tmp_path} dbname=ours", "tenant_id": "t", "is_made": True}

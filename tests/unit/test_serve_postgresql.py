@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from bascule.bootstrap.admin import admin
 from bascule.bootstrap.serve import serve
+from bascule.clocks import SystemClock
 from bascule.errors import BasculeError
 from bascule.identity.join_token import parse_join_token
 from bascule.interfaces.replicas import Replica
@@ -166,6 +168,25 @@ def test_a_database_that_lost_its_record_is_refused(
     if is_filled:
         assert cluster.do("SELECT count(*) FROM installation", name) == [(0,)]
     assert {each.name: each.read_bytes() for each in data.iterdir()} == before
+
+
+def test_what_is_deleted_of_the_record_is_counted_back_from_the_databases_time(
+    start: Start, data: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of the host is ahead: a day before it is still to come."""
+    assert start("--database", postgresql.cluster().address(name)).exit_code == 0
+
+    class Ahead(SystemClock):
+        def now(self) -> datetime:
+            return super().now() + timedelta(days=40)
+
+    monkeypatch.setattr("bascule.clocks.SystemClock", Ahead)
+    asked = CliRunner().invoke(admin, ["prune", "--data", str(data), "--before", "1d"])
+    today = SystemClock().now()
+    days = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in (1, 2)]
+    assert any(f"all events from before {day}" in asked.output for day in days), asked.output
+    done = CliRunner().invoke(admin, ["prune", "--yes", "--data", str(data), "--before", "1d"])
+    assert "No signed part of the record" in _refusal(done).message
 
 
 def test_commands_on_the_host_refuse_another_installations_record(

@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -217,27 +218,24 @@ def prune(data: Path, before: str, yes: bool) -> None:
     reports it. Export first what you may need.
     """
     from bascule.cli.spans import parse_since
-    from bascule.clocks import SystemClock
     from bascule.identity.record_key import RecordKey
     from bascule.services.retention import Pruned, prune_on_host
     from bascule.services.seal import seal_all
 
-    require_installation(data)
-    instant = parse_since(before, SystemClock().now(), "--before")
-    if not yes:
-        click.confirm(
-            f"This deletes all events from before {instant:%Y-%m-%d %H:%M} UTC, including those "
-            f"that the record's floor protects. Agents will report the deletion. Continue?",
-            abort=True,
-            err=True,
-        )
-
-    async def work(services: Services) -> Pruned:
+    async def work(services: Services, instant: datetime) -> Pruned:
         await seal_all(services, RecordKey(data))
         return await services.perform(lambda tx, act: prune_on_host(tx, act, instant))
 
     with services_of(data, is_stopped=True) as services:
-        done = asyncio.run(work(services))
+        instant = parse_since(before, services.clock.now(), "--before")
+        if not yes:
+            click.confirm(
+                f"This deletes all events from before {instant:%Y-%m-%d %H:%M} UTC, including those "
+                f"that the record's floor protects. Agents will report the deletion. Continue?",
+                abort=True,
+                err=True,
+            )
+        done = asyncio.run(work(services, instant))
     click.echo(f"Deleted {done.fact.events} events, up to event {done.fact.through}.")
     click.echo("Next: start the server (bascule serve).")
 

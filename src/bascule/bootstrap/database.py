@@ -152,7 +152,7 @@ class Record:
             return None
         from bascule.store.lineage import Lineage
 
-        return Lineage(self._data / TIMELINE_FILE)
+        return Lineage(self._data / TIMELINE_FILE, self.number)
 
     @property
     def name(self) -> str:
@@ -270,8 +270,8 @@ class Record:
         told = {"tenant_id": tenant_id, "is_made": True, "number": number}
         if self.joined_by:
             told["joined_by"] = self.joined_by
-        (self._data / TIMELINE_FILE).unlink(missing_ok=True)  # of the cluster that is left
         self._keep({**self.place, **told, "previous": before, "is_retiring": True})
+        (self._data / TIMELINE_FILE).unlink(missing_ok=True)  # of the cluster that is left
 
     @property
     def place(self) -> Mapping[str, object]:

@@ -47,9 +47,14 @@ class Timeline:
 class Lineage:
     """What one server remembers of it, in a file of its own."""
 
-    def __init__(self, file: Path | None = None) -> None:
-        """Without a file it is remembered as long as the process runs."""
+    def __init__(self, file: Path | None = None, move: int = 0) -> None:
+        """Without a file it is remembered as long as the process runs.
+
+        ``move``: the installation's number after its last move. What the file has from before that
+        move is of a database that was left, and counts for nothing.
+        """
         self._file = file
+        self._move = move
         self._known: Timeline | None = None
         self._gate = threading.Lock()  # connections are made by several threads
 
@@ -107,7 +112,8 @@ class Lineage:
     def unrecorded(self) -> Sequence[tuple[str, str]]:
         """What was accepted and is not on record yet: what was known, and what was accepted."""
         try:
-            return [(str(was), str(found)) for was, found in self._told().get("unrecorded", ())]
+            told = self._told() or {}
+            return [(str(was), str(found)) for was, found in told.get("unrecorded", ())]
         except (OSError, ValueError, TypeError, AttributeError):
             return ()  # a damaged file; ``follow`` says so
 
@@ -136,19 +142,18 @@ class Lineage:
         finally:
             os.close(folder)
 
-    def _told(self) -> dict[str, Any]:
-        if self._file is None or not self._file.exists():
-            return {}
-        told: dict[str, Any] = json.loads(self._file.read_text())
-        return told
-
-    def _read(self) -> Timeline | None:
+    def _told(self) -> dict[str, Any] | None:
+        """What the file says; None: nothing of the database that has the record now."""
         if self._file is None or not self._file.exists():
             return None
+        told: dict[str, Any] = json.loads(self._file.read_text())
+        return None if told.get("move", self._move) < self._move else told
+
+    def _read(self) -> Timeline | None:
         try:
             known = self._told()
-            return Timeline(str(known["system"]), int(known["timeline"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return None if known is None else Timeline(str(known["system"]), int(known["timeline"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
                 f"{self._file} cannot be read: {error}.",
                 advice="Restore it from a backup. Without it, the server does not know whether "
@@ -159,7 +164,11 @@ class Lineage:
     def _write(self, found: Timeline, unrecorded: Sequence[tuple[str, str]]) -> None:
         if self._file is None:
             return
-        told: dict[str, object] = {"system": found.system, "timeline": found.timeline}
+        told: dict[str, object] = {
+            "system": found.system,
+            "timeline": found.timeline,
+            "move": self._move,
+        }
         if unrecorded:
             told["unrecorded"] = list(unrecorded)
         write_atomically(self._file, json.dumps(told) + "\n")
