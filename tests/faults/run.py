@@ -22,7 +22,7 @@ from tests.faults.judge import judge, said_open, summary
 from tests.faults.judge_waits import note_openings, unapproved
 from tests.faults.model import Beginning, Model
 from tests.faults.people import Asker, Owner, Person
-from tests.faults.record import describe, newest, read_record, recorded
+from tests.faults.record import Fact, describe, newest, read_record, recorded
 from tests.faults.rulers import Administrator, Approver
 from tests.faults.schedule import (
     APPROVERS,
@@ -164,8 +164,13 @@ class Run:
             *_counted([each for each in self.history.asked if each.starts_at is None]),
             *_counted([each for each in self.history.asked if each.starts_at is not None]),
             boottime() - self.history.began,
-            f"events\n{describe(record.facts, self.history.began)}" if findings else "",
+            self._story(record.facts, findings) if findings else "",
         )
+
+    def _story(self, facts: Sequence[Fact], findings: Sequence[str]) -> str:
+        events = f"events\n{describe(facts, self.history.began)}"
+        said = self._world.said_of_failures(findings)
+        return "\n".join([events, "from the servers' logs", *said] if said else [events])
 
     # -- the people ---------------------------------------------------------------------
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -82,6 +83,7 @@ table inet parted_{other} {{
 }}
 """
 _TURNS = (_CONNECTED, _SHUT, '"server away', '"key refused')
+_UNDER = r"under the id ([0-9a-f-]{36})"  # in an answer of status 500, and its line of the log
 
 
 @dataclass
@@ -194,6 +196,16 @@ class World:
     @property
     def servers(self) -> tuple[str, ...]:
         return tuple(host.name for host in self.topology.servers)
+
+    def said_of_failures(self, findings: Iterable[str]) -> list[str]:
+        """Lines of the servers' logs that answers refer to: "under the id ..."."""
+        ids = {each for finding in findings for each in re.findall(_UNDER, finding)}
+        return [
+            f"{server}: {line}"
+            for server in (self.servers if ids else ())
+            for line in self.folder.log(server).read_text(errors="replace").splitlines()
+            if any(each in line for each in ids)
+        ]
 
     def not_serving(self) -> list[str]:
         """The replicas that do not say that they are ready, by their addresses."""

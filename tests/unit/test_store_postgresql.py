@@ -326,6 +326,109 @@ def test_a_database_that_is_held_says_so(store: SqlStore, monkeypatch: pytest.Mo
     assert write(store, lambda tx: tx.advance_generation("u")) == 1
 
 
+# -- many rows by one statement ------------------------------------------------------------
+
+_ROW = "INSERT INTO machine_generations (machine_uid, generation, move) VALUES (%s, %s, 1)"
+
+
+def _add(*rows: tuple[str, int]) -> Callable[[Transaction], None]:
+    """As SQLAlchemy does it: one row is no pipeline."""
+
+    def work(tx: Transaction) -> None:
+        cursor = ours.driver_of(cast("Rows", tx)._connection).cursor()
+        if len(rows) == 1:
+            cursor.execute(_ROW, rows[0])
+        else:
+            cursor.executemany(_ROW, rows)
+
+    return work
+
+
+def _prime(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> psycopg.Connection:
+    """A session for whose statement psycopg looks at no failure; what is returned holds its table."""
+    monkeypatch.setattr(ours, "_SET", "SELECT set_config('lock_timeout', '50ms', false)")
+    postgresql.end_connections(store)  # the next one has it
+
+    def refused(_: Transaction) -> None:
+        raise Conflict("Refused.")
+
+    with pytest.raises(Conflict):  # a ROLLBACK TO that psycopg has seen once is no longer looked at
+        write(store, refused)
+    write(store, _add(("first", 1)))  # nor is the preparing of a statement that it has seen
+    held = psycopg.connect(postgresql.cluster().address(postgresql.database_of(store)))
+    held.execute("LOCK TABLE machine_generations IN ACCESS EXCLUSIVE MODE")
+    return held
+
+
+def _added(store: SqlStore, *uids: str) -> list[int]:
+    return [read(store, lambda r, uid=uid: r.generation(uid)) for uid in uids]  # type: ignore[misc]  # reason: mypy cannot infer it
+
+
+def _backend(store: SqlStore) -> int:
+    return write(store, lambda tx: ours.driver_of(cast("Rows", tx)._connection).info.backend_pid)
+
+
+def test_a_statement_that_could_not_be_prepared_works_afterwards(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg would believe that the server has it, and each later use would fail."""
+    with _prime(store, monkeypatch), pytest.raises(psycopg.errors.LockNotAvailable):
+        write(store, _add(("a0", 1), ("a1", 1)))
+    for number in range(3):
+        write(store, _add((f"b{number}", 1), (f"c{number}", 2)))
+    assert _added(store, "a0", "b0", "c0", "b2", "c2") == [0, 1, 2, 1, 2]
+
+
+def test_other_units_of_a_group_in_which_many_rows_failed_are_kept(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = _prime(store, monkeypatch)
+
+    def after(tx: Transaction) -> None:
+        held.rollback()
+        _add(("b", 1), ("c", 2))(tx)
+
+    async def both() -> list[object]:
+        units = (store.write(_add(("a", 1), ("d", 1))), store.write(after))
+        return list(await asyncio.gather(*units, return_exceptions=True))
+
+    failed, fine = asyncio.run(both())
+    held.close()
+    assert isinstance(failed, psycopg.errors.LockNotAvailable)
+    assert fine is None
+    assert _added(store, "a", "b", "c", "d") == [0, 1, 2, 0]
+
+
+def test_a_connection_that_is_lost_among_many_rows_is_replaced(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg may leave it open, and in a pipeline, on which no transaction begins."""
+    before = _backend(store)
+
+    def left_in_a_pipeline(cursor: psycopg.Cursor, *_: object, **__: object) -> None:
+        sent = cursor.connection.pgconn
+        sent.enter_pipeline_mode()
+        sent.send_query_params(b"SELECT 1", None)
+        raise psycopg.OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.Cursor, "executemany", left_in_a_pipeline)
+        with pytest.raises(Unavailable):
+            write(store, _add(("a", 1), ("b", 1)))
+    write(store, _add(("c", 1), ("d", 2)))
+    assert _added(store, "a", "b", "c", "d") == [0, 0, 1, 2]
+    assert _backend(store) != before
+
+
+def test_a_row_that_is_there_already_costs_no_connection(store: SqlStore) -> None:
+    before = _backend(store)
+    write(store, _add(("a", 1)))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        write(store, _add(("b", 1), ("a", 2)))
+    assert _added(store, "a", "b") == [1, 0]
+    assert _backend(store) == before
+
+
 # -- what is refused at the start ----------------------------------------------------------
 
 

@@ -40,6 +40,7 @@ from bascule.store.postgresql import (
     check_begun,
     control,
     driver_of,
+    is_useless,
     look,
     open_driver,
 )
@@ -78,7 +79,7 @@ class Pooler:
             f"{_ASK}, i.moved_to FROM alembic_version v LEFT JOIN installation i ON true",
             begin_read=f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_SET}"
             f"{_ASK} FROM alembic_version v",
-            is_lost=lambda driver: driver.closed,  # what a pooler says of the server may be old
+            is_lost=is_useless,  # what a pooler says of the server may be old
             check_begun=self._check_begun,
             check_read=self._check_read,
         )

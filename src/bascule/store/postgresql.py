@@ -20,6 +20,7 @@ program upgraded the tables meanwhile. Reads look at the latter too (EDGES H6).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import cached_property
@@ -27,8 +28,10 @@ from typing import cast
 
 import psycopg
 from psycopg import conninfo, generators
+from psycopg.abc import Params, Query
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
+from psycopg.rows import TupleRow
 from sqlalchemy import Connection, create_engine
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.dialects.postgresql import psycopg as dialects
@@ -93,21 +96,51 @@ TURN = "LOCK TABLE alembic_version IN EXCLUSIVE MODE"
 LOOK = "SELECT v.oldest_program, v.program"
 
 
-def _is_lost(driver: psycopg.Connection) -> bool:
-    """Closed, or its server does not let us write any more: another may be the primary now.
+def is_useless(driver: psycopg.Connection) -> bool:
+    """Closed, or a statement with many rows failed on it (``_Cursor``)."""
+    return driver.closed or getattr(driver, "is_in_doubt", False)
 
-    The server says both unasked (``GUC_REPORT``), with its answer to any statement.
+
+def _is_lost(driver: psycopg.Connection) -> bool:
+    """Useless, or its server does not let us write any more: another may be the primary now.
+
+    The server says the latter unasked (``GUC_REPORT``), with its answer to any statement.
     """
-    if driver.closed:
+    if is_useless(driver):
         return True
     told = driver.info.parameter_status
     return "on" in (told("default_transaction_read_only"), told("in_hot_standby"))
+
+
+class _Cursor(psycopg.Cursor[TupleRow]):
+    """Marks a connection on which a statement with many rows failed, so that another takes its place.
+
+    psycopg sends the rows as a pipeline. When one fails, psycopg may believe that the statement is
+    prepared where the server refused to prepare it: each later use would fail (SQLSTATE 26000). And a
+    connection that ends meanwhile may be left open to psycopg, in a pipeline: no transaction would
+    begin on it again. (Seen with psycopg 3.3.)
+    """
+
+    def executemany(
+        self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
+    ) -> None:
+        try:
+            super().executemany(query, params_seq, returning=returning)
+        except (psycopg.IntegrityError, psycopg.DataError, UnicodeEncodeError, OverflowError):
+            raise  # a row was refused: the statement itself was prepared
+        except BaseException:
+            self.connection.is_in_doubt = True  # type: ignore[attr-defined]  # reason: it is a _Connection
+            # What is left of the transaction is done on it: other units of the same group.
+            self.connection.prepare_threshold = None
+            raise
 
 
 class _Connection(psycopg.Connection):
     """With one cursor for statements that are read before the next: to make one takes as long as the
     server's part of a short statement.
     """
+
+    is_in_doubt = False
 
     @cached_property
     def one(self) -> psycopg.Cursor:
@@ -243,7 +276,7 @@ class Identity:
 def open_driver(place: Place) -> psycopg.Connection:
     """Raises what ``FAILURES`` says."""
     more = {"password": place.password} if place.password else {}
-    return _Connection.connect(place.reach, autocommit=True, **more)  # type: ignore[arg-type]  # reason: of libpq, whatever it is
+    return _Connection.connect(place.reach, autocommit=True, cursor_factory=_Cursor, **more)  # type: ignore[arg-type]  # reason: of libpq, whatever it is
 
 
 class Database:
@@ -264,6 +297,7 @@ class Database:
             "postgresql+psycopg://",
             creator=self._driver,
             poolclass=NullPool,
+            pool_reset_on_return=None,  # it is closed: its server undoes what is left
             use_native_hstore=False,
             hide_parameters=True,  # its errors reach the log
         )
