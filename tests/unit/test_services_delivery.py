@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import text
 
 from bascule.domain.chain import Link
 from bascule.domain.delivery import (
@@ -38,6 +39,7 @@ from bascule.interfaces.store import Reader
 from bascule.services import delivery, sinks
 from bascule.services.delivery import NoCarrier, WayOut, deliver, send_test
 from bascule.services.messages import message
+from bascule.services.posts import Post
 from bascule.services.retention import prune_on_host
 from bascule.services.seal import seal, sign_head
 from bascule.services.sinks import SinkDraft
@@ -429,10 +431,12 @@ def test_an_operator_may_have_a_stretch_sent_again_and_not_one_left_out(world: W
 
 
 def by_hand(world: World, value: str, sequence: int) -> None:
-    from sqlalchemy import text
+    statement = f"UPDATE events SET record = {value} WHERE sequence = {sequence}"  # noqa: S608  # reason: ours
+    world.do(lambda tx, _: write_by_hand(tx, statement))
 
-    statement = text(f"UPDATE events SET record = {value} WHERE sequence = :n")  # noqa: S608  # reason: ours
-    world.do(lambda tx, _: tx._connection.execute(statement, {"n": sequence}))  # type: ignore[attr-defined]  # reason: by hand
+
+def write_by_hand(tx: Any, statement: str) -> None:
+    tx._connection.execute(text(statement))
 
 
 @pytest.mark.parametrize("more", [{}, {"kinds": ("PortClosed",)}, {"batch": 10}])
@@ -480,6 +484,70 @@ def test_what_cannot_be_written_out_is_not_passed_over(world: World) -> None:
     assert "cannot be written out" in progress(world, "siem").last_error
     assert progress(world, "siem").position < bad
     assert after not in receiver.taken
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "sinks SET form = 'of-a-newer-version'",
+        "sinks SET target = 'gopher://siem.example'",
+        "sink_progress SET state = 'of-a-newer-version'",
+    ],
+)
+def test_a_damaged_sink_keeps_nothing_from_the_others(world: World, damage: str) -> None:
+    """Before the server starts, and while it runs."""
+    add(world, "bad", "https://bad.example/")
+    add(world, "good")
+    bad = progress(world, "bad").sink_id
+    whose = "id" if damage.startswith("sinks ") else "sink_id"
+    statement = f"UPDATE {damage} WHERE {whose} = '{bad}'"
+    begun = record(world, 2)
+
+    class Damages(Receiver):
+        async def carry(self, sink: Sink, parcel: Parcel) -> Outcome:
+            if sink.name == "bad":
+                await world.services.perform(lambda tx, _: write_by_hand(tx, statement))
+                return Outcome(Answer.LATER, "away")
+            return await super().carry(sink, parcel)
+
+    running = Damages()
+    run(world, running, lambda: begun[-1] in running.taken)
+    later = record(world, 2)
+    restarted = Receiver()
+    run(world, restarted, lambda: later[-1] in restarted.taken)
+    assert restarted.taken == later
+
+
+def test_a_damaged_sink_says_where_it_stands(world: World) -> None:
+    add(world)
+    at = progress(world)
+    world.do(lambda tx, _: write_by_hand(tx, "UPDATE sinks SET target = 'gopher://x'"))
+    receiver = Receiver()
+    run(world, receiver, lambda: seen(world, lambda r: r.sink_progress(at.sink_id)) != at)
+    noted = seen(world, lambda r: r.sink_progress(at.sink_id))
+    assert noted is not None
+    assert "the sink's own row is damaged" in noted.last_error
+    assert noted.position == at.position
+
+
+def test_a_fault_of_one_round_ends_no_delivery(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(world)
+    wanted = record(world, 2)
+    keep = Post.keep
+    failed: list[Post] = []
+
+    async def fails_once(self: Post) -> bool:
+        if not failed:
+            failed.append(self)
+            raise ValueError("a fault of ours")
+        return await keep(self)
+
+    monkeypatch.setattr(Post, "keep", fails_once)
+    receiver = Receiver()
+    run(world, receiver, lambda: wanted[-1] in receiver.taken)
+    assert failed
 
 
 def test_a_test_is_sent_whatever_the_state_and_moves_nothing(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text as sql
 
 from bascule.api.metrics import FRESH_SECONDS, Metrics
 from bascule.api.routes.metrics import metrics_of
@@ -25,7 +26,7 @@ from tests.wire.test_sinks import put as put_sink
 
 __all__ = ["open_house"]  # a fixture
 
-LABELS = {"version", "outcome", "move", "kind", "le", "certificate", "state", "sink"}
+LABELS = {"version", "outcome", "move", "kind", "le", "certificate", "state", "sink", "rows"}
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +145,33 @@ def test_a_sink_is_known_by_its_id_alone(open_house: House) -> None:
     text = open_house.client.get("/metrics").text
     assert "siem-berlin" not in text
     assert "hooks.example" not in text
+
+
+def test_a_damaged_row_hides_no_other_count(open_house: House) -> None:
+    assert put_sink(open_house, "siem", target=HOOK).status_code == 201
+    whole = samples(open_house)
+    assert whole["bascule_rows_damaged{rows=sinks}"] == 0
+    assert whole["bascule_rows_damaged{rows=endings}"] == 0
+    damage = sql("UPDATE sinks SET form = 'of-a-newer-version'")
+    open_house.do(lambda tx, _: tx._connection.execute(damage))
+    found = samples(open_house)
+    assert found["bascule_database_up"] == 1
+    assert found["bascule_rows_damaged{rows=sinks}"] == 1
+    assert found["bascule_rows_damaged{rows=endings}"] == 1
+    missing = {each.partition("{")[0] for each in whole.keys() - found.keys()}
+    assert missing == {"bascule_sink_lag_events", "bascule_sink_lag_seconds", "bascule_sink_active"}
+
+
+def test_where_the_database_goes_away_among_its_counts_nothing_is_called_damaged(
+    open_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setattr("bascule.services.counts.view_sinks", fails)
+    said = text_without_a_token(open_house)
+    assert "bascule_database_up 0.0" in said
+    assert "bascule_rows_damaged" not in said
 
 
 def text_without_a_token(house: House) -> str:

@@ -214,8 +214,9 @@ def _of_database(found: Counts | None, now: datetime) -> Iterator[Metric]:
         "Seconds until the first secret or certificate of its kind ends, of those within 60 days.",
         "kind",
     )
+    endings = found.endings or ()
     for what in Ends:
-        first = min((each.ends_at for each in found.endings if each.what is what), default=None)
+        first = min((each.ends_at for each in endings if each.what is what), default=None)
         if first is not None:
             ends.add_metric([what], (first - now) / _SECOND)
     yield ends
@@ -230,11 +231,19 @@ def _of_database(found: Counts | None, now: datetime) -> Iterator[Metric]:
     behind = _family("bascule_sink_lag_events", "Events that a sink has not got.", "sink")
     late = _family("bascule_sink_lag_seconds", "Age of the oldest of them; 0: none.", "sink")
     delivers = _family("bascule_sink_active", "1 if the sink is sent to, else 0.", "sink")
-    for each in found.sinks:
+    for each in found.sinks or ():
         behind.add_metric([each.sink.id], each.lag_events)
         late.add_metric([each.sink.id], each.lag / _SECOND)
         delivers.add_metric([each.sink.id], int(each.progress.state is SinkState.ACTIVE))
     yield from (behind, late, delivers)
+    damaged = _family(
+        "bascule_rows_damaged",
+        "1 if a row of these cannot be read, so that their metrics are missing, else 0.",
+        "rows",
+    )
+    for rows, counted in (("sinks", found.sinks), ("endings", found.endings)):
+        damaged.add_metric([rows], int(counted is None))
+    yield damaged
 
 
 def _counted(events: Mapping[str, int]) -> Callable[[Mapping[str, str]], Mapping[str, int]]:

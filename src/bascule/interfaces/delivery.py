@@ -22,6 +22,10 @@ class DeliveryReads(Protocol):
         """All, ordered by name, folded."""
         ...
 
+    def active_sinks(self) -> Sequence[str]:
+        """Ids of those that are to be sent to, also of one whose own row cannot be read."""
+        ...
+
     def sink_progress(self, sink_id: str) -> Progress | None: ...
 
     def sink_secrets(self, sink_id: str) -> SinkSecrets | None:

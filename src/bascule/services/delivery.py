@@ -261,33 +261,25 @@ async def deliver(
     try:
         while True:
             try:
-                active = set(await services.read(_active))
+                active = set(await services.read(lambda reader: reader.active_sinks()))
                 if active and not await post.keep():
                     active = set()  # what was begun ends: another server goes on from its notes
-            except BasculeError as error:
-                log.error("sinks cannot be read", why=error.message)
-            else:
                 await _follow(
                     workers,
                     active,
                     lambda each: _Worker(services, way_out, each, post, turn, chance),
                     way_out,
                 )
+            except BasculeError as error:
+                log.error("sinks cannot be read", why=error.message)
+            except Exception:  # what one round trips over must not end delivery
+                log.exception("sinks cannot be read")
             await asyncio.sleep(ROUND_SECONDS)
     finally:
         for task in workers.values():
             task.cancel()
         await asyncio.gather(*workers.values(), return_exceptions=True)
         await way_out.carrier.close()
-
-
-def _active(reader: DeliveryReads) -> list[str]:
-    found = [(sink.id, reader.sink_progress(sink.id)) for sink in reader.sinks()]
-    return [
-        each
-        for each, progress in found
-        if progress is not None and progress.state is SinkState.ACTIVE
-    ]
 
 
 async def _follow(
@@ -341,7 +333,7 @@ class _Worker:
     async def _guarded(self) -> bool:
         try:
             return await self._step()
-        except BasculeError as error:
+        except Unavailable as error:
             log.error("delivery failed", sink_id=self._sink_id, why=error.message)
         except Exception as error:  # what one sink trips over must not end the others
             log.exception("delivery failed", sink_id=self._sink_id)
@@ -352,7 +344,10 @@ class _Worker:
 
     async def _note_trouble(self, error: Exception) -> None:
         """What is read and cannot be written out is not passed over; its sink says where it is."""
-        said = f"an event behind this position cannot be written out ({type(error).__name__})"
+        said = (
+            "an event behind this position cannot be written out, or the sink's own row is damaged "
+            f"({type(error).__name__})"
+        )
 
         def work(tx: SinkNoteWrites, act: Act) -> None:
             was = tx.sink_progress(self._sink_id)
@@ -361,7 +356,7 @@ class _Worker:
                 to = fall_back(was, Stretch(was.position), trouble, act.now, self._chance())
                 tx.move_progress(was, to)
 
-        with contextlib.suppress(BasculeError):
+        with contextlib.suppress(Exception):  # the row to note it in may be what is damaged
             await self._services.perform(work)
 
     async def _step(self) -> bool:

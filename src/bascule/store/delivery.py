@@ -36,6 +36,11 @@ class DeliveryReads(Rows):
     def sinks(self) -> Sequence[Sink]:
         return [sink_of_row(row) for row in self._all(select(t.sinks).order_by(_SINKS.name_key))]
 
+    def active_sinks(self) -> Sequence[str]:
+        is_active = _PROGRESS.state == str(SinkState.ACTIVE)
+        wanted = select(_PROGRESS.sink_id).where(is_active).order_by(_PROGRESS.sink_id)
+        return [row.sink_id for row in self._all(wanted)]
+
     def sink_progress(self, sink_id: str) -> Progress | None:
         row = self._first(select(t.sink_progress).where(_PROGRESS.sink_id == sink_id))
         return None if row is None else progress_of_row(row)

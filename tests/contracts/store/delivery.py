@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from bascule.domain.delivery import Form, Progress, Sink, SinkSecrets, SinkState, parse_target
 from bascule.errors import Conflict
-from bascule.interfaces.store import Store
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import HOUR, NOW, read, write
 
 SINK = Sink(
@@ -25,6 +26,10 @@ PROGRESS = Progress("s-1", 7, SinkState.PARKED, 6, NOW, 5, 4, 9, NOW + HOUR, "HT
 
 def _add(store: Store, sink: Sink = SINK) -> None:
     write(store, lambda tx: tx.put_sink(sink))
+
+
+def _put_progress(tx: Transaction, progress: Progress) -> None:
+    tx.put_progress(progress)
 
 
 class DeliveryContract:
@@ -74,6 +79,14 @@ class DeliveryContract:
             None,
             None,
         )
+
+    def test_active_are_those_that_are_to_be_sent_to(self, store: Store) -> None:
+        states = (SinkState.ACTIVE, SinkState.PAUSED, SinkState.PARKED, SinkState.ACTIVE)
+        for number, state in enumerate(states):
+            _add(store, replace(SINK, id=f"s-{number}", name=f"sink {number}"))
+            put = replace(PROGRESS, sink_id=f"s-{number}", state=state)
+            write(store, partial(_put_progress, progress=put))
+        assert list(read(store, lambda r: r.active_sinks())) == ["s-0", "s-3"]
 
     def test_progress_moves_from_where_it_was_alone(self, store: Store) -> None:
         """Two who deliver at once, or an operator who stepped in: the later one must notice."""
