@@ -429,6 +429,18 @@ def test_a_row_that_is_there_already_costs_no_connection(store: SqlStore) -> Non
     assert _backend(store) == before
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("XX000", "its server failed"), ("XX001", "it is damaged"), ("XX002", "it is damaged")],
+)
+def test_what_the_server_reports_is_said(store: SqlStore, state: str, said: str) -> None:
+    """An internal error says nothing of damage, for which people restore backups."""
+    raises = text(f"DO $$ BEGIN RAISE EXCEPTION 'at 192.0.2.1' USING ERRCODE = '{state}'; END $$")
+    with pytest.raises(Unavailable) as failed:
+        write(store, lambda tx: cast("Rows", tx)._run(raises))
+    assert failed.value.message == f"The database cannot be written: {said}."
+
+
 # -- what is refused at the start ----------------------------------------------------------
 
 

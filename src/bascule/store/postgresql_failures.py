@@ -50,7 +50,10 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     ),
     "08": _LOST,
     "58": ("the disk of its server reports an error", "See the log of the database server."),
-    "XX": ("it is damaged", "See the log of the database server, or restore the last backup."),
+    **dict.fromkeys(  # XX000, an internal error, says nothing of damage
+        ("XX001", "XX002"),
+        ("it is damaged", "See the log of the database server, or restore the last backup."),
+    ),
 }
 # What refuses a connection has no SQLSTATE in libpq, only these words.
 _SAID = {
